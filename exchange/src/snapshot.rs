@@ -1,0 +1,77 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Target, TargetCounters};
+
+/// Counts published snapshots; a larger one is newer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub u64);
+
+/// How the control plane sees a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TargetState {
+    /// Discovered, and no health check has passed or been failed often enough yet.
+    Checking,
+    /// Passes its health checks.
+    Healthy,
+    /// Fails its health checks.
+    Unhealthy,
+    /// Taken out by its circuit breaker.
+    Ejected,
+    /// Withdrawn: no new connections, live ones go on.
+    Draining,
+}
+
+impl TargetState {
+    /// The name operators see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Checking => "checking",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+impl fmt::Display for TargetState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One target in a snapshot.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The target itself.
+    pub target: Arc<Target>,
+    /// Its state when the snapshot was made.
+    pub state: TargetState,
+    /// Whether new connections may go to it. Follows from the states of all targets: under
+    /// fail-open an unhealthy target is eligible.
+    pub eligible: bool,
+    /// What the cores count about it; the same for as long as the target is known.
+    pub counters: Arc<TargetCounters>,
+}
+
+/// Everything the data plane knows about targets, as of one instant. Never changed once made.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Which snapshot this is.
+    pub generation: Generation,
+    /// Whether targets are used although their checks fail, because too few pass.
+    pub fail_open: bool,
+    /// Whether every target that is not draining has had its first health check result, and there
+    /// is at least one target: before that, having none eligible is only a matter of waiting.
+    pub settled: bool,
+    /// All known targets, in a stable order.
+    pub entries: Vec<Entry>,
+}
+
+impl Snapshot {
+    /// The entries that new connections may go to.
+    pub fn eligible(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.eligible)
+    }
+}
