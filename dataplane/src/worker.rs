@@ -137,6 +137,13 @@ impl Worker {
         self.accepting == Accepting::Over && self.connections.is_empty()
     }
 
+    /// Has the ring do what it was last asked for: above all, close descriptors.
+    pub(crate) fn submit_rest(&mut self) {
+        if let Err(error) = self.ring.wait(Duration::ZERO) {
+            log::warn!("core {}: closing connections: {error}", self.core);
+        }
+    }
+
     fn wait_time(&self) -> Duration {
         let timers = [self.dials.next(), self.watches.next(), self.measures.next()];
         let next = timers.into_iter().flatten().min();
