@@ -11,6 +11,10 @@ use std::time::Duration;
 use exchange::{CoreCounters, Publisher, Snapshot};
 use tokio::sync::watch;
 
+/// Threads that health checks may block at once: what the runtime needs as its bound on blocking
+/// threads.
+pub const MAX_BLOCKING_THREADS: usize = 512;
+
 /// What the control plane is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
