@@ -1,0 +1,141 @@
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use crate::session::{Ending, Session, Side};
+use crate::targets::LocalTarget;
+
+/// A session together with what it stands for: its descriptors and its target.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) session: Session,
+    client: Option<OwnedFd>,
+    /// The connection to the target, also while it is being dialled.
+    target: Option<OwnedFd>,
+    pub(crate) dial: Option<Dial>,
+    chosen: Option<Rc<LocalTarget>>,
+    tried: Vec<Rc<LocalTarget>>,
+    log: Option<Box<Log>>,
+}
+
+/// A dial in flight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dial {
+    pub(crate) due: Instant,
+    /// It is being ended because the client is gone: says nothing about the target.
+    pub(crate) cancelled: bool,
+}
+
+/// What is kept for the log line at the connection's end.
+#[derive(Debug)]
+struct Log {
+    client: Option<SocketAddr>,
+    accepted: Instant,
+}
+
+impl Connection {
+    pub(crate) fn new(session: Session, client: OwnedFd, log_since: Option<Instant>) -> Self {
+        let log = log_since.map(|accepted| {
+            let client = SockRef::from(&client).peer_addr().ok();
+            Box::new(Log { client: client.and_then(|client| client.as_socket()), accepted })
+        });
+        Self {
+            session,
+            client: Some(client),
+            target: None,
+            dial: None,
+            chosen: None,
+            tried: Vec::new(),
+            log,
+        }
+    }
+
+    pub(crate) fn socket(&self, side: Side) -> Option<&OwnedFd> {
+        match side {
+            Side::Client => self.client.as_ref(),
+            Side::Target => self.target.as_ref(),
+        }
+    }
+
+    pub(crate) fn take_socket(&mut self, side: Side) -> Option<OwnedFd> {
+        match side {
+            Side::Client => self.client.take(),
+            Side::Target => self.target.take(),
+        }
+    }
+
+    /// The targets dialled in vain so far.
+    pub(crate) fn tried(&self) -> &[Rc<LocalTarget>] {
+        &self.tried
+    }
+
+    pub(crate) fn chosen(&self) -> Option<&Rc<LocalTarget>> {
+        self.chosen.as_ref()
+    }
+
+    pub(crate) fn start_dial(&mut self, target: Rc<LocalTarget>, socket: OwnedFd, due: Instant) {
+        target.opened();
+        self.chosen = Some(target);
+        self.target = Some(socket);
+        self.dial = Some(Dial { due, cancelled: false });
+    }
+
+    /// Notes that the dial failed; its socket, to be closed.
+    pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
+        self.dial = None;
+        if let Some(target) = self.chosen.take() {
+            target.closed();
+            self.tried.push(target);
+        }
+        self.target.take()
+    }
+
+    /// The end: gives the target back its place; a log line if it is wanted.
+    pub(crate) fn finish(self, now: Instant) {
+        if let Some(target) = &self.chosen {
+            target.closed();
+        }
+        if let Some(log) = &self.log {
+            let target = self.chosen.as_ref().map(|target| target.address());
+            self.write_log(log, target, now.saturating_duration_since(log.accepted));
+        }
+    }
+
+    fn write_log(&self, log: &Log, target: Option<SocketAddr>, duration: Duration) {
+        let name = |address: Option<SocketAddr>| {
+            address.map_or_else(|| String::from("-"), |address| address.to_string())
+        };
+        log::info!(
+            target: "connection",
+            "client={} target={} end={} duration_ms={} bytes_from_client={} bytes_from_target={} dials={}",
+            name(log.client),
+            name(target),
+            self.session.ending().map_or("-", name_ending),
+            duration.as_millis(),
+            self.session.received_bytes(Side::Client),
+            self.session.received_bytes(Side::Target),
+            self.tried.len() + usize::from(target.is_some()),
+        );
+    }
+}
+
+fn name_ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Complete => "complete",
+        Ending::ClientReset => "client_reset",
+        Ending::TargetReset => "target_reset",
+        Ending::NoTarget => "no_target",
+        Ending::Aborted => "shutdown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<super::Connection>() <= 320, "{}", size_of::<super::Connection>());
+    }
+}

@@ -1,0 +1,216 @@
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use exchange::{CoreCounters, Subscriber, Waker};
+use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
+
+use crate::orders::Orders;
+use crate::worker::{Parts, Worker};
+use crate::{Listener, Settings};
+
+/// The executor's own ring and memory are for what the worker's ring doesn't do: next to nothing.
+const EXECUTOR_RING_DEPTH: usize = 4;
+const EXECUTOR_IO_MEMORY_BYTES: usize = 64 * 1024;
+/// How long a worker runs at most before the executor's other tasks get their turn.
+const YIELD_INTERVAL: Duration = Duration::from_millis(1);
+
+/// One core's share of the data plane.
+#[derive(Debug)]
+pub struct Core {
+    /// The CPU to pin to, as the kernel numbers them.
+    pub cpu: usize,
+    /// Where its clients come from.
+    pub listener: Listener,
+    /// Where its snapshots come from.
+    pub subscriber: Subscriber,
+}
+
+/// Why the data plane could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The executor's thread or its rings could not be made.
+    #[error("no executor on CPU {cpu}: {reason}")]
+    Executor {
+        /// The CPU that it was meant for.
+        cpu: usize,
+        /// What the executor says.
+        reason: String,
+    },
+    /// The worker's ring could not be made, or its descriptors have run out.
+    #[error("no io_uring on CPU {cpu}: {error}")]
+    Ring {
+        /// The CPU that it was meant for.
+        cpu: usize,
+        /// What the kernel says.
+        error: io::Error,
+    },
+}
+
+/// The data plane, ready or running: a thread per core.
+#[derive(Debug)]
+pub struct DataPlane {
+    threads: Vec<Thread>,
+    /// The cores' listeners, until they listen.
+    listeners: Vec<Listener>,
+    orders: Arc<Orders>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    handle: JoinHandle<()>,
+    waker: Waker,
+    go: SyncSender<()>,
+}
+
+impl DataPlane {
+    /// Starts an executor per core, core `n` writing to `counters[n]`, and returns when each has
+    /// its ring. None accepts before [`DataPlane::accept`].
+    ///
+    /// # Errors
+    /// When an executor or a ring cannot be made; threads that were started end.
+    ///
+    /// # Panics
+    /// When there are fewer counters than cores.
+    pub fn start(
+        settings: &Settings,
+        cores: Vec<Core>,
+        counters: &Arc<[CoreCounters]>,
+    ) -> Result<Self, StartError> {
+        assert!(cores.len() <= counters.len(), "every core has its counters");
+        let orders = Arc::new(Orders::default());
+        let mut threads = Vec::with_capacity(cores.len());
+        let mut listeners = Vec::with_capacity(cores.len());
+        let mut ready = Vec::with_capacity(cores.len());
+        for (number, core) in cores.into_iter().enumerate() {
+            let clone = core.listener.try_clone();
+            listeners.push(clone.map_err(|error| StartError::Ring { cpu: core.cpu, error })?);
+            let (thread, answer) = start_core(number, core, settings, &orders, counters)?;
+            threads.push(thread);
+            ready.push(answer);
+        }
+        for answer in ready {
+            answer.recv().expect("a core answers before it ends")?;
+        }
+        Ok(Self { threads, listeners, orders })
+    }
+
+    /// Makes every listener listen, with `backlog` as the most connections that each queues, then
+    /// lets the cores accept.
+    ///
+    /// # Errors
+    /// As listen(2): another program has begun to listen on the address since it was bound.
+    pub fn accept(&mut self, backlog: u32) -> io::Result<()> {
+        for listener in self.listeners.drain(..) {
+            listener.listen(backlog)?;
+        }
+        for thread in &self.threads {
+            // It fails if the thread is gone, which ends the process anyhow.
+            let _ = thread.go.send(());
+        }
+        Ok(())
+    }
+
+    /// Starts the graceful end: cores stop accepting once they have taken what is queued; live
+    /// sessions go on until they finish or [`Settings::shutdown_timeout`] is over. Returns at once.
+    pub fn stop_accepting(&self) {
+        self.orders.stop_accepting();
+        for thread in &self.threads {
+            thread.waker.wake();
+        }
+    }
+
+    /// Waits until every core has finished, which happens only after [`Self::stop_accepting`].
+    pub fn join(self) {
+        for thread in self.threads {
+            // An error is a panic, which has ended the process.
+            drop(thread.handle.join());
+        }
+    }
+}
+
+type Answer = Receiver<Result<(), StartError>>;
+
+fn start_core(
+    number: usize,
+    core: Core,
+    settings: &Settings,
+    orders: &Arc<Orders>,
+    counters: &Arc<[CoreCounters]>,
+) -> Result<(Thread, Answer), StartError> {
+    let Core { cpu, listener, subscriber } = core;
+    let waker = subscriber.waker().clone();
+    let parts = Parts {
+        settings: settings.clone(),
+        core: number,
+        listener,
+        subscriber,
+        orders: Arc::clone(orders),
+        counters: Arc::clone(counters),
+    };
+    let (go, may_go) = sync_channel(1);
+    let (answer, answered) = sync_channel(1);
+    let handle = std::thread::Builder::new()
+        .name(format!("core-{cpu}"))
+        .spawn(move || match Executor::make(cpu, parts) {
+            Ok(executor) => {
+                let _ = answer.send(Ok(()));
+                // An error: the start was given up.
+                if may_go.recv().is_ok() {
+                    executor.run();
+                }
+            }
+            Err(error) => {
+                let _ = answer.send(Err(error));
+            }
+        })
+        .map_err(|error| StartError::Executor { cpu, reason: error.to_string() })?;
+    Ok((Thread { handle, waker, go }, answered))
+}
+
+struct Executor {
+    executor: glommio::LocalExecutor,
+    worker: Worker,
+}
+
+impl Executor {
+    fn make(cpu: usize, parts: Parts) -> Result<Self, StartError> {
+        let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
+            .ring_depth(EXECUTOR_RING_DEPTH)
+            .io_memory(EXECUTOR_IO_MEMORY_BYTES)
+            .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+            .make()
+            .map_err(|error| StartError::Executor { cpu, reason: error.to_string() })?;
+        let worker = Worker::new(parts).map_err(|error| StartError::Ring { cpu, error })?;
+        Ok(Self { executor, worker })
+    }
+
+    fn run(self) {
+        let worker = Rc::new(RefCell::new(self.worker));
+        self.executor.run(async {
+            let upkeep = glommio::spawn_local(keep_up(Rc::clone(&worker)));
+            let mut yielded = Instant::now();
+            while !worker.borrow().is_done() {
+                // The wait inside is the core's park: the executor never gets to its own, since
+                // the two tasks are always ready to run.
+                let upkeep_is_due = worker.borrow_mut().turn();
+                if upkeep_is_due || yielded.elapsed() >= YIELD_INTERVAL {
+                    glommio::executor().yield_task_queue_now().await;
+                    yielded = Instant::now();
+                }
+            }
+            upkeep.cancel().await;
+        });
+    }
+}
+
+async fn keep_up(worker: Rc<RefCell<Worker>>) {
+    loop {
+        worker.borrow_mut().upkeep();
+        glommio::executor().yield_task_queue_now().await;
+    }
+}

@@ -1,0 +1,159 @@
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use super::buffers::BUFFER_SIZE;
+use super::*;
+
+const KEY: Key = Key { slot: 7, generation: 9 };
+
+fn pair() -> (TcpStream, OwnedFd) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (near, listener.accept().unwrap().0.into())
+}
+
+fn wait(ring: &mut Ring) -> Vec<Completion> {
+    let mut completions = Vec::new();
+    for _ in 0..100 {
+        ring.wait(Duration::from_millis(100)).unwrap();
+        ring.completions(&mut completions);
+        if !completions.is_empty() {
+            break;
+        }
+    }
+    completions
+}
+
+#[test]
+fn what_is_received_can_be_sent_on() {
+    let mut ring = Ring::new().unwrap();
+    let (mut near, far) = pair();
+    near.write_all(b"hello").unwrap();
+    ring.receive((KEY, Side::Client), &far, true, false);
+    let completions = wait(&mut ring);
+    let [
+        Completion::Received {
+            key: KEY,
+            from: Side::Client,
+            result: Ok((5, Some(buffer))),
+            more: true,
+        },
+    ] = completions[..]
+    else {
+        panic!("{completions:?}")
+    };
+    ring.send((KEY, Side::Client), &far, Piece { buffer, start: 1, end: 5 });
+    let completions = wait(&mut ring);
+    assert!(matches!(completions[..], [Completion::Sent { result: Ok(4), .. }]), "{completions:?}");
+    let mut answer = [0; 4];
+    near.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"ello");
+}
+
+#[test]
+fn receives_go_on_after_buffers_ran_out() {
+    let mut ring = Ring::new().unwrap();
+    let (mut near, far) = pair();
+    let sent: Vec<u8> = (0..3_000_000u32).map(|index| (index % 251) as u8).collect();
+    let writer = std::thread::spawn({
+        let sent = sent.clone();
+        move || near.write_all(&sent).map(|()| near)
+    });
+    // Buffers are held until the end, so that far more are needed than are on offer at first.
+    let mut held = Vec::new();
+    let mut received = 0;
+    let mut ran_out = 0;
+    ring.receive((KEY, Side::Client), &far, true, false);
+    while received < sent.len() {
+        for completion in wait(&mut ring) {
+            let Completion::Received { result, more, .. } = completion else { panic!() };
+            match result {
+                Ok((bytes, Some(buffer))) => {
+                    held.push(buffer);
+                    received += bytes as usize;
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    ran_out += 1;
+                    assert!(ring.provide_more_buffers());
+                }
+                other => panic!("{other:?}"),
+            }
+            if !more {
+                ring.receive((KEY, Side::Client), &far, true, false);
+            }
+        }
+    }
+    drop(writer.join().unwrap());
+    assert!(ran_out > 0 && held.len() > 64, "{ran_out} {}", held.len());
+    let distinct: std::collections::HashSet<_> = held.iter().collect();
+    assert_eq!(distinct.len(), held.len(), "a buffer was on offer while in use");
+}
+
+#[test]
+fn few_buffers_circulate_while_few_are_needed() {
+    let mut ring = Ring::new().unwrap();
+    let (mut near, far) = pair();
+    ring.receive((KEY, Side::Client), &far, true, false);
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..500 {
+        near.write_all(b"x").unwrap();
+        for completion in wait(&mut ring) {
+            let Completion::Received { result: Ok((1, Some(buffer))), more: true, .. } = completion
+            else {
+                panic!("{completion:?}")
+            };
+            seen.insert(buffer);
+            ring.recycle(buffer);
+        }
+    }
+    assert!(seen.len() <= 17, "{}", seen.len());
+}
+
+#[test]
+fn a_cancelled_receive_says_so() {
+    let mut ring = Ring::new().unwrap();
+    let (_near, far) = pair();
+    ring.receive((KEY, Side::Client), &far, true, false);
+    ring.wait(Duration::from_millis(1)).unwrap();
+    ring.cancel_receive(KEY, Side::Client);
+    let completions = wait(&mut ring);
+    let [Completion::Received { result: Err(error), more: false, .. }] = &completions[..] else {
+        panic!("{completions:?}")
+    };
+    assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+}
+
+#[test]
+fn more_is_submitted_than_the_queue_holds() {
+    let mut ring = Ring::new().unwrap();
+    let (_near, far) = pair();
+    for slot in 0..5000 {
+        ring.watch(Key { slot, generation: 0 }, Side::Client, &far);
+    }
+    for slot in 0..5000 {
+        ring.cancel_watch(Key { slot, generation: 0 }, Side::Client);
+    }
+    let mut ended = 0;
+    while ended < 5000 {
+        ended += wait(&mut ring).len();
+    }
+    assert_eq!(ended, 5000);
+}
+
+#[test]
+fn the_send_queue_is_seen_to_empty() {
+    let (mut near, far) = pair();
+    let mut far = TcpStream::from(far);
+    far.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    while let Ok(bytes) = far.write(&vec![1; 65536]) {
+        sent += bytes;
+    }
+    let far = OwnedFd::from(far);
+    assert!(send_queue_bytes(&far) > 0);
+    near.read_exact(&mut vec![0; sent]).unwrap();
+    while send_queue_bytes(&far) > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(BUFFER_SIZE, 16384);
+}

@@ -1,0 +1,174 @@
+use std::collections::VecDeque;
+
+use super::{Op, Piece, Side};
+
+/// Whether an operation is in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Activity {
+    #[default]
+    Off,
+    On,
+    /// In flight, and its cancellation was asked for.
+    Cancelling,
+}
+
+/// The state of one side's connection.
+#[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "the term of the field")]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its own use")]
+pub(super) struct End {
+    /// What is to be sent to this side; while `send` is not off, the first piece is in flight.
+    pub(super) outbox: Outbox,
+    pub(super) received_bytes: u64,
+    pub(super) sent_bytes: u64,
+    pub(super) receive: Activity,
+    pub(super) send: Activity,
+    pub(super) watch: Activity,
+    /// Whether the receive in flight is a multishot one.
+    pub(super) multishot: bool,
+    pub(super) receive_started: bool,
+    /// There is a connection that was not closed yet.
+    pub(super) open: bool,
+    /// Nothing more comes from this side.
+    pub(super) end_of_stream: bool,
+    /// The connection is gone; what its socket still holds can be read, nothing can be sent.
+    pub(super) broken: bool,
+    /// FIN was sent to this side.
+    pub(super) shut: bool,
+    /// The side sends more than is passed on at once, or may do so for all that is known.
+    pub(super) bulk: bool,
+    pub(super) watch_useless: bool,
+}
+
+impl Default for End {
+    fn default() -> Self {
+        Self {
+            outbox: Outbox::default(),
+            received_bytes: 0,
+            sent_bytes: 0,
+            receive: Activity::Off,
+            send: Activity::Off,
+            watch: Activity::Off,
+            multishot: false,
+            receive_started: false,
+            open: false,
+            end_of_stream: false,
+            broken: false,
+            shut: false,
+            bulk: true,
+            watch_useless: false,
+        }
+    }
+}
+
+impl End {
+    pub(super) fn note_end_of_stream(&mut self) {
+        self.receive = Activity::Off;
+        self.end_of_stream = true;
+    }
+
+    pub(super) fn note_sent(&mut self, bytes: usize, ops: &mut Vec<Op>) {
+        self.send = Activity::Off;
+        self.sent_bytes += bytes as u64;
+        if let Some(buffer) = self.outbox.advance(bytes) {
+            ops.push(Op::Recycle { buffer });
+        }
+        if self.broken {
+            self.drop_unsent(ops);
+        }
+    }
+
+    /// Gives back every buffer of the outbox that is not in flight.
+    pub(super) fn drop_unsent(&mut self, ops: &mut Vec<Op>) {
+        let in_flight = if self.send == Activity::Off { None } else { self.outbox.pop() };
+        while let Some(piece) = self.outbox.pop() {
+            ops.push(Op::Recycle { buffer: piece.buffer });
+        }
+        if let Some(piece) = in_flight {
+            self.outbox.push(piece);
+        }
+    }
+
+    pub(super) fn cancel_receive(&mut self, side: Side, ops: &mut Vec<Op>) {
+        if self.receive == Activity::On {
+            self.receive = Activity::Cancelling;
+            ops.push(Op::CancelReceive { from: side });
+        }
+    }
+
+    pub(super) fn cancel_send(&mut self, side: Side, ops: &mut Vec<Op>) {
+        if self.send == Activity::On {
+            self.send = Activity::Cancelling;
+            ops.push(Op::CancelSend { to: side });
+        }
+    }
+
+    /// Takes back whatever is in flight and gives up what was not sent.
+    pub(super) fn wind_down(&mut self, side: Side, ops: &mut Vec<Op>) {
+        self.cancel_receive(side, ops);
+        self.cancel_send(side, ops);
+        if self.watch == Activity::On {
+            self.watch = Activity::Cancelling;
+            ops.push(Op::CancelWatch { side });
+        }
+        self.drop_unsent(ops);
+    }
+
+    /// Whether nothing is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        [self.receive, self.send, self.watch] == [Activity::Off; 3]
+    }
+
+    /// Whether the connection could be lost without any operation noticing.
+    pub(super) fn is_unwatched(&self) -> bool {
+        self.open
+            && !self.broken
+            && self.receive == Activity::Off
+            && self.watch == Activity::Off
+            && !self.watch_useless
+    }
+}
+
+/// Pieces in the order in which they are to be sent. The first one needs no memory of its own:
+/// most sessions never have a second.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    first: Option<Piece>,
+    rest: VecDeque<Piece>,
+}
+
+impl Outbox {
+    pub(super) fn push(&mut self, piece: Piece) {
+        if self.first.is_none() {
+            self.first = Some(piece);
+        } else {
+            self.rest.push_back(piece);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Piece> {
+        let piece = self.first.take()?;
+        self.first = self.rest.pop_front();
+        Some(piece)
+    }
+
+    pub(super) fn front(&self) -> Option<Piece> {
+        self.first
+    }
+
+    /// Takes `bytes` off the first piece; its buffer if that was all of it.
+    pub(super) fn advance(&mut self, bytes: usize) -> Option<u16> {
+        let first = self.first.as_mut()?;
+        let sent = u16::try_from(bytes).unwrap_or(u16::MAX).min(first.end - first.start);
+        first.start += sent;
+        if first.start < first.end { None } else { self.pop().map(|piece| piece.buffer) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+}

@@ -1,0 +1,179 @@
+//! Seeded simulation of sessions against a fake kernel and two fake applications: short reads and
+//! writes, slow readers, FIN and RST in every order, failed dials, late and lost cancellations.
+//! A failure prints its seed; `SESSION_SEED=n cargo test -p dataplane one_seed` replays it.
+
+mod application;
+mod kernel;
+
+use super::{Ending, Event, Op, Session, Side};
+use kernel::Kernel;
+
+const SEEDS: u64 = 120_000;
+/// A session that is still alive after so many steps is aborted: nobody reads any more.
+const STEPS_MAX: usize = 3000;
+const STEPS_AFTER_ABORT_MAX: usize = 1000;
+
+#[test]
+fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
+    let mut endings = [0; 5];
+    for seed in 0..SEEDS {
+        endings[simulate(seed) as usize] += 1;
+    }
+    // Every way to end must have been taken often, or the simulation shows less than it seems to.
+    assert!(endings.iter().all(|&count| count > SEEDS / 200), "endings: {endings:?}");
+}
+
+#[test]
+fn one_seed() {
+    let seed = std::env::var("SESSION_SEED").ok().map_or(1, |seed| seed.parse().unwrap());
+    simulate(seed);
+}
+
+fn simulate(seed: u64) -> Ending {
+    let report = Report(seed);
+    let mut world = World::new(seed);
+    for step in 0..STEPS_MAX + STEPS_AFTER_ABORT_MAX {
+        if world.session.is_finished() {
+            break;
+        }
+        if step == STEPS_MAX || world.kernel.rng.u32(..4000) == 0 {
+            world.abort();
+        } else if let Some(event) = world.kernel.step() {
+            world.feed(event);
+        }
+    }
+    let ending = world.check();
+    std::mem::forget(report);
+    ending
+}
+
+/// Says which seed failed, when dropped by a panic.
+struct Report(u64);
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        eprintln!("failed with seed {0}; replay: SESSION_SEED={0}", self.0);
+    }
+}
+
+struct World {
+    kernel: Kernel,
+    session: Session,
+    aborted: bool,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut kernel = Kernel::new(seed);
+        let mut ops = Vec::new();
+        let session = Session::accepted(kernel.dials_max(), &mut ops);
+        for op in ops {
+            kernel.submit(op);
+        }
+        Self { kernel, session, aborted: false }
+    }
+
+    fn feed(&mut self, event: Event) {
+        let mut ops = Vec::new();
+        self.session.handle(event, &mut ops);
+        for op in ops {
+            self.kernel.submit(op);
+        }
+    }
+
+    fn abort(&mut self) {
+        self.aborted = true;
+        self.feed(Event::Abort);
+    }
+
+    fn check(&mut self) -> Ending {
+        assert!(self.session.is_finished(), "never ends: {:?}\n{:?}", self.session, self.kernel);
+        let ending = self.session.ending().expect("a finished session has an ending");
+        self.kernel.assert_nothing_left();
+        assert_eq!(self.aborted && ending == Ending::Aborted, ending == Ending::Aborted);
+        match ending {
+            Ending::Complete => self.check_complete(),
+            Ending::NoTarget => {
+                let client = self.kernel.application(Side::Client);
+                assert!(client.saw_reset() || client.has_reset());
+            }
+            Ending::ClientReset => self.check_reset(Side::Client),
+            Ending::TargetReset => self.check_reset(Side::Target),
+            Ending::Aborted => self.check_aborted(),
+        }
+        ending
+    }
+
+    fn check_complete(&mut self) {
+        for side in Side::BOTH {
+            let peer_wrote = self.kernel.application(side.peer()).written();
+            let application = self.kernel.drain(side);
+            if application.has_reset() {
+                continue; // in the last moment, unseen
+            }
+            assert!(application.saw_end_of_stream(), "{side:?} got no FIN");
+            assert_eq!(application.read(), peer_wrote, "{side:?} got fewer bytes than were sent");
+        }
+    }
+
+    /// `by` reset its connection: the peer, unless it took no byte any more or was gone itself,
+    /// has all that was read from `by`, and then a reset.
+    fn check_reset(&mut self, by: Side) {
+        assert!(self.kernel.application(by).has_reset(), "{by:?} did not reset");
+        let gave_up = self.kernel.gave_up();
+        let received = self.session.received_bytes(by);
+        let dialled = self.session.is_dialled();
+        let sent_fin = self.kernel.application(by).has_sent_fin();
+        let peer = self.kernel.application(by.peer());
+        assert!(sent_fin || !peer.saw_end_of_stream(), "FIN instead of RST");
+        if peer.has_reset() || (by == Side::Client && !dialled) {
+            return;
+        }
+        assert!(peer.saw_reset(), "no reset reached the {:?}", by.peer());
+        if !gave_up {
+            assert_eq!(peer.read(), received, "bytes read before the RST are lost");
+        }
+    }
+
+    fn check_aborted(&mut self) {
+        for side in Side::BOTH {
+            let application = self.kernel.application(side);
+            let open = side == Side::Client || self.session.is_dialled();
+            assert!(!open || application.saw_reset() || application.has_reset());
+        }
+    }
+}
+
+#[test]
+fn a_wake_of_many_buffers_is_cancelled_and_kept() {
+    let mut ops = Vec::new();
+    let mut session = Session::accepted(1, &mut ops);
+    session.handle(Event::Dialled, &mut ops);
+    let piece = |buffer| super::Piece { buffer, start: 0, end: 10 };
+    let from = Side::Target;
+    let received = |buffer, more| Event::Received { from, piece: piece(buffer), full: false, more };
+    session.handle(received(0, false), &mut ops);
+    session.handle(Event::Sent { to: Side::Client, bytes: 10 }, &mut ops);
+    ops.clear();
+    session.handle(received(1, true), &mut ops);
+    session.handle(received(2, true), &mut ops);
+    assert!(!ops.contains(&Op::CancelReceive { from }), "{ops:?}");
+    session.handle(received(3, true), &mut ops);
+    assert!(ops.contains(&Op::CancelReceive { from }), "{ops:?}");
+    ops.clear();
+    for buffer in 4..30 {
+        session.handle(received(buffer, true), &mut ops);
+    }
+    session.handle(Event::ReceiveStopped { from }, &mut ops);
+    assert_eq!(ops, [Op::WatchLater], "nothing else to do until the send is done");
+    for buffer in 1..30 {
+        ops.clear();
+        session.handle(Event::Sent { to: Side::Client, bytes: 10 }, &mut ops);
+        assert!(ops.contains(&Op::Recycle { buffer }), "{ops:?}");
+    }
+}
+
+#[test]
+fn an_idle_session_is_small() {
+    assert!(size_of::<Session>() <= 200, "{}", size_of::<Session>());
+}

@@ -1,0 +1,306 @@
+use std::collections::VecDeque;
+
+use super::application::{Application, pattern};
+use crate::session::{Event, Op, Piece, Side};
+
+const BUFFER_SIZE: usize = 16;
+const FULL: u64 = BUFFER_SIZE as u64;
+const SEND_QUEUE_MAX: usize = 60;
+const POISON: u8 = 0xEE;
+
+/// The operations in flight for one side.
+#[derive(Debug, Default)]
+struct InFlight {
+    receive: Option<Receive>,
+    send: Option<Send>,
+    watch: Option<Cancelled>,
+}
+
+/// Whether the cancellation of an operation was asked for.
+type Cancelled = bool;
+
+#[derive(Debug)]
+struct Receive {
+    multishot: bool,
+    cancelled: Cancelled,
+}
+
+#[derive(Debug)]
+struct Send {
+    piece: Piece,
+    cancelled: Cancelled,
+}
+
+/// A kernel and the two applications beyond it, all driven by one random number generator.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    pub(super) rng: fastrand::Rng,
+    applications: [Application; 2],
+    in_flight: [InFlight; 2],
+    dial: Option<Cancelled>,
+    dials_left: u8,
+    /// Chance in 256 that a dial fails.
+    dial_failure: u8,
+    memory: Vec<Option<[u8; BUFFER_SIZE]>>,
+    free: Vec<u16>,
+    timers: VecDeque<Timer>,
+    /// Looks at a send queue since it last became shorter, and its length then.
+    stalled: (usize, usize),
+    finished: bool,
+}
+
+#[derive(Debug)]
+enum Timer {
+    Watch,
+    Measure(Side),
+}
+
+impl Kernel {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let applications =
+            [Side::Client, Side::Target].map(|side| Application::new(side, &mut rng));
+        let dials_left = rng.u8(1..=3);
+        let dial_failure = [0, 0, 60, 220][rng.usize(..4)];
+        Self {
+            rng,
+            applications,
+            in_flight: [InFlight::default(), InFlight::default()],
+            dial: None,
+            dials_left,
+            dial_failure,
+            memory: Vec::new(),
+            free: Vec::new(),
+            timers: VecDeque::new(),
+            stalled: (0, 0),
+            finished: false,
+        }
+    }
+
+    pub(super) fn dials_max(&self) -> u8 {
+        self.dials_left
+    }
+
+    pub(super) fn application(&self, side: Side) -> &Application {
+        &self.applications[side as usize]
+    }
+
+    /// Lets the application read all it was sent.
+    pub(super) fn drain(&mut self, side: Side) -> &Application {
+        self.applications[side as usize].drain();
+        self.application(side)
+    }
+
+    /// Whether a send queue was looked at for long enough in vain to be given up.
+    pub(super) fn gave_up(&self) -> bool {
+        self.stalled.0 >= 5000 / 64
+    }
+
+    pub(super) fn assert_nothing_left(&self) {
+        assert!(self.finished);
+        assert!(self.dial.is_none());
+        for side in Side::BOTH {
+            let in_flight = &self.in_flight[side as usize];
+            assert!(in_flight.receive.is_none() && in_flight.watch.is_none());
+            assert!(in_flight.send.is_none());
+        }
+        assert_eq!(self.free.len(), self.memory.len(), "buffers were not returned");
+        assert!(self.application(Side::Client).closed, "the client's descriptor is leaked");
+    }
+
+    /// Does one random thing: an application acts, an operation completes or a timer is due.
+    pub(super) fn step(&mut self) -> Option<Event> {
+        let side = Side::BOTH[self.rng.usize(..2)];
+        match self.rng.u8(..10) {
+            0..=2 => self.application_acts(side),
+            3..=5 => self.complete_receive(side),
+            6 | 7 => self.complete_send(side),
+            8 => self.complete_dial().or_else(|| self.complete_watch(side)),
+            _ => self.fire_timer(),
+        }
+    }
+
+    fn application_acts(&mut self, side: Side) -> Option<Event> {
+        // The target's application knows of no connection before it was dialled.
+        if side == Side::Client || self.dial.is_none() {
+            self.applications[side as usize].act(&mut self.rng);
+        }
+        None
+    }
+
+    pub(super) fn submit(&mut self, op: Op) {
+        assert!(!self.finished, "{op:?} after the end");
+        match op {
+            Op::Dial => {
+                assert!(self.dial.replace(false).is_none(), "two dials");
+                self.dials_left = self.dials_left.checked_sub(1).expect("too many dials");
+            }
+            Op::CancelDial => self.dial = self.dial.map(|_| true),
+            Op::Receive { from, multishot, .. } => {
+                let new = Receive { multishot, cancelled: false };
+                assert!(!self.application(from).closed);
+                assert!(self.in_flight[from as usize].receive.replace(new).is_none());
+            }
+            Op::CancelReceive { from } => {
+                self.in_flight[from as usize]
+                    .receive
+                    .as_mut()
+                    .expect("cancels a receive that is in flight")
+                    .cancelled = true;
+            }
+            Op::Send { to, piece } => {
+                let new = Send { piece, cancelled: false };
+                assert!(self.in_flight[to as usize].send.replace(new).is_none());
+            }
+            Op::CancelSend { to } => {
+                self.in_flight[to as usize]
+                    .send
+                    .as_mut()
+                    .expect("cancels a send that is in flight")
+                    .cancelled = true;
+            }
+            Op::Watch { side } => {
+                assert!(self.in_flight[side as usize].watch.replace(false).is_none());
+            }
+            Op::CancelWatch { side } => self.in_flight[side as usize].watch = Some(true),
+            Op::WatchLater => self.timers.push_back(Timer::Watch),
+            Op::ShutdownWrite { to } => self.applications[to as usize].queue_end_of_stream(),
+            Op::Recycle { buffer } => self.recycle(buffer),
+            Op::MeasureSendQueue { to, .. } => self.timers.push_back(Timer::Measure(to)),
+            Op::Close { side, reset } => self.close(side, reset),
+            Op::Finish => self.finished = true,
+        }
+    }
+
+    fn close(&mut self, side: Side, reset: bool) {
+        let in_flight = &self.in_flight[side as usize];
+        assert!(in_flight.receive.is_none() && in_flight.send.is_none());
+        assert!(in_flight.watch.is_none(), "an operation holds the socket");
+        self.applications[side as usize].close(reset);
+    }
+
+    fn recycle(&mut self, buffer: u16) {
+        let memory = self.memory[usize::from(buffer)].take();
+        assert!(memory.is_some(), "buffer {buffer} is recycled twice");
+        for in_flight in &self.in_flight {
+            let used = in_flight.send.as_ref().is_some_and(|send| send.piece.buffer == buffer);
+            assert!(!used, "buffer {buffer} is recycled while it is being sent");
+        }
+        self.free.push(buffer);
+    }
+
+    fn complete_receive(&mut self, from: Side) -> Option<Event> {
+        let receive = self.in_flight[from as usize].receive.as_ref()?;
+        let (multishot, cancelled) = (receive.multishot, receive.cancelled);
+        let application = &mut self.applications[from as usize];
+        let out_of_buffers = self.rng.u8(..40) == 0;
+        // A cancelled receive may still bring what had arrived before.
+        if (cancelled && (application.inbound == 0 || self.rng.bool()))
+            || (out_of_buffers && application.inbound > 0)
+        {
+            self.in_flight[from as usize].receive = None;
+            return Some(Event::ReceiveStopped { from });
+        }
+        if application.inbound > 0 {
+            return Some(self.receive_bytes(from, multishot));
+        }
+        let event = if application.has_reset() && std::mem::take(&mut application.error_pending) {
+            Event::ReceiveFailed { from }
+        } else if application.has_reset() || application.has_sent_fin() {
+            Event::EndOfStream { from }
+        } else {
+            return None;
+        };
+        self.in_flight[from as usize].receive = None;
+        Some(event)
+    }
+
+    fn receive_bytes(&mut self, from: Side, multishot: bool) -> Event {
+        let application = &mut self.applications[from as usize];
+        let short = self.rng.u64(1..=FULL);
+        let count = if self.rng.bool() { FULL } else { short }.min(application.inbound);
+        let first = application.next_inbound();
+        application.inbound -= count;
+        let mut bytes = [POISON; BUFFER_SIZE];
+        for (index, byte) in (first..first + count).zip(&mut bytes) {
+            *byte = pattern(from, index);
+        }
+        let buffer = self.free.pop().unwrap_or_else(|| {
+            self.memory.push(None);
+            u16::try_from(self.memory.len() - 1).expect("few buffers")
+        });
+        self.memory[usize::from(buffer)] = Some(bytes);
+        let more = multishot && self.rng.u8(..20) > 0;
+        if !more {
+            self.in_flight[from as usize].receive = None;
+        }
+        let piece = Piece { buffer, start: 0, end: u16::try_from(count).expect("a buffer") };
+        Event::Received { from, piece, full: count == FULL, more }
+    }
+
+    fn complete_send(&mut self, to: Side) -> Option<Event> {
+        let send = self.in_flight[to as usize].send.as_ref()?;
+        let (piece, cancelled) = (send.piece, send.cancelled);
+        let application = &mut self.applications[to as usize];
+        let event = if application.has_reset() {
+            application.error_pending = false;
+            Event::SendFailed { to }
+        } else {
+            let room = SEND_QUEUE_MAX.saturating_sub(application.send_queue());
+            let bytes = room.min(piece.len());
+            if bytes == piece.len() || (cancelled && bytes > 0) {
+                let memory = self.memory[usize::from(piece.buffer)].as_ref();
+                let memory = memory.expect("a buffer that is being sent is not free");
+                application.queue(&memory[usize::from(piece.start)..][..bytes]);
+                Event::Sent { to, bytes }
+            } else if cancelled {
+                Event::SendStopped { to }
+            } else {
+                return None;
+            }
+        };
+        self.in_flight[to as usize].send = None;
+        Some(event)
+    }
+
+    fn complete_dial(&mut self) -> Option<Event> {
+        let cancelled = self.dial?;
+        if self.rng.u8(..4) > 0 && !cancelled {
+            return None;
+        }
+        self.dial = None;
+        if (cancelled && self.rng.bool()) || self.rng.u8(..) < self.dial_failure {
+            let none_left = !cancelled && self.rng.u8(..4) == 0;
+            return Some(if none_left { Event::NoTarget } else { Event::DialFailed });
+        }
+        Some(Event::Dialled)
+    }
+
+    fn complete_watch(&mut self, side: Side) -> Option<Event> {
+        let cancelled = self.in_flight[side as usize].watch?;
+        let application = &mut self.applications[side as usize];
+        let error = application.has_reset() && application.error_pending;
+        if !error && !cancelled {
+            return None;
+        }
+        self.in_flight[side as usize].watch = None;
+        application.error_pending &= !error || self.rng.bool();
+        Some(Event::Watched { side, error })
+    }
+
+    fn fire_timer(&mut self) -> Option<Event> {
+        match self.timers.pop_front()? {
+            Timer::Watch => Some(Event::WatchDue),
+            Timer::Measure(to) => {
+                let bytes = self.application(to).send_queue();
+                self.note_measure(self.application(to).read());
+                Some(Event::SendQueue { to, bytes })
+            }
+        }
+    }
+
+    fn note_measure(&mut self, read: u64) {
+        let read = usize::try_from(read).expect("few bytes");
+        self.stalled = if read == self.stalled.1 { (self.stalled.0 + 1, read) } else { (0, read) };
+    }
+}

@@ -1,0 +1,323 @@
+//! One core's event loop: waits on the ring, feeds completions to sessions and performs the
+//! operations they ask for.
+
+mod accepting;
+mod dialling;
+mod upkeep;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use exchange::{CoreCounters, Subscriber};
+use rustix::net::Shutdown;
+use socket2::SockRef;
+
+use crate::Settings;
+use crate::balance::Balancer;
+use crate::connection::Connection;
+use crate::listener::Listener;
+use crate::orders::Orders;
+use crate::ring::{BUFFER_SIZE, Completion, Key, Ring, send_queue_bytes};
+use crate::session::{Event, Op, Piece, Session, Side, WATCH_DELAY};
+use crate::slots::Slots;
+use crate::targets::Targets;
+use crate::timers::{EqualTimers, Timers};
+use accepting::Accepting;
+
+/// The longest wait: what nobody wakes the core for is looked at this often.
+const WAIT_MAX: Duration = Duration::from_millis(100);
+
+pub(crate) struct Worker {
+    settings: Settings,
+    ring: Ring,
+    connections: Slots<Connection>,
+    targets: Targets,
+    balancer: Balancer,
+    subscriber: Subscriber,
+    orders: Arc<Orders>,
+    counters: Arc<[CoreCounters]>,
+    core: usize,
+    listener: Option<Listener>,
+    accepting: Accepting,
+    last_exhaustion_log: Option<Instant>,
+    /// The time for a graceful end is over, and sessions were told so.
+    aborted: bool,
+    dials: EqualTimers,
+    watches: EqualTimers,
+    measures: Timers<(Key, Side)>,
+    /// Receives that ended because there was no buffer left, and wait for one.
+    starved: VecDeque<(Key, Side)>,
+    /// Read once a turn.
+    now: Instant,
+    buffers_shrunk: Instant,
+    /// Reused from turn to turn.
+    completions: Vec<Completion>,
+    ops: Vec<Op>,
+}
+
+/// What a worker is made of.
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) core: usize,
+    pub(crate) listener: Listener,
+    pub(crate) subscriber: Subscriber,
+    pub(crate) orders: Arc<Orders>,
+    pub(crate) counters: Arc<[CoreCounters]>,
+}
+
+impl Worker {
+    /// A worker for the calling thread, on which it has to stay.
+    ///
+    /// # Errors
+    /// When the ring can't be made.
+    pub(crate) fn new(parts: Parts) -> io::Result<Self> {
+        let Parts { settings, core, listener, subscriber, orders, counters } = parts;
+        let now = Instant::now();
+        let mut ring = Ring::new()?;
+        ring.read_wake(subscriber.waker().as_fd());
+        Ok(Self {
+            ring,
+            connections: Slots::new(),
+            targets: Targets::new(core),
+            balancer: Balancer::new(settings.balance, fastrand::Rng::new()),
+            subscriber,
+            orders,
+            counters,
+            core,
+            listener: Some(listener),
+            accepting: Accepting::NotYet { until: now + settings.first_target_timeout },
+            last_exhaustion_log: None,
+            aborted: false,
+            dials: EqualTimers::new(settings.connect_timeout),
+            watches: EqualTimers::new(WATCH_DELAY),
+            measures: Timers::new(),
+            starved: VecDeque::new(),
+            now,
+            buffers_shrunk: now,
+            completions: Vec::new(),
+            ops: Vec::new(),
+            settings,
+        })
+    }
+
+    /// Waits for completions and handles them. True if it is time for [`Worker::upkeep`].
+    pub(crate) fn turn(&mut self) -> bool {
+        if let Err(error) = self.ring.wait(self.wait_time()) {
+            // Not to be had: without its ring a core can do nothing, and others don't know of it.
+            panic!("io_uring_enter: {error}");
+        }
+        self.now = Instant::now();
+        let mut completions = std::mem::take(&mut self.completions);
+        self.ring.completions(&mut completions);
+        let mut upkeep_is_due = completions.is_empty();
+        let mut accepted = Vec::new();
+        for completion in completions.drain(..) {
+            match completion {
+                Completion::Woken => {
+                    self.ring.read_wake(self.subscriber.waker().as_fd());
+                    upkeep_is_due = true;
+                }
+                // New sessions last: what is known about targets by now is known to them.
+                Completion::Accepted { result, more } => accepted.push((result, more)),
+                completion => self.handle(completion),
+            }
+        }
+        for (result, more) in accepted {
+            self.handle_accepted(result, more);
+        }
+        self.completions = completions;
+        upkeep_is_due || !self.starved.is_empty()
+    }
+
+    /// Whether the core has stopped accepting and no session is left.
+    pub(crate) fn is_done(&self) -> bool {
+        self.accepting == Accepting::Over && self.connections.is_empty()
+    }
+
+    fn wait_time(&self) -> Duration {
+        let timers = [self.dials.next(), self.watches.next(), self.measures.next()];
+        let next = timers.into_iter().flatten().min();
+        next.map_or(WAIT_MAX, |due| due.saturating_duration_since(self.now).min(WAIT_MAX))
+    }
+
+    fn count(&self) -> &CoreCounters {
+        &self.counters[self.core]
+    }
+
+    fn handle(&mut self, completion: Completion) {
+        match completion {
+            Completion::Connected { key, result } => self.handle_connected(key, result),
+            Completion::Received { key, from, result, more } => {
+                self.handle_received(key, from, result, more);
+            }
+            Completion::Sent { key, to, result } => {
+                let event = match result {
+                    Ok(bytes) => Event::Sent { to, bytes: bytes as usize },
+                    Err(error) if is_cancellation(&error) => Event::SendStopped { to },
+                    Err(_) => Event::SendFailed { to },
+                };
+                self.feed(key, event);
+            }
+            Completion::Watched { key, side, result } => {
+                let error = result
+                    .is_ok_and(|events| events & u32::from(libc::POLLERR.unsigned_abs()) != 0);
+                self.feed(key, Event::Watched { side, error });
+            }
+            Completion::Accepted { .. } | Completion::Woken => {
+                unreachable!("handled by the turn itself")
+            }
+        }
+    }
+
+    fn handle_received(
+        &mut self,
+        key: Key,
+        from: Side,
+        result: io::Result<(u32, Option<u16>)>,
+        more: bool,
+    ) {
+        let event = match result {
+            Ok((bytes @ 1.., Some(buffer))) => {
+                let end = u16::try_from(bytes).expect("a receive brings at most a buffer");
+                let piece = Piece { buffer, start: 0, end };
+                Event::Received { from, piece, full: end == BUFFER_SIZE, more }
+            }
+            Ok((_, buffer)) => {
+                if let Some(buffer) = buffer {
+                    self.ring.recycle(buffer);
+                }
+                Event::EndOfStream { from }
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                if !self.ring.provide_more_buffers() {
+                    self.starved.push_back((key, from));
+                    return;
+                }
+                Event::ReceiveStopped { from }
+            }
+            Err(error) if is_cancellation(&error) => Event::ReceiveStopped { from },
+            Err(_) => Event::ReceiveFailed { from },
+        };
+        self.feed(key, event);
+    }
+
+    /// Gives an event to a session and performs the operations that follow.
+    fn feed(&mut self, key: Key, event: Event) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.session.handle(event, &mut self.ops);
+            self.perform_all(key);
+        } else {
+            // A session ends only when nothing of it is in flight.
+            debug_assert!(false, "{event:?} for a session that is over");
+            if let Event::Received { piece, .. } = event {
+                self.ring.recycle(piece.buffer);
+            }
+        }
+    }
+
+    /// Performs all of `self.ops`, and those that follow from events that come at once.
+    fn perform_all(&mut self, key: Key) {
+        let mut next = 0;
+        while let Some(&op) = self.ops.get(next) {
+            next += 1;
+            let event = self.perform(key, op);
+            if let (Some(event), Some(connection)) = (event, self.connections.get_mut(key)) {
+                connection.session.handle(event, &mut self.ops);
+            }
+        }
+        self.ops.clear();
+    }
+
+    fn perform(&mut self, key: Key, op: Op) -> Option<Event> {
+        match op {
+            Op::Dial => return self.dial(key),
+            Op::CancelDial => self.cancel_dial(key),
+            Op::Receive { from, multishot, idle } => {
+                if let Some(socket) = self.connections.get_mut(key)?.socket(from) {
+                    self.ring.receive((key, from), socket, multishot, idle);
+                }
+            }
+            Op::CancelReceive { from } => return self.cancel_receive(key, from),
+            Op::Send { to, piece } => {
+                if let Some(socket) = self.connections.get_mut(key)?.socket(to) {
+                    self.ring.send((key, to), socket, piece);
+                }
+            }
+            Op::CancelSend { to } => self.ring.cancel_send(key, to),
+            Op::Watch { side } => {
+                if let Some(socket) = self.connections.get_mut(key)?.socket(side) {
+                    self.ring.watch(key, side, socket);
+                }
+            }
+            Op::CancelWatch { side } => self.ring.cancel_watch(key, side),
+            Op::WatchLater => {
+                let connections = &mut self.connections;
+                self.watches.start(self.now, key, |key| connections.get_mut(key).is_none());
+            }
+            Op::ShutdownWrite { to } => {
+                if let Some(socket) = self.connections.get_mut(key)?.socket(to) {
+                    // Through the ring it would cost a worker thread. ENOTCONN: the connection is
+                    // gone, which its receive or watch tells as well.
+                    let _ = rustix::net::shutdown(socket, Shutdown::Write);
+                }
+            }
+            Op::Recycle { buffer } => self.ring.recycle(buffer),
+            Op::MeasureSendQueue { to, delay } if delay.is_zero() => return self.measure(key, to),
+            Op::MeasureSendQueue { to, delay } => self.measures.start(self.now + delay, (key, to)),
+            Op::Close { side, reset } => self.close(key, side, reset),
+            Op::Finish => self.finish(key),
+        }
+        None
+    }
+
+    fn cancel_receive(&mut self, key: Key, from: Side) -> Option<Event> {
+        if let Some(index) = self.starved.iter().position(|&waiting| waiting == (key, from)) {
+            self.starved.remove(index);
+            return Some(Event::ReceiveStopped { from });
+        }
+        self.ring.cancel_receive(key, from);
+        None
+    }
+
+    fn measure(&mut self, key: Key, to: Side) -> Option<Event> {
+        let connection = self.connections.get_mut(key)?;
+        let bytes = connection.socket(to).map_or(0, send_queue_bytes);
+        Some(Event::SendQueue { to, bytes })
+    }
+
+    fn close(&mut self, key: Key, side: Side, reset: bool) {
+        let Some(socket) = self.connections.get_mut(key).and_then(|it| it.take_socket(side)) else {
+            return;
+        };
+        if reset && let Err(error) = SockRef::from(&socket).set_linger(Some(Duration::ZERO)) {
+            log::debug!("SO_LINGER: {error}");
+        }
+        self.ring.close(socket);
+    }
+
+    fn finish(&mut self, key: Key) {
+        let Some(connection) = self.connections.remove(key) else { return };
+        self.count().active_connections.decrement();
+        if !connection.session.is_dialled() {
+            self.count().failed_connections.increment();
+        }
+        connection.finish(self.now);
+        self.accepting.note_descriptors_freed(self.now);
+    }
+
+    fn open(&mut self, client: OwnedFd) {
+        self.count().active_connections.increment();
+        let dials_max = u8::try_from(self.settings.connect_attempts).unwrap_or(u8::MAX);
+        let session = Session::accepted(dials_max, &mut self.ops);
+        let log_since = self.settings.log_connections.then_some(self.now);
+        let key = self.connections.insert(Connection::new(session, client, log_since));
+        self.perform_all(key);
+    }
+}
+
+fn is_cancellation(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ECANCELED)
+}

@@ -1,0 +1,88 @@
+use std::io;
+use std::os::fd::OwnedFd;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::Worker;
+use crate::ring::Key;
+use crate::session::Event;
+use crate::targets::LocalTarget;
+
+impl Worker {
+    /// Dials a target that was not tried for this client before.
+    pub(super) fn dial(&mut self, key: Key) -> Option<Event> {
+        let connection = self.connections.get_mut(key)?;
+        let picked = self.balancer.pick(self.targets.eligible(), connection.tried());
+        let Some(target) = picked else { return Some(Event::NoTarget) };
+        let socket = match make_socket(&target) {
+            Ok(socket) => socket,
+            Err(error) => {
+                // Of no target's doing: another one would fare no better.
+                log::warn!("cannot dial {}: socket: {error}", target.address());
+                return Some(Event::NoTarget);
+            }
+        };
+        self.ring.connect(key, &socket, target.socket_address());
+        connection.start_dial(target, socket, self.now + self.settings.connect_timeout);
+        let connections = &mut self.connections;
+        self.dials.start(self.now, key, |key| {
+            connections.get_mut(key).is_none_or(|connection| connection.dial.is_none())
+        });
+        None
+    }
+
+    /// Ends a dial because the client is gone.
+    pub(super) fn cancel_dial(&mut self, key: Key) {
+        let dial = self.connections.get_mut(key).and_then(|connection| connection.dial.as_mut());
+        if let Some(dial) = dial {
+            dial.cancelled = true;
+            self.ring.cancel_connect(key);
+        }
+    }
+
+    /// Ends dials that have taken too long.
+    pub(super) fn end_overdue_dials(&mut self) {
+        while let Some(key) = self.dials.pop_due(self.now) {
+            let connection = self.connections.get_mut(key);
+            // The timer may be that of an earlier dial for the same client.
+            if let Some(dial) = connection.and_then(|connection| connection.dial)
+                && dial.due <= self.now
+            {
+                self.ring.cancel_connect(key);
+            }
+        }
+    }
+
+    pub(super) fn handle_connected(&mut self, key: Key, result: io::Result<()>) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(dial) = connection.dial else { return };
+        let event = match result {
+            Ok(()) => {
+                connection.dial = None;
+                self.count().successful_connections.increment();
+                Event::Dialled
+            }
+            Err(error) => {
+                let target = connection.chosen().map(|target| target.address());
+                if let Some(socket) = connection.fail_dial() {
+                    self.ring.close(socket);
+                }
+                if !dial.cancelled {
+                    self.count().failed_dials.increment();
+                    log::debug!("dialling {target:?}: {error}");
+                }
+                Event::DialFailed
+            }
+        };
+        self.feed(key, event);
+    }
+}
+
+/// A socket to dial the target with. Blocking: `io_uring` would not wait on a non-blocking one.
+fn make_socket(target: &LocalTarget) -> io::Result<OwnedFd> {
+    let domain = Domain::for_address(target.address());
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    // What a client sent in one piece is not to wait for the acknowledgement of the one before.
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket.into())
+}

@@ -1,0 +1,67 @@
+use std::time::{Duration, Instant};
+
+use super::Worker;
+use crate::session::Event;
+
+/// How often the number of buffers on offer is looked at.
+const SHRINK_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Worker {
+    /// What has to be done now and then rather than at once: news from the control plane, timers,
+    /// what waits for buffers or descriptors.
+    pub(crate) fn upkeep(&mut self) {
+        self.now = Instant::now();
+        if let Some(snapshot) = self.subscriber.latest() {
+            self.targets.update(&snapshot);
+        }
+        self.advance_accepting();
+        self.end_overdue_dials();
+        while let Some(key) = self.watches.pop_due(self.now) {
+            if self.connections.get_mut(key).is_some() {
+                self.feed(key, Event::WatchDue);
+            }
+        }
+        while let Some((key, to)) = self.measures.pop_due(self.now) {
+            if let Some(event) = self.measure(key, to) {
+                self.feed(key, event);
+            }
+        }
+        self.feed_starved();
+        if self.now.saturating_duration_since(self.buffers_shrunk) >= SHRINK_INTERVAL {
+            self.buffers_shrunk = self.now;
+            self.ring.shrink_buffers();
+        }
+        self.obey_orders();
+    }
+
+    /// Lets receives go on for which there are buffers again, those first that waited longest.
+    fn feed_starved(&mut self) {
+        for _ in 0..self.starved.len() {
+            if !self.ring.provide_more_buffers() {
+                break;
+            }
+            if let Some((key, from)) = self.starved.pop_front() {
+                self.feed(key, Event::ReceiveStopped { from });
+            }
+        }
+    }
+
+    fn obey_orders(&mut self) {
+        let Some(stopped_at) = self.orders.accepting_stopped_at() else { return };
+        self.stop_accepting();
+        let overdue =
+            self.now.saturating_duration_since(stopped_at) >= self.settings.shutdown_timeout;
+        if overdue && !self.aborted {
+            self.aborted = true;
+            let keys = self.connections.keys();
+            if !keys.is_empty() {
+                log::warn!("core {}: resetting {} live connections", self.core, keys.len());
+            }
+            for key in keys {
+                if self.connections.get_mut(key).is_some() {
+                    self.feed(key, Event::Abort);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! A data plane of one or two cores between real sockets.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dataplane::{Balance, Core, DataPlane, Listener, Settings};
+use exchange::{
+    CoreCounters, Entry, Publisher, Snapshot, Target, TargetCounters, TargetState, broadcast,
+};
+use socket2::SockRef;
+
+const CORES: usize = 2;
+
+struct Plane {
+    plane: Option<DataPlane>,
+    address: SocketAddr,
+    counters: Arc<[CoreCounters]>,
+    publisher: Publisher,
+}
+
+impl Plane {
+    fn start(targets: &[SocketAddr], settings: Settings) -> Self {
+        let (publisher, subscribers) = broadcast(CORES).unwrap();
+        let counters: Arc<[CoreCounters]> = (0..CORES).map(|_| CoreCounters::default()).collect();
+        let address = free_address();
+        let cores = subscribers.into_iter().map(|subscriber| Core {
+            cpu: 0,
+            listener: Listener::bind(address).unwrap(),
+            subscriber,
+        });
+        let mut plane = DataPlane::start(&settings, cores.collect(), &counters).unwrap();
+        plane.accept(128).unwrap();
+        let entries = targets.iter().map(|&address| Entry {
+            target: Arc::new(Target::at(address)),
+            state: TargetState::Healthy,
+            eligible: true,
+            counters: Arc::new(TargetCounters::new(CORES)),
+        });
+        let snapshot =
+            Snapshot { entries: entries.collect(), settled: true, ..Snapshot::default() };
+        publisher.publish(&Arc::new(snapshot));
+        Self { plane: Some(plane), address, counters, publisher }
+    }
+
+    fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).unwrap()
+    }
+
+    fn total(&self, count: impl Fn(&CoreCounters) -> u64) -> u64 {
+        self.counters.iter().map(count).sum()
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        if let Some(plane) = self.plane.take() {
+            plane.stop_accepting();
+            plane.join();
+        }
+        if !std::thread::panicking() {
+            assert_eq!(self.total(|core| core.active_connections.get()), 0);
+        }
+        assert_eq!(self.publisher.cores(), CORES);
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        balance: Balance::RoundRobin,
+        connect_attempts: 3,
+        connect_timeout: Duration::from_secs(2),
+        first_target_timeout: Duration::from_secs(3),
+        shutdown_timeout: Duration::from_secs(5),
+        log_connections: false,
+    }
+}
+
+/// An address that nobody listens on for now.
+fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// A plane with one target, a client's connection to it and the target's end of it.
+fn pair() -> (Plane, TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let plane = Plane::start(&[listener.local_addr().unwrap()], settings());
+    let client = plane.connect();
+    let (target, _) = listener.accept().unwrap();
+    for stream in [&client, &target] {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    }
+    (plane, client, target)
+}
+
+fn read_to_end(mut stream: &TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).map(|_| bytes)
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    let mut rng = fastrand::Rng::with_seed(1);
+    std::iter::repeat_with(|| rng.u8(..)).take(length).collect()
+}
+
+fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+}
+
+#[test]
+fn bytes_and_fin_pass_per_direction() {
+    for client_first in [true, false] {
+        let (plane, client, target) = pair();
+        let (first, second) = if client_first { (client, target) } else { (target, client) };
+        let (question, answer) = (noise(1000), noise(30_000_000));
+        (&first).write_all(&question).unwrap();
+        first.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_to_end(&second).unwrap(), question);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (&second).write_all(&answer).unwrap();
+                second.shutdown(Shutdown::Write).unwrap();
+            });
+            assert!(read_to_end(&first).unwrap() == answer);
+        });
+        assert_eq!(plane.total(|core| core.successful_connections.get()), 1);
+    }
+}
+
+#[test]
+fn a_reset_becomes_a_reset_after_the_bytes_before_it() {
+    for client_resets in [true, false] {
+        let (_plane, client, target) = pair();
+        let (resetting, other) = if client_resets { (client, target) } else { (target, client) };
+        // More than the other end's kernel takes without anybody reading.
+        let bytes = noise(400_000);
+        (&resetting).write_all(&bytes).unwrap();
+        // What was not acknowledged yet would be thrown away by the reset itself.
+        wait_until("acknowledged", || send_queue(&resetting) == 0);
+        reset(resetting);
+        let mut received = Vec::new();
+        let error = (&other).read_to_end(&mut received).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(received == bytes, "{} of {}", received.len(), bytes.len());
+    }
+}
+
+/// Bytes that the other end's kernel has not acknowledged yet, from proc(5)'s `net/tcp`.
+fn send_queue(stream: &TcpStream) -> u32 {
+    let [local, peer] = [stream.local_addr(), stream.peer_addr()].map(|it| it.unwrap().port());
+    let hex = |text: &str| u32::from_str_radix(text, 16).unwrap();
+    let port = |address: &str| hex(address.split_once(':').unwrap().1);
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut lines = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line =
+        lines.find(|line| port(line[1]) == u32::from(local) && port(line[2]) == u32::from(peer));
+    hex(line.unwrap()[4].split_once(':').unwrap().0)
+}
+
+#[test]
+fn a_failed_dial_goes_to_another_target() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let targets = [free_address(), free_address(), listener.local_addr().unwrap()];
+    let plane = Plane::start(&targets, settings());
+    for _ in 0..20 {
+        let mut client = plane.connect();
+        client.write_all(b"early").unwrap();
+        let (mut target, _) = listener.accept().unwrap();
+        let mut early = [0; 5];
+        target.read_exact(&mut early).unwrap();
+        assert_eq!(&early, b"early");
+    }
+    assert_eq!(plane.total(|core| core.failed_connections.get()), 0);
+    assert!(plane.total(|core| core.failed_dials.get()) >= 10);
+}
+
+#[test]
+fn a_client_that_no_target_takes_is_reset() {
+    let plane = Plane::start(&[free_address(), free_address()], settings());
+    let mut client = plane.connect();
+    let error = client.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    wait_until("counted", || plane.total(|core| core.failed_connections.get()) == 1);
+    assert_eq!(plane.total(|core| core.failed_dials.get()), 2);
+    assert_eq!(plane.total(|core| core.successful_connections.get()), 0);
+}
+
+#[test]
+fn clients_that_never_read_starve_nobody() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let plane = Plane::start(&[listener.local_addr().unwrap()], settings());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            std::thread::spawn(move || {
+                let mut first = [0];
+                stream.read_exact(&mut first).unwrap();
+                let size = if first == *b"b" { 20_000_000 } else { 1 };
+                // The blocked ones fail when the test ends.
+                let _ = stream.write_all(&vec![b'x'; size]);
+            });
+        }
+    });
+    let blocked: Vec<_> = (0..50)
+        .map(|_| {
+            let mut client = plane.connect();
+            client.write_all(b"b").unwrap();
+            client
+        })
+        .collect();
+    for _ in 0..200 {
+        let mut client = plane.connect();
+        client.write_all(b"s").unwrap();
+        assert_eq!(read_to_end(&client).unwrap(), b"x");
+    }
+    for client in blocked {
+        reset(client);
+    }
+}
+
+#[test]
+fn at_the_end_live_sessions_finish_and_late_ones_are_reset() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let settings = Settings { shutdown_timeout: Duration::from_millis(400), ..settings() };
+    let mut plane = Plane::start(&[listener.local_addr().unwrap()], settings);
+    let (mut finishing, idle) = (plane.connect(), plane.connect());
+    let (target, _) = listener.accept().unwrap();
+    let (other_target, _) = listener.accept().unwrap();
+    let running = plane.plane.take().unwrap();
+    running.stop_accepting();
+    wait_until("refused", || TcpStream::connect(plane.address).is_err());
+    finishing.write_all(b"still here").unwrap();
+    finishing.shutdown(Shutdown::Write).unwrap();
+    let first = |stream: &TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        read_to_end(stream).ok()
+    };
+    let finished = [&target, &other_target].map(first);
+    assert!(finished.contains(&Some(b"still here".to_vec())), "{finished:?}");
+    drop((target, other_target));
+    assert_eq!(read_to_end(&finishing).unwrap(), b"");
+    drop(idle);
+    running.join();
+}
