@@ -1,16 +1,35 @@
 //! Where targets come from.
 
+mod admission;
+mod endpoint;
+mod file;
+mod label;
+mod static_list;
+mod watch;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use exchange::Target;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use crate::controller::Event;
+use crate::metrics::Metrics;
+
+pub use admission::admit;
+pub(crate) use file::FileError;
+pub use file::read_file;
+pub use static_list::parse_targets;
 
 /// Where targets come from.
 #[derive(Clone, Debug)]
 pub enum Settings {
     /// A list that never changes; not empty.
     Static(Vec<Target>),
-    /// A file in Prometheus' file_sd JSON format, read again when it changes.
+    /// A file in Prometheus' `file_sd` JSON format, read again when it changes.
     File(FileSettings),
 }
 
@@ -25,30 +44,26 @@ pub struct FileSettings {
     pub own_address: SocketAddr,
 }
 
-/// Parses `ip[:port][@zone]`, comma separated: what `TARGETS` holds.
-///
-/// # Errors
-/// A sentence naming the entry and what is accepted.
-pub fn parse_targets(list: &str, default_port: u16) -> Result<Vec<Target>, String> {
-    let _ = (list, default_port);
-    todo!()
-}
-
-/// Refuses targets that no connection should be forwarded to: link-local addresses and the
-/// balancer's own address.
-///
-/// # Errors
-/// A sentence naming the target and the reason.
-pub fn admit(target: &Target, own_address: SocketAddr) -> Result<(), String> {
-    let _ = (target, own_address);
-    todo!()
-}
-
-/// Reads and parses the target file once, as at start.
-///
-/// # Errors
-/// A sentence naming the file, what is wrong with it and where.
-pub fn read_file(settings: &FileSettings) -> Result<Vec<Target>, String> {
-    let _ = settings;
-    todo!()
+/// Sends the targets to the controller, now and whenever they may have changed, until the
+/// controller is gone.
+pub(crate) async fn run(
+    settings: Settings,
+    period: Duration,
+    metrics: Arc<Metrics>,
+    events: mpsc::Sender<Event>,
+) {
+    match settings {
+        Settings::File(file) => watch::run(file, period, &metrics, &events).await,
+        Settings::Static(targets) => {
+            let mut ticks = tokio::time::interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                metrics.discovered();
+                if events.send(Event::Discovered(targets.clone())).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
 }

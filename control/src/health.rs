@@ -1,6 +1,14 @@
 //! HTTP health checks.
 
+mod path;
+mod status;
+
 use std::time::Duration;
+
+use exchange::TargetState;
+
+pub use path::CheckPath;
+pub use status::StatusSet;
 
 /// How targets are checked.
 #[derive(Clone, Debug)]
@@ -21,26 +29,100 @@ pub struct Settings {
     pub fall: u32,
 }
 
-/// An origin-form path: begins with `/`, no CR, LF, space, NUL or other control characters.
-#[derive(Clone, Debug)]
-pub struct CheckPath(String);
+/// What a target's checks say about it. Pure: the checks themselves are made elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Health {
+    verdict: Verdict,
+    /// Results in a row that speak against the verdict.
+    against: u32,
+    has_passed: bool,
+    has_first_result: bool,
+}
 
-/// HTTP status codes, as codes and ranges: `200-399`, `200,204,301-303`.
-#[derive(Clone, Debug)]
-pub struct StatusSet(Vec<std::ops::RangeInclusive<u16>>);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Verdict {
+    #[default]
+    Checking,
+    Healthy,
+    Unhealthy,
+}
 
-impl std::str::FromStr for CheckPath {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let _ = text;
-        todo!()
+impl Health {
+    /// Takes in one check's result. `rise` and `fall` are as in [`Settings`].
+    pub(crate) fn record(&mut self, passed: bool, rise: u32, fall: u32) {
+        self.has_first_result = true;
+        if passed == self.is_healthy() && self.verdict != Verdict::Checking {
+            self.against = 0;
+            return;
+        }
+        self.against = self.against.saturating_add(1);
+        let (enough, verdict) = if passed {
+            (if self.has_passed { rise } else { 1 }, Verdict::Healthy)
+        } else {
+            (fall, Verdict::Unhealthy)
+        };
+        self.has_passed |= passed;
+        if self.against >= enough {
+            self.verdict = verdict;
+            self.against = 0;
+        }
+    }
+
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.verdict == Verdict::Healthy
+    }
+
+    /// Whether any check was completed yet, with whatever result.
+    pub(crate) fn has_first_result(&self) -> bool {
+        self.has_first_result
+    }
+
+    /// The state of a target that is not draining.
+    pub(crate) fn state(&self) -> TargetState {
+        match self.verdict {
+            Verdict::Checking => TargetState::Checking,
+            Verdict::Healthy => TargetState::Healthy,
+            Verdict::Unhealthy => TargetState::Unhealthy,
+        }
     }
 }
 
-impl std::str::FromStr for StatusSet {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let _ = text;
-        todo!()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The states after each of `results` (`+` passed, `-` failed), by their first letters.
+    fn states(results: &str, rise: u32, fall: u32) -> String {
+        let mut health = Health::default();
+        let letter = |health: &Health| health.state().as_str().chars().next().unwrap();
+        results
+            .chars()
+            .map(|result| {
+                health.record(result == '+', rise, fall);
+                assert!(health.has_first_result());
+                letter(&health)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_very_first_pass_admits_at_once() {
+        assert!(!Health::default().has_first_result());
+        assert_eq!(states("+", 3, 3), "h");
+        assert_eq!(states("-+", 3, 3), "ch");
+        assert_eq!(states("---+", 3, 3), "ccuh");
+        assert_eq!(states("-----+", 3, 3), "ccuuuh");
+    }
+
+    #[test]
+    fn it_takes_fall_failures_in_a_row_to_be_taken_out() {
+        assert_eq!(states("+--+--+---", 2, 3), "hhhhhhhhhu");
+        assert_eq!(states("+-", 2, 1), "hu");
+    }
+
+    #[test]
+    fn it_takes_rise_passes_in_a_row_to_come_back() {
+        assert_eq!(states("+---+-++-", 2, 3), "hhhuuuuhh");
+        assert_eq!(states("+-++++", 4, 1), "huuuuh");
     }
 }

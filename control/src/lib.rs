@@ -1,15 +1,36 @@
 //! The control plane: finds targets, checks their health and decides who may receive traffic. Its
 //! only product is an immutable [`exchange::Snapshot`], published to every core.
 
+mod admin;
+mod controller;
 pub mod discovery;
+mod escaped;
 pub mod health;
+mod metrics;
+mod probe;
+mod prober;
+mod roster;
+#[cfg(test)]
+mod scratch;
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use exchange::{CoreCounters, Publisher, Snapshot};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+
+use admin::Admin;
+use controller::Controller;
+use metrics::Metrics;
+use prober::Prober;
+use roster::{Roster, Rules};
+
+/// What the runtime's `max_blocking_threads` has to be, so that no probe ever waits for a thread:
+/// one for each probe under way (more than that many are never started), one that reads the target
+/// file and a few to spare. Threads are started only as they are needed.
+pub const MAX_BLOCKING_THREADS: usize = prober::MAX_PROBES + 8;
 
 /// Threads that health checks may block at once: what the runtime needs as its bound on blocking
 /// threads.
@@ -24,18 +45,22 @@ pub struct Settings {
     pub discovery_period: Duration,
     /// How targets are checked.
     pub health: health::Settings,
-    /// In percent (0-100): at or below this share of healthy targets, all that are not draining are used;
-    /// 0: only when none is healthy.
+    /// In percent (0-100): at or below this share of healthy targets, all that are not draining
+    /// are used; 0: only when none is healthy.
     pub fail_open_threshold: u8,
 }
 
-/// The running control plane. Its tasks run on the tokio runtime it was started on.
+/// The running control plane. Its tasks run on the tokio runtime it was started on, until that ends.
 #[derive(Debug)]
-pub struct Control {}
+pub struct Control {
+    accepting: Arc<AtomicBool>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
 
 impl Control {
-    /// Starts discovery, health checks and, where `admin` is given (bound and listening already), the admin server.
-    /// Must be called inside a tokio runtime.
+    /// Starts discovery, health checks and, where `admin` is given (bound and listening already),
+    /// the admin server. Must be called inside a tokio runtime with time and I/O enabled and
+    /// [`MAX_BLOCKING_THREADS`].
     ///
     /// # Errors
     /// When the admin socket cannot be handed to the runtime.
@@ -45,17 +70,53 @@ impl Control {
         counters: Arc<[CoreCounters]>,
         admin: Option<TcpListener>,
     ) -> std::io::Result<Self> {
-        let _ = (settings, publisher, counters, admin);
-        todo!()
+        let metrics = Arc::new(Metrics::new(counters));
+        let (snapshot_sender, snapshots) = watch::channel(Arc::default());
+        let accepting = Arc::new(AtomicBool::new(false));
+
+        if let Some(listener) = admin {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let admin = Admin {
+                metrics: Arc::clone(&metrics),
+                snapshots: snapshots.clone(),
+                accepting: Arc::clone(&accepting),
+            };
+            tokio::spawn(admin.serve(listener));
+        }
+
+        let (event_sender, events) = mpsc::channel(controller::EVENT_QUEUE);
+        let rules = Rules {
+            rise: settings.health.rise,
+            fall: settings.health.fall,
+            fail_open_threshold: settings.fail_open_threshold,
+            cores: publisher.cores(),
+        };
+        let controller = Controller {
+            roster: Roster::new(rules),
+            prober: Prober::new(&settings.health, Arc::clone(&metrics), event_sender.clone()),
+            publisher,
+            snapshots: snapshot_sender,
+        };
+        tokio::spawn(controller.run(events));
+        tokio::spawn(discovery::run(
+            settings.discovery,
+            settings.discovery_period,
+            metrics,
+            event_sender,
+        ));
+        Ok(Self { accepting, snapshots })
     }
 
-    /// Says whether the data plane accepts connections; `/readyz` is 503 while it does not.
+    /// Says whether the data plane accepts connections; `/readyz` is 503 while it does not, as it
+    /// is until this was first called.
     pub fn set_accepting(&self, accepting: bool) {
-        let _ = accepting;
+        self.accepting.store(accepting, Ordering::Relaxed);
     }
 
-    /// The latest published snapshot, and a way to wait for the next.
+    /// The latest published snapshot, and a way to wait for the next. It is empty, of generation
+    /// 0, before the first one is published.
     pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
-        todo!()
+        self.snapshots.clone()
     }
 }

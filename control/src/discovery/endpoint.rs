@@ -1,0 +1,114 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use crate::escaped::Escaped;
+
+/// What an [`Endpoint`] may look like, for error messages.
+pub(crate) const ACCEPTED: &str = "accepted is an IP address with an optional port from 1 to \
+    65535, as in 10.0.0.1, 10.0.0.1:80, 2001:db8::1 or [2001:db8::1]:80";
+
+/// `ip[:port]`, where an IPv6 address that is followed by a port stands in brackets
+/// (RFC 3986, 3.2.2). IPv4-mapped IPv6 addresses are taken as the IPv4 addresses they mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    ip: IpAddr,
+    port: Option<u16>,
+}
+
+impl Endpoint {
+    /// The address, with `default_port` where no port was given.
+    pub(crate) fn or_port(self, default_port: u16) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port.unwrap_or(default_port))
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |what: &str| format!("`{}` {what}; {ACCEPTED}", Escaped(text));
+        let (ip, port) = if let Ok(ip) = text.parse::<IpAddr>() {
+            (ip, None)
+        } else if let Some(bracketed) = text.strip_prefix('[') {
+            let (ip, rest) =
+                bracketed.split_once(']').ok_or_else(|| wrong("has no closing bracket"))?;
+            let ip: Ipv6Addr =
+                ip.parse().map_err(|_| wrong("has no IPv6 address in its brackets"))?;
+            match (rest, rest.strip_prefix(':')) {
+                ("", _) => (IpAddr::V6(ip), None),
+                (_, Some(port)) => (IpAddr::V6(ip), Some(port)),
+                (_, None) => return Err(wrong("goes on after its bracket without a colon")),
+            }
+        } else {
+            let (ip, port) = text.split_once(':').unwrap_or((text, ""));
+            let ip: Ipv4Addr = ip
+                .parse()
+                .map_err(|_| wrong("is not an IP address (host names are not looked up)"))?;
+            (IpAddr::V4(ip), Some(port))
+        };
+        let port = port.map(|port| parse_port(port).ok_or_else(|| wrong("has no valid port")));
+        Ok(Self { ip: ip.to_canonical(), port: port.transpose()? })
+    }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    // u16's own parser would let a plus sign pass.
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().filter(|&port| port != 0)
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_addresses_with_and_without_a_port() {
+        for (text, address) in [
+            ("10.0.0.1", "10.0.0.1:30080"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+            ("::1", "[::1]:30080"),
+            ("[::1]", "[::1]:30080"),
+            ("[2001:db8::1]:65535", "[2001:db8::1]:65535"),
+            ("[::ffff:10.0.0.1]:80", "10.0.0.1:80"),
+        ] {
+            let endpoint: Endpoint = text.parse().unwrap();
+            assert_eq!(endpoint.or_port(30080), address.parse().unwrap(), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_everything_else_by_name() {
+        for text in [
+            "",
+            "localhost",
+            "web:80",
+            "10.0.0.1:",
+            "10.0.0.1:0",
+            "10.0.0.1:+80",
+            "10.0.0.1:65536",
+            "10.0.0",
+            "[::1",
+            "[::1]80",
+            "[::1]:",
+            "[::1]:0",
+            "[10.0.0.1]:80",
+            "[fe80::1%1]:80",
+            "10.0.0.1 :80",
+            "10.0.0.1:80:80",
+            "é:80",
+            "[é]:1",
+        ] {
+            let error = text.parse::<Endpoint>().unwrap_err();
+            assert!(error.starts_with(&format!("`{text}` ")), "{error}");
+            assert!(error.contains("accepted is an IP address"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use exchange::{Target, TargetId};
+use serde::Deserialize;
+
+use super::endpoint::Endpoint;
+use super::label::Label;
+use super::{FileSettings, admit};
+use crate::escaped::Escaped;
+
+/// Largest target file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// Reads and parses the target file once, as at start.
+///
+/// The format is that of Prometheus' file-based service discovery, as JSON: a list of groups, each
+/// with `targets` (`ip[:port]`) and optional `labels`. Of these `zone` (or
+/// `__meta_ec2_availability_zone`) and `id` (or `__meta_ec2_instance_id`) are used, for every
+/// target of their group. A list without targets is well-formed.
+///
+/// # Errors
+/// A sentence naming the file, what is wrong with it and where.
+pub fn read_file(settings: &FileSettings) -> Result<Vec<Target>, String> {
+    read(settings).map_err(|error| error.to_string())
+}
+
+/// Why a target file cannot be used. Each names the file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    #[error("target file {path} cannot be read: {reason}")]
+    Unreadable { path: String, reason: String },
+    #[error(
+        "target file {path} is not valid: {reason}; accepted is \
+        [{{\"targets\": [\"ip[:port]\"], \"labels\": {{\"zone\": \"…\", \"id\": \"…\"}}}}]"
+    )]
+    Invalid { path: String, reason: String },
+    #[error("target file {path}: {reason}")]
+    Refused { path: String, reason: String },
+}
+
+impl FileError {
+    /// The value of the metric's label.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "unreadable",
+            Self::Invalid { .. } => "invalid",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// Every kind there is.
+    pub(crate) const KINDS: [&'static str; 3] = ["unreadable", "invalid", "refused"];
+}
+
+/// As [`read_file`], with the error's kind.
+pub(crate) fn read(settings: &FileSettings) -> Result<Vec<Target>, FileError> {
+    let path = Escaped(&settings.path.to_string_lossy()).to_string();
+    let content = match read_bounded(&settings.path) {
+        Ok(content) => content,
+        Err(error) => return Err(FileError::Unreadable { path, reason: error.to_string() }),
+    };
+    let groups: Vec<Group> = match serde_json::from_slice(&content) {
+        Ok(groups) => groups,
+        Err(error) => return Err(FileError::Invalid { path, reason: error.to_string() }),
+    };
+    let mut seen = HashSet::new();
+    let mut targets = Vec::new();
+    for target in groups.iter().flat_map(|group| group.targets(settings.default_port)) {
+        if !seen.insert(target.address) {
+            let reason = format!("the address {} is there more than once", target.address);
+            return Err(FileError::Invalid { path, reason });
+        }
+        if let Err(reason) = admit(&target, settings.own_address) {
+            return Err(FileError::Refused { path, reason });
+        }
+        targets.push(target);
+    }
+    Ok(targets)
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    // Before it is opened: opening a FIFO without a writer would block (fifo(7)).
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut content = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes")));
+    }
+    Ok(content)
+}
+
+/// Targets with the same labels. Unknown fields are refused, as Prometheus does: a misspelt
+/// `targets` must not look like an empty group.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    targets: Vec<FileEndpoint>,
+    #[serde(default)]
+    labels: Labels,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+struct FileEndpoint(Endpoint);
+
+impl TryFrom<String> for FileEndpoint {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+/// The labels that mean something here; others are ignored, whatever they hold.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Labels {
+    zone: Label,
+    id: Label,
+    #[serde(rename = "__meta_ec2_availability_zone")]
+    ec2_zone: Label,
+    #[serde(rename = "__meta_ec2_instance_id")]
+    ec2_id: Label,
+}
+
+impl Group {
+    fn targets(&self, default_port: u16) -> impl Iterator<Item = Target> {
+        let id = self.labels.id.given().or(self.labels.ec2_id.given()).map(TargetId::new);
+        let zone = self.labels.zone.given().or(self.labels.ec2_zone.given());
+        self.targets.iter().map(move |endpoint| {
+            let mut target = Target::at(endpoint.0.or_port(default_port));
+            if let Some(id) = &id {
+                target.id = id.clone();
+            }
+            target.zone = zone.map(Into::into);
+            target
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    fn parse(content: &str) -> Result<Vec<Target>, FileError> {
+        let scratch = Scratch::new();
+        let path = scratch.write("targets.json", content);
+        read(&FileSettings {
+            path,
+            default_port: 30080,
+            own_address: "0.0.0.0:8080".parse().unwrap(),
+        })
+    }
+
+    #[test]
+    fn reads_groups_with_labels() {
+        let targets = parse(
+            r#"[{"targets": ["10.0.0.1", "10.0.0.1:81"], "labels": {"id": "i-1", "zone": "a"}},
+                {"targets": ["[::1]:82"], "labels": {"__meta_ec2_availability_zone": "b",
+                    "__meta_ec2_instance_id": "i-2", "other": 7, "zone": ""}},
+                {"targets": []}, {"targets": ["10.0.0.9"]}]"#,
+        );
+        let shown: Vec<_> = targets
+            .unwrap()
+            .iter()
+            .map(|t| format!("{} {} {}", t.id, t.address, t.zone.as_deref().unwrap_or("-")))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "i-1 10.0.0.1:30080 a",
+                "i-1 10.0.0.1:81 a",
+                "i-2 [::1]:82 b",
+                "10.0.0.9:30080 10.0.0.9:30080 -",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_list_is_well_formed() {
+        assert!(parse("[]").unwrap().is_empty());
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_where() {
+        let deep = "[".repeat(100_000);
+        for (content, kind, named) in [
+            ("", "invalid", "line 1 column 0"),
+            ("[{\"targets\": [\"10.0.0.1\"", "invalid", "line 1 column"),
+            ("[\n{\"targets\": [\"10.0.0.1:0\"]}]", "invalid", "`10.0.0.1:0`"),
+            ("[\n{\"targets\": [\"web\"]}]", "invalid", "line 2"),
+            ("[\n{\"target\": [\"10.0.0.1\"]}]", "invalid", "unknown field `target`"),
+            ("[{\"labels\": {}}]", "invalid", "missing field `targets`"),
+            ("[{\"targets\": [5]}]", "invalid", "line 1"),
+            ("[{\"targets\": [], \"labels\": {\"id\": \"a\\nb\"}}]", "invalid", "a\\nb"),
+            ("[{\"targets\": [\"10.0.0.1\", \"10.0.0.1:30080\"]}]", "invalid", "10.0.0.1:30080"),
+            ("{}", "invalid", "line 1"),
+            ("[] []", "invalid", "trailing"),
+            (&deep, "invalid", "line 1"),
+            ("[{\"targets\": [\"169.254.169.254\"]}]", "refused", "169.254.169.254:30080"),
+            ("[{\"targets\": [\"127.0.0.1:8080\"]}]", "refused", "own address"),
+        ] {
+            let error = parse(content).unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            let error = error.to_string();
+            assert!(error.contains("targets.json") && error.contains(named), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+            assert!(error.len() < 700, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let scratch = Scratch::new();
+        let large = scratch.write("large", "");
+        File::options().write(true).open(&large).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
+        let missing = scratch.path("missing");
+        for (path, reason) in [
+            (missing, "No such file"),
+            (scratch.path("."), "not a regular file"),
+            ("/dev/zero".into(), "not a regular file"),
+            (large, "larger than 16777216 bytes"),
+        ] {
+            let own_address = "0.0.0.0:8080".parse().unwrap();
+            let error = read(&FileSettings { path, default_port: 1, own_address }).unwrap_err();
+            assert_eq!(error.kind(), "unreadable");
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+}

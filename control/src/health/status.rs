@@ -1,0 +1,89 @@
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use crate::escaped::Escaped;
+
+/// HTTP status codes, as codes and ranges: `200-399`, `200,204,301-303`.
+#[derive(Clone, Debug)]
+pub struct StatusSet(Vec<RangeInclusive<u16>>);
+
+impl StatusSet {
+    /// Whether `status` is in the set.
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&status))
+    }
+}
+
+impl fmt::Display for StatusSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, range) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            match (range.start(), range.end()) {
+                (first, last) if first == last => write!(f, "{comma}{first}")?,
+                (first, last) => write!(f, "{comma}{first}-{last}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for StatusSet {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ranges = text.split(',').map(|part| {
+            let part = part.trim();
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            match (parse_code(first.trim()), parse_code(last.trim())) {
+                (Some(first), Some(last)) if first <= last => Ok(first..=last),
+                _ => Err(format!(
+                    "`{}` is no status code or range of them; accepted are codes from 100 to 599 \
+                     and ranges, comma separated, as in 200-399 or 200,204,301-303",
+                    Escaped(part),
+                )),
+            }
+        });
+        ranges.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn parse_code(text: &str) -> Option<u16> {
+    let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().filter(|code| (100..=599).contains(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_codes_and_ranges() {
+        let set: StatusSet = "200, 204,301-303".parse().unwrap();
+        for (status, expected) in
+            [(199, false), (200, true), (201, false), (204, true), (300, false), (303, true)]
+        {
+            assert_eq!(set.contains(status), expected, "{status}");
+        }
+        assert_eq!(set.to_string(), "200,204,301-303");
+    }
+
+    #[test]
+    fn refuses_everything_else_by_name() {
+        for (text, named) in [
+            ("", "``"),
+            ("200,", "``"),
+            ("99", "`99`"),
+            ("600", "`600`"),
+            ("2xx", "`2xx`"),
+            ("399-200", "`399-200`"),
+            ("200-", "`200-`"),
+            ("200-300-400", "`200-300-400`"),
+            ("+20", "`+20`"),
+            ("200,0200", "`0200`"),
+        ] {
+            let error = text.parse::<StatusSet>().unwrap_err();
+            assert!(error.contains(named) && error.contains("accepted"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Every metric, and its name once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use exchange::{CoreCounters, Counter, Snapshot, TargetState};
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::discovery::FileError;
+
+/// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
+const LATENCY_BUCKETS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// What the metrics endpoint shows. The control plane writes its own metrics here; those of the
+/// cores and targets are read when somebody asks.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    cores: Arc<[CoreCounters]>,
+    probe_latency: Histogram,
+    discovery_failures: IntCounterVec,
+    discovered_at: Mutex<Instant>,
+}
+
+impl Metrics {
+    pub(crate) fn new(cores: Arc<[CoreCounters]>) -> Self {
+        let probe_latency = Histogram::with_opts(
+            HistogramOpts::new(
+                "load_balancer_health_check_latency_seconds",
+                "Duration of health checks, whatever their result",
+            )
+            .buckets(LATENCY_BUCKETS.to_vec()),
+        );
+        let discovery_failures = IntCounterVec::new(
+            Opts::new(
+                "load_balancer_discovery_failures_total",
+                "Refreshes of the targets that failed, so that the last good ones stayed",
+            ),
+            &["kind"],
+        );
+        let discovery_failures = discovery_failures.expect("name and label are valid");
+        for kind in FileError::KINDS {
+            // Present from 0.
+            discovery_failures.with_label_values(&[kind]);
+        }
+        Self {
+            cores,
+            probe_latency: probe_latency.expect("name and buckets are valid"),
+            discovery_failures,
+            discovered_at: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// A health check took `latency`.
+    pub(crate) fn probed(&self, latency: Duration) {
+        self.probe_latency.observe(latency.as_secs_f64());
+    }
+
+    /// Discovery has just succeeded.
+    pub(crate) fn discovered(&self) {
+        *self.discovered_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Discovery has failed.
+    pub(crate) fn discovery_failed(&self, kind: &str) {
+        self.discovery_failures.with_label_values(&[kind]).inc();
+    }
+
+    /// All metrics in Prometheus' text format 0.0.4.
+    pub(crate) fn expose(&self, snapshot: &Snapshot) -> String {
+        // A registry per call: the numbers that live elsewhere are copied into metrics of this one
+        // moment, so that series of targets that are gone cannot be left behind.
+        let registry = Registry::new();
+        let mut metrics: Vec<Box<dyn Collector>> = vec![
+            Box::new(self.probe_latency.clone()),
+            Box::new(self.discovery_failures.clone()),
+            Box::new(self.discovery_age()),
+            Box::new(node_health(snapshot)),
+            Box::new(build_info()),
+            gauge(
+                "load_balancer_fail_open",
+                "1 while targets are used although their health checks fail",
+                u64::from(snapshot.fail_open),
+            ),
+        ];
+        metrics.extend(self.core_metrics());
+        for metric in metrics {
+            registry.register(metric).expect("each name is registered once");
+        }
+        TextEncoder::new().encode_to_string(&registry.gather()).expect("text has no size limit")
+    }
+
+    fn core_metrics(&self) -> [Box<dyn Collector>; 5] {
+        [
+            gauge(
+                "load_balancer_active_connections",
+                "Open client connections",
+                self.sum(|core| &core.active_connections),
+            ),
+            total(
+                "load_balancer_successful_connections_total",
+                "Client connections that got a target",
+                self.sum(|core| &core.successful_connections),
+            ),
+            total(
+                "load_balancer_failed_connections_total",
+                "Client connections that got no target",
+                self.sum(|core| &core.failed_connections),
+            ),
+            total(
+                "load_balancer_failed_dials_total",
+                "Attempts to connect to a target that failed or took too long",
+                self.sum(|core| &core.failed_dials),
+            ),
+            gauge(
+                "load_balancer_accept_paused",
+                "Cores that do not accept for want of descriptors",
+                self.sum(|core| &core.accept_paused),
+            ),
+        ]
+    }
+
+    fn sum(&self, counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
+        self.cores.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
+    }
+
+    fn discovery_age(&self) -> Gauge {
+        let at = *self.discovered_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let gauge = Gauge::new(
+            "load_balancer_discovery_age_seconds",
+            "Time since discovery last succeeded, or since the start where it never has",
+        );
+        let gauge = gauge.expect("the name is valid");
+        gauge.set(at.elapsed().as_secs_f64());
+        gauge
+    }
+}
+
+/// A withdrawn target is not checked any more, so it has no health to show; its address may also
+/// belong to another target by now.
+fn node_health(snapshot: &Snapshot) -> IntGaugeVec {
+    let health = IntGaugeVec::new(
+        Opts::new(
+            "load_balancer_node_health_status",
+            "1 for a target that passes its health checks, else 0",
+        ),
+        &["node"],
+    );
+    let health = health.expect("name and label are valid");
+    for entry in snapshot.entries.iter().filter(|entry| entry.state != TargetState::Draining) {
+        let node = entry.target.address.to_string();
+        health.with_label_values(&[&node]).set((entry.state == TargetState::Healthy).into());
+    }
+    health
+}
+
+fn build_info() -> IntGaugeVec {
+    let opts = Opts::new("load_balancer_build_info", "1, labelled with the version that runs");
+    let info = IntGaugeVec::new(opts, &["version"]).expect("name and label are valid");
+    info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    info
+}
+
+fn gauge(name: &str, help: &str, value: u64) -> Box<dyn Collector> {
+    let gauge = IntGauge::new(name, help).expect("the name is valid");
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    Box::new(gauge)
+}
+
+fn total(name: &str, help: &str, value: u64) -> Box<dyn Collector> {
+    let counter = IntCounter::new(name, help).expect("the name is valid");
+    counter.inc_by(value);
+    Box::new(counter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exchange::{Entry, Target, TargetCounters};
+
+    fn entry(address: &str, state: TargetState) -> Entry {
+        Entry {
+            target: Arc::new(Target::at(address.parse().unwrap())),
+            state,
+            eligible: false,
+            counters: Arc::new(TargetCounters::new(1)),
+        }
+    }
+
+    #[test]
+    fn everything_is_there_from_the_start() {
+        let metrics = Metrics::new((0..2).map(|_| CoreCounters::default()).collect());
+        let text = metrics.expose(&Snapshot::default());
+        for line in [
+            "# TYPE load_balancer_active_connections gauge",
+            "load_balancer_active_connections 0",
+            "# TYPE load_balancer_successful_connections_total counter",
+            "load_balancer_successful_connections_total 0",
+            "# TYPE load_balancer_failed_connections_total counter",
+            "load_balancer_failed_connections_total 0",
+            "load_balancer_failed_dials_total 0",
+            "load_balancer_accept_paused 0",
+            "load_balancer_fail_open 0",
+            "# TYPE load_balancer_health_check_latency_seconds histogram",
+            "load_balancer_health_check_latency_seconds_count 0",
+            "load_balancer_discovery_failures_total{kind=\"invalid\"} 0",
+            concat!("load_balancer_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+        assert!(!text.contains("node_health_status{"), "{text}");
+    }
+
+    #[test]
+    fn numbers_are_sums_over_cores() {
+        let cores: Arc<[CoreCounters]> = (0..2).map(|_| CoreCounters::default()).collect();
+        cores[0].successful_connections.add(3);
+        cores[1].successful_connections.add(4);
+        cores[1].active_connections.increment();
+        let metrics = Metrics::new(cores);
+        metrics.probed(Duration::from_millis(2));
+        metrics.discovery_failed("invalid");
+        let text = metrics.expose(&Snapshot::default());
+        for line in [
+            "load_balancer_successful_connections_total 7",
+            "load_balancer_active_connections 1",
+            "load_balancer_health_check_latency_seconds_bucket{le=\"0.001\"} 0",
+            "load_balancer_health_check_latency_seconds_bucket{le=\"0.0025\"} 1",
+            "load_balancer_discovery_failures_total{kind=\"invalid\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_targets_series_is_one_and_goes_with_it() {
+        let metrics = Metrics::new([].into());
+        let mut snapshot = Snapshot {
+            fail_open: true,
+            entries: vec![
+                entry("10.0.0.1:80", TargetState::Draining),
+                entry("10.0.0.1:80", TargetState::Healthy),
+                entry("[::1]:80", TargetState::Checking),
+            ],
+            ..Snapshot::default()
+        };
+        let text = metrics.expose(&snapshot);
+        assert!(text.contains("load_balancer_node_health_status{node=\"10.0.0.1:80\"} 1\n"));
+        assert!(text.contains("load_balancer_node_health_status{node=\"[::1]:80\"} 0\n"));
+        assert!(text.contains("load_balancer_fail_open 1\n"));
+        assert_eq!(text.matches("node=\"10.0.0.1:80\"").count(), 1);
+        snapshot.entries.clear();
+        assert!(!metrics.expose(&snapshot).contains("node=\""));
+    }
+}

@@ -1,0 +1,255 @@
+use std::collections::HashMap;
+
+use super::*;
+
+fn target(n: u8) -> Target {
+    Target::at(SocketAddr::from(([10, 0, 0, n], 80)))
+}
+
+fn identity(n: u8) -> Identity {
+    Identity::of(&target(n))
+}
+
+fn roster(fail_open_threshold: u8) -> Roster {
+    Roster::new(Rules { rise: 2, fall: 2, fail_open_threshold, cores: 2 })
+}
+
+/// Each entry as its address's last number, its state's first letter and `*` where eligible.
+fn shown(roster: &mut Roster) -> String {
+    let snapshot = roster.snapshot();
+    let entries = snapshot.entries.iter().map(|entry| {
+        let ip = entry.target.address.ip().to_string();
+        let number = ip.rsplit('.').next().unwrap().to_owned();
+        let eligible = if entry.eligible { "*" } else { "" };
+        format!("{number}{}{eligible}", &entry.state.as_str()[..1])
+    });
+    entries.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn only_targets_that_passed_are_eligible() {
+    let mut roster = roster(0);
+    assert_eq!(roster.snapshot().generation, Generation(0));
+    roster.discovered(vec![target(2), target(1)]);
+    assert_eq!(shown(&mut roster), "1c 2c");
+    assert!(!roster.snapshot().settled);
+    roster.checked(&identity(2), true);
+    assert_eq!(shown(&mut roster), "1c 2h*");
+    roster.checked(&identity(1), false);
+    assert!(roster.snapshot().settled);
+    roster.checked(&identity(1), false);
+    assert_eq!(shown(&mut roster), "1u 2h*");
+}
+
+#[test]
+fn the_generation_counts_changes_only() {
+    let mut roster = roster(0);
+    roster.discovered(vec![target(1)]);
+    roster.checked(&identity(1), true);
+    let before = roster.snapshot();
+    roster.checked(&identity(1), true);
+    roster.discovered(vec![target(1)]);
+    roster.tick();
+    assert!(Arc::ptr_eq(&before, &roster.snapshot()));
+    roster.discovered(vec![target(1).in_zone("a")]);
+    let after = roster.snapshot();
+    assert_eq!(after.generation.0, before.generation.0 + 1);
+    assert_eq!(after.entries[0].target.zone.as_deref(), Some("a"));
+    assert!(Arc::ptr_eq(&before.entries[0].counters, &after.entries[0].counters));
+}
+
+#[test]
+fn fail_open_begins_once_all_are_known_and_none_is_healthy() {
+    let mut roster = roster(0);
+    roster.discovered(vec![target(1), target(2)]);
+    roster.checked(&identity(1), false);
+    assert_eq!(shown(&mut roster), "1c 2c");
+    assert!(!roster.snapshot().fail_open);
+    roster.checked(&identity(2), false);
+    assert_eq!(shown(&mut roster), "1c* 2c*");
+    assert!(roster.snapshot().fail_open);
+    roster.checked(&identity(2), true);
+    assert_eq!(shown(&mut roster), "1c 2h*");
+    assert!(!roster.snapshot().fail_open);
+}
+
+#[test]
+fn a_newcomer_does_not_end_fail_open_and_gets_nothing_unchecked() {
+    let mut roster = roster(0);
+    roster.discovered(vec![target(1)]);
+    roster.checked(&identity(1), false);
+    assert_eq!(shown(&mut roster), "1c*");
+    roster.discovered(vec![target(1), target(2)]);
+    assert_eq!(shown(&mut roster), "1c* 2c");
+    assert!(!roster.snapshot().settled);
+    // Nobody known is left.
+    roster.discovered(vec![target(2)]);
+    assert_eq!(shown(&mut roster), "1d 2c");
+    assert!(!roster.snapshot().fail_open);
+}
+
+#[test]
+fn the_threshold_is_a_share_of_those_not_draining() {
+    let mut roster = roster(50);
+    roster.discovered((1..=4).map(target).collect());
+    for n in 1..=4 {
+        roster.checked(&identity(n), n <= 3);
+    }
+    assert_eq!(shown(&mut roster), "1h* 2h* 3h* 4c");
+    // Two of three.
+    roster.discovered((2..=4).map(target).collect());
+    assert!(!roster.snapshot().fail_open);
+    // One of two.
+    roster.discovered((3..=4).map(target).collect());
+    assert_eq!(shown(&mut roster), "1d 2d 3h* 4c*");
+}
+
+#[test]
+fn a_withdrawn_target_drains_until_its_last_connection_is_gone() {
+    let mut roster = roster(0);
+    roster.discovered(vec![target(1), target(2)]);
+    roster.checked(&identity(1), true);
+    let counters = Arc::clone(&roster.snapshot().entries[0].counters);
+    counters.active_on(1).increment();
+    roster.discovered(vec![target(2)]);
+    for _ in 0..5 {
+        roster.tick();
+        assert_eq!(shown(&mut roster), "1d 2c");
+    }
+    counters.active_on(1).decrement();
+    roster.tick();
+    assert_eq!(shown(&mut roster), "1d 2c");
+    roster.tick();
+    assert_eq!(shown(&mut roster), "2c");
+}
+
+#[test]
+fn a_target_that_comes_back_while_draining_keeps_its_history() {
+    let mut roster = roster(0);
+    roster.discovered(vec![target(1)]);
+    roster.checked(&identity(1), true);
+    let before = roster.snapshot();
+    roster.discovered(vec![]);
+    roster.checked(&identity(1), false);
+    roster.checked(&identity(1), false);
+    roster.tick();
+    assert_eq!(shown(&mut roster), "1d");
+    assert!(!roster.snapshot().settled && !roster.snapshot().fail_open);
+    roster.discovered(vec![target(1)]);
+    assert_eq!(shown(&mut roster), "1h*");
+    assert!(Arc::ptr_eq(&before.entries[0].counters, &roster.snapshot().entries[0].counters));
+    // The ticks it was idle before do not count the next time.
+    roster.discovered(vec![]);
+    roster.tick();
+    assert_eq!(shown(&mut roster), "1d");
+}
+
+#[test]
+fn the_same_address_with_another_id_starts_anew() {
+    let mut roster = roster(0);
+    let named = |id: &str| Target { id: TargetId::new(id), ..target(1) };
+    roster.discovered(vec![named("i-1")]);
+    roster.checked(&Identity::of(&named("i-1")), true);
+    roster.discovered(vec![named("i-2")]);
+    assert_eq!(shown(&mut roster), "1d 1c");
+}
+
+/// Any sequence of events, and what holds after each.
+#[test]
+fn invariants_hold_whatever_happens() {
+    for seed in 1..=300 {
+        let mut random = Random(seed);
+        let threshold = [0, 30, 50, 100][random.below(4)];
+        let mut roster = roster(threshold);
+        let mut checked_ever: HashMap<Identity, bool> = HashMap::new();
+        let mut before = roster.snapshot();
+        for step in 0..300 {
+            let place = format!("seed {seed}, step {step}");
+            step_once(&mut roster, &mut random, &mut checked_ever);
+            let after = roster.snapshot();
+            check_invariants(&before, &after, &checked_ever, &place);
+            for entry in &after.entries {
+                checked_ever.entry(Identity::of(&entry.target)).or_insert(false);
+            }
+            checked_ever.retain(|identity, _| roster.members.contains_key(identity));
+            before = after;
+        }
+    }
+}
+
+fn step_once(roster: &mut Roster, random: &mut Random, checked_ever: &mut HashMap<Identity, bool>) {
+    match random.below(10) {
+        0 => {
+            let mut set = Vec::new();
+            for n in 1..=8 {
+                let mut target = target(n);
+                if random.below(8) == 0 {
+                    target.id = TargetId::new("i-other");
+                }
+                if random.below(2) == 0 {
+                    set.push(target);
+                }
+            }
+            roster.discovered(set);
+        }
+        1 => roster.tick(),
+        2 => {
+            let members: Vec<_> = roster.members.values().collect();
+            if !members.is_empty() {
+                let active = members[random.below(members.len())].counters.active_on(0);
+                if active.get() == 0 { active.increment() } else { active.decrement() }
+            }
+        }
+        _ => {
+            let target = identity(u8::try_from(1 + random.below(8)).unwrap());
+            let present = roster.members.get(&target).is_some_and(|m| m.draining.is_none());
+            roster.checked(&target, random.below(2) == 0);
+            if present {
+                checked_ever.insert(target, true);
+            }
+        }
+    }
+}
+
+fn check_invariants(
+    before: &Arc<Snapshot>,
+    after: &Arc<Snapshot>,
+    checked_ever: &HashMap<Identity, bool>,
+    place: &str,
+) {
+    let was_checked =
+        |entry: &Entry| checked_ever.get(&Identity::of(&entry.target)).copied().unwrap_or(false);
+    let present = || after.entries.iter().filter(|e| e.state != TargetState::Draining);
+    let all_known = present().all(was_checked);
+
+    assert!(Arc::ptr_eq(before, after) || after.generation > before.generation, "{place}");
+    assert_eq!(after.settled, all_known && present().count() > 0, "{place}");
+    assert!(after.settled || !after.fail_open || before.fail_open, "{place}: began too early");
+    assert!(!after.settled || after.eligible().count() > 0, "{place}: nobody is eligible");
+    for entry in after.eligible() {
+        assert_ne!(entry.state, TargetState::Draining, "{place}");
+        assert!(was_checked(entry), "{place}: unchecked and eligible");
+        assert!(entry.state == TargetState::Healthy || after.fail_open, "{place}");
+    }
+    for entry in present().filter(|entry| entry.state == TargetState::Healthy) {
+        assert!(entry.eligible, "{place}: healthy and not eligible");
+    }
+    let identities: Vec<_> = after.entries.iter().map(|e| Identity::of(&e.target)).collect();
+    assert!(identities.is_sorted_by(|a, b| a < b), "{place}: unordered or twice");
+    for old in before.entries.iter().filter(|old| old.counters.active() > 0) {
+        assert!(identities.contains(&Identity::of(&old.target)), "{place}: forgotten in use");
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    /// xorshift64*; the seed must not be 0.
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        usize::try_from(high).unwrap() % limit
+    }
+}

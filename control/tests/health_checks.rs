@@ -1,0 +1,141 @@
+//! Health checks of real servers, as seen by a core.
+
+mod harness;
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use control::discovery::Settings::Static;
+use harness::{Plane, Server, settings, wait_for};
+
+const LONG: Duration = Duration::from_secs(5);
+const SHORT: Duration = Duration::from_millis(200);
+
+#[test]
+fn targets_are_what_they_answer() {
+    // In the order of their addresses; 0 hangs.
+    let servers = [(1, 200), (2, 500), (3, 302), (4, 0)].map(|(last, status)| {
+        Server::start_on(
+            TcpListener::bind(SocketAddr::from(([127, 0, 9, last], 0))).unwrap(),
+            status,
+        )
+    });
+    let refused = TcpListener::bind("127.0.9.5:0").unwrap().local_addr().unwrap();
+    let mut targets: Vec<_> = servers.iter().map(Server::target).collect();
+    targets.push(exchange::Target::at(refused));
+    let plane = Plane::start(settings(Static(targets), SHORT));
+    plane.wait_for_states("healthy* unhealthy healthy* unhealthy unhealthy");
+    let latency = plane.metric("load_balancer_health_check_latency_seconds_count").unwrap();
+    assert!(latency >= 11.0, "{latency}");
+}
+
+#[test]
+fn a_target_goes_and_comes_by_fall_and_rise() {
+    let server = Server::start(200);
+    let steady = Server::start(200);
+    let mut targets = [&server, &steady];
+    targets.sort_by_key(|server| server.address);
+    let first = targets[0].address == server.address;
+    let show = |changing: &str| {
+        if first { format!("{changing} healthy*") } else { format!("healthy* {changing}") }
+    };
+    let targets = targets.iter().map(|server| server.target()).collect();
+    let plane = Plane::start(settings(Static(targets), LONG));
+    plane.wait_for_states(&show("healthy*"));
+    for _ in 0..3 {
+        let before = server.probes();
+        server.answer_with(503);
+        plane.wait_for_states(&show("unhealthy"));
+        assert!(server.probes() - before >= 3, "fall is 3");
+        let before = server.probes();
+        server.answer_with(200);
+        plane.wait_for_states(&show("healthy*"));
+        assert!(server.probes() - before >= 2, "rise is 2");
+    }
+}
+
+#[test]
+fn when_all_fail_all_are_used() {
+    let server = Server::start(503);
+    let plane = Plane::start(settings(Static(vec![server.target()]), LONG));
+    plane.wait_for_states("unhealthy*");
+    assert!(plane.snapshot().fail_open && plane.snapshot().settled);
+    assert_eq!(plane.metric("load_balancer_fail_open"), Some(1.0));
+    let series = format!("load_balancer_node_health_status{{node=\"{}\"}}", server.address);
+    assert_eq!(plane.metric(&series), Some(0.0));
+    server.answer_with(200);
+    plane.wait_for_states("healthy*");
+    wait_for(|| plane.metric("load_balancer_fail_open"), |v| *v == Some(0.0), "fail-open's end");
+    assert_eq!(plane.metric(&series), Some(1.0));
+}
+
+#[test]
+fn hanging_targets_hold_up_nobody() {
+    // One listener that is never accepted from stands for many hanging servers: it has 200
+    // addresses, as 127/8 is all local.
+    let hanging = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = hanging.local_addr().unwrap().port();
+    let mut targets: Vec<_> =
+        (1..=200).map(|n| exchange::Target::at(([127, 0, 7, n], port).into())).collect();
+    let healthy = Server::start_on(TcpListener::bind("127.0.8.1:0").unwrap(), 200);
+    targets.push(healthy.target());
+    let started = Instant::now();
+    let plane = Plane::start(settings(Static(targets), LONG));
+    wait_for(|| plane.snapshot().eligible().count(), |count| *count == 1, "the healthy target");
+    assert!(started.elapsed() < LONG, "it had to wait for the others");
+    // And goes on being checked.
+    wait_for(|| healthy.probes(), |probes| *probes >= 5, "further checks");
+    assert!(started.elapsed() < LONG, "its later checks had to wait for the others");
+    assert!(!plane.snapshot().settled);
+}
+
+#[test]
+fn a_hanging_target_is_probed_by_one_connection_at_a_time() {
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = exchange::Target::at(hanging.local_addr().unwrap());
+    let plane = Plane::start(settings(Static(vec![target]), SHORT));
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        let (stream, _) = hanging.accept().unwrap();
+        open.retain(|stream| !is_closed(stream));
+        open.push(stream);
+        assert_eq!(open.len(), 1, "a probe began while another was under way");
+    }
+    plane.wait_for_states("unhealthy*");
+}
+
+/// Whether the other side has closed: its request, then the end, can be read.
+fn is_closed(mut stream: &std::net::TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 4096];
+    loop {
+        match std::io::Read::read(&mut stream, &mut buffer) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+#[test]
+fn probes_ignore_proxies_in_the_environment() {
+    // The variables can only be set safely for another process: this test, run again.
+    const CHILD: &str = "CONTROL_TEST_PROXY_CHILD";
+    if std::env::var_os(CHILD).is_none() {
+        let proxy = Server::start(200);
+        let url = format!("http://{}", proxy.address);
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "probes_ignore_proxies_in_the_environment"])
+            .env(CHILD, "1")
+            .envs(["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"].map(|name| (name, &url)))
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+        assert_eq!(proxy.probes(), 0);
+        return;
+    }
+    let server = Server::start(200);
+    let plane = Plane::start(settings(Static(vec![server.target()]), LONG));
+    plane.wait_for_states("healthy*");
+    assert!(server.probes() >= 1);
+}
