@@ -32,10 +32,6 @@ use roster::{Roster, Rules};
 /// file and a few to spare. Threads are started only as they are needed.
 pub const MAX_BLOCKING_THREADS: usize = prober::MAX_PROBES + 8;
 
-/// Threads that health checks may block at once: what the runtime needs as its bound on blocking
-/// threads.
-pub const MAX_BLOCKING_THREADS: usize = 512;
-
 /// What the control plane is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
