@@ -1,7 +1,9 @@
 //! What the kernel must grant before anything starts.
 
 use std::fmt;
+use std::io;
 
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The first kernel with everything the ring uses, above all the wait that defers task work
@@ -46,7 +48,7 @@ pub(crate) fn check(cores: usize) -> Result<(), PreflightError> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let kernel = check_kernel(&release);
     // An older kernel also fails the probe, which would only obscure the cause.
-    let io_uring = kernel.clone().and_then(|()| dataplane::probe_io_uring());
+    let io_uring = kernel.clone().and_then(|()| check_io_uring(&dataplane::probe_io_uring()));
     let checks = [
         io_uring,
         check_memlock(memlock),
@@ -80,6 +82,31 @@ fn check_kernel(release: &str) -> Result<(), String> {
 fn kernel_version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn check_io_uring(probe: &io::Result<()>) -> Result<(), String> {
+    let Err(error) = probe else { return Ok(()) };
+    let remedy = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        // The switch since Linux 6.6, or a seccomp filter such as Docker's.
+        Some(Errno::PERM) => {
+            "it is not allowed here: set sysctl kernel.io_uring_disabled=0, and in a container \
+             use a seccomp profile that allows io_uring_setup, io_uring_enter and \
+             io_uring_register (Docker: --security-opt seccomp=FILE)"
+        }
+        Some(Errno::NOSYS) => {
+            "the kernel has none: use one built with CONFIG_IO_URING, and a sandbox that passes \
+             io_uring_setup on"
+        }
+        Some(Errno::NOMEM) => {
+            "there is no memory for its queues: raise LimitMEMLOCK (systemd) or the memory limit \
+             of the container"
+        }
+        Some(Errno::MFILE | Errno::NFILE) => {
+            "there is no descriptor left: raise LimitNOFILE (systemd) or fs.file-max"
+        }
+        _ => "the kernel lacks a feature that is needed: use Linux 6.1 or later",
+    };
+    Err(format!("io_uring cannot be used ({error}); {remedy}"))
 }
 
 fn check_memlock(limit: Option<u64>) -> Result<(), String> {
@@ -118,6 +145,14 @@ mod tests {
             let error = check_kernel(release).unwrap_err();
             assert!(error.contains("6.1 or later is needed"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_denied_ring_comes_with_its_remedy() {
+        let shown = |errno: Errno| check_io_uring(&Err(errno.into())).unwrap_err();
+        assert!(shown(Errno::PERM).contains("kernel.io_uring_disabled=0"));
+        assert!(shown(Errno::NOSYS).contains("CONFIG_IO_URING"));
+        assert!(shown(Errno::INVAL).contains("Linux 6.1"));
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Balancer {
         let cores = cores
             .map(|((&cpu, listener), subscriber)| Core { cpu, listener, subscriber })
             .collect();
-        let dataplane = DataPlane::start(&config.dataplane, cores, &counters)
+        let mut dataplane = DataPlane::start(&config.dataplane, cores, &counters)
             .map_err(|error| Failure::other(&error))?;
         dataplane.accept(config.listen_backlog).map_err(|error| {
             bad_config(ConfigError(vec![client_problem(config.listen, &error)]))
