@@ -1,1 +1,29 @@
-fn main() {}
+//! A stateless TCP load balancer: forwards client connections to targets that pass their health
+//! checks. README.md says how to use it, ARCHITECTURE.md how it is made.
+
+mod cli;
+mod config;
+mod demo;
+mod exit;
+mod logging;
+mod preflight;
+mod run;
+mod signals;
+mod sockets;
+
+use std::process::ExitCode;
+
+use cli::Command;
+use config::Environment;
+
+fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    let ended = match cli::parse() {
+        Command::Run => run::run(environment),
+        Command::Demo => demo::run(environment),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

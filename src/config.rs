@@ -1,0 +1,230 @@
+//! The configuration: the only reader of the environment.
+
+mod cores;
+mod discovery;
+mod environment;
+mod problem;
+mod reader;
+mod value;
+pub(crate) mod variable;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+pub(crate) use environment::Environment;
+pub(crate) use problem::{ConfigError, Problem};
+
+use crate::logging::LogFormat;
+use cores::Cores;
+use reader::Reader;
+use value::Unit::{Minutes, Seconds};
+use variable as var;
+
+/// All that can be configured, checked as far as it can be without opening a socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where clients connect.
+    pub(crate) listen: SocketAddr,
+    /// Where the admin server listens; `None` turns it off.
+    pub(crate) admin: Option<SocketAddr>,
+    /// The CPUs that carry traffic; not empty.
+    pub(crate) cpus: Vec<usize>,
+    /// Most clients that wait to be accepted, per core.
+    pub(crate) listen_backlog: u32,
+    /// How long clients are still accepted after the first signal.
+    pub(crate) shutdown_delay: Duration,
+    /// How log lines look.
+    pub(crate) log_format: LogFormat,
+    /// What is logged, in the syntax of `RUST_LOG`.
+    pub(crate) log_filter: String,
+    /// What the cores are told.
+    pub(crate) dataplane: dataplane::Settings,
+    /// What the control plane is told.
+    pub(crate) control: control::Settings,
+}
+
+/// What the data plane adds to the health check's timeout at start: clients are worth keeping
+/// until the first round of checks is over.
+const FIRST_TARGET_MARGIN: Duration = Duration::from_secs(1);
+
+impl Config {
+    /// Parses and checks every variable, whether it will be used or not.
+    ///
+    /// # Errors
+    /// All that is wrong, not only the first.
+    pub(crate) fn parse(environment: Environment) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let raw = environment.into_raw(&mut problems);
+        let mut read = Reader::new(problems);
+
+        let listen = address(
+            read.value(var::HOST, raw.host.as_deref(), value::host),
+            read.value(var::PORT, raw.port.as_deref(), value::number(1..=u16::MAX)),
+        );
+        let admin = address(
+            read.value(var::ADMIN_HOST, raw.admin_host.as_deref(), value::host),
+            read.value(var::ADMIN_PORT, raw.admin_port.as_deref(), value::number(0..=u16::MAX)),
+        );
+        if let (Some(listen), Some(admin)) = (listen, admin)
+            && listen.port() == admin.port()
+            && overlap(listen.ip(), admin.ip())
+        {
+            let reason =
+                format!("is PORT too, on the same address; accepted: not {}", listen.port());
+            read.refuse(var::ADMIN_PORT, raw.admin_port.as_deref(), &reason);
+        }
+        let cores = read.optional(var::CORES, raw.cores.as_deref(), value::own::<Cores>);
+        let cpus = cores.and_then(|wanted| {
+            Cores::choose(wanted.as_ref(), &allowed_cpus())
+                .map_err(|reason| read.refuse(var::CORES, raw.cores.as_deref(), &reason))
+                .ok()
+        });
+        let backlog = raw.listen_backlog.as_deref();
+        let listen_backlog = read.value(var::LISTEN_BACKLOG, backlog, value::number(1..=65535));
+        let delay = raw.shutdown_delay.as_deref();
+        let shutdown_delay = read.value(var::SHUTDOWN_DELAY, delay, value::delay(Seconds));
+        let log_format = read.value(var::LOG_FORMAT, raw.log_format.as_deref(), value::log_format);
+        let log_filter = read.value(var::RUST_LOG, raw.rust_log.as_deref(), value::log_filter);
+        let dataplane = dataplane_settings(&raw, &mut read);
+        let control = control_settings(&raw, listen, &mut read);
+        check_variables_of_later_releases(&raw, &mut read);
+
+        let config = (|| {
+            Some(Self {
+                listen: listen?,
+                admin: admin.map(|admin| (admin.port() != 0).then_some(admin))?,
+                cpus: cpus?,
+                listen_backlog: listen_backlog?,
+                shutdown_delay: shutdown_delay?,
+                log_format: log_format?,
+                log_filter: log_filter?,
+                dataplane: dataplane?,
+                control: control?,
+            })
+        })();
+        read.finish(config)
+    }
+}
+
+fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Settings> {
+    let balance = read.value(var::BALANCE, raw.balance.as_deref(), value::balance);
+    let attempts = raw.connect_attempts.as_deref();
+    let connect_attempts = read.value(var::CONNECT_ATTEMPTS, attempts, value::number(1..=16));
+    let timeout = raw.pool_timeout.as_deref();
+    let connect_timeout = read.value(var::POOL_TIMEOUT, timeout, value::period(Seconds));
+    let timeout = raw.shutdown_timeout.as_deref();
+    let shutdown_timeout = read.value(var::SHUTDOWN_TIMEOUT, timeout, value::delay(Seconds));
+    let log = raw.log_connections.as_deref();
+    let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
+    let timeout = raw.health_check_timeout.as_deref();
+    // A bad value is reported where the health checks read it.
+    let health_check_timeout =
+        Reader::default().value(var::HEALTH_CHECK_TIMEOUT, timeout, value::period(Seconds));
+    Some(dataplane::Settings {
+        balance: balance?,
+        connect_attempts: usize::from(connect_attempts.map(|n: u8| n)?),
+        connect_timeout: connect_timeout?,
+        first_target_timeout: health_check_timeout? + FIRST_TARGET_MARGIN,
+        shutdown_timeout: shutdown_timeout?,
+        log_connections: log_connections?,
+    })
+}
+
+fn control_settings(
+    raw: &var::Raw,
+    listen: Option<SocketAddr>,
+    read: &mut Reader,
+) -> Option<control::Settings> {
+    let period = raw.node_check_period.as_deref();
+    let discovery_period = read.value(var::NODE_CHECK_PERIOD, period, value::period(Seconds));
+    let threshold = raw.fail_open_threshold.as_deref();
+    let fail_open_threshold =
+        read.value(var::FAIL_OPEN_THRESHOLD, threshold, value::number(0..=100));
+    let health = health_settings(raw, read);
+    let discovery = discovery::settings(raw, listen, read);
+    Some(control::Settings {
+        discovery: discovery?,
+        discovery_period: discovery_period?,
+        health: health?,
+        fail_open_threshold: fail_open_threshold?,
+    })
+}
+
+fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health::Settings> {
+    let text = raw.health_check_period.as_deref();
+    let period = read.value(var::HEALTH_CHECK_PERIOD, text, value::period(Seconds));
+    let path = read.value(var::HEALTH_CHECK_PATH, raw.health_check_path.as_deref(), value::own);
+    let text = raw.health_check_timeout.as_deref();
+    let timeout = read.value(var::HEALTH_CHECK_TIMEOUT, text, value::period(Seconds));
+    let text = raw.health_check_port.as_deref();
+    let port = read.optional(var::HEALTH_CHECK_PORT, text, value::number(1..=u16::MAX));
+    let text = raw.health_check_status.as_deref();
+    let status = read.value(var::HEALTH_CHECK_STATUS, text, value::own);
+    let text = raw.health_check_rise.as_deref();
+    let rise = read.value(var::HEALTH_CHECK_RISE, text, value::number(1..=100));
+    let text = raw.health_check_fall.as_deref();
+    let fall = read.value(var::HEALTH_CHECK_FALL, text, value::number(1..=100));
+    Some(control::health::Settings {
+        period: period?,
+        path: path?,
+        timeout: timeout?,
+        port: port?,
+        status: status?,
+        rise: rise?,
+        fall: fall?,
+    })
+}
+
+/// A value that is bad stays bad after an upgrade: better to hear of it now.
+fn check_variables_of_later_releases(raw: &var::Raw, read: &mut Reader) {
+    read.value(var::AWS_REGION, raw.aws_region.as_deref(), value::region);
+    // The lengths that AWS allows: tags in the EC2 User Guide, groups in CreateAutoScalingGroup.
+    read.value(var::TAG_NAME, raw.tag_name.as_deref(), value::name(128));
+    read.value(var::TAG_VALUE, raw.tag_value.as_deref(), value::name(256));
+    read.value(var::ASG_NAME, raw.asg_name.as_deref(), value::name(255));
+    read.value(var::POOL_SIZE, raw.pool_size.as_deref(), value::number(0..=10_000_u32));
+    let threshold = raw.circuit_breaker_threshold.as_deref();
+    read.value(var::CIRCUIT_BREAKER_THRESHOLD, threshold, value::number(1..=1000_u32));
+    let timeout = raw.circuit_breaker_timeout.as_deref();
+    read.value(var::CIRCUIT_BREAKER_TIMEOUT, timeout, value::period(Minutes));
+}
+
+fn address(host: Option<IpAddr>, port: Option<u16>) -> Option<SocketAddr> {
+    Some(SocketAddr::new(host?, port?))
+}
+
+/// Whether two sockets bound to one port of these addresses would collide. The unspecified IPv6
+/// address may take IPv4 too: ipv6(7), `bindv6only`.
+fn overlap(a: IpAddr, b: IpAddr) -> bool {
+    let (a, b) = (a.to_canonical(), b.to_canonical());
+    let covers =
+        |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    a == b || covers(a, b) || covers(b, a)
+}
+
+fn allowed_cpus() -> Vec<usize> {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    cores.into_iter().map(|core| core.id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_overlap_when_one_covers_the_other() {
+        let overlap = |a: &str, b: &str| overlap(a.parse().unwrap(), b.parse().unwrap());
+        for (a, b) in [
+            ("0.0.0.0", "127.0.0.1"),
+            ("127.0.0.1", "0.0.0.0"),
+            ("::", "127.0.0.1"),
+            ("::", "::1"),
+            ("::ffff:127.0.0.1", "127.0.0.1"),
+        ] {
+            assert!(overlap(a, b), "{a} {b}");
+        }
+        for (a, b) in [("127.0.0.1", "127.0.0.2"), ("0.0.0.0", "::1"), ("127.0.0.1", "::1")] {
+            assert!(!overlap(a, b), "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+use super::problem::Problem;
+use super::variable::{Raw, TABLE, Variable};
+
+/// Those of our variables that are set, and not to nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment(BTreeMap<&'static str, OsString>);
+
+impl Environment {
+    /// The environment of this process.
+    pub(crate) fn of_process() -> Self {
+        std::env::vars_os().collect()
+    }
+
+    /// Sets `variable`, over what it was.
+    pub(crate) fn set(&mut self, variable: Variable, value: &str) {
+        self.0.insert(variable.name, value.into());
+    }
+
+    /// Sets `variable` where it is not set.
+    pub(crate) fn set_default(&mut self, variable: Variable, value: &str) {
+        self.0.entry(variable.name).or_insert_with(|| value.into());
+    }
+
+    /// What `variable` is set to; `None` where it is not, or not to UTF-8.
+    pub(crate) fn get(&self, variable: Variable) -> Option<&str> {
+        self.0.get(variable.name).and_then(|value| value.to_str())
+    }
+
+    /// The values as text; each that is none becomes a problem and counts as unset.
+    pub(super) fn into_raw(self, problems: &mut Vec<Problem>) -> Raw {
+        let mut texts = Vec::with_capacity(self.0.len());
+        for (name, value) in self.0 {
+            match value.into_string() {
+                Ok(text) => texts.push((name.to_owned(), text)),
+                Err(value) => problems.push(Problem::not_utf8(name, &value)),
+            }
+        }
+        // envy answers an error only for values that do not fit or come twice: any text fits an
+        // optional string, and a map has each name once.
+        envy::from_iter(texts).expect("texts fit optional strings")
+    }
+}
+
+impl FromIterator<(OsString, OsString)> for Environment {
+    /// Where a name comes twice, the first holds, as for getenv(3).
+    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in variables {
+            let ours = TABLE.iter().find(|variable| OsStr::new(variable.name) == name);
+            if let Some(variable) = ours
+                && !value.is_empty()
+            {
+                environment.0.entry(variable.name).or_insert(value);
+            }
+        }
+        environment
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::variable::{HOST, PORT};
+    use super::*;
+
+    #[test]
+    fn only_our_exact_names_count_and_only_with_a_value() {
+        let variables = [("PORT", "1"), ("PORT", "2"), ("port", "3"), ("HOST", ""), ("HOME", "/")];
+        let environment: Environment =
+            variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        assert_eq!(environment.get(PORT), Some("1"));
+        assert_eq!(environment.get(HOST), None);
+        let raw = environment.into_raw(&mut Vec::new());
+        assert_eq!(raw.port.as_deref(), Some("1"));
+        assert_eq!(raw.host, None);
+    }
+}

@@ -1,0 +1,100 @@
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+
+/// One variable whose value cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    name: &'static str,
+    /// Escaped; `None` where the variable is not set.
+    value: Option<String>,
+    /// What is wrong and what is accepted.
+    reason: String,
+}
+
+/// Longer values are cut in messages; the reason names the part that matters.
+const VALUE_CHARS_MAX: usize = 200;
+
+impl Problem {
+    /// `value` as found, `None` where it is unset. `reason` says what is wrong and what is accepted;
+    /// control characters in it are escaped too, since it may quote the value.
+    pub(crate) fn new(name: &'static str, value: Option<&str>, reason: &str) -> Self {
+        Self { name, value: value.map(escape), reason: escape_controls(reason) }
+    }
+
+    pub(super) fn not_utf8(name: &'static str, value: &OsStr) -> Self {
+        let escaped = value.as_bytes().escape_ascii().to_string();
+        let reason = "is not valid UTF-8; accepted: text in UTF-8".to_owned();
+        Self { name, value: Some(cut(&escaped)), reason }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}=\"{value}\" {}", self.name, self.reason),
+            None => write!(f, "{} {}", self.name, self.reason),
+        }
+    }
+}
+
+/// Everything that is wrong with the configuration; not empty. Displayed as one message.
+#[derive(Debug)]
+pub(crate) struct ConfigError(pub(crate) Vec<Problem>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let variables = if count == 1 { "variable" } else { "variables" };
+        write!(f, "the configuration cannot be used ({count} {variables}):")?;
+        for problem in &self.0 {
+            write!(f, "\n  {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+fn escape(value: &str) -> String {
+    cut(&value.escape_debug().to_string())
+}
+
+fn cut(value: &str) -> String {
+    match value.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+fn escape_controls(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_bytes_never_reach_the_terminal() {
+        let problem = Problem::new("PORT", Some("\x1b[2J\"\n"), "has \"\x07\" in it");
+        assert_eq!(problem.to_string(), r#"PORT="\u{1b}[2J\"\n" has "\u{7}" in it"#);
+        let problem = Problem::not_utf8("HOST", OsStr::from_bytes(b"a\xff\x1b"));
+        assert!(problem.to_string().starts_with(r#"HOST="a\xff\x1b" is not valid UTF-8"#));
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        let shown = Problem::new("TARGETS", Some(&"é".repeat(1000)), "is long").to_string();
+        assert!(shown.chars().count() < VALUE_CHARS_MAX + 30, "{shown}");
+        assert!(shown.ends_with("é…\" is long"), "{shown}");
+    }
+}

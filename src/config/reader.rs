@@ -1,0 +1,72 @@
+use super::problem::{ConfigError, Problem};
+use super::value::Parsed;
+use super::variable::{Default as VariableDefault, Variable};
+
+/// Parses one variable after the other and collects what is wrong.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    /// A reader that knows of `problems` already.
+    pub(super) fn new(problems: Vec<Problem>) -> Self {
+        Self { problems }
+    }
+
+    /// The value of a variable that always has one; `None` if it is bad.
+    pub(super) fn value<T>(
+        &mut self,
+        variable: Variable,
+        text: Option<&str>,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Option<T> {
+        let VariableDefault::Value(default) = variable.default else {
+            unreachable!("{} is read as having a default value", variable.name)
+        };
+        self.parse(variable, text.unwrap_or(default), parse)
+    }
+
+    /// The value of a variable that may have none; `None` if it is bad.
+    #[expect(clippy::option_option, reason = "bad, unset and set are three different things")]
+    pub(super) fn optional<T>(
+        &mut self,
+        variable: Variable,
+        text: Option<&str>,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Option<Option<T>> {
+        match text {
+            None => Some(None),
+            Some(text) => self.parse(variable, text, parse).map(Some),
+        }
+    }
+
+    fn parse<T>(
+        &mut self,
+        variable: Variable,
+        text: &str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Option<T> {
+        parse(text).map_err(|reason| self.refuse(variable, Some(text), &reason)).ok()
+    }
+
+    /// Notes that `variable` cannot be used.
+    pub(super) fn refuse(&mut self, variable: Variable, text: Option<&str>, reason: &str) {
+        let default = match variable.default {
+            VariableDefault::Value(default) => Some(default),
+            VariableDefault::Described(_) => None,
+        };
+        self.problems.push(Problem::new(variable.name, text.or(default), reason));
+    }
+
+    /// The whole, if nothing was wrong.
+    pub(super) fn finish<T>(self, whole: Option<T>) -> Result<T, ConfigError> {
+        match whole {
+            Some(whole) if self.problems.is_empty() => Ok(whole),
+            _ => {
+                assert!(!self.problems.is_empty(), "something is missing and nobody said why");
+                Err(ConfigError(self.problems))
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+use serde::Deserialize;
+
+/// An environment variable that configures the balancer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Variable {
+    /// As it stands in the environment.
+    pub(crate) name: &'static str,
+    /// What holds where it is unset or empty.
+    pub(crate) default: Default,
+    /// One line for users: what it does, its unit, what is accepted.
+    pub(crate) meaning: &'static str,
+}
+
+/// What an unset variable stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Default {
+    /// The same as if it were set to this.
+    Value(&'static str),
+    /// No value of its own; users read this instead.
+    Described(&'static str),
+}
+
+impl Default {
+    /// The default as users see it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Value(text) | Self::Described(text) => text,
+        }
+    }
+}
+
+/// One list of variables makes three things that therefore cannot differ: a constant for each, the
+/// table of all, and the struct that `envy` fills.
+macro_rules! variables {
+    ($($name:ident $field:ident $default:ident($text:literal) $meaning:literal;)*) => {
+        $(pub(crate) const $name: Variable = Variable {
+            name: stringify!($name),
+            default: Default::$default($text),
+            meaning: $meaning,
+        };)*
+
+        /// Every variable, in the order users see them.
+        pub(crate) const TABLE: &[Variable] = &[$($name),*];
+
+        /// The variables as found in the environment.
+        #[derive(Debug, Deserialize)]
+        pub(super) struct Raw {
+            $(pub(super) $field: Option<String>,)*
+        }
+    };
+}
+
+variables! {
+    PORT port Value("8080")
+        "port where clients connect, 1-65535";
+    HOST host Value("0.0.0.0")
+        "address where clients connect; an IPv4 or IPv6 literal";
+    NODE_FILTER node_filter Value("asg")
+        "where targets come from: static (TARGETS) or file (TARGETS_FILE); asg and tag take effect with a later release";
+    TARGETS targets Described("–")
+        "for static: ip[:port][@zone], comma separated";
+    TARGETS_FILE targets_file Described("–")
+        "for file: path of a Prometheus file_sd JSON file, read again when it changes";
+    TARGET_PORT target_port Value("30080")
+        "port of targets that name none, 1-65535";
+    NODE_CHECK_PERIOD node_check_period Value("10")
+        "time between two discoveries of targets (s)";
+    HEALTH_CHECK_PERIOD health_check_period Value("2")
+        "time between two health checks of a target (s)";
+    HEALTH_CHECK_PATH health_check_path Value("/ping")
+        "path that a health check GETs; begins with / and holds no blanks";
+    HEALTH_CHECK_PORT health_check_port Described("the target's port")
+        "port to check, 1-65535";
+    HEALTH_CHECK_TIMEOUT health_check_timeout Value("2")
+        "longest that one whole check may take (s)";
+    HEALTH_CHECK_STATUS health_check_status Value("200-399")
+        "status codes that pass a check: codes and ranges, comma separated";
+    HEALTH_CHECK_RISE health_check_rise Value("2")
+        "checks passed in a row that admit a target again, 1-100; its very first pass admits it at once";
+    HEALTH_CHECK_FALL health_check_fall Value("3")
+        "checks failed in a row that take a target out, 1-100";
+    FAIL_OPEN_THRESHOLD fail_open_threshold Value("0")
+        "at or below this share of healthy targets (%) all targets are used, 0-100; 0: only when none is healthy";
+    BALANCE balance Value("p2c")
+        "how a connection's target is chosen: p2c (the less loaded of two picked at random), round_robin, random or least_connections";
+    CONNECT_ATTEMPTS connect_attempts Value("3")
+        "distinct targets tried for one client before giving up, 1-16";
+    POOL_TIMEOUT pool_timeout Value("2")
+        "longest that connecting to a target may take (s)";
+    CORES cores Described("every allowed CPU")
+        "CPUs that carry traffic: a count (4) or a list (0-3,8; one alone: 3-3)";
+    LISTEN_BACKLOG listen_backlog Value("4096")
+        "most clients that wait to be accepted, per core, 1-65535; the kernel caps it at net.core.somaxconn";
+    ADMIN_HOST admin_host Value("127.0.0.1")
+        "address of the admin server; an IPv4 or IPv6 literal";
+    ADMIN_PORT admin_port Value("9901")
+        "port of the admin server (/metrics /healthz /readyz /targets), 0-65535; 0 turns it off";
+    SHUTDOWN_DELAY shutdown_delay Value("0")
+        "after the first SIGTERM, how long clients are still accepted while /readyz is already 503 (s)";
+    SHUTDOWN_TIMEOUT shutdown_timeout Value("30")
+        "after that, how long open connections may go on before they are reset (s)";
+    LOG_CONNECTIONS log_connections Value("false")
+        "log the end of each connection: true or false";
+    LOG_FORMAT log_format Value("text")
+        "text, or json for one object a line";
+    RUST_LOG rust_log Value("info")
+        "what is logged: error, warn, info, debug, trace or off, also per module (info,control=debug)";
+    AWS_REGION aws_region Value("eu-west-1")
+        "region of the targets; takes effect with a later release";
+    TAG_NAME tag_name Value("Name")
+        "for tag: the tag's name; takes effect with a later release";
+    TAG_VALUE tag_value Value("worker-node")
+        "for tag: the tag's value; takes effect with a later release";
+    ASG_NAME asg_name Value("worker-nodes")
+        "for asg: the Auto Scaling Group; takes effect with a later release";
+    POOL_SIZE pool_size Value("100")
+        "most connections dialled ahead per target, 0-10000; takes effect with a later release";
+    CIRCUIT_BREAKER_THRESHOLD circuit_breaker_threshold Value("5")
+        "consecutive failures that open a target's breaker, 1-1000; takes effect with a later release";
+    CIRCUIT_BREAKER_TIMEOUT circuit_breaker_timeout Value("5")
+        "time before an open breaker allows a trial (min); takes effect with a later release";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn envy_finds_every_variable_under_its_name() {
+        let all = TABLE.iter().map(|v| (v.name.to_owned(), v.name.to_owned()));
+        let raw: Raw = envy::from_iter(all).unwrap();
+        let filled = format!("{raw:?}");
+        assert!(!filled.contains("None"), "{filled}");
+        for variable in TABLE {
+            let field = format!("{}: Some(\"{}\")", variable.name.to_lowercase(), variable.name);
+            assert!(filled.contains(&field), "{field} is not in {filled}");
+        }
+    }
+
+    #[test]
+    fn meanings_fit_into_a_markdown_table() {
+        for variable in TABLE {
+            assert!(!variable.meaning.contains(['|', '\n', '`', '\\']), "{}", variable.name);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// So many clients at once.
+const CLIENTS: usize = 12;
+
+/// Requests on one connection before the client leaves and comes again.
+const REQUESTS_PER_CONNECTION: usize = 20;
+
+/// Between two requests of a client.
+const THINK_TIME: Duration = Duration::from_millis(25);
+
+/// No answer by then is a failure.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n";
+
+/// A handful of polite clients, for those who have no second terminal at hand.
+#[derive(Debug)]
+pub(super) struct Traffic {
+    balancer: SocketAddr,
+    running: watch::Sender<bool>,
+    failed: AtomicU64,
+}
+
+impl Traffic {
+    /// Clients of `balancer`, at rest.
+    pub(super) fn new(balancer: SocketAddr) -> Self {
+        Self { balancer, running: watch::Sender::new(false), failed: AtomicU64::new(0) }
+    }
+
+    /// Whether the clients are at work.
+    pub(super) fn is_running(&self) -> bool {
+        *self.running.borrow()
+    }
+
+    /// Connections that broke or were never made.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed.load(Relaxed)
+    }
+
+    /// Starts the clients or stops them; whether they are at work now.
+    pub(super) fn toggle(&self) -> bool {
+        self.running.send_modify(|running| *running = !*running);
+        self.is_running()
+    }
+
+    /// Never returns.
+    pub(super) async fn run(self: Arc<Self>) {
+        let mut clients = JoinSet::new();
+        for _ in 0..CLIENTS {
+            clients.spawn(Arc::clone(&self).client());
+        }
+        while clients.join_next().await.is_some() {}
+    }
+
+    async fn client(self: Arc<Self>) {
+        let mut running = self.running.subscribe();
+        loop {
+            // An error would mean that the sender is gone, but `self` holds it.
+            let _ = running.wait_for(|running| *running).await;
+            if self.connection(&running).await.is_err() {
+                self.failed.fetch_add(1, Relaxed);
+            }
+            tokio::time::sleep(THINK_TIME).await;
+        }
+    }
+
+    async fn connection(&self, running: &watch::Receiver<bool>) -> io::Result<()> {
+        let mut stream = within(TcpStream::connect(self.balancer)).await?;
+        stream.set_nodelay(true)?;
+        let mut answer = [0; 1024];
+        for _ in 0..REQUESTS_PER_CONNECTION {
+            if !*running.borrow() {
+                break;
+            }
+            stream.write_all(REQUEST).await?;
+            // The targets' answers are so short that they come in one piece.
+            if within(stream.read(&mut answer)).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            tokio::time::sleep(THINK_TIME).await;
+        }
+        Ok(())
+    }
+}
+
+async fn within<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(ANSWER_TIMEOUT, work).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+}

@@ -1,0 +1,36 @@
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// A variable's value cannot be used: `EX_CONFIG` of sysexits(3head).
+pub(crate) const CONFIG: u8 = 78;
+
+/// The machine cannot run the balancer, or the start failed for a reason that is no variable's.
+pub(crate) const FAILURE: u8 = 1;
+
+/// Why the process ends before it carried traffic.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// The values of variables cannot be used.
+    pub(crate) fn config(message: &impl Display) -> Self {
+        Self { code: CONFIG, message: message.to_string() }
+    }
+
+    /// Anything else.
+    pub(crate) fn other(message: &impl Display) -> Self {
+        Self { code: FAILURE, message: message.to_string() }
+    }
+
+    /// Says why on standard error, whatever is logged; there may be no valid `LOG_FORMAT`.
+    pub(crate) fn report(&self) -> ExitCode {
+        let message = format!("{}: {}\n", env!("CARGO_PKG_NAME"), self.message);
+        // With standard error closed, the exit status has to say it all.
+        drop(std::io::stderr().write_all(message.as_bytes()));
+        ExitCode::from(self.code)
+    }
+}

@@ -1,0 +1,86 @@
+//! Log lines on standard error.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use env_logger::fmt::Formatter;
+use log::Record;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// `time level target: message`, control characters escaped.
+    Text,
+    /// One JSON object a line: `ts`, `level`, `target`, `msg`.
+    Json,
+}
+
+/// Starts logging what `filter` (in the syntax of `RUST_LOG`) lets through. Lines that cannot be
+/// written are lost; that a log reader went away is no reason to stop carrying traffic.
+pub(crate) fn start(format: LogFormat, filter: &str) {
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(filter).format(move |out, record| write_line(out, record, format));
+    // Fails only where a logger is set already: then that one goes on.
+    drop(builder.try_init());
+}
+
+fn write_line(out: &mut Formatter, record: &Record<'_>, format: LogFormat) -> io::Result<()> {
+    let time = out.timestamp_millis();
+    let (level, target) = (record.level(), record.target());
+    let mut escaped = Escaped { text: String::new(), format };
+    // A String takes everything; an error is one of the arguments' own Display.
+    let complete = write!(escaped, "{}", record.args()).is_ok();
+    let message = if complete { escaped.text.as_str() } else { "(message cannot be formatted)" };
+    match format {
+        LogFormat::Text => writeln!(out, "{time} {level:5} {target}: {message}"),
+        LogFormat::Json => writeln!(
+            out,
+            r#"{{"ts":"{time}","level":"{level}","target":"{target}","msg":"{message}"}}"#
+        ),
+    }
+}
+
+/// Escapes what is written to it, as JSON strings (RFC 8259, section 7) or for a terminal.
+struct Escaped {
+    text: String,
+    format: LogFormat,
+}
+
+impl std::fmt::Write for Escaped {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for c in text.chars() {
+            match (self.format, c) {
+                (LogFormat::Json, '"' | '\\') => {
+                    self.text.push('\\');
+                    self.text.push(c);
+                }
+                (LogFormat::Json, c) if c.is_control() => {
+                    write!(self.text, "\\u{:04x}", u32::from(c))?;
+                }
+                (LogFormat::Text, c) if c.is_control() => {
+                    self.text.extend(c.escape_default());
+                }
+                (_, c) => self.text.push(c),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn escaped(text: &str, format: LogFormat) -> String {
+        let mut escaped = Escaped { text: String::new(), format };
+        escaped.write_str(text).unwrap();
+        escaped.text
+    }
+
+    #[test]
+    fn control_characters_cannot_forge_lines() {
+        assert_eq!(escaped("a\nb\x1b[1m\"é\"", LogFormat::Text), "a\\nb\\u{1b}[1m\"é\"");
+        assert_eq!(escaped("a\nb\x1b\u{85}", LogFormat::Json), "a\\u000ab\\u001b\\u0085");
+        assert_eq!(escaped(r#"say "\""#, LogFormat::Json), r#"say \"\\\""#);
+    }
+}

@@ -1,0 +1,167 @@
+//! What the kernel must grant before anything starts.
+
+use std::fmt;
+use std::io;
+
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The first kernel with everything the ring uses, above all the wait that defers task work
+/// (`IORING_SETUP_DEFER_TASKRUN`, `io_uring_setup(2)`).
+const KERNEL_MIN: (u32, u32) = (6, 1);
+
+/// An executor refuses to start below this soft limit, whoever runs it.
+const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
+
+/// Descriptors of the process as a whole: standard streams 3, tokio's epoll, eventfd and signal
+/// sockets 5, the admin listener 1; the rest for admin clients and health checks.
+const NOFILE_BASE: u64 = 32;
+
+/// Descriptors of each core: its rings 4, its listener 1, eventfds and timers 5; the rest for the
+/// first clients, two descriptors each.
+const NOFILE_PER_CORE: u64 = 20;
+
+/// Why this machine or this environment cannot run the balancer: each cause with its remedy.
+#[derive(Debug)]
+pub(crate) struct PreflightError(Vec<String>);
+
+impl fmt::Display for PreflightError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot run here:")?;
+        for cause in &self.0 {
+            write!(f, "\n  {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for PreflightError {}
+
+/// Checks the kernel, `io_uring` and the resource limits for a data plane on `cores` cores, and
+/// raises the soft limits as far as the hard ones allow.
+///
+/// # Errors
+/// Everything that is missing.
+pub(crate) fn check(cores: usize) -> Result<(), PreflightError> {
+    let nofile = raise_to_hard(Resource::Nofile);
+    let memlock = raise_to_hard(Resource::Memlock);
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let kernel = check_kernel(&release);
+    // An older kernel also fails the probe, which would only obscure the cause.
+    let io_uring = kernel.clone().and_then(|()| check_io_uring(&dataplane::probe_io_uring()));
+    let checks = [
+        io_uring,
+        check_memlock(memlock),
+        check_nofile(nofile, u64::try_from(cores).unwrap_or(u64::MAX)),
+    ];
+    let causes: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
+    if causes.is_empty() { Ok(()) } else { Err(PreflightError(causes)) }
+}
+
+/// The soft limit afterwards; `None` is unlimited. Raising it needs no privilege (setrlimit(2)).
+fn raise_to_hard(resource: Resource) -> Option<u64> {
+    let limit = getrlimit(resource);
+    // If it is refused all the same, the limit as it stays decides.
+    let _ = setrlimit(resource, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    getrlimit(resource).current
+}
+
+fn check_kernel(release: &str) -> Result<(), String> {
+    let (major, minor) = KERNEL_MIN;
+    match kernel_version(release) {
+        Some(version) if version >= KERNEL_MIN => Ok(()),
+        _ => Err(format!(
+            "Linux {} is too old: {major}.{minor} or later is needed, for io_uring; run it on \
+             Amazon Linux 2023, Debian 12, Ubuntu 24.04 or later",
+            release.escape_debug()
+        )),
+    }
+}
+
+/// Major and minor of a release such as `6.1.0-18-amd64`.
+fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn check_io_uring(probe: &io::Result<()>) -> Result<(), String> {
+    let Err(error) = probe else { return Ok(()) };
+    let remedy = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        // The switch since Linux 6.6, or a seccomp filter such as Docker's.
+        Some(Errno::PERM) => {
+            "it is not allowed here: set sysctl kernel.io_uring_disabled=0, and in a container \
+             use a seccomp profile that allows io_uring_setup, io_uring_enter and \
+             io_uring_register (Docker: --security-opt seccomp=FILE)"
+        }
+        Some(Errno::NOSYS) => {
+            "the kernel has none: use one built with CONFIG_IO_URING, and a sandbox that passes \
+             io_uring_setup on"
+        }
+        Some(Errno::NOMEM) => {
+            "there is no memory for its queues: raise LimitMEMLOCK (systemd) or the memory limit \
+             of the container"
+        }
+        Some(Errno::MFILE | Errno::NFILE) => {
+            "there is no descriptor left: raise LimitNOFILE (systemd) or fs.file-max"
+        }
+        _ => "the kernel lacks a feature that is needed: use Linux 6.1 or later",
+    };
+    Err(format!("io_uring cannot be used ({error}); {remedy}"))
+}
+
+fn check_memlock(limit: Option<u64>) -> Result<(), String> {
+    match limit {
+        Some(bytes) if bytes < MEMLOCK_BYTES_MIN => Err(format!(
+            "the limit on locked memory (RLIMIT_MEMLOCK) is {bytes} bytes: io_uring needs at least \
+             {MEMLOCK_BYTES_MIN}; raise it with LimitMEMLOCK=8M (systemd), --ulimit \
+             memlock=8388608 (Docker) or ulimit -l 8192"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_nofile(limit: Option<u64>, cores: u64) -> Result<(), String> {
+    let needed = NOFILE_BASE.saturating_add(NOFILE_PER_CORE.saturating_mul(cores));
+    match limit {
+        Some(files) if files < needed => Err(format!(
+            "the limit on open files (RLIMIT_NOFILE) is {files}: {cores} cores need at least \
+             {needed} before the first client; raise it with LimitNOFILE=1048576 (systemd), \
+             --ulimit nofile=1048576 (Docker) or ulimit -n, or use fewer CORES"
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_compared_by_number() {
+        for release in ["6.1.0-18-amd64", "6.10.2", "7.0-rc1", "10.2.3", "6.1"] {
+            assert_eq!(check_kernel(release), Ok(()), "{release}");
+        }
+        for release in ["6.0.19", "5.15.0-1051-aws", "4.18", "garbage", "6", ""] {
+            let error = check_kernel(release).unwrap_err();
+            assert!(error.contains("6.1 or later is needed"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_denied_ring_comes_with_its_remedy() {
+        let shown = |errno: Errno| check_io_uring(&Err(errno.into())).unwrap_err();
+        assert!(shown(Errno::PERM).contains("kernel.io_uring_disabled=0"));
+        assert!(shown(Errno::NOSYS).contains("CONFIG_IO_URING"));
+        assert!(shown(Errno::INVAL).contains("Linux 6.1"));
+    }
+
+    #[test]
+    fn limits_are_enough_from_the_documented_minimum() {
+        assert!(check_memlock(Some(MEMLOCK_BYTES_MIN)).is_ok());
+        assert!(check_memlock(None).is_ok());
+        assert!(check_memlock(Some(64 * 1024)).unwrap_err().contains("LimitMEMLOCK"));
+        assert!(check_nofile(Some(72), 2).is_ok());
+        assert!(check_nofile(None, 1024).is_ok());
+        assert!(check_nofile(Some(71), 2).unwrap_err().contains("need at least 72"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Starts the two planes in order, and ends them in order.
+
+use std::process;
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::Control;
+use dataplane::{Core, DataPlane};
+use exchange::{CoreCounters, Publisher};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+
+use crate::config::{Config, ConfigError, Environment};
+use crate::exit::Failure;
+use crate::signals::{EndSignal, Signals};
+use crate::sockets::{AdminSocket, Sockets, client_problem};
+use crate::{logging, preflight};
+
+/// Health checks are shallow calls: the default of 2 MiB per thread would only cost address space.
+const BLOCKING_STACK_BYTES: usize = 256 * 1024;
+
+/// Balances as `environment` says, until a signal ends it.
+///
+/// # Errors
+/// Why it did not start.
+pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
+    let config = Config::parse(environment).map_err(|error| Failure::config(&error))?;
+    logging::start(config.log_format, &config.log_filter);
+    balance(config, |_| ())
+}
+
+/// Balances as `config` says, until a signal ends it. Once clients are accepted, `companion` is
+/// called inside the runtime; what it returns is dropped before the process ends, however it does.
+///
+/// # Errors
+/// Why it did not start.
+pub(crate) fn balance<C>(
+    config: Config,
+    companion: impl FnOnce(&Control) -> C,
+) -> Result<(), Failure> {
+    preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
+    log::info!(
+        "{} {} starts, process {}",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_VERSION"),
+        process::id()
+    );
+    let runtime = runtime().map_err(|error| Failure::other(&error))?;
+    let ended = runtime.block_on(async {
+        let mut signals = Signals::new().map_err(|error| Failure::other(&error))?;
+        let shutdown_delay = config.shutdown_delay;
+        let mut balancer = Balancer::start(config)?;
+        let companion = companion(&balancer.control);
+        let second = balancer.run_until_signal(&mut signals, shutdown_delay).await;
+        drop(companion);
+        second.map_or(Ok(()), |signal| end_at_once(signal))
+    });
+    // Health checks may block for as long as their timeout: nobody waits for them.
+    runtime.shutdown_background();
+    ended
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(control::MAX_BLOCKING_THREADS)
+        .thread_stack_size(BLOCKING_STACK_BYTES)
+        .build()
+}
+
+/// Both planes, running.
+struct Balancer {
+    control: Control,
+    /// `None` once somebody waits for it.
+    dataplane: Option<DataPlane>,
+}
+
+impl Balancer {
+    /// Binds every socket, starts the cores, then listens, then starts the control plane.
+    fn start(config: Config) -> Result<Self, Failure> {
+        let bad_config = |error: ConfigError| Failure::config(&error);
+        let sockets = Sockets::bind(&config).map_err(bad_config)?;
+        let count = config.cpus.len();
+        let (publisher, subscribers) =
+            exchange::broadcast(count).map_err(|error| Failure::other(&error))?;
+        let counters: Arc<[CoreCounters]> = (0..count).map(|_| CoreCounters::default()).collect();
+        let cores = config.cpus.iter().zip(sockets.listeners).zip(subscribers);
+        let cores = cores
+            .map(|((&cpu, listener), subscriber)| Core { cpu, listener, subscriber })
+            .collect();
+        let mut dataplane = DataPlane::start(&config.dataplane, cores, &counters)
+            .map_err(|error| Failure::other(&error))?;
+        dataplane.accept(config.listen_backlog).map_err(|error| {
+            bad_config(ConfigError(vec![client_problem(config.listen, &error)]))
+        })?;
+        log::info!("accepting clients on {}, CPUs {:?}", config.listen, config.cpus);
+        let control = start_control(config, sockets.admin, publisher, counters)?;
+        control.set_accepting(true);
+        Ok(Self { control, dataplane: Some(dataplane) })
+    }
+
+    /// Returns when the graceful end is over, or with the second signal that came before.
+    async fn run_until_signal(
+        &mut self,
+        signals: &mut Signals,
+        shutdown_delay: Duration,
+    ) -> Option<EndSignal> {
+        let first = signals.next().await;
+        log::info!("{}: graceful end begins, /readyz is 503", first.name());
+        self.control.set_accepting(false);
+        tokio::select! {
+            () = self.end(shutdown_delay) => {
+                log::info!("ended");
+                None
+            }
+            second = signals.next() => Some(second),
+        }
+    }
+
+    async fn end(&mut self, shutdown_delay: Duration) {
+        if !shutdown_delay.is_zero() {
+            log::info!("clients are accepted for another {shutdown_delay:?} (SHUTDOWN_DELAY)");
+            tokio::time::sleep(shutdown_delay).await;
+        }
+        let Some(dataplane) = self.dataplane.take() else { return };
+        log::info!("no client is accepted any more; open connections go on until they finish");
+        dataplane.stop_accepting();
+        let (tell, joined) = oneshot::channel();
+        let join = move || {
+            dataplane.join();
+            // Nobody listens only if the process is ending anyway.
+            let _ = tell.send(());
+        };
+        match std::thread::Builder::new().name("join".to_owned()).spawn(join) {
+            // An error would mean that the thread panicked, which ends the process.
+            Ok(_) => drop(joined.await),
+            Err(error) => log::error!("open connections are cut: no thread to wait on: {error}"),
+        }
+    }
+}
+
+fn start_control(
+    config: Config,
+    admin: Option<AdminSocket>,
+    publisher: Publisher,
+    counters: Arc<[CoreCounters]>,
+) -> Result<Control, Failure> {
+    let admin = admin.map(AdminSocket::listen).transpose();
+    let admin = admin.map_err(|error| Failure::config(&error))?;
+    if let Some(address) = config.admin {
+        log::info!("admin server on http://{address}");
+    }
+    Control::start(config.control, publisher, counters, admin)
+        .map_err(|error| Failure::other(&error))
+}
+
+fn end_at_once(signal: EndSignal) -> ! {
+    log::warn!("{}: second signal, open connections are cut", signal.name());
+    process::exit(signal.exit_code())
+}

@@ -1,0 +1,175 @@
+//! The sockets of the process: all are bound before the first one listens.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use dataplane::Listener;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::{Config, ConfigError, Problem, variable as var};
+
+/// Most clients that wait for the admin server.
+const ADMIN_BACKLOG: i32 = 128;
+
+/// Every socket that clients or operators connect to; none listens yet.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    /// One for each core, in the order of [`Config::cpus`].
+    pub(crate) listeners: Vec<Listener>,
+    /// Where the admin server will listen.
+    pub(crate) admin: Option<AdminSocket>,
+}
+
+impl Sockets {
+    /// Binds them all.
+    ///
+    /// # Errors
+    /// The variables whose values cannot be bound to.
+    pub(crate) fn bind(config: &Config) -> Result<Self, ConfigError> {
+        let shared = port_has_users(config.listen);
+        let listeners: Result<Vec<_>, _> =
+            config.cpus.iter().map(|_| Listener::bind(config.listen)).collect();
+        let admin = config.admin.map(AdminSocket::bind).transpose();
+        match (listeners, admin) {
+            (Ok(listeners), Ok(admin)) => {
+                if shared {
+                    log::warn!(
+                        "another process already listens on {}: connections are now shared with \
+                         it, as in a rolling restart",
+                        config.listen
+                    );
+                }
+                Ok(Self { listeners, admin })
+            }
+            (listeners, admin) => {
+                let mut problems = Vec::new();
+                if let Err(error) = listeners {
+                    problems.push(client_problem(config.listen, &error));
+                }
+                if let Err(error) = admin {
+                    problems.extend(config.admin.map(|address| admin_problem(address, &error)));
+                }
+                Err(ConfigError(problems))
+            }
+        }
+    }
+}
+
+/// The admin server's socket, bound.
+#[derive(Debug)]
+pub(crate) struct AdminSocket {
+    socket: Socket,
+    address: SocketAddr,
+}
+
+impl AdminSocket {
+    fn bind(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { socket: bound(address)?, address })
+    }
+
+    /// Lets operators connect.
+    ///
+    /// # Errors
+    /// Another program began to listen there after the bind.
+    pub(crate) fn listen(self) -> Result<TcpListener, ConfigError> {
+        let listening = self.socket.listen(ADMIN_BACKLOG);
+        listening.map_err(|error| ConfigError(vec![admin_problem(self.address, &error)]))?;
+        Ok(self.socket.into())
+    }
+}
+
+/// What to say when clients cannot connect to `address`.
+pub(crate) fn client_problem(address: SocketAddr, error: &io::Error) -> Problem {
+    problem(var::HOST.name, var::PORT.name, address, error)
+}
+
+fn admin_problem(address: SocketAddr, error: &io::Error) -> Problem {
+    problem(var::ADMIN_HOST.name, var::ADMIN_PORT.name, address, error)
+}
+
+fn problem(
+    host: &'static str,
+    port: &'static str,
+    address: SocketAddr,
+    error: &io::Error,
+) -> Problem {
+    let (ip_text, port_text) = (address.ip().to_string(), address.port().to_string());
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let reason = format!(
+                "is in use: another program listens on {address}; accepted: a free port, or end \
+                 that program"
+            );
+            Problem::new(port, Some(&port_text), &reason)
+        }
+        io::ErrorKind::PermissionDenied => {
+            let reason = format!(
+                "is a privileged port and this user may not bind to it ({error}); accepted: a port \
+                 from net.ipv4.ip_unprivileged_port_start up, or any with CAP_NET_BIND_SERVICE"
+            );
+            Problem::new(port, Some(&port_text), &reason)
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            let reason = "is no address of this machine; accepted: a local address, 0.0.0.0 or ::";
+            Problem::new(host, Some(&ip_text), reason)
+        }
+        _ => {
+            let reason = format!(
+                "cannot be bound to with {port}={port_text} ({error}); accepted: a local address, \
+                 0.0.0.0 or ::"
+            );
+            Problem::new(host, Some(&ip_text), &reason)
+        }
+    }
+}
+
+/// Whether some process listens on `address` already. Without `SO_REUSEPORT` a bind fails then,
+/// though one with it succeeds if that process shares the port (socket(7)).
+fn port_has_users(address: SocketAddr) -> bool {
+    bound(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+}
+
+/// A socket bound to `address`, in spite of connections in `TIME_WAIT`, that does not share it.
+fn bound(address: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listening(share: bool) -> (Socket, SocketAddr) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_port(share).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(1).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, address)
+    }
+
+    #[test]
+    fn a_shared_port_is_noticed() {
+        let (other, address) = listening(true);
+        assert!(port_has_users(address));
+        drop(other);
+        assert!(!port_has_users(address));
+    }
+
+    #[test]
+    fn bind_errors_name_the_variable_the_value_and_the_cause() {
+        let (_other, address) = listening(false);
+        let error = AdminSocket::bind(address).unwrap_err();
+        let shown = admin_problem(address, &error).to_string();
+        assert!(shown.starts_with(&format!("ADMIN_PORT=\"{}\" is in use", address.port())));
+        // TEST-NET-1 of RFC 5737: no machine has it.
+        let elsewhere = "192.0.2.1:0".parse().unwrap();
+        let error = AdminSocket::bind(elsewhere).unwrap_err();
+        let shown = client_problem(elsewhere, &error).to_string();
+        assert!(shown.starts_with("HOST=\"192.0.2.1\" is no address of this machine"), "{shown}");
+    }
+}
