@@ -1,5 +1,7 @@
 //! A data plane of one or two cores between real sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
