@@ -55,7 +55,7 @@ pub(crate) async fn run(
     match settings {
         Settings::File(file) => watch::run(file, period, &metrics, &events).await,
         Settings::Static(targets) => {
-            let mut ticks = tokio::time::interval(period);
+            let mut ticks = tokio::time::interval(period.max(Duration::from_millis(1)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;

@@ -13,11 +13,11 @@ pub use status::StatusSet;
 /// How targets are checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Time between two checks of one target, jittered by ±10 %.
+    /// Time between two checks of one target, jittered by ±10 %; not zero.
     pub period: Duration,
     /// Origin-form path.
     pub path: CheckPath,
-    /// Longest that one whole check may take.
+    /// Longest that one whole check may take; not zero.
     pub timeout: Duration,
     /// The port to check; the target's own where none is given.
     pub port: Option<u16>,

@@ -37,7 +37,7 @@ pub const MAX_BLOCKING_THREADS: usize = prober::MAX_PROBES + 8;
 pub struct Settings {
     /// Where targets come from.
     pub discovery: discovery::Settings,
-    /// How often discovery is refreshed.
+    /// How often discovery is refreshed; not zero.
     pub discovery_period: Duration,
     /// How targets are checked.
     pub health: health::Settings,

@@ -244,6 +244,7 @@ mod tests {
             entries: vec![
                 entry("10.0.0.1:80", TargetState::Draining),
                 entry("10.0.0.1:80", TargetState::Healthy),
+                entry("10.0.0.1:80", TargetState::Draining),
                 entry("[::1]:80", TargetState::Checking),
             ],
             ..Snapshot::default()

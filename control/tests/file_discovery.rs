@@ -1,4 +1,5 @@
 //! Targets from a file that changes under the balancer's feet.
+#![allow(clippy::unwrap_used, reason = "test code outside test functions")]
 
 mod harness;
 

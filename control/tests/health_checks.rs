@@ -1,4 +1,5 @@
 //! Health checks of real servers, as seen by a core.
+#![allow(clippy::unwrap_used, reason = "test code outside test functions")]
 
 mod harness;
 

@@ -204,6 +204,7 @@ impl Executor {
                 }
             }
             upkeep.cancel().await;
+            worker.borrow_mut().submit_rest();
         });
     }
 }
