@@ -30,6 +30,8 @@ pub(super) fn settings(
             };
             for target in &targets {
                 if let Err(reason) = admit(target, listen?) {
+                    let reason =
+                        format!("{reason}; accepted: unicast addresses of servers behind it");
                     read.refuse(var::TARGETS, raw.targets.as_deref(), &reason);
                 }
             }
