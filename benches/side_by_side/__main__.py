@@ -84,6 +84,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
                         help=f"comma separated, of {', '.join(peers.NAMES)} (default all)")
     parser.add_argument("--balancer", type=Path, metavar="PATH",
                         help="measure this binary instead of building one in release mode")
+    parser.add_argument("--nginx-buffer", default="16k", metavar="SIZE",
+                        help="nginx's proxy_buffer_size (default 16k, as nginx's own)")
     parser.add_argument("--json", type=Path, metavar="PATH",
                         help="where every number goes (default side-by-side.json in the target directory)")
     parser.add_argument("--keep-logs", action="store_true",
@@ -126,6 +128,7 @@ def bench(options: argparse.Namespace) -> int:
         binary = options.balancer.resolve() if options.balancer else environment.build_balancer()
     about = environment.describe(options.peers, binary)
     about |= {"rounds": options.rounds, "seconds": options.seconds, "warmup": options.warmup}
+    about["nginx_buffer"] = options.nginx_buffer
     about["started"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     root = Path(tempfile.mkdtemp(prefix="side-by-side-"))
@@ -153,12 +156,13 @@ def run_all(
     backends = Backends(root)
     try:
         backends.start()
+        setup = peers.Setup(binary, backends.targets, options.nginx_buffer)
         for scenario in chosen:
             for number in range(options.rounds):
                 for peer in rotated(options.peers, number):
                     print(f"{scenario.name}, round {number + 1}: {peer}", file=sys.stderr)
                     directory = scenarios.directory_of(root, scenario, peer, number + 1)
-                    running = peers.start(peer, binary, backends.targets, directory)
+                    running = peers.start(peer, setup, directory)
                     try:
                         runs.append(scenarios.run(scenario, peer, number + 1, plan, running))
                     finally:

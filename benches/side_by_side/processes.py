@@ -67,18 +67,25 @@ class Server:
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL for what is left of the tree."""
-        if self._process.poll() is None:
-            family = self.pids()
-            self._process.terminate()
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                for pid in family:
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass
-                self._process.wait()
+        if self._process.poll() is not None:
+            return
+        family = self.pids()
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pid in family:
+            if pid != self._process.pid:
+                _kill_if_running(pid)
+
+
+def _kill_if_running(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def process_tree(pid: int) -> list[int]:
@@ -97,7 +104,7 @@ def process_tree(pid: int) -> list[int]:
 
 def run_to_end(command: list[str], timeout: float) -> str:
     """Runs a program and returns what it printed; raises BenchError when it fails or hangs."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -105,15 +112,14 @@ def run_to_end(command: list[str], timeout: float) -> str:
         text=True,
         start_new_session=True,
         preexec_fn=_in_child,
-    )
-    try:
-        output, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise BenchError(f"{command[0]} did not end within {timeout:.0f} s")
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"{command[0]} did not end within {timeout:.0f} s")
+        finally:
+            if process.poll() is None:
+                process.kill()
     if process.returncode != 0:
         raise BenchError(f"{command[0]} ended with status {process.returncode}:\n{output}")
     return output
