@@ -65,9 +65,12 @@ run cargo-test count_cargo cargo test --workspace --locked --no-fail-fast
 run side-by-side count_unittest \
     python3 -m unittest discover -v -s benches/side_by_side/tests -t benches
 
-if grep -hE '(^|\.\.\. )skipped[: ]' "$logs"/* >"$logs/skips"; then
-    printf '== skipped\n'
-    sed 's/^.* \.\.\. skipped/skipped/' "$logs/skips"
+# Those of cargo as they are, those of unittest (`NAME (ID) ... skipped 'REASON'`) in the same form.
+skips=$(sed -nE \
+    -e "s/^(test .* \.\.\. )?(skipped: [^ ]+: .*)/\2/p" \
+    -e "s/^.*\((.*)\)( .*)? \.\.\. skipped ['\"](.*)['\"]$/skipped: \1: \3/p" "$logs"/*)
+if [[ -n $skips ]]; then
+    printf '== skipped\n%s\n' "$skips"
 fi
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 ((failed == 0))

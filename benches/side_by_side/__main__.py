@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import environment, peers, report, scenarios
+from . import environment, peers, report, scenarios, taskclock
 from .backends import Backends
 from .errors import BenchError
 
@@ -30,8 +30,9 @@ scenarios:
 {chr(10).join(f"  {s.name:<16} {s.about}" for s in scenarios.SCENARIOS)}
 
 columns:
-  CPU us/req       CPU time of the peer's processes per request; exact in total, split into user
-                   and system by the kernel's sampling. Connection set-up is included.
+  CPU us/req       CPU time of the peer's processes per request, from perf's task-clock (without
+                   perf: the scheduler's schedstat, which proved biased on busy virtual machines),
+                   split into user and system by the kernel's ticks. Includes connection set-up.
   machine          CPU time of the whole machine per request, load generator and backends
                    included: shows work that is charged to no process (softirq, kernel threads).
   p50, p99         of whole requests in a closed loop, which hides queueing
@@ -42,6 +43,11 @@ columns:
 exit status: 0 all runs without errors (targets met or not), 1 errors, 2 bad arguments,
 130 interrupted
 """
+
+NO_PERF = (
+    "perf is missing or may not count kernel time (kernel.perf_event_paranoid): CPU time is the "
+    "scheduler's own, which can favour one peer on a busy machine"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -131,10 +137,15 @@ def bench(options: argparse.Namespace) -> int:
     about["nginx_buffer"] = options.nginx_buffer
     about["started"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
+    plan = scenarios.Plan(options.seconds, options.warmup, taskclock.is_available())
+    about["cpu_source"] = "perf task-clock" if plan.use_perf else "schedstat"
+    if not plan.use_perf:
+        print(f"warning: {NO_PERF}", file=sys.stderr)
+
     root = Path(tempfile.mkdtemp(prefix="side-by-side-"))
     runs: list[scenarios.Run] = []
     try:
-        run_all(options, binary, root, runs)
+        run_all(options, plan, binary, root, runs)
     finally:
         # What was measured before an error or Ctrl-C is worth having.
         if runs:
@@ -148,10 +159,13 @@ def bench(options: argparse.Namespace) -> int:
 
 
 def run_all(
-    options: argparse.Namespace, binary: Path | None, root: Path, runs: list[scenarios.Run]
+    options: argparse.Namespace,
+    plan: scenarios.Plan,
+    binary: Path | None,
+    root: Path,
+    runs: list[scenarios.Run],
 ) -> None:
     """Appends to `runs` as they finish."""
-    plan = scenarios.Plan(options.seconds, options.warmup)
     chosen = [s for s in scenarios.SCENARIOS if not options.scenario or s.name in options.scenario]
     backends = Backends(root)
     try:

@@ -1,9 +1,10 @@
 """CPU time and memory of process trees, from /proc.
 
-CPU time of a process is exact to the nanosecond in the scheduler's own sum (`schedstat`, summed
-over its threads); `stat` has it in 10 ms ticks and split into user and system by sampling. So the
-total is the scheduler's and the split is the ticks'. Kernel threads and softirq work that runs
-outside the process are in neither: `machine_busy_us` shows them (with everyone else's work).
+The scheduler counts a process's time in nanoseconds (`schedstat`, summed over its threads); `stat`
+has it in 10 ms ticks and split into user and system by sampling. So the total is the scheduler's
+and the split is the ticks'. `taskclock` has a better total where perf may be used. Kernel threads
+and softirq work that runs outside the process are in none of them: `machine_busy_us` shows them
+(with everyone else's work).
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ class Cpu:
         """User and system."""
         return self.user_us + self.system_us
 
+    def scaled_to(self, total_us: float) -> Cpu:
+        """The same split of another total."""
+        share = self.user_us / self.total_us if self.total_us else 0.5
+        return Cpu(total_us * share, total_us * (1 - share))
+
     def __add__(self, other: Cpu) -> Cpu:
         return Cpu(self.user_us + other.user_us, self.system_us + other.system_us)
 
@@ -48,7 +54,7 @@ def parse_schedstat_ns(text: str) -> int:
 
 
 def split_cpu(total_ns: int, user_ticks: int, system_ticks: int) -> Cpu:
-    """The exact total, split as the sampled ticks say.
+    """The scheduler's total, split as the sampled ticks say.
 
     Threads that have ended are in the ticks but not in `total_ns`, so the larger of both counts.
     """

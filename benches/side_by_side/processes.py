@@ -18,8 +18,8 @@ STOP_SECONDS = 5.0
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def _in_child() -> None:
-    # If this program is killed outright, its children are still told to end.
+def in_child() -> None:
+    """For preexec_fn: if this program is killed outright, its children are still told to end."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -38,7 +38,7 @@ class Server:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C reaches us only, and we end it in order
-                    preexec_fn=_in_child,
+                    preexec_fn=in_child,
                 )
         except OSError as error:
             raise BenchError(f"cannot start {name} ({command[0]}): {error.strerror}")
@@ -111,7 +111,7 @@ def run_to_end(command: list[str], timeout: float) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=_in_child,
+        preexec_fn=in_child,
     ) as process:
         try:
             output, _ = process.communicate(timeout=timeout)

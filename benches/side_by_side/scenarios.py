@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import peers
+from . import peers, taskclock
+from .errors import BenchError
 from .idle import IdleConnections
 from .load import run_wrk
 from .measure import (
@@ -51,10 +52,11 @@ SCENARIOS = [
 
 @dataclass(frozen=True)
 class Plan:
-    """How long each run lasts, in seconds."""
+    """How long each run lasts, in seconds, and whether perf counts CPU time."""
 
     seconds: float
     warmup: float
+    use_perf: bool
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,15 @@ def _load(
     warm = run_wrk(url, scenario.connections, plan.warmup, scenario.headers)
     pids = running.server.pids()
     before, busy = sample_cpu(pids), machine_busy_us()
-    result = run_wrk(url, scenario.connections, plan.seconds, scenario.headers)
-    used, busy = cpu_between(before, sample_cpu(pids)), machine_busy_us() - busy
+    result, clock_us = taskclock.count(
+        pids,
+        plan.use_perf,
+        lambda: run_wrk(url, scenario.connections, plan.seconds, scenario.headers),
+    )
+    scheduled, busy = cpu_between(before, sample_cpu(pids)), machine_busy_us() - busy
+    if clock_us is not None and clock_us < scheduled.total_us / 2:
+        raise BenchError(f"perf missed work: {clock_us} us, the scheduler {scheduled.total_us} us")
+    used = scheduled if clock_us is None else scheduled.scaled_to(clock_us)
     memory = sample_memory(pids)
     errors = {name: result.errors[name] + warm.errors[name] for name in result.errors}
     if result.requests == 0:
@@ -98,6 +107,7 @@ def _load(
         "requests_per_s": result.requests / result.seconds,
         "mb_per_s": result.bytes / result.seconds / 1e6,
         "cpu_us": used.total_us / result.requests,
+        "schedstat_cpu_us": scheduled.total_us / result.requests,
         "user_us": used.user_us / result.requests,
         "system_us": used.system_us / result.requests,
         "machine_us": busy / result.requests,
@@ -116,7 +126,11 @@ def _idle(
     connections = IdleConnections(peers.HOST, running.port, scenario.connections)
     try:
         time.sleep(plan.warmup)  # what opening them left to do is not idling
-        cpu = idle_cpu_percent(pids, plan.seconds, peers.CORES)
+        cpu, clock_us = taskclock.count(
+            pids, plan.use_perf, lambda: idle_cpu_percent(pids, plan.seconds, peers.CORES)
+        )
+        if clock_us is not None:
+            cpu = clock_us / (plan.seconds * 1e6) / peers.CORES * 100
         after = sample_memory(pids)
         lost = connections.lost()
     finally:

@@ -37,6 +37,9 @@ class Splitting(unittest.TestCase):
     def test_no_ticks_yet(self):
         self.assertEqual(measure.split_cpu(4_000, 0, 0), Cpu(2.0, 2.0))
 
+    def test_another_total_keeps_the_split(self):
+        self.assertEqual(Cpu(1.0, 3.0).scaled_to(8.0), Cpu(2.0, 6.0))
+
     def test_between_keeps_the_total_when_the_split_wavers(self):
         used = measure.cpu_between({1: Cpu(10.0, 10.0)}, {1: Cpu(9.0, 21.0)})
         self.assertEqual(used, Cpu(0.0, 10.0))
