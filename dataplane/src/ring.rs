@@ -5,6 +5,8 @@
 //! done to which descriptor when is the worker's business; mixing them up would be a bug, but not
 //! undefined behaviour.
 
+#![allow(unsafe_code, reason = "the ring is the one place for it")]
+
 mod buffers;
 mod completion;
 mod socket;
