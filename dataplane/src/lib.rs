@@ -6,7 +6,6 @@ mod connection;
 mod listener;
 mod orders;
 mod plane;
-#[allow(unsafe_code, reason = "the ring is the one place for it")]
 mod ring;
 mod session;
 mod slots;

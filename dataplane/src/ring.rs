@@ -5,6 +5,8 @@
 //! done to which descriptor when is the worker's business; mixing them up would be a bug, but not
 //! undefined behaviour.
 
+#![allow(unsafe_code, reason = "the ring is the one place for it")]
+
 mod buffers;
 mod completion;
 mod socket;
@@ -218,7 +220,8 @@ impl Ring {
         let buffers = &mut self.buffers;
         completions.extend(self.uring.completion().filter_map(|entry| {
             if let Some(buffer) = cqueue::buffer_select(entry.flags()) {
-                buffers.take(buffer);
+                let full = entry.result() == i32::from(buffers::BUFFER_SIZE);
+                buffers.take(buffer, full);
             }
             // SAFETY: the entry is a completion of this ring and read once, so a descriptor in it
             // is a new one that nobody else owns.

@@ -55,6 +55,7 @@ pub(crate) struct Worker {
     buffers_shrunk: Instant,
     /// Reused from turn to turn.
     completions: Vec<Completion>,
+    accepted: Vec<(io::Result<OwnedFd>, bool)>,
     ops: Vec<Op>,
 }
 
@@ -98,6 +99,7 @@ impl Worker {
             now,
             buffers_shrunk: now,
             completions: Vec::new(),
+            accepted: Vec::new(),
             ops: Vec::new(),
             settings,
         })
@@ -113,7 +115,7 @@ impl Worker {
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.completions(&mut completions);
         let mut upkeep_is_due = completions.is_empty();
-        let mut accepted = Vec::new();
+        let mut accepted = std::mem::take(&mut self.accepted);
         for completion in completions.drain(..) {
             match completion {
                 Completion::Woken => {
@@ -125,9 +127,10 @@ impl Worker {
                 completion => self.handle(completion),
             }
         }
-        for (result, more) in accepted {
+        for (result, more) in accepted.drain(..) {
             self.handle_accepted(result, more);
         }
+        self.accepted = accepted;
         self.completions = completions;
         upkeep_is_due || !self.starved.is_empty()
     }

@@ -16,14 +16,14 @@ use socket2::SockRef;
 const CORES: usize = 2;
 
 struct Plane {
-    plane: Option<DataPlane>,
+    running: Option<DataPlane>,
     address: SocketAddr,
     counters: Arc<[CoreCounters]>,
     publisher: Publisher,
 }
 
 impl Plane {
-    fn start(targets: &[SocketAddr], settings: Settings) -> Self {
+    fn start(targets: &[SocketAddr], settings: &Settings) -> Self {
         let (publisher, subscribers) = broadcast(CORES).unwrap();
         let counters: Arc<[CoreCounters]> = (0..CORES).map(|_| CoreCounters::default()).collect();
         let address = free_address();
@@ -32,7 +32,7 @@ impl Plane {
             listener: Listener::bind(address).unwrap(),
             subscriber,
         });
-        let mut plane = DataPlane::start(&settings, cores.collect(), &counters).unwrap();
+        let mut plane = DataPlane::start(settings, cores.collect(), &counters).unwrap();
         plane.accept(128).unwrap();
         let entries = targets.iter().map(|&address| Entry {
             target: Arc::new(Target::at(address)),
@@ -43,7 +43,7 @@ impl Plane {
         let snapshot =
             Snapshot { entries: entries.collect(), settled: true, ..Snapshot::default() };
         publisher.publish(&Arc::new(snapshot));
-        Self { plane: Some(plane), address, counters, publisher }
+        Self { running: Some(plane), address, counters, publisher }
     }
 
     fn connect(&self) -> TcpStream {
@@ -57,7 +57,7 @@ impl Plane {
 
 impl Drop for Plane {
     fn drop(&mut self) {
-        if let Some(plane) = self.plane.take() {
+        if let Some(plane) = self.running.take() {
             plane.stop_accepting();
             plane.join();
         }
@@ -87,7 +87,7 @@ fn free_address() -> SocketAddr {
 /// A plane with one target, a client's connection to it and the target's end of it.
 fn pair() -> (Plane, TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let plane = Plane::start(&[listener.local_addr().unwrap()], settings());
+    let plane = Plane::start(&[listener.local_addr().unwrap()], &settings());
     let client = plane.connect();
     let (target, _) = listener.accept().unwrap();
     for stream in [&client, &target] {
@@ -173,7 +173,7 @@ fn send_queue(stream: &TcpStream) -> u32 {
 fn a_failed_dial_goes_to_another_target() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let targets = [free_address(), free_address(), listener.local_addr().unwrap()];
-    let plane = Plane::start(&targets, settings());
+    let plane = Plane::start(&targets, &settings());
     for _ in 0..20 {
         let mut client = plane.connect();
         client.write_all(b"early").unwrap();
@@ -188,7 +188,7 @@ fn a_failed_dial_goes_to_another_target() {
 
 #[test]
 fn a_client_that_no_target_takes_is_reset() {
-    let plane = Plane::start(&[free_address(), free_address()], settings());
+    let plane = Plane::start(&[free_address(), free_address()], &settings());
     let mut client = plane.connect();
     let error = client.read(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -200,7 +200,7 @@ fn a_client_that_no_target_takes_is_reset() {
 #[test]
 fn clients_that_never_read_starve_nobody() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let plane = Plane::start(&[listener.local_addr().unwrap()], settings());
+    let plane = Plane::start(&[listener.local_addr().unwrap()], &settings());
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
             std::thread::spawn(move || {
@@ -234,12 +234,12 @@ fn at_the_end_live_sessions_finish_and_late_ones_are_reset() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let timeout = Duration::from_secs(2);
     let settings = Settings { shutdown_timeout: timeout, ..settings() };
-    let mut plane = Plane::start(&[listener.local_addr().unwrap()], settings);
+    let mut plane = Plane::start(&[listener.local_addr().unwrap()], &settings);
     let finishing = plane.connect();
     let (finishing_target, _) = listener.accept().unwrap();
     let mut late = plane.connect();
     let (mut late_target, _) = listener.accept().unwrap();
-    let running = plane.plane.take().unwrap();
+    let running = plane.running.take().unwrap();
     let stopped = Instant::now();
     running.stop_accepting();
     wait_until("refused", || TcpStream::connect(plane.address).is_err());

@@ -19,10 +19,10 @@ pub(super) fn settings(
     // With a port that is bad, any will do to check the rest.
     let default_port = target_port.unwrap_or(1);
     let parse = |text: &str| parse_targets(text, default_port);
-    let targets = read.optional(var::TARGETS, raw.targets.as_deref(), parse)?;
+    let targets = read.optional(var::TARGETS, raw.targets.as_deref(), parse);
     match filter? {
         NodeFilter::Static => {
-            let Some(targets) = targets else {
+            let Some(targets) = targets? else {
                 let reason = "is not set, and NODE_FILTER=static needs it; accepted: \
                               ip[:port][@zone], comma separated";
                 read.refuse(var::TARGETS, None, reason);
@@ -30,6 +30,8 @@ pub(super) fn settings(
             };
             for target in &targets {
                 if let Err(reason) = admit(target, listen?) {
+                    let reason =
+                        format!("{reason}; accepted: unicast addresses of servers behind it");
                     read.refuse(var::TARGETS, raw.targets.as_deref(), &reason);
                 }
             }

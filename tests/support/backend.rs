@@ -1,118 +1,58 @@
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::address::{ports, unique};
-use super::http;
-use super::server::Server;
-
-/// Size and number of the pieces of `/slow`, and the time between two of them.
-pub const SLOW_PIECES: u8 = 10;
-pub const SLOW_PIECE_BYTES: usize = 1000;
-const SLOW_INTERVAL: Duration = Duration::from_millis(40);
-
-/// A target that speaks HTTP: `/slow` answers bit by bit, anything else with the target's own
-/// address. Health checks have a port of their own, so that connections counted are clients'.
-pub struct Backend {
-    pub address: SocketAddr,
-    server: Option<Server>,
-    health: HealthServer,
+/// A server that answers 200 and its name to whatever begins a connection, then closes it.
+/// Dropped, it closes its listener.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    address: SocketAddr,
+    ended: Arc<AtomicBool>,
 }
 
 impl Backend {
-    pub fn start() -> Self {
-        Self::start_on(SocketAddr::new(unique(), ports().target))
-    }
-
-    pub fn start_on(address: SocketAddr) -> Self {
-        let health = HealthServer::start(address);
-        Self { address, server: Some(serve(address)), health }
-    }
-
-    /// Drops listeners and connections, as `kill -9` would.
-    pub fn kill(&mut self) {
-        self.server = None;
-        self.health.server = None;
-    }
-
-    pub fn revive(&mut self) {
-        self.server = Some(serve(self.address));
-        self.health.serve();
-    }
-
-    /// Health checks get `status` from now on; with 0 they hang.
-    pub fn set_health(&self, status: u16) {
-        self.health.status.store(status, Ordering::SeqCst);
-    }
-
-    /// Connections accepted since it was last revived.
-    pub fn accepted(&self) -> usize {
-        self.server.as_ref().map_or(0, Server::accepted)
-    }
-
-    pub fn live(&self) -> usize {
-        self.server.as_ref().map_or(0, Server::live)
-    }
-}
-
-/// What health checks of a target talk to.
-pub struct HealthServer {
-    address: SocketAddr,
-    status: Arc<AtomicU16>,
-    server: Option<Server>,
-}
-
-impl HealthServer {
-    /// The one of `target`: at its address, on the port for health checks.
-    pub fn start(target: SocketAddr) -> Self {
-        let address = SocketAddr::new(target.ip(), ports().health);
-        let mut health = Self { address, status: Arc::new(AtomicU16::new(200)), server: None };
-        health.serve();
-        health
-    }
-
-    fn serve(&mut self) {
-        let status = Arc::clone(&self.status);
-        self.server = Some(Server::start(self.address, move |stream| {
-            let Ok(Some(_)) = http::read_head(stream) else { return };
-            while status.load(Ordering::SeqCst) == 0 {
-                thread::sleep(Duration::from_millis(5));
+    /// A backend on a port of 127.0.0.1 that the kernel chooses and this listener keeps.
+    pub(crate) fn start(name: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let ended = Arc::new(AtomicBool::new(false));
+        let backend = Self { address, ended: Arc::clone(&ended) };
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{name}",
+            name.len()
+        );
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                let answer = answer.clone();
+                std::thread::spawn(move || serve(stream, &answer));
             }
-            // The probe may have given up.
-            let _ = http::answer(stream, status.load(Ordering::SeqCst), b"");
-        }));
+        });
+        backend
+    }
+
+    /// Where it serves.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
-fn serve(address: SocketAddr) -> Server {
-    let name = address.to_string();
-    Server::start(address, move |stream| {
-        while let Ok(Some(head)) = http::read_head(stream) {
-            let answered = match http::path(&head) {
-                "/slow" => answer_slowly(stream),
-                _ => http::answer(stream, 200, name.as_bytes()),
-            };
-            if answered.is_err() {
-                return;
-            }
-        }
-    })
-}
-
-fn answer_slowly(mut stream: &TcpStream) -> io::Result<()> {
-    let bytes = usize::from(SLOW_PIECES) * SLOW_PIECE_BYTES;
-    stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n").as_bytes())?;
-    for piece in 0..SLOW_PIECES {
-        stream.write_all(&[piece; SLOW_PIECE_BYTES])?;
-        thread::sleep(SLOW_INTERVAL);
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        // Ends the wait for the next connection.
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
     }
-    Ok(())
 }
 
-/// The body of `/slow`.
-pub fn slow_body() -> Vec<u8> {
-    (0..SLOW_PIECES).flat_map(|piece| [piece; SLOW_PIECE_BYTES]).collect()
+fn serve(mut stream: TcpStream, answer: &str) {
+    let mut request = [0; 4096];
+    if stream.read(&mut request).is_ok_and(|bytes| bytes > 0) {
+        // A client that broke off is no news.
+        let _ = stream.write_all(answer.as_bytes());
+    }
 }

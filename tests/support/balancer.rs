@@ -1,212 +1,210 @@
-use std::io::{BufRead, BufReader};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 
-use super::address::{ports, unique};
-use super::http::{self, Client};
-use super::{PATIENCE, stream, wait_for, wait_until};
+use super::http::{self, Answer};
+use super::port::Port;
+use super::wait_until;
 
-/// The binary under test, running. Killed when dropped; it must not have ended by itself then,
-/// unless the test waited for that.
-pub struct Balancer {
-    pub address: SocketAddr,
-    pub admin: SocketAddr,
-    child: Child,
-    ended: Option<ExitStatus>,
-    log: Arc<Mutex<Vec<String>>>,
-    reader: Option<thread::JoinHandle<()>>,
+/// The binary under test with an empty environment: nothing of the user's leaks into a test.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stateless-load-balancer"));
+    command.env_clear().stdin(Stdio::null());
+    command
 }
 
-/// Quick checks; everything else is as users get it.
-const ENVIRONMENT: [(&str, &str); 3] =
-    [("HEALTH_CHECK_PERIOD", "50ms"), ("NODE_CHECK_PERIOD", "100ms"), ("NODE_FILTER", "static")];
+/// How a process ended that was expected to end by itself.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit code; `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
 
-impl Balancer {
-    /// Starts it for `targets` and waits until it is ready. `environment` comes last and wins.
-    pub fn start(targets: &[SocketAddr], environment: &[(&str, &str)]) -> Self {
-        let balancer = Self::spawn(targets, environment);
-        balancer.wait_until_ready();
-        balancer
+impl Ended {
+    /// The line of standard error that begins with `start`, blanks before it apart.
+    pub(crate) fn line(&self, start: &str) -> &str {
+        let line = self.stderr.lines().find(|line| line.trim_start().starts_with(start));
+        line.unwrap_or_else(|| panic!("no line begins with {start:?}:\n{}", self.stderr))
+    }
+}
+
+/// Runs the binary with only these variables, until it ends.
+pub(crate) fn run_to_end<N, V>(variables: impl IntoIterator<Item = (N, V)>) -> Ended
+where
+    N: AsRef<OsStr>,
+    V: AsRef<OsStr>,
+{
+    end(command().envs(variables))
+}
+
+/// Runs `command` until it ends.
+///
+/// # Panics
+/// When it does not in time; it is killed then.
+pub(crate) fn end(command: &mut Command) -> Ended {
+    let mut process = Process::spawn(command);
+    let code = process.wait().code();
+    Ended { code, stdout: process.stdout(), stderr: process.stderr() }
+}
+
+/// A running process whose output is kept. Dropped, it is killed.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    stdout: Capture,
+    stderr: Capture,
+}
+
+impl Process {
+    /// Starts `command`.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.expect("the binary starts");
+        let stdout = Capture::new(child.stdout.take().expect("it is piped"));
+        let stderr = Capture::new(child.stderr.take().expect("it is piped"));
+        Self { child, stdout, stderr }
     }
 
-    /// Starts it and waits for nothing.
-    pub fn spawn(targets: &[SocketAddr], environment: &[(&str, &str)]) -> Self {
-        let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
-        Self::run(Command::new(binary), unique(), targets, environment)
-    }
-
-    /// Starts it with so many descriptors at most.
-    pub fn spawn_with_descriptors(
-        most: u32,
-        targets: &[SocketAddr],
-        environment: &[(&str, &str)],
-    ) -> Self {
-        let mut shell = Command::new("sh");
-        let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
-        shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\""), binary]);
-        Self::run(shell, unique(), targets, environment)
-    }
-
-    /// Starts it so that clients connect to `host`, and waits until it is ready.
-    pub fn start_on(host: IpAddr, targets: &[SocketAddr], environment: &[(&str, &str)]) -> Self {
-        let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
-        let balancer = Self::run(Command::new(binary), host, targets, environment);
-        balancer.wait_until_ready();
-        balancer
-    }
-
-    fn run(
-        mut command: Command,
-        host: IpAddr,
-        targets: &[SocketAddr],
-        environment: &[(&str, &str)],
-    ) -> Self {
-        let address = SocketAddr::new(host, ports().clients);
-        let admin = SocketAddr::new(if host.is_ipv4() { host } else { unique() }, ports().admin);
-        let targets: Vec<_> = targets.iter().map(ToString::to_string).collect();
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOST", address.ip().to_string())
-            .env("PORT", address.port().to_string())
-            .env("ADMIN_HOST", admin.ip().to_string())
-            .env("ADMIN_PORT", admin.port().to_string())
-            .env("HEALTH_CHECK_PORT", ports().health.to_string())
-            .env("TARGETS", targets.join(","))
-            .envs(ENVIRONMENT)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let log = Arc::<Mutex<Vec<String>>>::default();
-        let (lines, sink) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
-        let reader = thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                sink.lock().unwrap().push(line);
-            }
-        });
-        Self { address, admin, child, ended: None, log, reader: Some(reader) }
-    }
-
-    /// Whether `/readyz` says so; its status is `None` while the admin server cannot be reached.
-    pub fn readiness(&self) -> Option<u16> {
-        http::get(self.admin, "/readyz").ok().map(|(status, _)| status)
-    }
-
-    pub fn wait_until_ready(&self) {
-        wait_for("readiness", || self.readiness(), |status| *status == Some(200));
-    }
-
-    pub fn connect(&self) -> TcpStream {
-        stream::connect(self.address).unwrap()
-    }
-
-    pub fn client(&self) -> Client {
-        Client(self.connect())
-    }
-
-    /// The body of one request on a connection of its own.
-    pub fn get(&self, path: &str) -> String {
-        let (status, body) = self.client().get(path).unwrap();
-        assert_eq!(status, 200);
-        String::from_utf8(body).unwrap()
-    }
-
-    fn admin_get(&self, path: &str) -> String {
-        let (status, body) = http::get(self.admin, path).unwrap();
-        assert_eq!(status, 200, "{path}");
-        String::from_utf8(body).unwrap()
-    }
-
-    /// The value of a series of `/metrics`; `name` is without `load_balancer_`.
-    pub fn metric(&self, name: &str) -> Option<f64> {
-        let text = self.admin_get("/metrics");
-        let line = text.lines().find_map(|line| {
-            line.strip_prefix("load_balancer_")?.strip_prefix(name)?.strip_prefix(' ')
-        });
-        line.map(|value| value.parse().unwrap())
-    }
-
-    /// A metric that is a whole number.
-    pub fn count(&self, name: &str) -> u64 {
-        let value = self.metric(name).unwrap_or_else(|| panic!("no metric {name}"));
-        assert!(value >= 0.0 && value.fract() == 0.0, "{name} is {value}");
-        format!("{value:.0}").parse().unwrap()
-    }
-
-    pub fn wait_for_count(&self, name: &str, expected: u64) {
-        wait_for(name, || self.count(name), |count| *count == expected);
-    }
-
-    /// The entries of `/targets`.
-    pub fn targets(&self) -> Vec<Value> {
-        let mut targets: Value = serde_json::from_str(&self.admin_get("/targets")).unwrap();
-        assert!(targets["generation"].is_u64());
-        serde_json::from_value(targets["targets"].take()).unwrap()
-    }
-
-    /// The entry of one target, `Null` if there is none.
-    pub fn target(&self, address: SocketAddr) -> Value {
-        let wanted = Value::String(address.to_string());
-        self.targets().into_iter().find(|it| it["address"] == wanted).unwrap_or(Value::Null)
-    }
-
-    pub fn wait_for_state(&self, address: SocketAddr, state: &str) {
-        let is_right = |target: &Value| target["state"] == state;
-        wait_for(&format!("{address} {state}"), || self.target(address), is_right);
-    }
-
-    pub fn pid(&self) -> u32 {
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).unwrap();
-        kill_process(pid, signal).unwrap();
+    /// Sends it `signal`.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is ours and not reaped");
     }
 
-    /// Waits until the process has ended by itself; its exit status and how long that took.
-    pub fn wait_for_end(&mut self) -> (Option<i32>, Duration) {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                self.ended = Some(status);
-                return (status.code(), started.elapsed());
-            }
-            assert!(started.elapsed() < PATIENCE, "the balancer does not end");
-            thread::sleep(Duration::from_millis(2));
-        }
+    /// Waits until it ended by itself and its output is complete.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the process ends", || {
+            status = self.child.try_wait().expect("it is our child");
+            status.is_some()
+        });
+        self.stdout.finish();
+        self.stderr.finish();
+        status.expect("the wait is over")
     }
 
-    /// Log lines so far that contain `text`.
-    pub fn log_lines(&self, text: &str) -> Vec<String> {
-        self.log.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
+    /// Its standard output so far.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.text()
     }
 
-    pub fn wait_for_log(&self, text: &str) {
-        wait_until(text, || !self.log_lines(text).is_empty());
+    /// Its standard error so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.text()
     }
 }
 
-impl Drop for Balancer {
+impl Drop for Process {
     fn drop(&mut self) {
-        let ended_by_itself = self.ended.is_none() && self.child.try_wait().unwrap().is_some();
-        // Fails where it has ended.
+        // Both fail only if it has ended already.
         let _ = self.child.kill();
-        self.child.wait().unwrap();
-        // At its end the log is complete.
-        self.reader.take().unwrap().join().unwrap();
-        let log = self.log.lock().unwrap().join("\n");
-        if thread::panicking() {
-            eprintln!("--- log of the balancer:\n{log}\n---");
-        } else {
-            assert!(!ended_by_itself, "the balancer has ended by itself:\n{log}");
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!("--- standard error of the process under test:\n{}", self.stderr());
         }
+    }
+}
+
+/// A stream that is read as it comes, so that the writer never blocks.
+#[derive(Debug)]
+struct Capture {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Capture {
+    fn new(stream: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let read = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                let mut text = read.lock().unwrap_or_else(PoisonError::into_inner);
+                text.push_str(&String::from_utf8_lossy(&line));
+                text.push('\n');
+            }
+        });
+        Self { text, reader: Some(reader) }
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn finish(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the reader does not panic");
+        }
+    }
+}
+
+/// A balancer on ports of its own. Dropped, it is killed, and what it logged is shown if the test
+/// failed.
+#[derive(Debug)]
+pub(crate) struct Balancer {
+    pub(crate) process: Process,
+    port: Port,
+    admin: Port,
+}
+
+impl Balancer {
+    /// Starts a balancer before `targets` with these further variables, and waits until `/readyz`
+    /// says 200.
+    pub(crate) fn start(targets: &[SocketAddr], variables: &[(&str, &str)]) -> Self {
+        let balancer = Self::spawn(targets, variables);
+        balancer.wait_until_ready();
+        balancer
+    }
+
+    /// Starts it without waiting for anything. Health checks are quick; `variables` may say
+    /// otherwise.
+    pub(crate) fn spawn(targets: &[SocketAddr], variables: &[(&str, &str)]) -> Self {
+        let (port, admin) = (Port::free(), Port::free());
+        let list: Vec<_> = targets.iter().map(SocketAddr::to_string).collect();
+        let mut command = command();
+        command
+            .env("HOST", "127.0.0.1")
+            .env("PORT", port.text())
+            .env("ADMIN_PORT", admin.text())
+            .env("NODE_FILTER", "static")
+            .env("TARGETS", list.join(","))
+            .env("HEALTH_CHECK_PERIOD", "100ms")
+            .envs(variables.iter().copied());
+        Self { process: Process::spawn(&mut command), port, admin }
+    }
+
+    /// Waits until it accepts clients and has a target for them.
+    pub(crate) fn wait_until_ready(&self) {
+        wait_until("/readyz says 200", || self.get("/readyz").is_some_and(|a| a.status == 200));
+    }
+
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.local()
+    }
+
+    /// Where operators connect.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.local()
+    }
+
+    /// What the admin server answers; `None` where nobody does.
+    pub(crate) fn get(&self, path: &str) -> Option<Answer> {
+        http::get(self.admin_address(), path).ok()
+    }
+
+    /// Waits until a log line holds `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        wait_until(&format!("the log holds {text:?}"), || self.process.stderr().contains(text));
     }
 }

@@ -1,58 +1,38 @@
-//! Real clients, real targets and the real binary between them.
-//!
-//! Every server has a loopback address of its own, so tests run in parallel without agreeing on
-//! ports, and all targets of a balancer share `TARGET_PORT` and `HEALTH_CHECK_PORT`.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
-#![allow(clippy::unwrap_used, reason = "this is test code, outside a test function")]
+//! What black-box tests share: the real binary as a guarded process, ports that no other test
+//! uses, small backends, and waiting for conditions instead of sleeping.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod address;
-pub mod backend;
-pub mod balancer;
-pub mod http;
-pub mod nginx;
-pub mod process;
-pub mod raw_target;
-pub mod scratch;
-pub mod server;
-pub mod stream;
+pub(crate) mod backend;
+pub(crate) mod balancer;
+pub(crate) mod http;
+pub(crate) mod port;
 
-use std::fmt::Debug;
-use std::thread;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest that anything may take before a test gives up. Generous: the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Asks for a value until it is as it must be.
+/// Between two looks at a condition.
+const POLL_PERIOD: Duration = Duration::from_millis(10);
+
+/// Waits until `condition` holds.
 ///
 /// # Panics
-/// When that takes longer than [`PATIENCE`].
-#[track_caller]
-pub fn wait_for<T: Debug>(
-    what: &str,
-    mut value: impl FnMut() -> T,
-    is_right: impl Fn(&T) -> bool,
-) -> T {
+/// When it does not within [`PATIENCE`]; the message is `what`.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
-    loop {
-        let value = value();
-        if is_right(&value) {
-            return value;
-        }
-        assert!(started.elapsed() < PATIENCE, "waited in vain for {what}; it is {value:?}");
-        thread::sleep(Duration::from_millis(5));
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(POLL_PERIOD);
     }
 }
 
-#[track_caller]
-pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
-    wait_for(what, holds, |holds| *holds);
-}
-
-/// Says why a test cannot run here; it goes where the test runner shows it.
-pub fn skip(test: &str, reason: &str) {
-    use std::io::Write;
-    // Past the runner's capture: a test that did not run must not look like one that passed.
-    let mut output = std::io::stderr().lock();
-    writeln!(output, "skipped: {test}: {reason}").unwrap();
+/// Says that the calling test did not run, and why, where it is seen even for a test that passes:
+/// a write to the stream itself is not captured. The test then returns.
+pub(crate) fn skip(reason: &str) {
+    let thread = std::thread::current();
+    let line = format!("skipped: {}: {reason}\n", thread.name().unwrap_or("unnamed test"));
+    // Without standard error there is nobody to tell.
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }

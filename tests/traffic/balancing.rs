@@ -1,8 +1,8 @@
 //! On one core, whose choices are exact; several cores each choose like it.
 
-use crate::support::backend::Backend;
-use crate::support::balancer::Balancer;
-use crate::support::http::Client;
+use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
+use crate::harness::http::Client;
 
 struct Stage {
     balancer: Balancer,
@@ -20,7 +20,7 @@ impl Stage {
         }
         // A core takes up a snapshot just after the control plane shows it.
         let mut served = vec![];
-        crate::support::wait_until("all are used", || {
+        crate::harness::wait_until("all are used", || {
             served.push(balancer.get("/"));
             addresses.iter().all(|address| served.contains(&address.to_string()))
         });

@@ -1,7 +1,7 @@
-use crate::support::backend::Backend;
-use crate::support::balancer::Balancer;
-use crate::support::stream::reset;
-use crate::support::wait_until;
+use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
+use crate::harness::stream::reset;
+use crate::harness::wait_until;
 
 #[test]
 fn each_connections_end_is_logged_if_wanted() {
@@ -15,7 +15,7 @@ fn each_connections_end_is_logged_if_wanted() {
     balancer.wait_for_log(&name);
     let line = balancer.log_lines(&name).remove(0);
     let answer = format!("HTTP/1.1 200 X\r\nContent-Length: {}\r\n\r\n", body.len()).len();
-    let counts = format!("bytes_from_client=34 bytes_from_target={}", answer + body.len());
+    let counts = format!("bytes_from_client=30 bytes_from_target={}", answer + body.len());
     for part in ["end=complete", "duration_ms=", &counts, "dials=1"] {
         assert!(line.contains(part), "{part} is not in {line}");
     }

@@ -4,11 +4,11 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::thread;
 
-use crate::support::balancer::Balancer;
-use crate::support::process::{descriptors, resident_kb};
-use crate::support::raw_target::RawTarget;
-use crate::support::stream::{read_to_end, reset, wait_for_reset_after_fin};
-use crate::support::wait_until;
+use crate::harness::balancer::Balancer;
+use crate::harness::process::{descriptors, resident_kb};
+use crate::harness::raw_target::RawTarget;
+use crate::harness::stream::{read_to_end, reset, wait_for_reset_after_fin};
+use crate::harness::wait_until;
 
 /// At once: fewer than the listen queue holds, whose overflow would make the kernel drop some.
 const CROWD: u64 = 2_500;

@@ -2,10 +2,10 @@ use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::support::address::{ports, unique};
-use crate::support::backend::{Backend, HealthServer};
-use crate::support::balancer::Balancer;
-use crate::support::raw_target::RawTarget;
+use crate::harness::address::{ports, unique};
+use crate::harness::backend::{Backend, HealthServer};
+use crate::harness::balancer::Balancer;
+use crate::harness::raw_target::RawTarget;
 
 /// A target whose health checks pass although it refuses every connection.
 fn refusing() -> (SocketAddr, HealthServer) {

@@ -1,10 +1,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::backend::Backend;
-use crate::support::balancer::Balancer;
-use crate::support::http::Client;
-use crate::support::process::cpu_ticks;
+use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
+use crate::harness::http::Client;
+use crate::harness::process::cpu_ticks;
 
 /// Enough to start on one core, and for some clients.
 const DESCRIPTORS: u32 = 100;

@@ -3,9 +3,9 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 
 use crate::pair::Stage;
-use crate::support::balancer::Balancer;
-use crate::support::raw_target::RawTarget;
-use crate::support::stream::{Noise, read_to_end};
+use crate::harness::balancer::Balancer;
+use crate::harness::raw_target::RawTarget;
+use crate::harness::stream::{Noise, read_to_end};
 
 const ANSWER_BYTES: usize = 100_000_000;
 

@@ -4,9 +4,9 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::load::Load;
-use crate::support::backend::Backend;
-use crate::support::balancer::Balancer;
-use crate::support::{http, wait_for, wait_until};
+use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
+use crate::harness::{http, wait_for, wait_until};
 
 #[test]
 fn it_is_ready_while_it_accepts_and_a_target_is_eligible() {

@@ -1,9 +1,9 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 
-use crate::support::address::ports;
-use crate::support::backend::Backend;
-use crate::support::balancer::Balancer;
-use crate::support::skip;
+use crate::harness::address::ports;
+use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
+use crate::harness::skip;
 
 const LOOPBACK: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
@@ -11,7 +11,7 @@ const LOOPBACK: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 #[test]
 fn clients_and_targets_may_use_ipv6() {
     if let Err(error) = TcpListener::bind((LOOPBACK, 0)) {
-        return skip("ipv6", &format!("no ::1 here: {error}"));
+        return skip(&format!("no ::1 here: {error}"));
     }
     let six = Backend::start_on(SocketAddr::new(LOOPBACK, ports().target));
     let four = Backend::start();
@@ -34,6 +34,6 @@ fn clients_and_targets_may_use_ipv6() {
     let balancer = Balancer::start_on(any, &targets, &[]);
     for host in [LOOPBACK, [127, 0, 0, 1].into()] {
         let address = SocketAddr::new(host, balancer.address.port());
-        assert_eq!(crate::support::http::get(address, "/").unwrap().0, 200);
+        assert_eq!(crate::harness::http::get(address, "/").unwrap().0, 200);
     }
 }

@@ -1,9 +1,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use crate::support::balancer::Balancer;
-use crate::support::stream::connect;
-use crate::support::{http, wait_until};
+use crate::harness::balancer::Balancer;
+use crate::harness::stream::connect;
+use crate::harness::{http, wait_until};
 
 /// Clients that connect anew for each request, while targets are killed. Each must be taken and
 /// answered, save that a target that is killed can't answer what it had already been asked.

@@ -10,6 +10,7 @@ mod departures;
 mod dialling;
 mod exhaustion;
 mod half_close;
+mod harness;
 mod health;
 mod ipv6;
 mod load;

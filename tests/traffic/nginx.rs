@@ -2,9 +2,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::load::Load;
-use crate::support::balancer::Balancer;
-use crate::support::nginx::Nginx;
-use crate::support::{skip, wait_until};
+use crate::harness::balancer::Balancer;
+use crate::harness::nginx::Nginx;
+use crate::harness::{skip, wait_until};
 
 const CLIENTS: usize = 64;
 const REQUESTS: usize = 20_000;
@@ -12,7 +12,7 @@ const REQUESTS: usize = 20_000;
 #[test]
 fn twenty_thousand_requests_then_a_kill_and_a_restart() {
     if let Err(reason) = Nginx::check() {
-        return skip("nginx", &reason);
+        return skip(&reason);
     }
     let mut servers = [Nginx::start(), Nginx::start()];
     let addresses = [servers[0].address, servers[1].address];

@@ -1,8 +1,8 @@
 use std::net::TcpStream;
 
-use crate::support::balancer::Balancer;
-use crate::support::raw_target::RawTarget;
-use crate::support::wait_until;
+use crate::harness::balancer::Balancer;
+use crate::harness::raw_target::RawTarget;
+use crate::harness::wait_until;
 
 /// One connection through the balancer, both of its ends.
 pub(crate) struct Pair {

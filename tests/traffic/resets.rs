@@ -5,10 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::pair::Stage;
-use crate::support::stream::{
+use crate::harness::stream::{
     Noise, read_to_end, reset, wait_for_reset_after_fin, wait_until_acknowledged,
 };
-use crate::support::wait_until;
+use crate::harness::wait_until;
 
 /// How long a reset may take at most. A balancer that waited for the next byte to notice would
 /// never pass it on.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::backend::{Backend, slow_body};
-use crate::support::balancer::Balancer;
-use crate::support::http::Client;
-use crate::support::{wait_for, wait_until};
+use crate::harness::backend::{Backend, slow_body};
+use crate::harness::balancer::Balancer;
+use crate::harness::http::Client;
+use crate::harness::{wait_for, wait_until};
 
 /// A client that has been served and stays.
 fn idle_client(balancer: &Balancer) -> Client {

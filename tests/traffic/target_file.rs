@@ -3,10 +3,10 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::support::backend::Backend;
-use crate::support::balancer::Balancer;
-use crate::support::scratch::Scratch;
-use crate::support::{wait_for, wait_until};
+use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
+use crate::harness::scratch::Scratch;
+use crate::harness::{wait_for, wait_until};
 
 const NAME: &str = "targets.json";
 

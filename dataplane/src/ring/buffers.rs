@@ -12,10 +12,12 @@ pub(crate) const BUFFER_SIZE: u16 = 16 * 1024;
 pub(super) const BUFFER_GROUP: u16 = 0;
 
 /// Entries of the ring of provided buffers, a power of two: most buffers ever on offer at once.
-const PUBLISHED_MAX: u16 = 1024;
+const PUBLISHED_MAX: u16 = 256;
 /// Buffers on offer while few are asked for. The kernel uses all of them in turn, so this is also
 /// the memory that moves through the caches: 16 × 16 KiB.
 const PUBLISHED_MIN: u16 = 16;
+/// Buffers that give their memory back in one go at most: bounds the pause of the core.
+const TRIMMED_MAX: usize = 256;
 /// Buffers are made in slabs of 1 MiB.
 const SLAB_BUFFERS: u16 = 64;
 /// Buffer ids have 16 bits: 65,536 × 16 KiB = 1 GiB per core.
@@ -32,9 +34,18 @@ pub(super) struct Buffers {
     /// On offer to the kernel now, and how many should be.
     published: u16,
     published_wanted: u16,
+    /// Buffers taken since the last top-up, by receives that did not fill them.
+    taken_short: u16,
     /// The fewest on offer since the last `shrink`.
     published_least: u16,
     free: Vec<u16>,
+    /// The fewest free since the last `shrink`: the lowest so many on the stack rested since.
+    free_least: usize,
+    /// A page holds several buffers (64 KiB pages on some arm64 kernels): none can be given back
+    /// alone.
+    pages_are_larger: bool,
+    /// By buffer: it was written to, and so has memory behind it.
+    touched: Vec<bool>,
     /// Slabs are never freed: an operation in flight may hold on to them until the ring's end,
     /// which the kernel may finish after ours.
     slabs: Vec<NonNull<u8>>,
@@ -63,8 +74,12 @@ impl Buffers {
             tail: 0,
             published: 0,
             published_wanted: PUBLISHED_MIN,
+            taken_short: 0,
             published_least: 0,
             free: Vec::new(),
+            free_least: 0,
+            pages_are_larger: page_bytes() > i64::from(BUFFER_SIZE),
+            touched: Vec::new(),
             slabs: Vec::new(),
             made: 0,
         };
@@ -74,11 +89,13 @@ impl Buffers {
 
     /// Tops up what is on offer.
     pub(super) fn publish(&mut self) {
+        self.taken_short = 0;
         if self.published >= self.published_wanted {
             return;
         }
         while self.published < self.published_wanted {
             let Some(buffer) = self.free.pop().or_else(|| self.make()) else { break };
+            self.free_least = self.free_least.min(self.free.len());
             let address = self.address(Piece { buffer, start: 0, end: BUFFER_SIZE });
             let index = usize::from(self.tail & (PUBLISHED_MAX - 1));
             // SAFETY: the index is within the ring's entries. The kernel does not read this entry
@@ -101,9 +118,11 @@ impl Buffers {
         }
     }
 
-    /// The kernel has used a buffer that was on offer.
-    pub(super) fn take(&mut self, buffer: u16) {
+    /// The kernel has used a buffer that was on offer, all of it if `full`.
+    pub(super) fn take(&mut self, buffer: u16, full: bool) {
+        self.taken_short += u16::from(!full);
         debug_assert!(u32::from(buffer) < self.made);
+        self.touched[usize::from(buffer)] = true;
         self.published -= 1;
         self.published_least = self.published_least.min(self.published);
     }
@@ -113,16 +132,29 @@ impl Buffers {
     }
 
     /// Puts more on offer after all were used. False if there is none to be had.
+    ///
+    /// The number grows if many connections each had a little to say. A few that have a lot are
+    /// no reason: they would only carry it through more memory than the caches hold.
     pub(super) fn grow(&mut self) -> bool {
-        if self.published == 0 {
+        if self.published == 0 && self.taken_short > self.published_wanted / 2 {
             self.published_wanted = (self.published_wanted * 2).min(PUBLISHED_MAX);
         }
         self.publish();
         self.published > 0
     }
 
-    /// Offers fewer if many were never used since the last call.
+    /// Offers fewer if many were never used since the last call, and gives the memory of those
+    /// back that were free all the time since.
     pub(super) fn shrink(&mut self) {
+        let rested = std::mem::replace(&mut self.free_least, self.free.len());
+        let rested = if self.pages_are_larger { 0 } else { rested };
+        let touched = &self.touched;
+        let of_rested = self.free[..rested].iter().copied();
+        let trimmed = of_rested.filter(|&buffer| touched[usize::from(buffer)]);
+        for buffer in trimmed.take(TRIMMED_MAX).collect::<Vec<_>>() {
+            self.touched[usize::from(buffer)] = false;
+            self.trim(buffer);
+        }
         if self.published_least > self.published_wanted / 2 {
             self.published_wanted = (self.published_wanted / 2).max(PUBLISHED_MIN);
         }
@@ -142,16 +174,47 @@ impl Buffers {
         unsafe { slab.as_ptr().add(within + usize::from(piece.start)) }
     }
 
+    #[cfg(test)]
+    pub(super) fn first_byte(&self, buffer: u16) -> u8 {
+        let start = self.address(Piece { buffer, start: 0, end: 1 });
+        // SAFETY: within a buffer, which the test knows to be free.
+        unsafe { start.read() }
+    }
+
+    fn trim(&self, buffer: u16) {
+        let start = self.address(Piece { buffer, start: 0, end: BUFFER_SIZE });
+        // SAFETY: whole pages of one buffer, which is free: neither on offer nor in flight, so
+        // nothing in it is wanted. It reads as zeroes afterwards.
+        let result = unsafe {
+            libc::madvise(start.cast_mut().cast(), usize::from(BUFFER_SIZE), libc::MADV_DONTNEED)
+        };
+        debug_assert_eq!(result, 0);
+    }
+
     fn make(&mut self) -> Option<u16> {
         let buffer = u16::try_from(self.made).ok()?;
         if usize::from(buffer / SLAB_BUFFERS) == self.slabs.len() {
             debug_assert!(self.slabs.len() < SLABS_MAX);
-            // Zeroed memory of this size comes untouched from the kernel: it costs nothing before
-            // a buffer is used for the first time.
-            let slab = vec![0u8; usize::from(SLAB_BUFFERS) * usize::from(BUFFER_SIZE)];
-            self.slabs.push(NonNull::from(Vec::leak(slab)).cast());
+            self.slabs.push(make_slab()?);
         }
         self.made += 1;
+        self.touched.push(false);
         Some(buffer)
     }
+}
+
+fn page_bytes() -> i64 {
+    // SAFETY: a query without pointers.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) }
+}
+
+/// Memory for a slab of buffers, page-aligned. It costs nothing before it is written to. None if
+/// there is none to be had.
+fn make_slab() -> Option<NonNull<u8>> {
+    let bytes = usize::from(SLAB_BUFFERS) * usize::from(BUFFER_SIZE);
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no other memory.
+    let slab = unsafe { libc::mmap(std::ptr::null_mut(), bytes, prot, flags, -1, 0) };
+    if slab == libc::MAP_FAILED { None } else { NonNull::new(slab.cast()) }
 }

@@ -110,6 +110,33 @@ fn few_buffers_circulate_while_few_are_needed() {
 }
 
 #[test]
+fn buffers_that_rest_give_their_memory_back() {
+    let mut ring = Ring::new().unwrap();
+    let (mut near, far) = pair();
+    ring.receive((KEY, Side::Client), &far, true, false);
+    let mut held = Vec::new();
+    while held.len() < 15 {
+        near.write_all(&[7; 100]).unwrap();
+        for completion in wait(&mut ring) {
+            let Completion::Received { result: Ok((_, Some(buffer))), .. } = completion else {
+                panic!("{completion:?}")
+            };
+            held.push(buffer);
+        }
+    }
+    let first = held[0];
+    assert_eq!(ring.buffers.first_byte(first), 7);
+    for buffer in held {
+        ring.recycle(buffer);
+    }
+    ring.wait(Duration::ZERO).unwrap();
+    ring.shrink_buffers();
+    assert_eq!(ring.buffers.first_byte(first), 7, "it was in use a moment ago");
+    ring.shrink_buffers();
+    assert_eq!(ring.buffers.first_byte(first), 0);
+}
+
+#[test]
 fn a_cancelled_receive_says_so() {
     let mut ring = Ring::new().unwrap();
     let (_near, far) = pair();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 ///
 /// # Panics
 /// After 254 calls in one process.
-pub fn unique() -> IpAddr {
+pub(crate) fn unique() -> IpAddr {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let [_, _, high, low] = (process::id() % (254 << 8)).to_be_bytes();
     let last = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -18,15 +18,15 @@ pub fn unique() -> IpAddr {
 
 /// The ports that all servers of this process share, each on its own address.
 #[derive(Clone, Copy, Debug)]
-pub struct Ports {
-    pub clients: u16,
-    pub admin: u16,
-    pub target: u16,
-    pub health: u16,
+pub(crate) struct Ports {
+    pub(crate) clients: u16,
+    pub(crate) admin: u16,
+    pub(crate) target: u16,
+    pub(crate) health: u16,
 }
 
 /// Ports that no other program uses on any address.
-pub fn ports() -> Ports {
+pub(crate) fn ports() -> Ports {
     static PORTS: OnceLock<Ports> = OnceLock::new();
     *PORTS.get_or_init(|| {
         // All are held until the last is chosen, so they differ.

@@ -7,31 +7,31 @@ use socket2::SockRef;
 use super::{PATIENCE, wait_until};
 
 /// A connection whose operations give up in the end.
-pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     set_timeouts(&stream);
     Ok(stream)
 }
 
-pub fn set_timeouts(stream: &TcpStream) {
+pub(crate) fn set_timeouts(stream: &TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
 }
 
 /// Closes by RST.
-pub fn reset(stream: TcpStream) {
+pub(crate) fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
 }
 
 /// All bytes up to FIN.
-pub fn read_to_end(mut stream: &TcpStream) -> io::Result<Vec<u8>> {
+pub(crate) fn read_to_end(mut stream: &TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).map(|_| bytes)
 }
 
 /// Waits for a RST on a connection that has been read to its FIN: reads say nothing any more.
-pub fn wait_for_reset_after_fin(stream: &TcpStream) {
+pub(crate) fn wait_for_reset_after_fin(stream: &TcpStream) {
     wait_until("a reset after the FIN", || {
         let error = stream.take_error().unwrap();
         // EPIPE is what a RST after FIN becomes: tcp_reset() in net/ipv4/tcp_input.c.
@@ -40,7 +40,7 @@ pub fn wait_for_reset_after_fin(stream: &TcpStream) {
 }
 
 /// Waits until the peer's kernel has acknowledged all that was sent.
-pub fn wait_until_acknowledged(stream: &TcpStream) {
+pub(crate) fn wait_until_acknowledged(stream: &TcpStream) {
     wait_until("all bytes acknowledged", || unacknowledged(stream) == Some(0));
 }
 
@@ -58,12 +58,12 @@ fn unacknowledged(stream: &TcpStream) -> Option<u32> {
 }
 
 /// Bytes without a short period, the same each time.
-pub struct Noise {
+pub(crate) struct Noise {
     block: Vec<u8>,
 }
 
 impl Noise {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // xorshift32 (Marsaglia 2003). The length is a prime: no buffer's size divides it.
         let mut state = 2_463_534_242_u32;
         let block = (0..1_000_003).map(|_| {
@@ -75,12 +75,12 @@ impl Noise {
         Self { block: block.collect() }
     }
 
-    pub fn bytes(&self, length: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&self, length: usize) -> Vec<u8> {
         self.block.iter().copied().cycle().take(length).collect()
     }
 
     /// Sends the first `length` bytes.
-    pub fn send(&self, mut stream: &TcpStream, length: usize) -> io::Result<()> {
+    pub(crate) fn send(&self, mut stream: &TcpStream, length: usize) -> io::Result<()> {
         let mut left = length;
         while left > 0 {
             let piece = left.min(self.block.len());
@@ -94,7 +94,7 @@ impl Noise {
     ///
     /// # Panics
     /// At the first byte that is another.
-    pub fn receive(&self, mut stream: &TcpStream) -> (usize, io::Result<()>) {
+    pub(crate) fn receive(&self, mut stream: &TcpStream) -> (usize, io::Result<()>) {
         let mut bytes = vec![0; 256 * 1024];
         let mut received = 0;
         loop {

@@ -10,15 +10,15 @@ use super::scratch::Scratch;
 use super::{http, wait_until};
 
 /// A real nginx, master and worker, that answers every request with its own address.
-pub struct Nginx {
-    pub address: SocketAddr,
+pub(crate) struct Nginx {
+    pub(crate) address: SocketAddr,
     directory: Scratch,
     master: Option<Child>,
 }
 
 impl Nginx {
     /// Whether there is one to be run; else why not.
-    pub fn check() -> Result<(), String> {
+    pub(crate) fn check() -> Result<(), String> {
         let version = Command::new(PROGRAM).arg("-v").stderr(Stdio::null()).status();
         match version {
             Ok(status) if status.success() => Ok(()),
@@ -27,7 +27,7 @@ impl Nginx {
         }
     }
 
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let address = SocketAddr::new(unique(), ports().target);
         let directory = Scratch::new();
         fs::write(directory.path("nginx.conf"), configuration(address)).unwrap();
@@ -37,7 +37,7 @@ impl Nginx {
     }
 
     /// Starts it, again after a kill, and waits until it answers.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let mut command = Command::new(PROGRAM);
         command.arg("-p").arg(self.directory.path("")).args(["-c", "nginx.conf"]);
         self.master = Some(command.stderr(Stdio::null()).spawn().unwrap());
@@ -45,7 +45,7 @@ impl Nginx {
     }
 
     /// `kill -9`, the worker too.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let Some(mut master) = self.master.take() else { return };
         let workers = children(master.id());
         // The master first: it would replace its workers.

@@ -6,8 +6,8 @@ use super::backend::HealthServer;
 use super::stream::set_timeouts;
 
 /// A target whose end of each connection the test holds itself.
-pub struct RawTarget {
-    pub address: SocketAddr,
+pub(crate) struct RawTarget {
+    pub(crate) address: SocketAddr,
     listener: TcpListener,
     /// Fills the accept queue.
     filler: Option<TcpStream>,
@@ -15,7 +15,7 @@ pub struct RawTarget {
 }
 
 impl RawTarget {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let address = SocketAddr::new(unique(), ports().target);
         let listener = TcpListener::bind(address).unwrap();
         Self { address, listener, filler: None, _health: HealthServer::start(address) }
@@ -23,7 +23,7 @@ impl RawTarget {
 
     /// One that takes no connection: with its accept queue full, the kernel drops each SYN, so
     /// that dials neither succeed nor fail.
-    pub fn blackhole() -> Self {
+    pub(crate) fn blackhole() -> Self {
         let mut target = Self::start();
         // A queue of length 0 holds one connection all the same.
         rustix::net::listen(&target.listener, 0).unwrap();
@@ -34,13 +34,13 @@ impl RawTarget {
     }
 
     /// Ends being a blackhole. Dials under way succeed with their next SYN, up to a second later.
-    pub fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         rustix::net::listen(&self.listener, 4096).unwrap();
         drop(self.listener.accept().unwrap());
         self.filler = None;
     }
 
-    pub fn accept(&self) -> TcpStream {
+    pub(crate) fn accept(&self) -> TcpStream {
         let (stream, _) = self.listener.accept().unwrap();
         set_timeouts(&stream);
         stream

@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 
 /// A listener with a thread for it and one for each of its connections, that can be killed as a
 /// whole: then it refuses, and its connections end, as the kernel does it for a killed process.
-pub struct Server {
+pub(crate) struct Server {
     listener: Arc<TcpListener>,
     accepting: Option<JoinHandle<()>>,
     connections: Arc<Connections>,
@@ -19,7 +19,7 @@ struct Connections {
 
 impl Server {
     /// Serves each connection by `serve`, which returns when the connection is to be closed.
-    pub fn start(address: SocketAddr, serve: impl Fn(&TcpStream) + Clone + Send + 'static) -> Self {
+    pub(crate) fn start(address: SocketAddr, serve: impl Fn(&TcpStream) + Clone + Send + 'static) -> Self {
         let listener = Arc::new(TcpListener::bind(address).unwrap());
         let connections = Arc::<Connections>::default();
         let (accepts, theirs) = (Arc::clone(&listener), Arc::clone(&connections));
@@ -37,12 +37,12 @@ impl Server {
     }
 
     /// Connections accepted so far.
-    pub fn accepted(&self) -> usize {
+    pub(crate) fn accepted(&self) -> usize {
         self.connections.accepted.load(Ordering::SeqCst)
     }
 
     /// Connections open now.
-    pub fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.connections.live.lock().unwrap().len()
     }
 }

@@ -1,0 +1,1 @@
+"""Measures this balancer beside HAProxy and nginx on one machine, over loopback."""

@@ -1,0 +1,273 @@
+//! Bad configuration, black box: one message that names every value, exit 78, nothing bound.
+
+mod support;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use support::backend::Backend;
+use support::balancer::{Balancer, Ended, command, end, run_to_end};
+use support::port::Port;
+use support::{http, skip};
+
+const CONFIG: Option<i32> = Some(78);
+
+/// A value that each variable must refuse. Only PORT and HOST are missing: see their use.
+const BAD: &[(&str, &str)] = &[
+    ("NODE_FILTER", "dns"),
+    ("TARGETS", "one.example"),
+    ("TARGET_PORT", "65536"),
+    ("NODE_CHECK_PERIOD", "0"),
+    ("HEALTH_CHECK_PERIOD", "0ms"),
+    ("HEALTH_CHECK_PATH", "ping"),
+    ("HEALTH_CHECK_PORT", "0"),
+    ("HEALTH_CHECK_TIMEOUT", "-1"),
+    ("HEALTH_CHECK_STATUS", "20x"),
+    ("HEALTH_CHECK_RISE", "0"),
+    ("HEALTH_CHECK_FALL", "101"),
+    ("FAIL_OPEN_THRESHOLD", "101"),
+    ("BALANCE", "fastest"),
+    ("CONNECT_ATTEMPTS", "17"),
+    ("POOL_TIMEOUT", "2 s"),
+    ("CORES", "0"),
+    ("LISTEN_BACKLOG", "0"),
+    ("ADMIN_HOST", "localhost"),
+    ("ADMIN_PORT", "70000"),
+    ("SHUTDOWN_DELAY", "soon"),
+    ("SHUTDOWN_TIMEOUT", "1.5s"),
+    ("LOG_CONNECTIONS", "maybe"),
+    ("LOG_FORMAT", "xml"),
+    ("RUST_LOG", "control=loud"),
+    ("AWS_REGION", "Ireland!"),
+    ("TAG_NAME", "a\nb"),
+    ("TAG_VALUE", "a\x1bb"),
+    ("ASG_NAME", "a\tb"),
+    ("POOL_SIZE", "10001"),
+    ("CIRCUIT_BREAKER_THRESHOLD", "0"),
+    ("CIRCUIT_BREAKER_TIMEOUT", "25h"),
+];
+
+/// Runs with a target and ports that are fine, and `variables` over them.
+fn with(variables: &[(&str, &str)]) -> Ended {
+    let (port, admin) = (Port::free(), Port::free());
+    let (port, admin) = (port.text(), admin.text());
+    let fine = [
+        ("NODE_FILTER", "static"),
+        ("TARGETS", "127.0.0.9:9"),
+        ("HOST", "127.0.0.1"),
+        ("PORT", &port),
+        ("ADMIN_PORT", &admin),
+    ];
+    run_to_end(fine.into_iter().chain(variables.iter().copied()))
+}
+
+/// Asserts exit 78 and one problem only: a line that begins with `name` and holds all of `parts`.
+#[track_caller]
+fn assert_refused(variables: &[(&str, &str)], name: &str, parts: &[&str]) {
+    let ended = with(variables);
+    assert_eq!(ended.code, CONFIG, "{variables:?}: {}", ended.stderr);
+    assert!(ended.stderr.contains("(1 variable)"), "{variables:?}: {}", ended.stderr);
+    let line = ended.line(name);
+    for part in parts.iter().chain(&["accepted"]) {
+        assert!(line.contains(part), "{part:?} is not in: {line}");
+    }
+}
+
+#[test]
+fn every_bad_variable_is_in_one_message_and_nothing_is_bound() {
+    // Held by another program: had the balancer tried to bind, it would complain about PORT too.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let fine = [("HOST", "127.0.0.1"), ("PORT", port.as_str())];
+    let ended = run_to_end(fine.into_iter().chain(BAD.iter().copied()));
+    assert_eq!(ended.code, CONFIG);
+    assert!(ended.stderr.contains(&format!("({} variables)", BAD.len())), "{}", ended.stderr);
+    for (name, value) in BAD {
+        let line = ended.line(&format!("{name}=\"{}\" ", value.escape_debug()));
+        assert!(line.contains("accepted"), "{line}");
+    }
+    assert!(!ended.stderr.contains("\n  PORT"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains('\x1b'));
+}
+
+#[test]
+fn where_clients_connect_is_checked_too() {
+    for port in ["0", "65536", "-1", "http", "+80", "8080 "] {
+        assert_refused(&[("PORT", port)], "PORT", &[port, "from 1 to 65535"]);
+    }
+    for host in ["localhost", "1.2.3", "[127.0.0.1]", "224.0.0.1", "255.255.255.255"] {
+        assert_refused(&[("HOST", host)], "HOST", &[host, "IPv4 or IPv6"]);
+    }
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_reported_by_name() {
+    let bad = OsStr::from_bytes(b"30\xff\x1b");
+    let ended = run_to_end([("PORT", bad), ("RUST_LOG", bad), ("HOME", bad)]);
+    assert_eq!(ended.code, CONFIG);
+    for name in ["PORT", "RUST_LOG"] {
+        let line = ended.line(&format!("{name}=\"30\\xff\\x1b\""));
+        assert!(line.contains("UTF-8"), "{line}");
+    }
+    assert!(!ended.stderr.contains("HOME"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    assert_refused(&[("TARGETS", "")], "TARGETS", &["not set", "NODE_FILTER=static"]);
+    let everything: Vec<_> =
+        BAD.iter().map(|(name, _)| (*name, "")).filter(|(name, _)| *name != "ADMIN_PORT").collect();
+    // What is left of the configuration: the default NODE_FILTER.
+    assert_refused(&everything, "NODE_FILTER=\"asg\"", &["without", "static, file"]);
+}
+
+#[test]
+fn aws_discovery_is_not_in_this_build() {
+    for filter in ["asg", "tag"] {
+        let parts = [filter, "made without", "static, file"];
+        assert_refused(&[("NODE_FILTER", filter)], "NODE_FILTER", &parts);
+    }
+}
+
+#[test]
+fn targets_that_cannot_be_used_are_named() {
+    let port = Port::free();
+    let text = port.text();
+    let own = format!("127.0.0.9:9,127.0.0.1:{text}");
+    let variables = [("PORT", text.as_str()), ("TARGETS", own.as_str())];
+    assert_refused(&variables, "TARGETS", &[&format!("127.0.0.1:{text}")]);
+    assert_refused(&[("TARGETS", "169.254.169.254:80")], "TARGETS", &["169.254.169.254", "link"]);
+    for list in [",", "10.0.0.1,,10.0.0.2", "10.0.0.1:0", "10.0.0.1:x", "10.0.0.1@"] {
+        assert_refused(&[("TARGETS", list)], "TARGETS", &[list]);
+    }
+}
+
+/// A file of this test's own that is removed at its end.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, content: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("slb-{}-{name}", std::process::id()));
+        fs::write(&path, content).expect("a temporary file");
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a path in UTF-8")
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn assert_file_refused(path: &str) {
+    let variables = [("NODE_FILTER", "file"), ("TARGETS_FILE", path)];
+    let ended = with(&variables);
+    assert_eq!(ended.code, CONFIG, "{}", ended.stderr);
+    assert!(ended.line("TARGETS_FILE").contains(path), "{}", ended.stderr);
+}
+
+#[test]
+fn a_target_file_has_to_be_there_and_valid() {
+    assert_refused(&[("NODE_FILTER", "file")], "TARGETS_FILE", &["not set", "NODE_FILTER=file"]);
+    assert_file_refused("/nonexistent/targets.json");
+    assert_file_refused("/");
+    let half = File::new("half.json", r#"[{"targets": ["10.0.0.1:80"#);
+    assert_file_refused(half.path());
+    let other = File::new("other.json", r#"{"targets": 1}"#);
+    assert_file_refused(other.path());
+}
+
+#[test]
+fn a_target_file_has_to_be_readable() {
+    let secret = File::new("secret.json", "[]");
+    fs::set_permissions(&secret.0, fs::Permissions::from_mode(0o000)).unwrap();
+    // Root may read every file: it has to give that right up first, which setpriv(1) does.
+    let is_root = fs::read(&secret.0).is_ok();
+    let mut command = command();
+    if is_root {
+        let rights = "-dac_override,-dac_read_search";
+        let binary = command.get_program().to_owned();
+        command = Command::new("setpriv");
+        command.env_clear().arg(format!("--bounding-set={rights}")).arg(binary);
+        if Command::new("setpriv").arg("--version").output().is_err() {
+            return skip("this is root, and there is no setpriv to become less");
+        }
+    }
+    let ended = end(command.env("NODE_FILTER", "file").env("TARGETS_FILE", secret.path()));
+    assert_eq!(ended.code, CONFIG, "{}", ended.stderr);
+    assert!(ended.line("TARGETS_FILE").contains("ermission denied"), "{}", ended.stderr);
+}
+
+#[test]
+fn cores_that_cannot_be_had_are_named() {
+    for cores in ["0", "many", "-1", "3-1", "0-", "1,,2", "1024"] {
+        assert_refused(&[("CORES", cores)], "CORES", &[cores]);
+    }
+    let allowed = std::thread::available_parallelism().unwrap();
+    if allowed.get() >= 1023 {
+        return skip("this machine has as many CPUs as can be asked for");
+    }
+    assert_refused(&[("CORES", "1023")], "CORES", &["1023", "more than the"]);
+    assert_refused(&[("CORES", "1022-1023")], "CORES", &["CPU 1022,1023"]);
+}
+
+#[test]
+fn an_address_of_another_machine_is_refused() {
+    // TEST-NET-1 (RFC 5737): no machine has it.
+    for name in ["HOST", "ADMIN_HOST"] {
+        assert_refused(&[(name, "192.0.2.1")], name, &["192.0.2.1", "no address of this machine"]);
+    }
+}
+
+#[test]
+fn ports_in_use_are_named_all_at_once() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    assert_refused(&[("PORT", &port)], "PORT", &[&port, "in use"]);
+    assert_refused(&[("ADMIN_PORT", &port)], "ADMIN_PORT", &[&port, "in use"]);
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = other.local_addr().map(|address| (address.port().to_string(), other)).unwrap();
+    let ended = with(&[("PORT", &port), ("ADMIN_PORT", &other.0)]);
+    assert_eq!(ended.code, CONFIG);
+    assert!(ended.line("PORT").contains("in use"));
+    assert!(ended.line("ADMIN_PORT").contains("in use"));
+}
+
+#[test]
+fn clients_and_operators_need_ports_of_their_own() {
+    let port = Port::free().text();
+    let same = [("PORT", port.as_str()), ("ADMIN_PORT", &port), ("HOST", "0.0.0.0")];
+    assert_refused(&same, "ADMIN_PORT", &[&port, "PORT too"]);
+}
+
+#[test]
+fn every_form_that_is_documented_starts() {
+    let backend = Backend::start("backend");
+    let balancer = Balancer::start(
+        &[backend.address()],
+        &[
+            ("NODE_CHECK_PERIOD", "1h"),
+            ("HEALTH_CHECK_TIMEOUT", "1m"),
+            ("HEALTH_CHECK_STATUS", "200,301-302"),
+            ("SHUTDOWN_DELAY", "0"),
+            ("SHUTDOWN_TIMEOUT", "2s"),
+            ("CORES", "1"),
+            ("BALANCE", "least_connections"),
+            ("CIRCUIT_BREAKER_TIMEOUT", "5"),
+            ("RUST_LOG", "info,control=debug"),
+            ("HEALTH_CHECK_RISE", ""),
+            ("ADMIN_HOST", "127.0.0.1"),
+        ],
+    );
+    let answer = http::get(balancer.address(), "/").unwrap();
+    assert_eq!((answer.status, answer.body.as_str()), (200, "backend"));
+}

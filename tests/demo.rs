@@ -1,0 +1,61 @@
+//! The demo, black box and without a terminal.
+
+mod support;
+
+use std::net::SocketAddr;
+
+use rustix::process::Signal;
+use support::balancer::{Process, command};
+use support::port::Port;
+use support::{http, wait_until};
+
+/// The address in the line that says how to kill a target.
+fn command_address(stdout: &str) -> Option<SocketAddr> {
+    let (_, rest) = stdout.split_once("curl -X POST http://")?;
+    rest.split('/').next()?.parse().ok()
+}
+
+#[test]
+fn it_serves_and_targets_can_be_killed_and_revived_and_it_ends_cleanly() {
+    let (port, admin) = (Port::free(), Port::free());
+    let variables = [("PORT", port.text()), ("ADMIN_PORT", admin.text())];
+    let mut demo = Process::spawn(command().arg("demo").envs(variables));
+    let targets = || http::get(admin.local(), "/targets").map_or(String::new(), |a| a.body);
+    wait_until("four targets are healthy", || targets().matches("\"healthy\"").count() == 4);
+    let body = http::get(port.local(), "/").unwrap().body;
+    assert!(body.starts_with("hello from target "), "{body}");
+
+    wait_until("it says how to kill", || command_address(&demo.stdout()).is_some());
+    let commands = command_address(&demo.stdout()).unwrap();
+    let killed = http::request(commands, "POST", "/targets/2/kill").unwrap();
+    assert_eq!((killed.status, killed.body.as_str()), (200, "target 2 killed\n"));
+    wait_until("it is unhealthy", || targets().matches("\"unhealthy\"").count() == 1);
+    wait_until("it is shown", || demo.stdout().contains("(killed) unhealthy"));
+    for _ in 0..20 {
+        let body = http::get(port.local(), "/").unwrap().body;
+        assert!(body.starts_with("hello") && !body.contains("target 2 "), "{body}");
+    }
+    assert_eq!(http::request(commands, "POST", "/targets/2/revive").unwrap().status, 200);
+    wait_until("it is healthy again", || targets().matches("\"healthy\"").count() == 4);
+
+    assert_eq!(http::request(commands, "POST", "/targets/5/kill").unwrap().status, 404);
+    assert_eq!(http::get(commands, "/targets/1/kill").unwrap().status, 405);
+
+    demo.signal(Signal::INT);
+    assert_eq!(demo.wait().code(), Some(0));
+}
+
+#[test]
+fn taken_ports_are_replaced_and_named() {
+    let (port, admin) = (Port::free(), Port::free());
+    let _taken = std::net::TcpListener::bind(port.local()).unwrap();
+    let variables = [("PORT", port.text()), ("ADMIN_PORT", admin.text())];
+    let mut demo = Process::spawn(command().arg("demo").envs(variables));
+    let said = format!("PORT {} is taken: this time it is ", port.number());
+    wait_until("the other port is named", || demo.stdout().contains(&said));
+    wait_until("it is ready", || {
+        http::get(admin.local(), "/readyz").is_ok_and(|a| a.status == 200)
+    });
+    demo.signal(Signal::TERM);
+    assert_eq!(demo.wait().code(), Some(0));
+}

@@ -1,0 +1,179 @@
+//! The layers hold: what each crate may reach, where `unsafe` may stand, how long a file may be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+const BINARY: &str = "stateless-load-balancer";
+const GLOMMIO: &str = "glommio-ng";
+const SOURCE_LINES_MAX: usize = 500;
+
+/// Package name → names of its direct dependencies of every kind, for this platform.
+type Graph = BTreeMap<String, BTreeSet<String>>;
+
+#[test]
+fn control_and_dataplane_do_not_know_each_other() {
+    let graph = dependency_graph();
+    assert_unreachable(&graph, "control", "dataplane");
+    assert_unreachable(&graph, "dataplane", "control");
+}
+
+#[test]
+fn exchange_knows_neither_plane() {
+    let graph = dependency_graph();
+    assert_unreachable(&graph, "exchange", "control");
+    assert_unreachable(&graph, "exchange", "dataplane");
+}
+
+#[test]
+fn each_runtime_stays_in_its_plane() {
+    let graph = dependency_graph();
+    let members = ["control", "dataplane", "exchange", BINARY];
+    for (runtime, allowed) in [(GLOMMIO, "dataplane"), ("tokio", "control")] {
+        assert!(reachable(&graph, allowed).contains(runtime), "{allowed} no longer uses {runtime}");
+        for member in members.iter().filter(|name| **name != allowed && **name != BINARY) {
+            assert_unreachable(&graph, member, runtime);
+        }
+    }
+    // The binary reaches glommio through dataplane alone.
+    assert!(!graph[BINARY].contains(GLOMMIO), "the binary depends on {GLOMMIO} itself");
+    let mut without_dataplane = graph;
+    without_dataplane.remove("dataplane");
+    assert_unreachable(&without_dataplane, BINARY, GLOMMIO);
+}
+
+#[test]
+fn the_rules_are_about_every_member() {
+    let listed: BTreeSet<_> = metadata()["workspace_members"]
+        .as_array()
+        .expect("cargo lists the members")
+        .iter()
+        .map(|id| id.as_str().expect("an id is a string").to_owned())
+        .collect();
+    assert_eq!(listed.len(), 4, "a new crate needs rules of its own here: {listed:?}");
+}
+
+#[test]
+fn only_the_ring_is_unsafe() {
+    // Spelled in two halves, or this file would find itself.
+    let words = [concat!("un", "safe"), concat!("un", "safe_code")];
+    for path in sources() {
+        let relative = path.strip_prefix(root()).expect("found under the root");
+        if relative == Path::new("dataplane/src/ring.rs")
+            || relative.starts_with("dataplane/src/ring")
+        {
+            continue;
+        }
+        for (index, line) in read(&path).lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let is_identifier = |c: char| c.is_alphanumeric() || c == '_';
+            let found = code.split(|c| !is_identifier(c)).any(|word| words.contains(&word));
+            assert!(!found, "{}:{}: {}", relative.display(), index + 1, line.trim());
+        }
+    }
+}
+
+#[test]
+fn files_are_small() {
+    let long: Vec<_> = sources()
+        .into_iter()
+        .map(|path| (read(&path).lines().count(), path))
+        .filter(|(lines, _)| *lines > SOURCE_LINES_MAX)
+        .collect();
+    assert!(long.is_empty(), "longer than {SOURCE_LINES_MAX} lines: {long:?}");
+}
+
+fn assert_unreachable(graph: &Graph, from: &str, to: &str) {
+    assert!(graph.contains_key(from), "no package named {from}: the rule about it checks nothing");
+    if reachable(graph, from).contains(to) {
+        let through: Vec<_> = graph[from]
+            .iter()
+            .filter(|name| *name == to || reachable(graph, name).contains(to))
+            .collect();
+        panic!("{from} must not depend on {to}, but does, through {through:?}");
+    }
+}
+
+/// All that `from` depends on, directly or not.
+fn reachable(graph: &Graph, from: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut queue = vec![from.to_owned()];
+    while let Some(name) = queue.pop() {
+        for next in graph.get(&name).into_iter().flatten() {
+            if found.insert(next.clone()) {
+                queue.push(next.clone());
+            }
+        }
+    }
+    found
+}
+
+fn dependency_graph() -> Graph {
+    let metadata = metadata();
+    let nodes = metadata["resolve"]["nodes"].as_array().expect("cargo resolves the graph");
+    let names: BTreeMap<_, _> = metadata["packages"]
+        .as_array()
+        .expect("cargo lists packages")
+        .iter()
+        .map(|package| (text(&package["id"]), text(&package["name"])))
+        .collect();
+    let mut graph = Graph::new();
+    for node in nodes {
+        let dependencies = node["deps"].as_array().expect("a node has dependencies").iter();
+        // Two versions of a crate share one entry: the stricter reading.
+        graph
+            .entry(names[text(&node["id"])].to_owned())
+            .or_default()
+            .extend(dependencies.map(|dependency| names[text(&dependency["pkg"])].to_owned()));
+    }
+    graph
+}
+
+fn metadata() -> Value {
+    // For this platform only: crates of others were never downloaded.
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--all-features"])
+        .args(["--filter-platform", &platform])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("cargo prints JSON")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("cargo's names and ids are strings")
+}
+
+/// Every Rust file of the workspace.
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut queue: Vec<_> = ["benches", "control", "dataplane", "exchange", "src", "tests"]
+        .into_iter()
+        .map(|name| root().join(name))
+        .collect();
+    while let Some(directory) = queue.pop() {
+        for entry in fs::read_dir(&directory).expect("the directory is readable") {
+            let path = entry.expect("the entry is readable").path();
+            if path.is_dir() {
+                queue.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(found.len() > 10, "the sources are not where this test looks for them");
+    found
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

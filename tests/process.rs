@@ -1,0 +1,137 @@
+//! The process, black box: start-up checks, log lines, signals.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use rustix::process::Signal;
+use support::backend::Backend;
+use support::balancer::{Balancer, Ended, end};
+use support::port::Port;
+use support::{http, wait_until};
+
+const SHUTDOWN: &[(&str, &str)] = &[("SHUTDOWN_TIMEOUT", "60s"), ("SHUTDOWN_DELAY", "60s")];
+
+/// Runs the binary until it ends, under a limit as ulimit of sh(1) takes it.
+fn under_limit(limit: &str) -> Ended {
+    let (port, admin) = (Port::free(), Port::free());
+    let mut command = Command::new("/bin/sh");
+    let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
+    command
+        .args(["-c", &format!("ulimit {limit}; exec \"$0\"")])
+        .arg(binary)
+        .env_clear()
+        .envs([("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("CORES", "1")])
+        .envs([("PORT", port.text()), ("ADMIN_PORT", admin.text())]);
+    end(&mut command)
+}
+
+#[test]
+fn limits_that_are_too_low_end_the_start_with_a_remedy() {
+    for (limit, cause, remedy) in [
+        ("-n 50", "RLIMIT_NOFILE) is 50", "LimitNOFILE="),
+        ("-l 64", "RLIMIT_MEMLOCK) is 65536", "LimitMEMLOCK="),
+    ] {
+        let started = Instant::now();
+        let ended = under_limit(limit);
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+        assert!(ended.stderr.contains(cause), "{}", ended.stderr);
+        assert!(ended.stderr.contains(remedy), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn json_log_lines_are_json() {
+    let backend = Backend::start("backend");
+    let mut balancer = Balancer::start(&[backend.address()], &[("LOG_FORMAT", "json")]);
+    balancer.process.signal(Signal::TERM);
+    assert_eq!(balancer.process.wait().code(), Some(0));
+    let log = balancer.process.stderr();
+    assert!(log.lines().count() >= 5, "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        for key in ["ts", "level", "target", "msg"] {
+            assert!(line[key].is_string(), "{key}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_log_reader_that_goes_away_changes_nothing() {
+    let backend = Backend::start("backend");
+    let (port, admin) = (Port::free(), Port::free());
+    let mut child = support::balancer::command()
+        .envs([("NODE_FILTER", "static".to_owned()), ("TARGETS", backend.address().to_string())])
+        .envs([("PORT", port.text()), ("ADMIN_PORT", admin.text())])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    wait_until("it serves without a log", || {
+        http::get(port.local(), "/").is_ok_and(|answer| answer.body == "backend")
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_port_that_is_shared_is_said_so() {
+    let backend = Backend::start("backend");
+    let first = Balancer::start(&[backend.address()], &[]);
+    let port = first.address().port().to_string();
+    assert!(!first.process.stderr().contains("another process"), "{}", first.process.stderr());
+    let second = Balancer::start(&[backend.address()], &[("PORT", &port)]);
+    second.wait_for_log("another process already listens on");
+}
+
+#[test]
+fn the_first_signal_ends_it_gracefully() {
+    let backend = Backend::start("backend");
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut balancer = Balancer::start(&[backend.address()], &[]);
+        // A request in flight: the backend answers only once it has something to read.
+        let mut client = TcpStream::connect(balancer.address()).unwrap();
+        wait_until("the client has its target", || {
+            let targets = balancer.get("/targets").unwrap().body;
+            targets.contains("\"active_connections\":1")
+        });
+        balancer.process.signal(signal);
+        wait_until("nobody else is accepted", || TcpStream::connect(balancer.address()).is_err());
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("backend"), "{answer}");
+        drop(client);
+        assert_eq!(balancer.process.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn during_the_shutdown_delay_clients_are_served_though_it_is_not_ready() {
+    let backend = Backend::start("backend");
+    let mut balancer = Balancer::start(&[backend.address()], SHUTDOWN);
+    balancer.process.signal(Signal::TERM);
+    wait_until("/readyz says 503", || balancer.get("/readyz").is_some_and(|a| a.status == 503));
+    assert_eq!(http::get(balancer.address(), "/").unwrap().body, "backend");
+    balancer.process.signal(Signal::TERM);
+    assert_eq!(balancer.process.wait().code(), Some(143));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let backend = Backend::start("backend");
+    let mut balancer = Balancer::start(&[backend.address()], &[("SHUTDOWN_TIMEOUT", "60s")]);
+    let _client = TcpStream::connect(balancer.address()).unwrap();
+    wait_until("the client has its target", || {
+        balancer.get("/targets").unwrap().body.contains("\"active_connections\":1")
+    });
+    balancer.process.signal(Signal::TERM);
+    balancer.wait_for_log("no client is accepted any more");
+    balancer.process.signal(Signal::INT);
+    assert_eq!(balancer.process.wait().code(), Some(130));
+}
