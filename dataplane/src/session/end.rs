@@ -37,7 +37,6 @@ pub(super) struct End {
     pub(super) shut: bool,
     /// The side sends more than is passed on at once, or may do so for all that is known.
     pub(super) bulk: bool,
-    pub(super) watch_useless: bool,
 }
 
 impl Default for End {
@@ -56,7 +55,6 @@ impl Default for End {
             broken: false,
             shut: false,
             bulk: true,
-            watch_useless: false,
         }
     }
 }
@@ -121,11 +119,7 @@ impl End {
 
     /// Whether the connection could be lost without any operation noticing.
     pub(super) fn is_unwatched(&self) -> bool {
-        self.open
-            && !self.broken
-            && self.receive == Activity::Off
-            && self.watch == Activity::Off
-            && !self.watch_useless
+        self.open && !self.broken && self.receive == Activity::Off && self.watch == Activity::Off
     }
 }
 
