@@ -2,10 +2,10 @@ use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
-use crate::pair::Stage;
 use crate::harness::balancer::Balancer;
 use crate::harness::raw_target::RawTarget;
 use crate::harness::stream::{Noise, read_to_end};
+use crate::pair::Stage;
 
 const ANSWER_BYTES: usize = 100_000_000;
 

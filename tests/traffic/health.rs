@@ -3,10 +3,10 @@ use std::io::Read;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::load::Load;
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::{http, wait_for, wait_until};
+use crate::load::Load;
 
 #[test]
 fn it_is_ready_while_it_accepts_and_a_target_is_eligible() {

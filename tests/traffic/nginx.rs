@@ -1,10 +1,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::load::Load;
 use crate::harness::balancer::Balancer;
 use crate::harness::nginx::Nginx;
 use crate::harness::{skip, wait_until};
+use crate::load::Load;
 
 const CLIENTS: usize = 64;
 const REQUESTS: usize = 20_000;

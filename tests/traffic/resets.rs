@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::pair::Stage;
 use crate::harness::stream::{
     Noise, read_to_end, reset, wait_for_reset_after_fin, wait_until_acknowledged,
 };
 use crate::harness::wait_until;
+use crate::pair::Stage;
 
 /// How long a reset may take at most. A balancer that waited for the next byte to notice would
 /// never pass it on.
@@ -97,10 +97,14 @@ fn a_reader_that_reads_nothing_is_reset_in_the_end() {
 #[test]
 fn after_a_fin_the_reset_of_the_same_side_arrives() {
     let stage = Stage::new();
-    for client_ends in [true, false] {
+    for (client_ends, pause) in [(true, 0), (false, 0), (true, 400), (false, 400)] {
+        let pause = Duration::from_millis(pause);
         let (ending, other) = stage.pair().in_order(client_ends);
         ending.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read_to_end(&other).unwrap(), b"");
+        // The balancer begins to watch a side that it reads nothing from only after 100 ms; the
+        // FIN, which poll(2) keeps showing, must not hide what comes later.
+        thread::sleep(pause);
         let started = Instant::now();
         reset(ending);
         wait_for_reset_after_fin(&other);

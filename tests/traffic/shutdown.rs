@@ -87,21 +87,6 @@ fn without_clients_it_ends_at_once() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
-    let backend = Backend::start();
-    for (signal, expected) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-        let mut balancer = Balancer::start(&[backend.address], &[("SHUTDOWN_DELAY", "10s")]);
-        let _client = idle_client(&balancer);
-        balancer.signal(Signal::TERM);
-        balancer.wait_for_log("graceful end begins");
-        balancer.signal(signal);
-        let (status, took) = balancer.wait_for_end();
-        assert_eq!(status, Some(expected));
-        assert!(took < Duration::from_secs(2), "{took:?}");
-    }
-}
-
-#[test]
 fn clients_in_the_listen_queue_are_served() {
     let backend = Backend::start();
     let mut balancer = Balancer::start(&[backend.address], &[]);

@@ -11,11 +11,12 @@ use super::{stream, wait_for, wait_until};
 use crate::support::balancer::{Process, command};
 
 /// The binary under test between real clients and targets, on an address of its own. Killed when
-/// dropped.
+/// dropped; it must not have ended by then, unless the test waited for that.
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     process: Process,
+    may_have_ended: bool,
 }
 
 /// Quick checks; everything else is as users get it.
@@ -48,7 +49,11 @@ impl Balancer {
     }
 
     /// Starts it so that clients connect to `host`, and waits until it is ready.
-    pub(crate) fn start_on(host: IpAddr, targets: &[SocketAddr], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_on(
+        host: IpAddr,
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let balancer = Self::run(command(), host, targets, environment);
         balancer.wait_until_ready();
         balancer
@@ -72,7 +77,7 @@ impl Balancer {
             .env("TARGETS", targets.join(","))
             .envs(ENVIRONMENT)
             .envs(environment.iter().copied());
-        Self { address, admin, process: Process::spawn(&mut command) }
+        Self { address, admin, process: Process::spawn(&mut command), may_have_ended: false }
     }
 
     /// Whether `/readyz` says so; its status is `None` while the admin server cannot be reached.
@@ -154,6 +159,7 @@ impl Balancer {
     /// Waits until the process has ended by itself; its exit code and how long that took.
     pub(crate) fn wait_for_end(&mut self) -> (Option<i32>, Duration) {
         let started = Instant::now();
+        self.may_have_ended = true;
         let status = self.process.wait();
         (status.code(), started.elapsed())
     }
@@ -166,5 +172,13 @@ impl Balancer {
 
     pub(crate) fn wait_for_log(&self, text: &str) {
         wait_until(text, || !self.log_lines(text).is_empty());
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        if !self.may_have_ended && !std::thread::panicking() {
+            assert!(!self.process.has_ended(), "ended by itself:\n{}", self.process.stderr());
+        }
     }
 }

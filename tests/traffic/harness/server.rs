@@ -19,7 +19,10 @@ struct Connections {
 
 impl Server {
     /// Serves each connection by `serve`, which returns when the connection is to be closed.
-    pub(crate) fn start(address: SocketAddr, serve: impl Fn(&TcpStream) + Clone + Send + 'static) -> Self {
+    pub(crate) fn start(
+        address: SocketAddr,
+        serve: impl Fn(&TcpStream) + Clone + Send + 'static,
+    ) -> Self {
         let listener = Arc::new(TcpListener::bind(address).unwrap());
         let connections = Arc::<Connections>::default();
         let (accepts, theirs) = (Arc::clone(&listener), Arc::clone(&connections));
