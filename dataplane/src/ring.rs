@@ -69,13 +69,19 @@ impl Ring {
         })
     }
 
-    /// Accepts connections until cancelled or out of descriptors: `Completion::Accepted` each.
-    pub(crate) fn accept(&mut self, listener: BorrowedFd<'_>) {
-        let entry = opcode::AcceptMulti::new(Fd(listener.as_raw_fd()))
-            .flags(libc::SOCK_CLOEXEC)
-            .build()
-            .user_data(Token::bare(Kind::Accept).pack());
-        self.push(entry);
+    /// Accepts one connection, or all until cancelled or out of descriptors:
+    /// `Completion::Accepted` each.
+    pub(crate) fn accept(&mut self, listener: BorrowedFd<'_>, multishot: bool) {
+        let fd = Fd(listener.as_raw_fd());
+        let entry = if multishot {
+            opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build()
+        } else {
+            let nobody_asks = std::ptr::null_mut();
+            opcode::Accept::new(fd, nobody_asks, nobody_asks.cast())
+                .flags(libc::SOCK_CLOEXEC)
+                .build()
+        };
+        self.push(entry.user_data(Token::bare(Kind::Accept).pack()));
     }
 
     /// Ends [`Ring::accept`]; a last `Completion::Accepted` follows.

@@ -42,6 +42,8 @@ pub(crate) struct Worker {
     core: usize,
     listener: Option<Listener>,
     accepting: Accepting,
+    /// So many at most: each takes two descriptors.
+    connections_max: usize,
     last_exhaustion_log: Option<Instant>,
     /// The time for a graceful end is over, and sessions were told so.
     aborted: bool,
@@ -86,10 +88,11 @@ impl Worker {
             balancer: Balancer::new(settings.balance, fastrand::Rng::new()),
             subscriber,
             orders,
-            counters,
             core,
             listener: Some(listener),
             accepting: Accepting::NotYet { until: now + settings.first_target_timeout },
+            connections_max: accepting::connections_max(counters.len()),
+            counters,
             last_exhaustion_log: None,
             aborted: false,
             dials: EqualTimers::new(settings.connect_timeout),
@@ -315,7 +318,7 @@ impl Worker {
             self.count().failed_connections.increment();
         }
         connection.finish(self.now);
-        self.accepting.note_descriptors_freed(self.now);
+        self.note_descriptors_freed();
     }
 
     fn open(&mut self, client: OwnedFd) {

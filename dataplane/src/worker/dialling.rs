@@ -18,7 +18,7 @@ impl Worker {
             Ok(socket) => socket,
             Err(error) => {
                 // Of no target's doing: another one would fare no better.
-                log::warn!("cannot dial {}: socket: {error}", target.address());
+                self.log_exhaustion(&format!("cannot dial {}: {error}", target.address()));
                 return Some(Event::NoTarget);
             }
         };
