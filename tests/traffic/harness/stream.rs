@@ -1,5 +1,5 @@
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -46,15 +46,17 @@ pub(crate) fn wait_until_acknowledged(stream: &TcpStream) {
 
 /// Bytes that the peer's kernel has not acknowledged yet, from proc(5)'s `net/tcp`.
 fn unacknowledged(stream: &TcpStream) -> Option<u32> {
-    let [local, peer] = [stream.local_addr(), stream.peer_addr()].map(|it| it.unwrap().port());
-    let hex = |text: &str| u32::from_str_radix(text, 16).ok();
-    let port = |address: &str| hex(address.split_once(':')?.1);
+    // Both in full: connections to other addresses may have the same two ports.
+    let ends = [stream.local_addr(), stream.peer_addr()].map(|end| in_proc(end.unwrap()));
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let mut lines = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let line = lines.find(|line| {
-        port(line[1]) == Some(u32::from(local)) && port(line[2]) == Some(u32::from(peer))
-    })?;
-    hex(line[4].split_once(':')?.0)
+    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = lines.find(|line| line[1..3] == ends)?;
+    u32::from_str_radix(line[4].split_once(':')?.0, 16).ok()
+}
+
+fn in_proc(address: SocketAddr) -> String {
+    let IpAddr::V4(ip) = address.ip() else { panic!("{address} is in another table") };
+    format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port())
 }
 
 /// Bytes without a short period, the same each time.
