@@ -3,32 +3,63 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::Worker;
-use crate::listener::{is_about_one_connection, is_exhaustion};
+use crate::listener::{Listener, is_about_one_connection, is_exhaustion};
 
-/// How long accepting pauses at most when descriptors have run out: other cores, too, free some.
+/// How long accepting pauses at most before it is tried again: other cores, too, end connections.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Log lines about exhaustion come no faster than this.
-const LOG_INTERVAL: Duration = Duration::from_secs(1);
+/// Accepts in flight while there is room for few connections: each brings one at most.
+const SINGLES_MAX: usize = 4;
 
-/// Whether the core takes new connections.
+/// Whether and how the core takes new connections.
+///
+/// A multishot accept may take everything that is queued before anybody can say stop. So it is used
+/// only while there is room for all that all cores could take in that way; with less room accepts
+/// are single ones.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    state: State,
+    in_flight: usize,
+    multishot: bool,
+    /// The accepts in flight were cancelled.
+    cancelled: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Accepting {
+enum State {
     /// At the start clients wait in the listen queue for the first target, but not for ever.
     NotYet { until: Instant },
-    /// A multishot accept is in flight.
-    On,
-    /// Descriptors have run out.
+    /// Accepts are in flight.
+    Open,
+    /// There is no room.
     Paused { until: Instant },
-    /// The accept in flight was cancelled, to end here.
+    /// Ends as soon as no accept is in flight.
     Stopping,
     /// The listener is closed.
     Over,
 }
 
 impl Accepting {
-    /// A pause ends early when descriptors were freed.
-    pub(super) fn note_descriptors_freed(&mut self, now: Instant) {
-        if let Self::Paused { until } = self {
+    /// Nothing is accepted yet, but from `until` on it is, target or none.
+    pub(super) fn not_yet(until: Instant) -> Self {
+        let state = State::NotYet { until };
+        Self { state, in_flight: 0, multishot: false, cancelled: false }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// When there is something to do without anything having happened.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self.state {
+            State::NotYet { until } | State::Paused { until } => Some(until),
+            State::Open | State::Stopping | State::Over => None,
+        }
+    }
+
+    /// A pause ends early when a connection has ended.
+    pub(super) fn note_room(&mut self, now: Instant) {
+        if let State::Paused { until } = &mut self.state {
             *until = now;
         }
     }
@@ -36,85 +67,119 @@ impl Accepting {
 
 impl Worker {
     pub(super) fn handle_accepted(&mut self, result: io::Result<OwnedFd>, more: bool) {
-        let exhausted = match result {
-            Ok(client) => {
-                self.open(client);
-                false
-            }
-            Err(error) if is_exhaustion(&error) => {
-                self.pause_accepting(&error);
-                true
-            }
-            Err(error) => {
-                let expected = is_about_one_connection(&error) || super::is_cancellation(&error);
-                debug_assert!(expected, "accept: {error}");
-                false
-            }
-        };
-        if more || exhausted {
-            return;
+        if !more {
+            self.accepting.in_flight -= 1;
         }
-        match self.accepting {
-            Accepting::On => self.accept(),
-            Accepting::Stopping => self.close_listener(),
-            Accepting::NotYet { .. } | Accepting::Paused { .. } | Accepting::Over => {}
+        match result {
+            Ok(client) => self.open(client),
+            Err(error) if is_about_one_connection(&error) || super::is_cancellation(&error) => {}
+            Err(error) => {
+                // Anything else that stays as it is would come back at once, too.
+                debug_assert!(is_exhaustion(&error), "accept: {error}");
+                self.pause_accepting(&error.to_string());
+            }
+        }
+        if self.accepting.in_flight == 0 {
+            self.accepting.cancelled = false;
+        }
+        if !more {
+            self.steer_accepting();
         }
     }
 
-    /// Begins to accept as soon as there is a target, or goes on after a pause.
-    pub(super) fn advance_accepting(&mut self) {
-        match self.accepting {
-            Accepting::NotYet { until } if self.targets.is_ready() || until <= self.now => {
-                self.accept();
+    /// Begins to accept as soon as there is a target, goes on after a pause, and adapts to how many
+    /// more connections there is room for.
+    pub(super) fn steer_accepting(&mut self) {
+        match self.accepting.state {
+            State::NotYet { until } if self.targets.is_ready() || until <= self.now => {
+                self.change_accepting(State::Open);
             }
-            Accepting::Paused { until } if until <= self.now => {
-                self.count().accept_paused.decrement();
-                self.accept();
-            }
+            State::Paused { until } if until <= self.now => self.change_accepting(State::Open),
+            State::Stopping if self.accepting.in_flight == 0 => self.close_listener(),
             _ => {}
+        }
+        if self.accepting.state == State::Open && !self.accepting.cancelled {
+            self.accept_more();
         }
     }
 
     /// Takes no connections any more, except those that are queued already.
     pub(super) fn stop_accepting(&mut self) {
-        match self.accepting {
-            Accepting::On => {
-                self.accepting = Accepting::Stopping;
-                self.ring.cancel_accept();
+        if !matches!(self.accepting.state, State::Stopping | State::Over) {
+            self.change_accepting(State::Stopping);
+            self.cancel_accepts();
+            self.steer_accepting();
+        }
+    }
+
+    fn accept_more(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        let open: u64 = self.counters.iter().map(|core| core.active_connections.get()).sum();
+        let open = usize::try_from(open).unwrap_or(usize::MAX);
+        let room = self.settings.connections_max.saturating_sub(open);
+        let queued_max = self.settings.listen_backlog as usize * self.counters.len();
+        let accepting = &mut self.accepting;
+        if room > queued_max {
+            if accepting.in_flight == 0 {
+                accepting.multishot = true;
+                accepting.in_flight = 1;
+                self.ring.accept(listener.as_fd(), true);
             }
-            Accepting::NotYet { .. } | Accepting::Paused { .. } => self.close_listener(),
-            Accepting::Stopping | Accepting::Over => {}
+        } else if accepting.in_flight > 0 && accepting.multishot {
+            self.cancel_accepts();
+        } else {
+            accepting.multishot = false;
+            for _ in accepting.in_flight..room.min(SINGLES_MAX) {
+                accepting.in_flight += 1;
+                self.ring.accept(listener.as_fd(), false);
+            }
+            if accepting.in_flight == 0 {
+                let max = self.settings.connections_max;
+                self.pause_accepting(&format!("there are {max} connections"));
+            }
         }
     }
 
-    fn accept(&mut self) {
-        if let Some(listener) = &self.listener {
-            self.accepting = Accepting::On;
-            self.ring.accept(listener.as_fd());
+    fn cancel_accepts(&mut self) {
+        if self.accepting.in_flight > 0 && !self.accepting.cancelled {
+            self.accepting.cancelled = true;
+            self.ring.cancel_accepts();
         }
     }
 
-    fn pause_accepting(&mut self, error: &io::Error) {
-        if self.accepting == Accepting::Stopping {
-            return self.close_listener();
+    pub(super) fn pause_accepting(&mut self, cause: &str) {
+        if self.accepting.state != State::Open {
+            return;
         }
-        let last = self.last_exhaustion_log;
-        if last.is_none_or(|last| self.now.saturating_duration_since(last) >= LOG_INTERVAL) {
-            self.last_exhaustion_log = Some(self.now);
+        if self.pause_log.allows(self.now) {
             log::warn!(
-                "accepting pauses until connections end: {error}; a higher limit of open files \
-                 (ulimit -n, LimitNOFILE=) allows more connections"
+                "accepting pauses until connections end: {cause}; a higher limit of open files \
+                 (ulimit -n, LimitNOFILE=) allows more"
             );
         }
-        self.count().accept_paused.increment();
-        self.accepting = Accepting::Paused { until: self.now + PAUSE };
+        self.change_accepting(State::Paused { until: self.now + PAUSE });
+        self.cancel_accepts();
+    }
+
+    fn change_accepting(&mut self, state: State) {
+        let is_paused = |state: State| matches!(state, State::Paused { .. });
+        match (is_paused(self.accepting.state), is_paused(state)) {
+            (false, true) => self.count().accept_paused.increment(),
+            (true, false) => self.count().accept_paused.decrement(),
+            _ => {}
+        }
+        self.accepting.state = state;
     }
 
     fn close_listener(&mut self) {
-        let Some(listener) = self.listener.take() else { return };
-        while let Some(client) = listener.accept_queued() {
+        // Bounded: under a flood the queue would never be seen empty.
+        for _ in 0..self.settings.listen_backlog {
+            let Some(client) = self.listener.as_ref().and_then(Listener::accept_queued) else {
+                break;
+            };
             self.open(client);
         }
-        self.accepting = Accepting::Over;
+        self.listener = None;
+        self.change_accepting(State::Over);
     }
 }
