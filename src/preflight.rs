@@ -21,6 +21,11 @@ const NOFILE_BASE: u64 = 32;
 /// first clients, two descriptors each.
 const NOFILE_PER_CORE: u64 = 20;
 
+/// Of the descriptors every so many-th is for health checks, but no more than there are checks at a
+/// time.
+const PROBES_SHARE: u64 = 8;
+const PROBES_MAX: u64 = control::MAX_BLOCKING_THREADS as u64;
+
 /// Why this machine or this environment cannot run the balancer: each cause with its remedy.
 #[derive(Debug)]
 pub(crate) struct PreflightError(Vec<String>);
@@ -125,20 +130,19 @@ fn check_memlock(limit: Option<u64>) -> Result<(), String> {
 }
 
 fn check_nofile(limit: Option<u64>, cores: u64) -> Result<Capacity, String> {
-    let needed = NOFILE_BASE.saturating_add(NOFILE_PER_CORE.saturating_mul(cores));
-    match limit {
-        // Room for one client at least.
-        Some(files) if files < needed + 2 => Err(format!(
+    let fixed = NOFILE_BASE.saturating_add(NOFILE_PER_CORE.saturating_mul(cores));
+    let files = limit.unwrap_or(u64::MAX);
+    let probes = (files / PROBES_SHARE).min(PROBES_MAX);
+    let connections = files.saturating_sub(fixed.saturating_add(probes)) / 2;
+    if connections == 0 {
+        let needed = fixed.saturating_add(2).saturating_mul(PROBES_SHARE) / (PROBES_SHARE - 1) + 1;
+        return Err(format!(
             "the limit on open files (RLIMIT_NOFILE) is {files}: {cores} cores need at least \
-             {} for the first client; raise it with LimitNOFILE=1048576 (systemd), \
-             --ulimit nofile=1048576 (Docker) or ulimit -n, or use fewer CORES",
-            needed.saturating_add(2)
-        )),
-        _ => {
-            let left = limit.map_or(u64::MAX, |files| files - needed);
-            Ok(Capacity { connections_max: usize::try_from(left / 2).unwrap_or(usize::MAX) })
-        }
+             {needed} to serve anybody; raise it with LimitNOFILE=1048576 (systemd), --ulimit \
+             nofile=1048576 (Docker) or ulimit -n, or use fewer CORES"
+        ));
     }
+    Ok(Capacity { connections_max: usize::try_from(connections).unwrap_or(usize::MAX) })
 }
 
 #[cfg(test)]
@@ -170,9 +174,10 @@ mod tests {
         assert!(check_memlock(None).is_ok());
         assert!(check_memlock(Some(64 * 1024)).unwrap_err().contains("LimitMEMLOCK"));
         let room = |limit, cores| check_nofile(limit, cores).unwrap().connections_max;
-        assert_eq!(room(Some(74), 2), 1);
-        assert_eq!(room(Some(100), 2), 14);
+        assert_eq!(room(Some(85), 2), 1);
+        assert_eq!(room(Some(100), 2), 8);
+        assert_eq!(room(Some(1_048_576), 2), (1_048_576 - 72 - 1032) / 2);
         assert!(room(None, 1024) > 1 << 40);
-        assert!(check_nofile(Some(73), 2).unwrap_err().contains("need at least 74"));
+        assert!(check_nofile(Some(83), 2).unwrap_err().contains("need at least 85"));
     }
 }
