@@ -29,8 +29,6 @@ pub(crate) struct Config {
     pub(crate) admin: Option<SocketAddr>,
     /// The CPUs that carry traffic; not empty.
     pub(crate) cpus: Vec<usize>,
-    /// Most clients that wait to be accepted, per core.
-    pub(crate) listen_backlog: u32,
     /// How long clients are still accepted after the first signal.
     pub(crate) shutdown_delay: Duration,
     /// How log lines look.
@@ -79,8 +77,6 @@ impl Config {
                 .map_err(|reason| read.refuse(var::CORES, raw.cores.as_deref(), &reason))
                 .ok()
         });
-        let backlog = raw.listen_backlog.as_deref();
-        let listen_backlog = read.value(var::LISTEN_BACKLOG, backlog, value::number(1..=65535));
         let delay = raw.shutdown_delay.as_deref();
         let shutdown_delay = read.value(var::SHUTDOWN_DELAY, delay, value::delay(Seconds));
         let log_format = read.value(var::LOG_FORMAT, raw.log_format.as_deref(), value::log_format);
@@ -94,7 +90,6 @@ impl Config {
                 listen: listen?,
                 admin: admin.map(|admin| (admin.port() != 0).then_some(admin))?,
                 cpus: cpus?,
-                listen_backlog: listen_backlog?,
                 shutdown_delay: shutdown_delay?,
                 log_format: log_format?,
                 log_filter: log_filter?,
@@ -108,6 +103,8 @@ impl Config {
 
 fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Settings> {
     let balance = read.value(var::BALANCE, raw.balance.as_deref(), value::balance);
+    let backlog = raw.listen_backlog.as_deref();
+    let listen_backlog = read.value(var::LISTEN_BACKLOG, backlog, value::number(1..=65535));
     let attempts = raw.connect_attempts.as_deref();
     let connect_attempts = read.value(var::CONNECT_ATTEMPTS, attempts, value::number(1..=16));
     let timeout = raw.pool_timeout.as_deref();
@@ -122,6 +119,9 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         Reader::default().value(var::HEALTH_CHECK_TIMEOUT, timeout, value::period(Seconds));
     Some(dataplane::Settings {
         balance: balance?,
+        // The start-up checks find out.
+        connections_max: usize::MAX,
+        listen_backlog: listen_backlog?,
         connect_attempts: usize::from(connect_attempts.map(|n: u8| n)?),
         connect_timeout: connect_timeout?,
         first_target_timeout: health_check_timeout? + FIRST_TARGET_MARGIN,

@@ -21,6 +21,11 @@ const NOFILE_BASE: u64 = 32;
 /// first clients, two descriptors each.
 const NOFILE_PER_CORE: u64 = 20;
 
+/// Of the descriptors every so many-th is for health checks, but no more than there are checks at a
+/// time.
+const PROBES_SHARE: u64 = 8;
+const PROBES_MAX: u64 = control::MAX_BLOCKING_THREADS as u64;
+
 /// Why this machine or this environment cannot run the balancer: each cause with its remedy.
 #[derive(Debug)]
 pub(crate) struct PreflightError(Vec<String>);
@@ -37,25 +42,29 @@ impl fmt::Display for PreflightError {
 
 impl std::error::Error for PreflightError {}
 
+/// What the limits of this process leave room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Capacity {
+    /// Client connections, two descriptors each.
+    pub(crate) connections_max: usize,
+}
+
 /// Checks the kernel, `io_uring` and the resource limits for a data plane on `cores` cores, and
 /// raises the soft limits as far as the hard ones allow.
 ///
 /// # Errors
 /// Everything that is missing.
-pub(crate) fn check(cores: usize) -> Result<(), PreflightError> {
+pub(crate) fn check(cores: usize) -> Result<Capacity, PreflightError> {
     let nofile = raise_to_hard(Resource::Nofile);
     let memlock = raise_to_hard(Resource::Memlock);
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let kernel = check_kernel(&release);
     // An older kernel also fails the probe, which would only obscure the cause.
     let io_uring = kernel.clone().and_then(|()| check_io_uring(&dataplane::probe_io_uring()));
-    let checks = [
-        io_uring,
-        check_memlock(memlock),
-        check_nofile(nofile, u64::try_from(cores).unwrap_or(u64::MAX)),
-    ];
+    let capacity = check_nofile(nofile, u64::try_from(cores).unwrap_or(u64::MAX));
+    let checks = [io_uring, check_memlock(memlock), capacity.clone().map(drop)];
     let causes: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
-    if causes.is_empty() { Ok(()) } else { Err(PreflightError(causes)) }
+    capacity.ok().filter(|_| causes.is_empty()).ok_or(PreflightError(causes))
 }
 
 /// The soft limit afterwards; `None` is unlimited. Raising it needs no privilege (setrlimit(2)).
@@ -120,16 +129,20 @@ fn check_memlock(limit: Option<u64>) -> Result<(), String> {
     }
 }
 
-fn check_nofile(limit: Option<u64>, cores: u64) -> Result<(), String> {
-    let needed = NOFILE_BASE.saturating_add(NOFILE_PER_CORE.saturating_mul(cores));
-    match limit {
-        Some(files) if files < needed => Err(format!(
+fn check_nofile(limit: Option<u64>, cores: u64) -> Result<Capacity, String> {
+    let fixed = NOFILE_BASE.saturating_add(NOFILE_PER_CORE.saturating_mul(cores));
+    let files = limit.unwrap_or(u64::MAX);
+    let probes = (files / PROBES_SHARE).min(PROBES_MAX);
+    let connections = files.saturating_sub(fixed.saturating_add(probes)) / 2;
+    if connections == 0 {
+        let needed = fixed.saturating_add(2).saturating_mul(PROBES_SHARE) / (PROBES_SHARE - 1) + 1;
+        return Err(format!(
             "the limit on open files (RLIMIT_NOFILE) is {files}: {cores} cores need at least \
-             {needed} before the first client; raise it with LimitNOFILE=1048576 (systemd), \
-             --ulimit nofile=1048576 (Docker) or ulimit -n, or use fewer CORES"
-        )),
-        _ => Ok(()),
+             {needed} to serve anybody; raise it with LimitNOFILE=1048576 (systemd), --ulimit \
+             nofile=1048576 (Docker) or ulimit -n, or use fewer CORES"
+        ));
     }
+    Ok(Capacity { connections_max: usize::try_from(connections).unwrap_or(usize::MAX) })
 }
 
 #[cfg(test)]
@@ -160,8 +173,11 @@ mod tests {
         assert!(check_memlock(Some(MEMLOCK_BYTES_MIN)).is_ok());
         assert!(check_memlock(None).is_ok());
         assert!(check_memlock(Some(64 * 1024)).unwrap_err().contains("LimitMEMLOCK"));
-        assert!(check_nofile(Some(72), 2).is_ok());
-        assert!(check_nofile(None, 1024).is_ok());
-        assert!(check_nofile(Some(71), 2).unwrap_err().contains("need at least 72"));
+        let room = |limit, cores| check_nofile(limit, cores).unwrap().connections_max;
+        assert_eq!(room(Some(85), 2), 1);
+        assert_eq!(room(Some(100), 2), 8);
+        assert_eq!(room(Some(1_048_576), 2), (1_048_576 - 72 - 1032) / 2);
+        assert!(room(None, 1024) > 1 << 40);
+        assert!(check_nofile(Some(83), 2).unwrap_err().contains("need at least 85"));
     }
 }

@@ -35,10 +35,11 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
 /// # Errors
 /// Why it did not start.
 pub(crate) fn balance<C>(
-    config: Config,
+    mut config: Config,
     companion: impl FnOnce(&Control) -> C,
 ) -> Result<(), Failure> {
-    preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
+    let capacity = preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
+    config.dataplane.connections_max = capacity.connections_max;
     log::info!(
         "{} {} starts, process {}",
         env!("CARGO_PKG_NAME"),
@@ -90,7 +91,7 @@ impl Balancer {
             .collect();
         let mut dataplane = DataPlane::start(&config.dataplane, cores, &counters)
             .map_err(|error| Failure::other(&error))?;
-        dataplane.accept(config.listen_backlog).map_err(|error| {
+        dataplane.accept().map_err(|error| {
             bad_config(ConfigError(vec![client_problem(config.listen, &error)]))
         })?;
         log::info!("accepting clients on {}, CPUs {:?}", config.listen, config.cpus);

@@ -4,6 +4,7 @@
 mod balance;
 mod connection;
 mod listener;
+mod log_limit;
 mod orders;
 mod plane;
 mod ring;
@@ -26,6 +27,11 @@ pub struct Settings {
     pub balance: Balance,
     /// Distinct targets tried for one client before giving up; at least 1, at most 255.
     pub connect_attempts: usize,
+    /// Most client connections at a time, all cores together: further ones wait in the listen
+    /// queue. Each takes two descriptors.
+    pub connections_max: usize,
+    /// Most connections that each core's listener queues, as in listen(2).
+    pub listen_backlog: u32,
     /// How long one dial of a target may take.
     pub connect_timeout: Duration,
     /// How long, at most, clients wait in the listen queue at start for the first eligible target.

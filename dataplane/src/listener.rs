@@ -31,7 +31,7 @@ impl Listener {
     ///
     /// # Errors
     /// As listen(2).
-    pub fn listen(&self, backlog: u32) -> io::Result<()> {
+    pub(crate) fn listen(&self, backlog: u32) -> io::Result<()> {
         self.0.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
     }
 

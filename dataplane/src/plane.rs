@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use exchange::{CoreCounters, Subscriber, Waker};
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 
+use crate::log_limit::LogLimit;
 use crate::orders::Orders;
 use crate::worker::{Parts, Worker};
 use crate::{Listener, Settings};
@@ -16,6 +17,8 @@ use crate::{Listener, Settings};
 /// The executor's own ring and memory are for what the worker's ring doesn't do: next to nothing.
 const EXECUTOR_RING_DEPTH: usize = 4;
 const EXECUTOR_IO_MEMORY_BYTES: usize = 64 * 1024;
+/// Log lines about accepting having paused come no faster than this, all cores together.
+const PAUSE_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a worker runs at most before the executor's other tasks get their turn.
 const YIELD_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -57,6 +60,7 @@ pub struct DataPlane {
     threads: Vec<Thread>,
     /// The cores' listeners, until they listen.
     listeners: Vec<Listener>,
+    backlog: u32,
     orders: Arc<Orders>,
 }
 
@@ -83,30 +87,39 @@ impl DataPlane {
     ) -> Result<Self, StartError> {
         assert!(cores.len() <= counters.len(), "every core has its counters");
         let orders = Arc::new(Orders::default());
+        let pause_log = Arc::new(LogLimit::new(PAUSE_LOG_INTERVAL));
         let mut threads = Vec::with_capacity(cores.len());
         let mut listeners = Vec::with_capacity(cores.len());
         let mut ready = Vec::with_capacity(cores.len());
-        for (number, core) in cores.into_iter().enumerate() {
-            let clone = core.listener.try_clone();
-            listeners.push(clone.map_err(|error| StartError::Ring { cpu: core.cpu, error })?);
-            let (thread, answer) = start_core(number, core, settings, &orders, counters)?;
+        for (number, Core { cpu, listener, subscriber }) in cores.into_iter().enumerate() {
+            let clone = listener.try_clone();
+            listeners.push(clone.map_err(|error| StartError::Ring { cpu, error })?);
+            let parts = Parts {
+                settings: settings.clone(),
+                core: number,
+                listener,
+                subscriber,
+                orders: Arc::clone(&orders),
+                pause_log: Arc::clone(&pause_log),
+                counters: Arc::clone(counters),
+            };
+            let (thread, answer) = start_core(cpu, parts)?;
             threads.push(thread);
             ready.push(answer);
         }
         for answer in ready {
             answer.recv().expect("a core answers before it ends")?;
         }
-        Ok(Self { threads, listeners, orders })
+        Ok(Self { threads, listeners, backlog: settings.listen_backlog, orders })
     }
 
-    /// Makes every listener listen, with `backlog` as the most connections that each queues, then
-    /// lets the cores accept.
+    /// Makes every listener listen, then lets the cores accept.
     ///
     /// # Errors
     /// As listen(2): another program has begun to listen on the address since it was bound.
-    pub fn accept(&mut self, backlog: u32) -> io::Result<()> {
+    pub fn accept(&mut self) -> io::Result<()> {
         for listener in self.listeners.drain(..) {
-            listener.listen(backlog)?;
+            listener.listen(self.backlog)?;
         }
         for thread in &self.threads {
             // It fails if the thread is gone, which ends the process anyhow.
@@ -135,23 +148,8 @@ impl DataPlane {
 
 type Answer = Receiver<Result<(), StartError>>;
 
-fn start_core(
-    number: usize,
-    core: Core,
-    settings: &Settings,
-    orders: &Arc<Orders>,
-    counters: &Arc<[CoreCounters]>,
-) -> Result<(Thread, Answer), StartError> {
-    let Core { cpu, listener, subscriber } = core;
-    let waker = subscriber.waker().clone();
-    let parts = Parts {
-        settings: settings.clone(),
-        core: number,
-        listener,
-        subscriber,
-        orders: Arc::clone(orders),
-        counters: Arc::clone(counters),
-    };
+fn start_core(cpu: usize, parts: Parts) -> Result<(Thread, Answer), StartError> {
+    let waker = parts.subscriber.waker().clone();
     let (go, may_go) = sync_channel(1);
     let (answer, answered) = sync_channel(1);
     let handle = std::thread::Builder::new()

@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use socket2::SockAddr;
 
@@ -69,24 +69,25 @@ impl Ring {
         })
     }
 
-    /// Accepts one connection, or all until cancelled or out of descriptors:
+    /// Accepts one connection, or all that come until cancelled or out of descriptors:
     /// `Completion::Accepted` each.
     pub(crate) fn accept(&mut self, listener: BorrowedFd<'_>, multishot: bool) {
         let fd = Fd(listener.as_raw_fd());
+        let flags = libc::SOCK_CLOEXEC;
+        let nowhere = std::ptr::null_mut();
         let entry = if multishot {
-            opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build()
+            opcode::AcceptMulti::new(fd).flags(flags).build()
         } else {
-            let nobody_asks = std::ptr::null_mut();
-            opcode::Accept::new(fd, nobody_asks, nobody_asks.cast())
-                .flags(libc::SOCK_CLOEXEC)
-                .build()
+            opcode::Accept::new(fd, nowhere, nowhere.cast()).flags(flags).build()
         };
         self.push(entry.user_data(Token::bare(Kind::Accept).pack()));
     }
 
-    /// Ends [`Ring::accept`]; a last `Completion::Accepted` follows.
-    pub(crate) fn cancel_accept(&mut self) {
-        self.cancel(Token::bare(Kind::Accept));
+    /// Ends every [`Ring::accept`]; a last `Completion::Accepted` follows for each.
+    pub(crate) fn cancel_accepts(&mut self) {
+        let operations = CancelBuilder::user_data(Token::bare(Kind::Accept).pack()).all();
+        let entry = opcode::AsyncCancel2::new(operations).build();
+        self.push_unanswered(entry);
     }
 
     /// Waits for a wake through `waker`: one `Completion::Woken` follows.
@@ -182,11 +183,7 @@ impl Ring {
 
     /// Closes `descriptor` with the next submission.
     pub(crate) fn close(&mut self, descriptor: OwnedFd) {
-        let entry = opcode::Close::new(Fd(descriptor.into_raw_fd()))
-            .build()
-            .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(Token::bare(Kind::Ignored).pack());
-        self.push(entry);
+        self.push_unanswered(opcode::Close::new(Fd(descriptor.into_raw_fd())).build());
     }
 
     /// Takes back a buffer that a completion brought.
@@ -194,9 +191,9 @@ impl Ring {
         self.buffers.recycle(buffer);
     }
 
-    /// After a receive ended for want of buffers: makes more available. False if there can be no
-    /// more before some are recycled.
-    pub(crate) fn provide_more_buffers(&mut self) -> bool {
+    /// After a receive ended for want of buffers: makes more available. How many there are now;
+    /// none if there can be no more before some are recycled.
+    pub(crate) fn provide_more_buffers(&mut self) -> u16 {
         self.buffers.grow()
     }
 
@@ -230,8 +227,13 @@ impl Ring {
         let buffers = &mut self.buffers;
         completions.extend(self.uring.completion().filter_map(|entry| {
             if let Some(buffer) = cqueue::buffer_select(entry.flags()) {
+                // An error with a buffer brings no bytes: nobody else would give the buffer back.
+                let failed = entry.result() < 0;
                 let full = entry.result() == i32::from(buffers::BUFFER_SIZE);
                 buffers.take(buffer, full);
+                if failed {
+                    buffers.recycle(buffer);
+                }
             }
             // SAFETY: the entry is a completion of this ring and read once, so a descriptor in it
             // is a new one that nobody else owns.
@@ -240,11 +242,12 @@ impl Ring {
     }
 
     fn cancel(&mut self, operation: Token) {
-        let entry = opcode::AsyncCancel::new(operation.pack())
-            .build()
-            .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(Token::bare(Kind::Ignored).pack());
-        self.push(entry);
+        self.push_unanswered(opcode::AsyncCancel::new(operation.pack()).build());
+    }
+
+    fn push_unanswered(&mut self, entry: squeue::Entry) {
+        let entry = entry.flags(squeue::Flags::SKIP_SUCCESS);
+        self.push(entry.user_data(Token::bare(Kind::Ignored).pack()));
     }
 
     fn push(&mut self, entry: squeue::Entry) {

@@ -9,6 +9,8 @@
 mod end;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -73,7 +75,8 @@ pub(crate) enum Event {
     ReceiveFailed { from: Side },
     /// The receive ended without saying anything about the connection (cancelled, out of buffers).
     ReceiveStopped { from: Side },
-    /// The send ended; `bytes` were queued, all that was asked for or fewer.
+    /// The send ended; `bytes` were queued: all that was asked for, or fewer if it was cancelled or
+    /// the connection is gone.
     Sent { to: Side, bytes: usize },
     /// The send ended with an error: the connection is gone.
     SendFailed { to: Side },
@@ -240,7 +243,17 @@ impl Session {
                 self.note_broken(from, ops);
             }
             Event::ReceiveStopped { from } => self.end_mut(from).receive = Activity::Off,
-            Event::Sent { to, bytes } => self.end_mut(to).note_sent(bytes, ops),
+            Event::Sent { to, bytes } => {
+                // A send of all that is not cancelled ends short only by an error, which it takes
+                // off the socket without telling: nothing else will tell of it either.
+                let end = self.end_mut(to);
+                let cut_short = end.send == Activity::On
+                    && end.outbox.front().is_some_and(|piece| bytes < piece.len());
+                end.note_sent(bytes, ops);
+                if cut_short {
+                    self.note_broken(to, ops);
+                }
+            }
             Event::SendFailed { to } => {
                 self.end_mut(to).send = Activity::Off;
                 self.note_broken(to, ops);
@@ -282,7 +295,7 @@ impl Session {
         let behind = !self.end(from.peer()).outbox.is_empty();
         let end = self.end_mut(from);
         end.received_bytes += piece.len() as u64;
-        end.bulk = full || (end.bulk && behind);
+        end.note_size(full, behind);
         if !more {
             end.receive = Activity::Off;
         }
@@ -414,9 +427,8 @@ impl Session {
         match end.receive {
             Activity::Off => {
                 if end.open && !end.end_of_stream && !unwanted && held < HELD_PIECES_MAX {
-                    // The first receive of a side is not multishot either: one wake of a multishot
-                    // receive may take dozens of buffers from a side that turns out to be bulk.
-                    let multishot = !end.bulk;
+                    // One wake of a multishot receive may take dozens of buffers.
+                    let multishot = end.is_interactive();
                     let idle = from == Side::Target && !end.receive_started;
                     end.receive_started = true;
                     end.multishot = multishot;
@@ -425,9 +437,10 @@ impl Session {
                 }
             }
             Activity::On => {
-                let too_much = end.multishot && ((end.bulk && held > 0) || held > HELD_PIECES_MAX);
+                let bulk_held = held > 0 && !end.is_interactive();
+                let too_much = end.multishot && (bulk_held || held > HELD_PIECES_MAX);
                 if unwanted || too_much {
-                    end.bulk = true;
+                    end.note_bulk();
                     end.cancel_receive(from, ops);
                 }
             }
@@ -459,7 +472,7 @@ impl Session {
             let end = self.end_mut(side);
             if end.open {
                 end.open = false;
-                ops.push(Op::Close { side, reset: !complete && !end.broken });
+                ops.push(Op::Close { side, reset: !complete });
             }
         }
         self.finished = true;

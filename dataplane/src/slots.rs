@@ -47,11 +47,7 @@ impl<T> Slots<T> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.free.len() == self.slots.len()
     }
 
     /// The keys of all values.

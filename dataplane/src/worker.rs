@@ -19,6 +19,7 @@ use crate::Settings;
 use crate::balance::Balancer;
 use crate::connection::Connection;
 use crate::listener::Listener;
+use crate::log_limit::LogLimit;
 use crate::orders::Orders;
 use crate::ring::{BUFFER_SIZE, Completion, Key, Ring, send_queue_bytes};
 use crate::session::{Event, Op, Piece, Session, Side, WATCH_DELAY};
@@ -38,15 +39,13 @@ pub(crate) struct Worker {
     balancer: Balancer,
     subscriber: Subscriber,
     orders: Arc<Orders>,
+    pause_log: Arc<LogLimit>,
     counters: Arc<[CoreCounters]>,
     core: usize,
     listener: Option<Listener>,
     accepting: Accepting,
-    /// So many at most: each takes two descriptors.
-    connections_max: usize,
-    last_exhaustion_log: Option<Instant>,
-    /// The time for a graceful end is over, and sessions were told so.
-    aborted: bool,
+    /// The time for a graceful end is over, and that was logged.
+    aborting: bool,
     dials: EqualTimers,
     watches: EqualTimers,
     measures: Timers<(Key, Side)>,
@@ -68,6 +67,8 @@ pub(crate) struct Parts {
     pub(crate) listener: Listener,
     pub(crate) subscriber: Subscriber,
     pub(crate) orders: Arc<Orders>,
+    /// For lines about accepting having paused.
+    pub(crate) pause_log: Arc<LogLimit>,
     pub(crate) counters: Arc<[CoreCounters]>,
 }
 
@@ -77,7 +78,7 @@ impl Worker {
     /// # Errors
     /// When the ring can't be made.
     pub(crate) fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { settings, core, listener, subscriber, orders, counters } = parts;
+        let Parts { settings, core, listener, subscriber, orders, pause_log, counters } = parts;
         let now = Instant::now();
         let mut ring = Ring::new()?;
         ring.read_wake(subscriber.waker().as_fd());
@@ -88,13 +89,12 @@ impl Worker {
             balancer: Balancer::new(settings.balance, fastrand::Rng::new()),
             subscriber,
             orders,
+            pause_log,
+            counters,
             core,
             listener: Some(listener),
-            accepting: Accepting::NotYet { until: now + settings.first_target_timeout },
-            connections_max: accepting::connections_max(counters.len()),
-            counters,
-            last_exhaustion_log: None,
-            aborted: false,
+            accepting: Accepting::not_yet(now + settings.first_target_timeout),
+            aborting: false,
             dials: EqualTimers::new(settings.connect_timeout),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
@@ -135,12 +135,13 @@ impl Worker {
         }
         self.accepted = accepted;
         self.completions = completions;
-        upkeep_is_due || !self.starved.is_empty()
+        let can_accept = self.accepting.due().is_some_and(|due| due <= self.now);
+        upkeep_is_due || can_accept || !self.starved.is_empty()
     }
 
     /// Whether the core has stopped accepting and no session is left.
     pub(crate) fn is_done(&self) -> bool {
-        self.accepting == Accepting::Over && self.connections.is_empty()
+        self.accepting.is_over() && self.connections.is_empty()
     }
 
     /// Has the ring do what it was last asked for: above all, close descriptors.
@@ -151,7 +152,8 @@ impl Worker {
     }
 
     fn wait_time(&self) -> Duration {
-        let timers = [self.dials.next(), self.watches.next(), self.measures.next()];
+        let timers =
+            [self.dials.next(), self.watches.next(), self.measures.next(), self.accepting.due()];
         let next = timers.into_iter().flatten().min();
         next.map_or(WAIT_MAX, |due| due.saturating_duration_since(self.now).min(WAIT_MAX))
     }
@@ -205,7 +207,7 @@ impl Worker {
                 Event::EndOfStream { from }
             }
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                if !self.ring.provide_more_buffers() {
+                if self.ring.provide_more_buffers() == 0 {
                     self.starved.push_back((key, from));
                     return;
                 }
@@ -318,7 +320,7 @@ impl Worker {
             self.count().failed_connections.increment();
         }
         connection.finish(self.now);
-        self.note_descriptors_freed();
+        self.accepting.note_room(self.now);
     }
 
     fn open(&mut self, client: OwnedFd) {
@@ -331,6 +333,7 @@ impl Worker {
     }
 }
 
+/// Whether an operation ended without having found out anything about its connection.
 fn is_cancellation(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::ECANCELED)
+    matches!(error.raw_os_error(), Some(libc::ECANCELED | libc::EINTR))
 }

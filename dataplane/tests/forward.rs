@@ -33,7 +33,7 @@ impl Plane {
             subscriber,
         });
         let mut plane = DataPlane::start(settings, cores.collect(), &counters).unwrap();
-        plane.accept(128).unwrap();
+        plane.accept().unwrap();
         let entries = targets.iter().map(|&address| Entry {
             target: Arc::new(Target::at(address)),
             state: TargetState::Healthy,
@@ -71,6 +71,8 @@ impl Drop for Plane {
 fn settings() -> Settings {
     Settings {
         balance: Balance::RoundRobin,
+        connections_max: 10_000,
+        listen_backlog: 128,
         connect_attempts: 3,
         connect_timeout: Duration::from_secs(2),
         first_target_timeout: Duration::from_secs(3),

@@ -56,10 +56,7 @@ pub(super) struct Buffers {
 impl Buffers {
     pub(super) fn register(uring: &mut IoUring) -> io::Result<Self> {
         let bytes = usize::from(PUBLISHED_MAX) * size_of::<BufRingEntry>();
-        let layout = std::alloc::Layout::from_size_align(bytes, 4096).expect("a constant layout");
-        // SAFETY: the layout's size is not zero.
-        let memory = unsafe { std::alloc::alloc_zeroed(layout) };
-        let ring = NonNull::new(memory).ok_or(io::ErrorKind::OutOfMemory)?.cast();
+        let ring = map_memory(bytes).ok_or_else(io::Error::last_os_error)?.cast();
         // SAFETY: page-aligned memory of the size that this number of entries takes, never freed.
         unsafe {
             uring.submitter().register_buf_ring_with_flags(
@@ -131,16 +128,16 @@ impl Buffers {
         self.free.push(buffer);
     }
 
-    /// Puts more on offer after all were used. False if there is none to be had.
+    /// Puts more on offer after all were used. How many there are now.
     ///
     /// The number grows if many connections each had a little to say. A few that have a lot are
     /// no reason: they would only carry it through more memory than the caches hold.
-    pub(super) fn grow(&mut self) -> bool {
+    pub(super) fn grow(&mut self) -> u16 {
         if self.published == 0 && self.taken_short > self.published_wanted / 2 {
             self.published_wanted = (self.published_wanted * 2).min(PUBLISHED_MAX);
         }
         self.publish();
-        self.published > 0
+        self.published
     }
 
     /// Offers fewer if many were never used since the last call, and gives the memory of those
@@ -195,7 +192,7 @@ impl Buffers {
         let buffer = u16::try_from(self.made).ok()?;
         if usize::from(buffer / SLAB_BUFFERS) == self.slabs.len() {
             debug_assert!(self.slabs.len() < SLABS_MAX);
-            self.slabs.push(make_slab()?);
+            self.slabs.push(map_memory(usize::from(SLAB_BUFFERS) * usize::from(BUFFER_SIZE))?);
         }
         self.made += 1;
         self.touched.push(false);
@@ -208,13 +205,12 @@ fn page_bytes() -> i64 {
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) }
 }
 
-/// Memory for a slab of buffers, page-aligned. It costs nothing before it is written to. None if
-/// there is none to be had.
-fn make_slab() -> Option<NonNull<u8>> {
-    let bytes = usize::from(SLAB_BUFFERS) * usize::from(BUFFER_SIZE);
+/// Zeroed memory, page-aligned whatever the size of a page. It costs nothing before it is written
+/// to. None if there is none to be had.
+fn map_memory(bytes: usize) -> Option<NonNull<u8>> {
     let prot = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches no other memory.
-    let slab = unsafe { libc::mmap(std::ptr::null_mut(), bytes, prot, flags, -1, 0) };
-    if slab == libc::MAP_FAILED { None } else { NonNull::new(slab.cast()) }
+    let memory = unsafe { libc::mmap(std::ptr::null_mut(), bytes, prot, flags, -1, 0) };
+    if memory == libc::MAP_FAILED { None } else { NonNull::new(memory.cast()) }
 }

@@ -12,6 +12,10 @@ pub(super) enum Activity {
     Cancelling,
 }
 
+/// After so many small receives in a row a side counts as interactive: until then it may as well be
+/// the beginning of something large.
+const INTERACTIVE_AFTER: u8 = 3;
+
 /// The state of one side's connection.
 #[derive(Debug)]
 #[expect(clippy::struct_field_names, reason = "the term of the field")]
@@ -35,8 +39,8 @@ pub(super) struct End {
     pub(super) broken: bool,
     /// FIN was sent to this side.
     pub(super) shut: bool,
-    /// The side sends more than is passed on at once, or may do so for all that is known.
-    pub(super) bulk: bool,
+    /// How often in a row, up to `INTERACTIVE_AFTER`, it said little and it was passed on at once.
+    small_in_a_row: u8,
 }
 
 impl Default for End {
@@ -54,7 +58,7 @@ impl Default for End {
             end_of_stream: false,
             broken: false,
             shut: false,
-            bulk: true,
+            small_in_a_row: 0,
         }
     }
 }
@@ -63,6 +67,23 @@ impl End {
     pub(super) fn note_end_of_stream(&mut self) {
         self.receive = Activity::Off;
         self.end_of_stream = true;
+    }
+
+    /// `full`: a receive filled its buffer; `behind`: what came before it is not sent yet.
+    pub(super) fn note_size(&mut self, full: bool, behind: bool) {
+        if full {
+            self.note_bulk();
+        } else if !behind {
+            self.small_in_a_row = (self.small_in_a_row + 1).min(INTERACTIVE_AFTER);
+        }
+    }
+
+    pub(super) fn note_bulk(&mut self) {
+        self.small_in_a_row = 0;
+    }
+
+    pub(super) fn is_interactive(&self) -> bool {
+        self.small_in_a_row == INTERACTIVE_AFTER
     }
 
     pub(super) fn note_sent(&mut self, bytes: usize, ops: &mut Vec<Op>) {

@@ -17,8 +17,9 @@ impl Worker {
         let socket = match make_socket(&target) {
             Ok(socket) => socket,
             Err(error) => {
-                // Of no target's doing: another one would fare no better.
-                self.log_exhaustion(&format!("cannot dial {}: {error}", target.address()));
+                // Of no target's doing: another one would fare no better. Accepting stops early
+                // enough for this not to happen, unless others use the descriptors up.
+                self.pause_accepting(&format!("socket: {error}"));
                 return Some(Event::NoTarget);
             }
         };

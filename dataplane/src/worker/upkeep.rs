@@ -14,7 +14,7 @@ impl Worker {
         if let Some(snapshot) = self.subscriber.latest() {
             self.targets.update(&snapshot);
         }
-        self.advance_accepting();
+        self.steer_accepting();
         self.end_overdue_dials();
         while let Some(key) = self.watches.pop_due(self.now) {
             if self.connections.get_mut(key).is_some() {
@@ -36,12 +36,26 @@ impl Worker {
 
     /// Lets receives go on for which there are buffers again, those first that waited longest.
     fn feed_starved(&mut self) {
-        for _ in 0..self.starved.len() {
-            if !self.ring.provide_more_buffers() {
-                break;
-            }
+        if self.starved.is_empty() {
+            return;
+        }
+        for _ in 0..self.ring.provide_more_buffers() {
             if let Some((key, from)) = self.starved.pop_front() {
                 self.feed(key, Event::ReceiveStopped { from });
+            }
+        }
+    }
+
+    /// Resets what is left, more than once: until the listener is closed connections still come.
+    fn abort_all(&mut self) {
+        let keys = self.connections.keys();
+        if !self.aborting && !keys.is_empty() {
+            self.aborting = true;
+            log::warn!("core {}: resetting {} live connections", self.core, keys.len());
+        }
+        for key in keys {
+            if self.connections.get_mut(key).is_some_and(|it| it.session.ending().is_none()) {
+                self.feed(key, Event::Abort);
             }
         }
     }
@@ -51,17 +65,8 @@ impl Worker {
         self.stop_accepting();
         let overdue =
             self.now.saturating_duration_since(stopped_at) >= self.settings.shutdown_timeout;
-        if overdue && !self.aborted {
-            self.aborted = true;
-            let keys = self.connections.keys();
-            if !keys.is_empty() {
-                log::warn!("core {}: resetting {} live connections", self.core, keys.len());
-            }
-            for key in keys {
-                if self.connections.get_mut(key).is_some() {
-                    self.feed(key, Event::Abort);
-                }
-            }
+        if overdue {
+            self.abort_all();
         }
     }
 }

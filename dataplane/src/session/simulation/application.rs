@@ -14,10 +14,10 @@ pub(super) fn pattern(side: Side, index: u64) -> u8 {
 pub(super) struct Application {
     side: Side,
     /// What it still wants to write, and what then follows.
-    pub(super) to_write: u64,
-    pub(super) leaves_by: Leave,
+    to_write: u64,
+    leaves_by: Leave,
     /// Chance in 256 that it reads when it could.
-    pub(super) eagerness: u8,
+    eagerness: u8,
     written: u64,
     fin_sent: bool,
     reset: bool,
@@ -86,6 +86,10 @@ impl Application {
         } else if !self.closed {
             self.leave(rng);
         }
+    }
+
+    pub(super) fn is_slow(&self) -> bool {
+        self.eagerness < u8::MAX || self.leaves_by == Leave::FinAfterPeer
     }
 
     fn leave(&mut self, rng: &mut fastrand::Rng) {

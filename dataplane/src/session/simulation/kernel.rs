@@ -85,6 +85,11 @@ impl Kernel {
         }
     }
 
+    /// Whether there is an application that lets a session last for ever.
+    pub(super) fn somebody_is_slow(&self) -> bool {
+        self.applications.iter().any(Application::is_slow)
+    }
+
     pub(super) fn dials_max(&self) -> u8 {
         self.dials_left
     }
@@ -258,8 +263,10 @@ impl Kernel {
         let (piece, cancelled) = (send.piece, send.cancelled);
         let application = &mut self.applications[to as usize];
         let event = if application.has_reset() {
-            application.error_pending = false;
-            Event::SendFailed { to }
+            // A send that had queued a part already takes the error without telling of it.
+            let error = std::mem::take(&mut application.error_pending);
+            let part = if error { self.rng.usize(..piece.len()) } else { 0 };
+            if part > 0 { Event::Sent { to, bytes: part } } else { Event::SendFailed { to } }
         } else {
             let room = SEND_QUEUE_MAX.saturating_sub(application.send_queue());
             let bytes = room.min(piece.len());

@@ -1,0 +1,178 @@
+use std::time::Duration;
+
+use super::{Ending, Event, Op, Piece, Session, Side};
+
+/// A session and the operations it asked for last.
+struct Tested {
+    session: Session,
+    ops: Vec<Op>,
+}
+
+impl Tested {
+    fn accepted(dials_max: u8) -> Self {
+        let mut ops = Vec::new();
+        let session = Session::accepted(dials_max, &mut ops);
+        Self { session, ops }
+    }
+
+    fn dialled() -> Self {
+        let mut tested = Self::accepted(1);
+        tested.feed(Event::Dialled);
+        tested
+    }
+
+    fn feed(&mut self, event: Event) -> &[Op] {
+        self.ops.clear();
+        self.session.handle(event, &mut self.ops);
+        &self.ops
+    }
+
+    fn receive(&mut self, from: Side, buffer: u16, full: bool, more: bool) -> &[Op] {
+        self.feed(Event::Received { from, piece: piece(buffer), full, more })
+    }
+
+    /// Small receives that are passed on at once, until the side counts as interactive.
+    fn make_interactive(&mut self, from: Side) {
+        for _ in 0..4 {
+            if self.receive(from, 0, false, false).iter().any(is_multishot) {
+                self.feed(Event::Sent { to: from.peer(), bytes: 10 });
+                return;
+            }
+            self.feed(Event::Sent { to: from.peer(), bytes: 10 });
+        }
+        panic!("never receives multishot: {:?}", self.session);
+    }
+}
+
+fn piece(buffer: u16) -> Piece {
+    Piece { buffer, start: 0, end: 10 }
+}
+
+fn is_multishot(op: &Op) -> bool {
+    matches!(op, Op::Receive { multishot: true, .. })
+}
+
+#[test]
+fn a_wake_of_many_buffers_is_cancelled_and_kept() {
+    let from = Side::Target;
+    let mut tested = Tested::dialled();
+    tested.make_interactive(from);
+    for buffer in [1, 2] {
+        let ops = tested.receive(from, buffer, false, true);
+        assert!(!ops.contains(&Op::CancelReceive { from }), "{ops:?}");
+    }
+    let ops = tested.receive(from, 3, false, true);
+    assert!(ops.contains(&Op::CancelReceive { from }), "{ops:?}");
+    for buffer in 4..30 {
+        tested.receive(from, buffer, false, true);
+    }
+    let ops = tested.feed(Event::ReceiveStopped { from });
+    assert!(!ops.iter().any(|op| matches!(op, Op::Receive { .. })), "too much is held: {ops:?}");
+    for buffer in 1..30 {
+        let ops = tested.feed(Event::Sent { to: Side::Client, bytes: 10 });
+        assert!(ops.contains(&Op::Recycle { buffer }), "{ops:?}");
+        assert!(!ops.iter().any(is_multishot), "it was bulk a moment ago: {ops:?}");
+    }
+}
+
+#[test]
+fn a_full_buffer_ends_multishot() {
+    let from = Side::Client;
+    let mut tested = Tested::dialled();
+    tested.make_interactive(from);
+    let ops = tested.receive(from, 1, true, true);
+    assert!(ops.contains(&Op::CancelReceive { from }), "{ops:?}");
+}
+
+#[test]
+fn as_many_targets_are_dialled_as_allowed() {
+    let mut tested = Tested::accepted(3);
+    assert!(tested.ops.contains(&Op::Dial));
+    for _ in 0..2 {
+        assert_eq!(tested.feed(Event::DialFailed), [Op::Dial]);
+    }
+    let ops = tested.feed(Event::DialFailed);
+    assert!(!ops.contains(&Op::Dial), "{ops:?}");
+    assert_eq!(tested.session.ending(), Some(Ending::NoTarget));
+}
+
+#[test]
+fn a_send_that_is_cut_short_means_a_reset() {
+    let mut tested = Tested::dialled();
+    tested.receive(Side::Client, 1, false, false);
+    tested.feed(Event::Sent { to: Side::Target, bytes: 4 });
+    let ops = tested.feed(Event::EndOfStream { from: Side::Target });
+    assert!(!ops.contains(&Op::ShutdownWrite { to: Side::Client }), "FIN instead of RST: {ops:?}");
+}
+
+#[test]
+fn both_gone_at_once_is_the_clients_doing() {
+    let mut tested = Tested::dialled();
+    tested.receive(Side::Client, 1, false, false);
+    tested.feed(Event::SendFailed { to: Side::Target });
+    tested.feed(Event::ReceiveFailed { from: Side::Client });
+    assert_eq!(tested.session.ending(), Some(Ending::ClientReset));
+}
+
+#[test]
+fn a_half_closed_side_is_watched_to_the_end() {
+    let side = Side::Client;
+    for reset in [true, false] {
+        let mut tested = Tested::dialled();
+        let ops = tested.feed(Event::EndOfStream { from: side });
+        assert!(ops.contains(&Op::WatchLater), "{ops:?}");
+        assert_eq!(tested.feed(Event::WatchDue), [Op::Watch { side }]);
+        // The FIN itself: seen, but no news.
+        assert_eq!(tested.feed(Event::Watched { side, error: false, more: true }), []);
+        if reset {
+            let ops = tested.feed(Event::Watched { side, error: true, more: true });
+            let measure = Op::MeasureSendQueue { to: Side::Target, delay: Duration::ZERO };
+            assert!(ops.contains(&measure), "{ops:?}");
+            tested.feed(Event::SendQueue { to: Side::Target, bytes: 0 });
+            tested.feed(Event::ReceiveStopped { from: Side::Target });
+        } else {
+            let ops = tested.feed(Event::EndOfStream { from: Side::Target });
+            assert!(ops.contains(&Op::CancelWatch { side }), "{ops:?}");
+        }
+        let ops = tested.feed(Event::Watched { side, error: false, more: false });
+        assert!(ops.contains(&Op::Close { side: Side::Target, reset }), "{ops:?}");
+        assert!(ops.contains(&Op::Finish), "{ops:?}");
+    }
+}
+
+#[test]
+fn a_paused_side_is_watched_again_after_the_watch_found_nothing_to_do() {
+    let mut tested = Tested::dialled();
+    let side = Side::Client;
+    let ops = tested.receive(side, 1, true, false);
+    assert!(ops.iter().any(|op| matches!(op, Op::Receive { .. })), "{ops:?}");
+    assert!(tested.receive(side, 2, true, false).contains(&Op::WatchLater));
+    // It goes on before the watch is due, and pauses anew later.
+    tested.feed(Event::Sent { to: Side::Target, bytes: 10 });
+    assert_eq!(tested.feed(Event::WatchDue), []);
+    assert!(tested.receive(side, 3, true, false).contains(&Op::WatchLater));
+    assert_eq!(tested.feed(Event::WatchDue), [Op::Watch { side }]);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_given_up_after_five_seconds() {
+    let mut tested = Tested::dialled();
+    tested.receive(Side::Client, 1, false, false);
+    let mut ops = tested.feed(Event::ReceiveFailed { from: Side::Client }).to_vec();
+    let mut waited = Duration::ZERO;
+    while tested.session.ending().is_none() {
+        let delay = ops.iter().find_map(|op| match op {
+            Op::MeasureSendQueue { to: Side::Target, delay } => Some(*delay),
+            _ => None,
+        });
+        waited += delay.expect("it is looked at again");
+        ops = tested.feed(Event::SendQueue { to: Side::Target, bytes: 3 }).to_vec();
+    }
+    assert!((5000..5200).contains(&waited.as_millis()), "{waited:?}");
+    assert_eq!(tested.session.ending(), Some(Ending::ClientReset));
+}
+
+#[test]
+fn an_idle_session_is_small() {
+    assert!(size_of::<Session>() <= 200, "{}", size_of::<Session>());
+}
