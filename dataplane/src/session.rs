@@ -9,6 +9,7 @@
 mod end;
 #[cfg(test)]
 mod simulation;
+mod splice;
 #[cfg(test)]
 mod tests;
 
@@ -82,6 +83,16 @@ pub(crate) enum Event {
     SendFailed { to: Side },
     /// The send was cancelled before it queued a byte.
     SendStopped { to: Side },
+    /// Bytes, FIN or an error are there to be taken: the end of [`Op::AwaitReadable`].
+    Readable { from: Side },
+    /// There is room to send, or an error: the end of [`Op::AwaitWritable`].
+    Writable { to: Side },
+    /// [`Op::Fill`] put `bytes` into the pipe, at least one; `full`: as many as a buffer holds.
+    Filled { from: Side, bytes: usize, full: bool },
+    /// [`Op::Fill`] found no pipe or nothing to take.
+    NotFilled { from: Side },
+    /// [`Op::Drain`] took `bytes` out of the pipe.
+    Drained { to: Side, bytes: usize },
     /// The watch saw something; `error`: the connection is gone; `more`: the watch goes on.
     Watched { side: Side, error: bool, more: bool },
     /// [`Op::WatchLater`] is due.
@@ -103,6 +114,20 @@ pub(crate) enum Op {
     Receive { from: Side, multishot: bool, idle: bool },
     /// End the receive: its last event follows.
     CancelReceive { from: Side },
+    /// Wait until there is something to take: `Readable` or `ReceiveStopped` follows. It takes a
+    /// receive's place and is cancelled like one.
+    AwaitReadable { from: Side },
+    /// Splice from the side into a pipe: `Filled`, `NotFilled`, `EndOfStream` or `ReceiveFailed`
+    /// follows at once.
+    Fill { from: Side },
+    /// Splice what was taken from the peer out of the pipe: `Drained` or `SendFailed` follows at
+    /// once.
+    Drain { to: Side },
+    /// Wait until there is room to send: `Writable` or `SendStopped` follows. It takes a send's
+    /// place and is cancelled like one.
+    AwaitWritable { to: Side },
+    /// What is left in the pipe to the side goes nowhere.
+    DiscardPipe { to: Side },
     /// Send all of the piece.
     Send { to: Side, piece: Piece },
     /// End the send: `Sent`, `SendFailed` or `SendStopped` follows.
@@ -249,16 +274,23 @@ impl Session {
                 let end = self.end_mut(to);
                 let cut_short = end.send == Activity::On
                     && end.outbox.front().is_some_and(|piece| bytes < piece.len());
-                end.note_sent(bytes, ops);
+                end.note_sent(to, bytes, ops);
                 if cut_short {
                     self.note_broken(to, ops);
                 }
             }
             Event::SendFailed { to } => {
-                self.end_mut(to).send = Activity::Off;
+                let end = self.end_mut(to);
+                end.send = Activity::Off;
+                end.draining = false;
                 self.note_broken(to, ops);
             }
-            Event::SendStopped { to } => self.end_mut(to).note_sent(0, ops),
+            Event::SendStopped { to } => self.end_mut(to).note_sent(to, 0, ops),
+            Event::Readable { from } => self.note_readable(from, ops),
+            Event::Writable { to } => self.note_writable(to, ops),
+            Event::Filled { from, bytes, full } => self.note_filled(from, bytes, full, ops),
+            Event::NotFilled { from } => self.note_not_filled(from),
+            Event::Drained { to, bytes } => self.note_drained(to, bytes, ops),
             Event::Watched { side, error, more } => {
                 if !more {
                     self.end_mut(side).watch = Activity::Off;
@@ -310,7 +342,7 @@ impl Session {
     fn note_broken(&mut self, side: Side, ops: &mut Vec<Op>) {
         let end = self.end_mut(side);
         end.broken = true;
-        end.drop_unsent(ops);
+        end.drop_unsent(side, ops);
         end.cancel_send(side, ops);
     }
 
@@ -397,7 +429,7 @@ impl Session {
     /// Whether everything that `to` is ever going to get was handed to its socket.
     fn is_delivered(&self, to: Side) -> bool {
         let end = self.end(to);
-        self.end(to.peer()).end_of_stream && end.outbox.is_empty() && end.send == Activity::Off
+        self.end(to.peer()).end_of_stream && end.has_sent_all()
     }
 
     fn start_send(&mut self, to: Side, ops: &mut Vec<Op>) {
@@ -422,16 +454,24 @@ impl Session {
 
     fn steer_receive(&mut self, from: Side, ops: &mut Vec<Op>) {
         let peer = self.end(from.peer());
-        let (held, unwanted) = (peer.outbox.len(), peer.broken);
+        let (held, unwanted, behind) = (peer.outbox.len(), peer.broken, !peer.has_sent_all());
         let end = self.end_mut(from);
         match end.receive {
+            Activity::Off if !end.open || end.end_of_stream || unwanted => {}
+            Activity::Off if end.is_worth_splicing() => {
+                // What was received into buffers goes first.
+                if !behind {
+                    end.start_splice(from, ops);
+                }
+            }
             Activity::Off => {
-                if end.open && !end.end_of_stream && !unwanted && held < HELD_PIECES_MAX {
+                if held < HELD_PIECES_MAX {
                     // One wake of a multishot receive may take dozens of buffers.
                     let multishot = end.is_interactive();
                     let idle = from == Side::Target && !end.receive_started;
                     end.receive_started = true;
                     end.multishot = multishot;
+                    end.splicing = false;
                     end.receive = Activity::On;
                     ops.push(Op::Receive { from, multishot, idle });
                 }
