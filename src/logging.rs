@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use env_logger::fmt::Formatter;
-use log::Record;
+use log::{LevelFilter, Record};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +15,47 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Modules that log, as `RUST_LOG` may name them alone. Deeper ones are told by their colons.
+pub(crate) const MODULES: &[&str] = &[
+    "control",
+    "dataplane",
+    "exchange",
+    "stateless_load_balancer",
+    "connection",
+    "aws_config",
+    "aws_runtime",
+    "aws_sdk_autoscaling",
+    "aws_sdk_ec2",
+    "aws_smithy_runtime",
+    "axum",
+    "glommio",
+    "hyper",
+    "hyper_util",
+    "mio",
+    "rustls",
+    "tokio",
+    "tower",
+    "tracing",
+    "ureq",
+    "ureq_proto",
+];
+
+/// What is said elsewhere in words that name the remedy, unless somebody asks for it.
+const QUIET: &str = "glommio";
+
 /// Starts logging what `filter` (in the syntax of `RUST_LOG`) lets through. Lines that cannot be
 /// written are lost; that a log reader went away is no reason to stop carrying traffic.
 pub(crate) fn start(format: LogFormat, filter: &str) {
     let mut builder = env_logger::Builder::new();
+    builder.filter_module(QUIET, quiet_level(filter));
     builder.parse_filters(filter).format(move |out, record| write_line(out, record, format));
     // Fails only where a logger is set already: then that one goes on.
     drop(builder.try_init());
+}
+
+/// `off` stays off; a directive for the module itself comes later and holds.
+fn quiet_level(filter: &str) -> LevelFilter {
+    env_filter::Builder::new().parse(filter).build().filter().min(LevelFilter::Error)
 }
 
 fn write_line(out: &mut Formatter, record: &Record<'_>, format: LogFormat) -> io::Result<()> {

@@ -127,6 +127,13 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
+fn a_misspelt_log_level_does_not_silence_the_rest() {
+    for filter in ["inf", "verbose", "warn,contrl"] {
+        assert_refused(&[("RUST_LOG", filter)], "RUST_LOG", &[filter, "trace or off"]);
+    }
+}
+
+#[test]
 fn aws_discovery_is_not_in_this_build() {
     for filter in ["asg", "tag"] {
         let parts = [filter, "made without", "static, file"];
@@ -142,6 +149,9 @@ fn targets_that_cannot_be_used_are_named() {
     let variables = [("PORT", text.as_str()), ("TARGETS", own.as_str())];
     assert_refused(&variables, "TARGETS", &[&format!("127.0.0.1:{text}")]);
     assert_refused(&[("TARGETS", "169.254.169.254:80")], "TARGETS", &["169.254.169.254", "link"]);
+    let several = ("TARGETS", "web,10.0.0.1,10.0.0.2:x,169.254.1.1,10.0.0.1");
+    let parts = ["entry 1: `web`", "entry 3: `10.0.0.2:x`", "entry 4: ", "entry 5: "];
+    assert_refused(&[several], "TARGETS", &parts);
     for list in [",", "10.0.0.1,,10.0.0.2", "10.0.0.1:0", "10.0.0.1:x", "10.0.0.1@"] {
         assert_refused(&[("TARGETS", list)], "TARGETS", &[list]);
     }

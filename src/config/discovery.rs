@@ -18,7 +18,9 @@ pub(super) fn settings(
     let target_port = read.value(var::TARGET_PORT, text, value::number(1..=u16::MAX));
     // With a port that is bad, any will do to check the rest.
     let default_port = target_port.unwrap_or(1);
-    let parse = |text: &str| parse_targets(text, default_port);
+    // Without an address of its own, the balancer has a worse problem.
+    let may_be_target = |target: &_| listen.map_or(Ok(()), |own| admit(target, own));
+    let parse = |text: &str| parse_targets(text, default_port, may_be_target);
     let targets = read.optional(var::TARGETS, raw.targets.as_deref(), parse);
     match filter? {
         NodeFilter::Static => {
@@ -28,13 +30,6 @@ pub(super) fn settings(
                 read.refuse(var::TARGETS, None, reason);
                 return None;
             };
-            for target in &targets {
-                if let Err(reason) = admit(target, listen?) {
-                    let reason =
-                        format!("{reason}; accepted: unicast addresses of servers behind it");
-                    read.refuse(var::TARGETS, raw.targets.as_deref(), &reason);
-                }
-            }
             Some(Settings::Static(targets))
         }
         NodeFilter::File => {

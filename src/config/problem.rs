@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -44,7 +45,7 @@ pub(crate) struct ConfigError(pub(crate) Vec<Problem>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
+        let count = self.0.iter().map(|problem| problem.name).collect::<BTreeSet<_>>().len();
         let variables = if count == 1 { "variable" } else { "variables" };
         write!(f, "the configuration cannot be used ({count} {variables}):")?;
         for problem in &self.0 {
@@ -89,6 +90,15 @@ mod tests {
         assert_eq!(problem.to_string(), r#"PORT="\u{1b}[2J\"\n" has "\u{7}" in it"#);
         let problem = Problem::not_utf8("HOST", OsStr::from_bytes(b"a\xff\x1b"));
         assert!(problem.to_string().starts_with(r#"HOST="a\xff\x1b" is not valid UTF-8"#));
+    }
+
+    #[test]
+    fn a_variable_with_two_problems_is_one_variable() {
+        let problem = |name, reason| Problem::new(name, Some("1"), reason);
+        let error = ConfigError(vec![problem("PORT", "is a"), problem("PORT", "is b")]);
+        assert!(error.to_string().contains("(1 variable)"), "{error}");
+        let error = ConfigError(vec![problem("PORT", "is a"), problem("HOST", "is b")]);
+        assert!(error.to_string().contains("(2 variables)"), "{error}");
     }
 
     #[test]

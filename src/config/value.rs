@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dataplane::Balance;
 
-use crate::logging::LogFormat;
+use crate::logging::{self, LogFormat};
 
 /// What a parser answers; an error is a phrase for users.
 pub(super) type Parsed<T> = Result<T, String>;
@@ -152,14 +152,25 @@ pub(super) fn own<T: FromStr<Err = String>>(text: &str) -> Parsed<T> {
     text.parse()
 }
 
-/// Directives of `RUST_LOG`.
+/// Directives of `RUST_LOG`. A bare word that is no level would name a module, so that a misspelt
+/// level would silence all the others.
 pub(super) fn log_filter(text: &str) -> Parsed<String> {
-    match env_filter::Builder::new().try_parse(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!(
-            "{error}; accepted: error, warn, info, debug, trace or off, or module=level, \
-             comma separated"
-        )),
+    let accepted = "accepted: error, warn, info, debug, trace or off, or module=level, comma \
+                    separated";
+    if let Err(error) = env_filter::Builder::new().try_parse(text) {
+        return Err(format!("{error}; {accepted}"));
+    }
+    // What follows the slash is a pattern.
+    let directives = text.split('/').next().unwrap_or_default().split(',').map(str::trim);
+    let known = |word: &str| {
+        word.is_empty()
+            || word.contains(['=', ':'])
+            || word.parse::<log::LevelFilter>().is_ok()
+            || logging::MODULES.contains(&word)
+    };
+    match directives.into_iter().find(|word| !known(word)) {
+        None => Ok(text.to_owned()),
+        Some(word) => Err(format!("has {word:?}, which is no level and no module; {accepted}")),
     }
 }
 
@@ -260,6 +271,15 @@ mod tests {
     fn log_filters_are_checked() {
         assert!(log_filter("info,control=debug").is_ok());
         assert!(log_filter("control=loud").is_err());
+        for text in
+            ["off", "WARN", "control", "glommio,warn", "aws_config::meta", "info/a,b", "info,"]
+        {
+            assert_eq!(log_filter(text), Ok(text.to_owned()));
+        }
+        for text in ["inf", "verbose", "info,contrl", "warning", "1"] {
+            let error = log_filter(text).unwrap_err();
+            assert!(error.contains("error, warn, info, debug, trace or off"), "{text}: {error}");
+        }
     }
 
     #[test]

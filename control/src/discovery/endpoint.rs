@@ -3,9 +3,10 @@ use std::str::FromStr;
 
 use crate::escaped::Escaped;
 
-/// What an [`Endpoint`] may look like, for error messages.
-pub(crate) const ACCEPTED: &str = "accepted is an IP address with an optional port from 1 to \
-    65535, as in 10.0.0.1, 10.0.0.1:80, 2001:db8::1 or [2001:db8::1]:80";
+/// What an [`Endpoint`] may look like, for error messages. Its own errors leave that to their reader,
+/// who may have several to tell.
+pub(crate) const ACCEPTED: &str = "an IP address with an optional port from 1 to 65535, as in \
+    10.0.0.1, 10.0.0.1:80, 2001:db8::1 or [2001:db8::1]:80";
 
 /// `ip[:port]`, where an IPv6 address that is followed by a port stands in brackets
 /// (RFC 3986, 3.2.2). IPv4-mapped IPv6 addresses are taken as the IPv4 addresses they mean.
@@ -26,7 +27,7 @@ impl FromStr for Endpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |what: &str| format!("`{}` {what}; {ACCEPTED}", Escaped(text));
+        let wrong = |what: &str| format!("`{}` {what}", Escaped(text));
         let (ip, port) = if let Ok(ip) = text.parse::<IpAddr>() {
             (ip, None)
         } else if let Some(bracketed) = text.strip_prefix('[') {
@@ -108,7 +109,6 @@ mod tests {
         ] {
             let error = text.parse::<Endpoint>().unwrap_err();
             assert!(error.starts_with(&format!("`{text}` ")), "{error}");
-            assert!(error.contains("accepted is an IP address"), "{error}");
         }
     }
 }

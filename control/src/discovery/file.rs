@@ -33,7 +33,7 @@ pub(crate) enum FileError {
     #[error("target file {path} cannot be read: {reason}")]
     Unreadable { path: String, reason: String },
     #[error(
-        "target file {path} is not valid: {reason}; accepted is \
+        "target file {path} is not valid: {reason}; accepted: \
         [{{\"targets\": [\"ip[:port]\"], \"labels\": {{\"zone\": \"…\", \"id\": \"…\"}}}}]"
     )]
     Invalid { path: String, reason: String },
@@ -64,7 +64,7 @@ pub(crate) fn read(settings: &FileSettings) -> Result<Vec<Target>, FileError> {
     };
     let groups: Vec<Group> = match serde_json::from_slice(&content) {
         Ok(groups) => groups,
-        Err(error) => return Err(FileError::Invalid { path, reason: error.to_string() }),
+        Err(error) => return Err(FileError::Invalid { path, reason: position_first(&error) }),
     };
     let mut seen = HashSet::new();
     let mut targets = Vec::new();
@@ -79,6 +79,14 @@ pub(crate) fn read(settings: &FileSettings) -> Result<Vec<Target>, FileError> {
         targets.push(target);
     }
     Ok(targets)
+}
+
+/// `line 1 column 2: what is wrong`: a reason may be long, and its position is looked for first.
+fn position_first(error: &serde_json::Error) -> String {
+    let position = format!("line {} column {}", error.line(), error.column());
+    let text = error.to_string();
+    let what = text.strip_suffix(&format!(" at {position}")).unwrap_or(&text);
+    format!("{position}: {what}")
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
@@ -194,7 +202,7 @@ mod tests {
             ("", "invalid", "line 1 column 0"),
             ("[{\"targets\": [\"10.0.0.1\"", "invalid", "line 1 column"),
             ("[\n{\"targets\": [\"10.0.0.1:0\"]}]", "invalid", "`10.0.0.1:0`"),
-            ("[\n{\"targets\": [\"web\"]}]", "invalid", "line 2"),
+            ("[\n{\"targets\": [\"web\"]}]", "invalid", "valid: line 2 column 19: `web`"),
             ("[\n{\"target\": [\"10.0.0.1\"]}]", "invalid", "unknown field `target`"),
             ("[{\"labels\": {}}]", "invalid", "missing field `targets`"),
             ("[{\"targets\": [5]}]", "invalid", "line 1"),
@@ -212,6 +220,7 @@ mod tests {
             assert!(error.contains("targets.json") && error.contains(named), "{error}");
             assert!(!error.contains('\n'), "{error}");
             assert!(error.len() < 700, "{error}");
+            assert!(error.matches("accepted").count() <= 1, "{error}");
         }
     }
 

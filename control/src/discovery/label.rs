@@ -26,8 +26,8 @@ impl TryFrom<String> for Label {
     fn try_from(value: String) -> Result<Self, String> {
         if value.len() > MAX_BYTES || value.contains(char::is_control) {
             return Err(format!(
-                "`{}` is not a label value; accepted are at most {MAX_BYTES} bytes without \
-                 control characters",
+                "`{}` is not a label value of at most {MAX_BYTES} bytes without control \
+                 characters",
                 crate::escaped::Escaped(&value),
             ));
         }

@@ -7,35 +7,59 @@ use super::label::Label;
 use crate::escaped::Escaped;
 
 /// Parses `ip[:port][@zone]`, comma separated: what `TARGETS` holds. White space around an entry
-/// is ignored.
+/// is ignored. `admit` may refuse a target that is well-formed.
 ///
 /// # Errors
-/// A sentence naming the entry, what is wrong with it and what is accepted.
-pub fn parse_targets(list: &str, default_port: u16) -> Result<Vec<Target>, String> {
+/// A phrase naming every bad entry, what is wrong with it and what is accepted.
+pub fn parse_targets(
+    list: &str,
+    default_port: u16,
+    admit: impl Fn(&Target) -> Result<(), String>,
+) -> Result<Vec<Target>, String> {
     if list.trim().is_empty() {
-        return Err(format!(
-            "the list is empty; accepted is ip[:port][@zone], comma separated: \
-             {}",
-            endpoint::ACCEPTED
-        ));
+        return Err(format!("is empty; {}", accepted()));
     }
     let mut seen = HashSet::new();
     let mut targets = Vec::new();
-    for (index, entry) in list.split(',').map(str::trim).enumerate() {
-        let target = parse_entry(entry, default_port)
-            .map_err(|reason| format!("entry {} of the list: {reason}", index + 1))?;
-        if !seen.insert(target.address) {
-            return Err(format!(
-                "entry {} of the list: `{}` is a duplicate, {} is there already; each address \
-                 is accepted once",
-                index + 1,
-                Escaped(entry),
-                target.address,
-            ));
+    let mut problems = Vec::new();
+    for (number, entry) in (1..).zip(list.split(',').map(str::trim)) {
+        let target = parse_entry(entry, default_port).and_then(|target| {
+            admit(&target)?;
+            if seen.insert(target.address) {
+                return Ok(target);
+            }
+            let address = target.address;
+            Err(format!("`{}` is a duplicate, {address} is there already", Escaped(entry)))
+        });
+        match target {
+            Ok(target) => targets.push(target),
+            Err(reason) => problems.push(format!("entry {number}: {reason}")),
         }
-        targets.push(target);
     }
-    Ok(targets)
+    if problems.is_empty() {
+        return Ok(targets);
+    }
+    Err(format!("has bad entries: {}; {}", told(&problems), accepted()))
+}
+
+/// So many bad entries are told one by one; a list of another kind altogether has no end of them.
+const PROBLEMS_TOLD_MAX: usize = 20;
+
+fn told(problems: &[String]) -> String {
+    let mut told = problems[..problems.len().min(PROBLEMS_TOLD_MAX)].join("; ");
+    let more = problems.len().saturating_sub(PROBLEMS_TOLD_MAX);
+    if more > 0 {
+        told.push_str(&format!("; and {more} more"));
+    }
+    told
+}
+
+fn accepted() -> String {
+    format!(
+        "accepted: ip[:port][@zone], comma separated, each address once and that of a server \
+         behind the balancer: {}",
+        endpoint::ACCEPTED
+    )
 }
 
 fn parse_entry(entry: &str, default_port: u16) -> Result<Target, String> {
@@ -50,7 +74,7 @@ fn parse_entry(entry: &str, default_port: u16) -> Result<Target, String> {
         .filter(|zone| zone.given().is_some_and(|name| !name.contains(char::is_whitespace)))
         .ok_or_else(|| {
             format!(
-                "`{}` has no valid zone; accepted is a name without white space after the @",
+                "`{}` has no valid zone: a name without white space belongs after the @",
                 Escaped(entry),
             )
         })?;
@@ -61,10 +85,28 @@ fn parse_entry(entry: &str, default_port: u16) -> Result<Target, String> {
 mod tests {
     use super::*;
 
+    fn parse(list: &str, default_port: u16) -> Result<Vec<Target>, String> {
+        parse_targets(list, default_port, |_| Ok(()))
+    }
+
+    #[test]
+    fn names_every_bad_entry_and_says_once_what_is_accepted() {
+        let refuse = |target: &Target| {
+            if target.address.port() == 9 { Err("it is refused".to_owned()) } else { Ok(()) }
+        };
+        let error = parse_targets("web,10.0.0.1,10.0.0.1:x,10.0.0.2:9", 80, refuse).unwrap_err();
+        for named in ["entry 1: `web`", "entry 3: `10.0.0.1:x`", "entry 4: it is refused"] {
+            assert!(error.contains(named), "{error}");
+        }
+        assert!(!error.contains("entry 2"), "{error}");
+        assert_eq!(error.matches("accepted").count(), 1, "{error}");
+        let error = parse(&"x,".repeat(100), 80).unwrap_err();
+        assert!(error.contains("entry 20: ") && error.contains("; and 81 more; "), "{error}");
+    }
+
     #[test]
     fn reads_entries_with_ports_and_zones() {
-        let targets =
-            parse_targets(" 10.0.0.1:80@eu-west-1a ,10.0.0.2, ::1@b ,[::1]:80", 30080).unwrap();
+        let targets = parse(" 10.0.0.1:80@eu-west-1a ,10.0.0.2, ::1@b ,[::1]:80", 30080).unwrap();
         let shown: Vec<_> = targets
             .iter()
             .map(|t| format!("{} {} {}", t.id, t.address, t.zone.as_deref().unwrap_or("-")))
@@ -83,20 +125,20 @@ mod tests {
     #[test]
     fn names_what_it_refuses() {
         for (list, named) in [
-            ("", "the list is empty"),
-            (" ", "the list is empty"),
-            ("10.0.0.1,", "entry 2 of the list: ``"),
-            ("10.0.0.1,,10.0.0.2", "entry 2 of the list: ``"),
+            ("", "is empty"),
+            (" ", "is empty"),
+            ("10.0.0.1,", "entry 2: ``"),
+            ("10.0.0.1,,10.0.0.2", "entry 2: ``"),
             ("web-1", "`web-1`"),
             ("10.0.0.1:0", "`10.0.0.1:0`"),
             ("10.0.0.1@", "`10.0.0.1@` has no valid zone"),
             ("10.0.0.1@a b", "`10.0.0.1@a b` has no valid zone"),
             ("10.0.0.1@a\nb", "`10.0.0.1@a\\nb` has no valid zone"),
-            ("10.0.0.1, 10.0.0.1:80", "entry 2 of the list: `10.0.0.1:80` is a duplicate"),
+            ("10.0.0.1, 10.0.0.1:80", "entry 2: `10.0.0.1:80` is a duplicate"),
             ("10.0.0.1, ::ffff:10.0.0.1", "is a duplicate"),
             ("10.0.0.1@a, 10.0.0.1@b", "is a duplicate"),
         ] {
-            let error = parse_targets(list, 80).unwrap_err();
+            let error = parse(list, 80).unwrap_err();
             assert!(error.contains(named), "{list:?}: {error}");
             assert!(error.contains("accepted"), "{list:?}: {error}");
         }

@@ -32,7 +32,7 @@ impl FromStr for CheckPath {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
             Err(format!(
-                "`{}` {what}; accepted is a path of at most {MAX_BYTES} bytes that begins with / \
+                "`{}` {what}; accepted: a path of at most {MAX_BYTES} bytes that begins with / \
                  and holds no spaces or control characters; anything unusual percent-encoded",
                 Escaped(text),
             ))
@@ -87,7 +87,7 @@ mod tests {
             &long,
         ] {
             let error = text.parse::<CheckPath>().unwrap_err();
-            assert!(error.contains("accepted is a path"), "{error}");
+            assert!(error.contains("accepted: a path"), "{error}");
             assert!(!error.contains(['\n', '\r', '\0', '\x1b']), "{error:?}");
         }
     }

@@ -38,7 +38,7 @@ impl FromStr for StatusSet {
             match (parse_code(first.trim()), parse_code(last.trim())) {
                 (Some(first), Some(last)) if first <= last => Ok(first..=last),
                 _ => Err(format!(
-                    "`{}` is no status code or range of them; accepted are codes from 100 to 599 \
+                    "`{}` is no status code or range of them; accepted: codes from 100 to 599 \
                      and ranges, comma separated, as in 200-399 or 200,204,301-303",
                     Escaped(part),
                 )),
