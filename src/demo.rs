@@ -18,6 +18,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use crate::config::variable::{self as var, Variable};
 use crate::config::{Config, Environment};
 use crate::exit::Failure;
+use crate::signals::Hangup;
 use crate::{logging, run};
 use keys::Keys;
 use stage::Stage;
@@ -29,6 +30,9 @@ const TARGET_PORT: u16 = 30080;
 
 /// Where the demo takes commands, if it is free.
 const COMMAND_PORT: u16 = 9902;
+
+/// Cores, unless `CORES` says otherwise: a user without privileges may not lock memory for many.
+const CORES_MAX: usize = 2;
 
 /// Runs the demo until a signal ends it.
 ///
@@ -47,13 +51,17 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
     let commands = listen(Ipv4Addr::LOCALHOST.into(), COMMAND_PORT)?;
     let command_address = commands.local_addr().map_err(|error| Failure::other(&error))?;
 
-    let config = Config::parse(demo_environment(environment, &targets))
+    let cores_are_chosen = environment.get(var::CORES).is_some();
+    let mut config = Config::parse(demo_environment(environment, &targets))
         .map_err(|error| Failure::config(&error))?;
+    if !cores_are_chosen {
+        config.cpus.truncate(CORES_MAX);
+    }
     logging::start(config.log_format, &config.log_filter);
     let balancer = reachable(config.listen);
     let stage = Arc::new(Stage { targets, traffic: Arc::new(Traffic::new(balancer)) });
     let admin = config.admin;
-    run::balance(config, |control| {
+    run::balance(config, Hangup::Ends, |control| {
         if let Err(error) = stage.start(listeners, commands) {
             log::error!("the demo's targets do not start: {error}");
         }

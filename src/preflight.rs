@@ -13,6 +13,14 @@ const KERNEL_MIN: (u32, u32) = (6, 1);
 /// An executor refuses to start below this soft limit, whoever runs it.
 const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 
+/// What a core's rings and buffers take of the limit, unless the process may lock what it likes
+/// (measured: about 528 KiB). The kernel counts it per user, over all of their processes.
+const MEMLOCK_BYTES_PER_CORE: u64 = 640 * 1024;
+
+/// What helps against too little locked memory.
+const MEMLOCK_REMEDY: &str = "raise it with LimitMEMLOCK=infinity (systemd), --ulimit memlock=-1 \
+    (Docker) or ulimit -l, or use fewer CORES; it is counted per user, so two instances need it twice";
+
 /// Descriptors of the process as a whole: standard streams 3, tokio's epoll, eventfd and signal
 /// sockets 5, the admin listener 1; the rest for admin clients and health checks.
 const NOFILE_BASE: u64 = 32;
@@ -61,8 +69,10 @@ pub(crate) fn check(cores: usize) -> Result<Capacity, PreflightError> {
     let kernel = check_kernel(&release);
     // An older kernel also fails the probe, which would only obscure the cause.
     let io_uring = kernel.clone().and_then(|()| check_io_uring(&dataplane::probe_io_uring()));
-    let capacity = check_nofile(nofile, u64::try_from(cores).unwrap_or(u64::MAX));
-    let checks = [io_uring, check_memlock(memlock), capacity.clone().map(drop)];
+    let cores = u64::try_from(cores).unwrap_or(u64::MAX);
+    let capacity = check_nofile(nofile, cores);
+    let needed = memlock_needed(cores, may_lock_any_memory());
+    let checks = [io_uring, check_memlock(memlock, needed), capacity.clone().map(drop)];
     let causes: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
     capacity.ok().filter(|_| causes.is_empty()).ok_or(PreflightError(causes))
 }
@@ -107,8 +117,8 @@ fn check_io_uring(probe: &io::Result<()>) -> Result<(), String> {
              io_uring_setup on"
         }
         Some(Errno::NOMEM) => {
-            "there is no memory for its queues: raise LimitMEMLOCK (systemd) or the memory limit \
-             of the container"
+            "there is no memory for its queues: raise LimitMEMLOCK (systemd), which is counted per \
+             user, or the memory limit of the container"
         }
         Some(Errno::MFILE | Errno::NFILE) => {
             "there is no descriptor left: raise LimitNOFILE (systemd) or fs.file-max"
@@ -118,12 +128,38 @@ fn check_io_uring(probe: &io::Result<()>) -> Result<(), String> {
     Err(format!("io_uring cannot be used ({error}); {remedy}"))
 }
 
-fn check_memlock(limit: Option<u64>) -> Result<(), String> {
+/// Why the data plane did not start although every check had passed.
+pub(crate) fn explain(error: &dataplane::StartError) -> String {
+    if error.is_out_of_memory() {
+        return format!(
+            "{error}: the limit on locked memory (RLIMIT_MEMLOCK) is used up; {MEMLOCK_REMEDY}"
+        );
+    }
+    error.to_string()
+}
+
+/// Whether the process has `CAP_IPC_LOCK` (capabilities(7)), as root usually does. Its bit stands
+/// in the effective set that proc(5) shows.
+fn may_lock_any_memory() -> bool {
+    const CAP_IPC_LOCK: u32 = 14;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    effective.is_some_and(|mask| mask >> CAP_IPC_LOCK & 1 == 1)
+}
+
+fn memlock_needed(cores: u64, is_unlimited: bool) -> u64 {
+    if is_unlimited {
+        return MEMLOCK_BYTES_MIN;
+    }
+    MEMLOCK_BYTES_PER_CORE.saturating_mul(cores).max(MEMLOCK_BYTES_MIN)
+}
+
+fn check_memlock(limit: Option<u64>, needed: u64) -> Result<(), String> {
     match limit {
-        Some(bytes) if bytes < MEMLOCK_BYTES_MIN => Err(format!(
+        Some(bytes) if bytes < needed => Err(format!(
             "the limit on locked memory (RLIMIT_MEMLOCK) is {bytes} bytes: io_uring needs at least \
-             {MEMLOCK_BYTES_MIN}; raise it with LimitMEMLOCK=8M (systemd), --ulimit \
-             memlock=8388608 (Docker) or ulimit -l 8192"
+             {needed} for these CORES; {MEMLOCK_REMEDY}"
         )),
         _ => Ok(()),
     }
@@ -170,9 +206,12 @@ mod tests {
 
     #[test]
     fn limits_are_enough_from_the_documented_minimum() {
-        assert!(check_memlock(Some(MEMLOCK_BYTES_MIN)).is_ok());
-        assert!(check_memlock(None).is_ok());
-        assert!(check_memlock(Some(64 * 1024)).unwrap_err().contains("LimitMEMLOCK"));
+        assert_eq!(memlock_needed(4, true), 524_288);
+        assert_eq!(memlock_needed(1, false), 655_360);
+        assert_eq!(memlock_needed(2, false), 1_310_720);
+        assert!(check_memlock(Some(655_360), 655_360).is_ok());
+        assert!(check_memlock(None, u64::MAX).is_ok());
+        assert!(check_memlock(Some(655_359), 655_360).unwrap_err().contains("LimitMEMLOCK"));
         let room = |limit, cores| check_nofile(limit, cores).unwrap().connections_max;
         assert_eq!(room(Some(85), 2), 1);
         assert_eq!(room(Some(100), 2), 8);

@@ -2,7 +2,7 @@
 
 use std::process;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use control::Control;
 use dataplane::{Core, DataPlane};
@@ -12,12 +12,16 @@ use tokio::sync::oneshot;
 
 use crate::config::{Config, ConfigError, Environment};
 use crate::exit::Failure;
-use crate::signals::{EndSignal, Signals};
+use crate::signals::{EndSignal, Hangup, Received, Signals};
 use crate::sockets::{AdminSocket, Sockets, client_problem};
 use crate::{logging, preflight};
 
 /// Health checks are shallow calls: the default of 2 MiB per thread would only cost address space.
 const BLOCKING_STACK_BYTES: usize = 256 * 1024;
+
+/// A signal that comes again within this time was meant once: a terminal and a wrapper may both pass
+/// it on.
+const REPEAT: Duration = Duration::from_millis(200);
 
 /// Balances as `environment` says, until a signal ends it.
 ///
@@ -26,7 +30,7 @@ const BLOCKING_STACK_BYTES: usize = 256 * 1024;
 pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
     let config = Config::parse(environment).map_err(|error| Failure::config(&error))?;
     logging::start(config.log_format, &config.log_filter);
-    balance(config, |_| ())
+    balance(config, Hangup::Reloads, |_| ())
 }
 
 /// Balances as `config` says, until a signal ends it. Once clients are accepted, `companion` is
@@ -36,6 +40,7 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
 /// Why it did not start.
 pub(crate) fn balance<C>(
     mut config: Config,
+    hangup: Hangup,
     companion: impl FnOnce(&Control) -> C,
 ) -> Result<(), Failure> {
     let capacity = preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
@@ -48,7 +53,7 @@ pub(crate) fn balance<C>(
     );
     let runtime = runtime().map_err(|error| Failure::other(&error))?;
     let ended = runtime.block_on(async {
-        let mut signals = Signals::new().map_err(|error| Failure::other(&error))?;
+        let mut signals = Signals::new(hangup).map_err(|error| Failure::other(&error))?;
         let shutdown_delay = config.shutdown_delay;
         let mut balancer = Balancer::start(config)?;
         let companion = companion(&balancer.control);
@@ -90,7 +95,7 @@ impl Balancer {
             .map(|((&cpu, listener), subscriber)| Core { cpu, listener, subscriber })
             .collect();
         let mut dataplane = DataPlane::start(&config.dataplane, cores, &counters)
-            .map_err(|error| Failure::other(&error))?;
+            .map_err(|error| Failure::other(&preflight::explain(&error)))?;
         dataplane.accept().map_err(|error| {
             bad_config(ConfigError(vec![client_problem(config.listen, &error)]))
         })?;
@@ -106,7 +111,7 @@ impl Balancer {
         signals: &mut Signals,
         shutdown_delay: Duration,
     ) -> Option<EndSignal> {
-        let first = signals.next().await;
+        let first = self.first_end(signals).await;
         log::info!("{}: graceful end begins, /readyz is 503", first.name());
         self.control.set_accepting(false);
         tokio::select! {
@@ -114,7 +119,24 @@ impl Balancer {
                 log::info!("ended");
                 None
             }
-            second = signals.next() => Some(second),
+            second = second_end(signals, first) => Some(second),
+        }
+    }
+
+    /// Obeys the signals until one ends the process.
+    async fn first_end(&self, signals: &mut Signals) -> EndSignal {
+        loop {
+            match signals.next().await {
+                Received::End(signal) => return signal,
+                Received::Reload if self.control.refresh() => {
+                    log::info!("SIGHUP: the target file is read now");
+                }
+                Received::Reload => log::warn!(
+                    "SIGHUP: there is nothing to reload; a change of the environment needs a new \
+                     process"
+                ),
+                Received::Meaningless(name) => log::warn!("{name} has no meaning here: ignored"),
+            }
         }
     }
 
@@ -136,6 +158,18 @@ impl Balancer {
             // An error would mean that the thread panicked, which ends the process.
             Ok(_) => drop(joined.await),
             Err(error) => log::error!("open connections are cut: no thread to wait on: {error}"),
+        }
+    }
+}
+
+/// Waits for the signal that cuts the graceful end short. `first` is the one that began it.
+async fn second_end(signals: &mut Signals, first: EndSignal) -> EndSignal {
+    let began = Instant::now();
+    loop {
+        if let Received::End(signal) = signals.next().await
+            && (signal != first || began.elapsed() >= REPEAT)
+        {
+            return signal;
         }
     }
 }

@@ -41,7 +41,8 @@ fn it_serves_and_targets_can_be_killed_and_revived_and_it_ends_cleanly() {
     assert_eq!(http::request(commands, "POST", "/targets/5/kill").unwrap().status, 404);
     assert_eq!(http::get(commands, "/targets/1/kill").unwrap().status, 405);
 
-    demo.signal(Signal::INT);
+    // Its terminal is gone.
+    demo.signal(Signal::HUP);
     assert_eq!(demo.wait().code(), Some(0));
 }
 

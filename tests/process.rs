@@ -9,11 +9,49 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 use support::backend::Backend;
-use support::balancer::{Balancer, Ended, end};
+use support::balancer::{Balancer, Ended, Process, end};
 use support::port::Port;
-use support::{http, wait_until};
+use support::{http, skip, wait_until};
 
 const SHUTDOWN: &[(&str, &str)] = &[("SHUTDOWN_TIMEOUT", "60s"), ("SHUTDOWN_DELAY", "60s")];
+
+#[test]
+fn hangup_reads_the_target_file_at_once() {
+    let backends = [Backend::start("first"), Backend::start("second")];
+    let path = std::env::temp_dir().join(format!("slb-{}-hangup.json", std::process::id()));
+    let write = |backend: &Backend| {
+        let next = path.with_extension("next");
+        std::fs::write(&next, format!(r#"[{{"targets": ["{}"]}}]"#, backend.address())).unwrap();
+        std::fs::rename(&next, &path).unwrap();
+    };
+    write(&backends[0]);
+    let file = [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap())];
+    let balancer = Balancer::start(&[], &file);
+    write(&backends[1]);
+    balancer.process.signal(Signal::HUP);
+    balancer.wait_for_log("SIGHUP: the target file is read now");
+    wait_until("the other backend answers", || {
+        http::get(balancer.address(), "/").is_ok_and(|answer| answer.body == "second")
+    });
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn signals_without_a_meaning_are_logged_and_change_nothing() {
+    let backend = Backend::start("backend");
+    let mut balancer = Balancer::start(&[backend.address()], &[]);
+    for (signal, line) in [
+        (Signal::HUP, "SIGHUP: there is nothing to reload"),
+        (Signal::USR1, "SIGUSR1 has no meaning"),
+        (Signal::USR2, "SIGUSR2 has no meaning"),
+    ] {
+        balancer.process.signal(signal);
+        balancer.wait_for_log(line);
+    }
+    assert_eq!(http::get(balancer.address(), "/").unwrap().body, "backend");
+    balancer.process.signal(Signal::TERM);
+    assert_eq!(balancer.process.wait().code(), Some(0));
+}
 
 /// Runs the binary until it ends, under a limit as ulimit of sh(1) takes it.
 fn under_limit(limit: &str) -> Ended {
@@ -43,6 +81,38 @@ fn limits_that_are_too_low_end_the_start_with_a_remedy() {
         assert!(ended.stderr.contains(remedy), "{}", ended.stderr);
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn every_core_needs_its_locked_memory() {
+    if Command::new("setpriv").arg("--version").output().is_err() {
+        return skip("there is no setpriv to give up CAP_IPC_LOCK");
+    }
+    let (port, admin) = (Port::free(), Port::free());
+    let start = |limit_kib: u32| {
+        let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
+        let mut command = Command::new("/bin/sh");
+        let script = format!(
+            "ulimit -l {limit_kib}; exec setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock \"$0\""
+        );
+        command
+            .args(["-c", &script, binary])
+            .env_clear()
+            .envs([("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("CORES", "1")])
+            .envs([("PORT", port.text()), ("ADMIN_PORT", admin.text())]);
+        command
+    };
+    let ended = end(&mut start(639));
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("at least 655360"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("per user"), "{}", ended.stderr);
+    // Root's own memory is never counted, and others' tests may share this user: what counts is
+    // that the check does not refuse it.
+    let mut enough = Process::spawn(&mut start(640));
+    wait_until("it starts or finds the memory used up", || {
+        enough.stderr().contains("accepting clients") || enough.has_ended()
+    });
+    assert!(!enough.stderr().contains("at least 655360"), "{}", enough.stderr());
 }
 
 #[test]
@@ -118,7 +188,13 @@ fn during_the_shutdown_delay_clients_are_served_though_it_is_not_ready() {
     balancer.process.signal(Signal::TERM);
     wait_until("/readyz says 503", || balancer.get("/readyz").is_some_and(|a| a.status == 503));
     assert_eq!(http::get(balancer.address(), "/").unwrap().body, "backend");
-    balancer.process.signal(Signal::TERM);
+    // At once it would be taken for the same one: only then may it fall on deaf ears.
+    wait_until("the second SIGTERM ends it", || {
+        if !balancer.process.has_ended() {
+            balancer.process.signal(Signal::TERM);
+        }
+        balancer.process.has_ended()
+    });
     assert_eq!(balancer.process.wait().code(), Some(143));
 }
 

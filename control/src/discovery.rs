@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange::Target;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
 use crate::controller::Event;
@@ -45,15 +45,16 @@ pub struct FileSettings {
 }
 
 /// Sends the targets to the controller, now and whenever they may have changed, until the
-/// controller is gone.
+/// controller is gone. A file is read at once when `refresh` is notified.
 pub(crate) async fn run(
     settings: Settings,
     period: Duration,
+    refresh: Arc<Notify>,
     metrics: Arc<Metrics>,
     events: mpsc::Sender<Event>,
 ) {
     match settings {
-        Settings::File(file) => watch::run(file, period, &metrics, &events).await,
+        Settings::File(file) => watch::run(file, period, &refresh, &metrics, &events).await,
         Settings::Static(targets) => {
             let mut ticks = tokio::time::interval(period.max(Duration::from_millis(1)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

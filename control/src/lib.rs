@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use exchange::{CoreCounters, Publisher, Snapshot};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use admin::Admin;
 use controller::Controller;
@@ -51,6 +51,8 @@ pub struct Settings {
 pub struct Control {
     accepting: Arc<AtomicBool>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// `None` where a refresh could change nothing.
+    refresh: Option<Arc<Notify>>,
 }
 
 impl Control {
@@ -95,19 +97,27 @@ impl Control {
             snapshots: snapshot_sender,
         };
         tokio::spawn(controller.run(events));
+        let refresh = Arc::new(Notify::new());
+        let can_refresh = matches!(settings.discovery, discovery::Settings::File(_));
         tokio::spawn(discovery::run(
             settings.discovery,
             settings.discovery_period,
+            Arc::clone(&refresh),
             metrics,
             event_sender,
         ));
-        Ok(Self { accepting, snapshots })
+        Ok(Self { accepting, snapshots, refresh: can_refresh.then_some(refresh) })
     }
 
     /// Says whether the data plane accepts connections; `/readyz` is 503 while it does not, as it
     /// is until this was first called.
     pub fn set_accepting(&self, accepting: bool) {
         self.accepting.store(accepting, Ordering::Relaxed);
+    }
+
+    /// Has the target file read at once, changed or not; `false` where there is none.
+    pub fn refresh(&self) -> bool {
+        self.refresh.as_deref().map(Notify::notify_one).is_some()
     }
 
     /// The latest published snapshot, and a way to wait for the next. It is empty, of generation

@@ -43,6 +43,8 @@ pub enum StartError {
         cpu: usize,
         /// What the executor says.
         reason: String,
+        /// The kernel's error number, where it is the kernel that refuses.
+        errno: Option<i32>,
     },
     /// The worker's ring could not be made, or its descriptors have run out.
     #[error("no io_uring on CPU {cpu}: {error}")]
@@ -52,6 +54,17 @@ pub enum StartError {
         /// What the kernel says.
         error: io::Error,
     },
+}
+
+impl StartError {
+    /// Whether there is no memory for a ring: usually, no more of it may be locked.
+    pub fn is_out_of_memory(&self) -> bool {
+        let errno = match self {
+            Self::Executor { errno, .. } => *errno,
+            Self::Ring { error, .. } => error.raw_os_error(),
+        };
+        errno == Some(rustix::io::Errno::NOMEM.raw_os_error())
+    }
 }
 
 /// The data plane, ready or running: a thread per core.
@@ -166,7 +179,11 @@ fn start_core(cpu: usize, parts: Parts) -> Result<(Thread, Answer), StartError> 
                 let _ = answer.send(Err(error));
             }
         })
-        .map_err(|error| StartError::Executor { cpu, reason: error.to_string() })?;
+        .map_err(|error| StartError::Executor {
+            cpu,
+            reason: error.to_string(),
+            errno: error.raw_os_error(),
+        })?;
     Ok((Thread { handle, waker, go }, answered))
 }
 
@@ -182,7 +199,11 @@ impl Executor {
             .io_memory(EXECUTOR_IO_MEMORY_BYTES)
             .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
             .make()
-            .map_err(|error| StartError::Executor { cpu, reason: error.to_string() })?;
+            .map_err(|error| StartError::Executor {
+                cpu,
+                reason: error.to_string(),
+                errno: error.raw_os_error(),
+            })?;
         let worker = Worker::new(parts).map_err(|error| StartError::Ring { cpu, error })?;
         Ok(Self { executor, worker })
     }

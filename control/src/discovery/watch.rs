@@ -3,7 +3,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use exchange::Target;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::FileSettings;
 use super::file::{self, FileError};
@@ -13,11 +13,12 @@ use crate::metrics::Metrics;
 /// How often the file's metadata is looked at.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
-/// Sends the file's targets to the controller: at once, when the file has changed, and every
-/// `period` whatever its metadata says (a write can fall into the tick of the one before it).
+/// Sends the file's targets to the controller: at once, when the file has changed, when `refresh`
+/// says so, and every `period` whatever its metadata says (a write can fall into the tick of the one before it).
 pub(super) async fn run(
     settings: FileSettings,
     period: Duration,
+    refresh: &Notify,
     metrics: &Metrics,
     events: &mpsc::Sender<Event>,
 ) {
@@ -45,7 +46,10 @@ pub(super) async fn run(
                 Err(error) => metrics.discovery_failed(error.kind()),
             }
         }
-        tokio::time::sleep(LOOK_PERIOD.min(period)).await;
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_PERIOD.min(period)) => {}
+            () = refresh.notified() => watch.read_at = None,
+        }
     }
 }
 
