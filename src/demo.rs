@@ -2,17 +2,16 @@
 
 mod http;
 mod keys;
+mod painter;
 mod screen;
 mod stage;
 mod target;
 mod traffic;
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use control::Control;
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::config::variable::{self as var, Variable};
@@ -21,6 +20,7 @@ use crate::exit::Failure;
 use crate::signals::Hangup;
 use crate::{logging, run};
 use keys::Keys;
+use painter::{LogLines, Painter};
 use stage::Stage;
 use target::Target;
 use traffic::Traffic;
@@ -57,7 +57,15 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
     if !cores_are_chosen {
         config.cpus.truncate(CORES_MAX);
     }
-    logging::start(config.log_format, &config.log_filter);
+    let painter = io::stdout().is_terminal().then(Arc::<Painter>::default);
+    // Log lines that go elsewhere are in nobody's way.
+    match painter.as_ref().filter(|_| io::stderr().is_terminal()) {
+        Some(painter) => {
+            let lines = Box::new(LogLines(Arc::clone(painter)));
+            logging::start_to(lines, config.log_format, &config.log_filter);
+        }
+        None => logging::start(config.log_format, &config.log_filter),
+    }
     let balancer = reachable(config.listen);
     let stage = Arc::new(Stage { targets, traffic: Arc::new(Traffic::new(balancer)) });
     let admin = config.admin;
@@ -65,8 +73,10 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
         if let Err(error) = stage.start(listeners, commands) {
             log::error!("the demo's targets do not start: {error}");
         }
-        introduce(balancer, admin, command_address);
-        interact(&stage, control)
+        let keys = keys(&stage, painter.clone());
+        say(&introduction(balancer, admin, command_address, keys.is_some()));
+        tokio::spawn(screen::show(stage, control.snapshots(), painter, keys.is_some()));
+        keys
     })
 }
 
@@ -126,41 +136,74 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn introduce(balancer: SocketAddr, admin: Option<SocketAddr>, commands: SocketAddr) {
-    let mut tries = vec![(format!("curl http://{balancer}/"), "again and again: who answers?")];
+/// Columns of a line that holds an address of the usual length.
+const COLUMNS: usize = 79;
+
+fn introduction(
+    balancer: SocketAddr,
+    admin: Option<SocketAddr>,
+    commands: SocketAddr,
+    has_keys: bool,
+) -> String {
+    let mut tries = vec![(format!("curl http://{balancer}/"), "who answers?")];
     if let Some(admin) = admin.map(reachable) {
-        tries.push((format!("curl http://{admin}/targets"), "what the balancer knows"));
-        tries.push((format!("curl http://{admin}/metrics"), "what Prometheus would see"));
+        tries.push((format!("curl http://{admin}/targets"), "what it knows"));
+        tries.push((format!("curl http://{admin}/metrics"), "for Prometheus"));
     }
     let command = |path| format!("curl -X POST http://{commands}/{path}");
-    tries.push((command("targets/2/kill"), "or press 2"));
-    tries.push((command("targets/2/revive"), "or press 2 again"));
-    tries.push((command("traffic"), "or press t: a dozen clients come, or go"));
+    let key = |text| if has_keys { text } else { "" };
+    tries.push((command("targets/2/kill"), key("or press 2")));
+    tries.push((command("targets/2/revive"), key("or press 2 again")));
+    tries.push((command("traffic"), key("or press t")));
 
     let mut text =
         "\nFour targets, one balancer before them. In another terminal, try:\n\n".to_owned();
     for (line, comment) in tries {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {line:<56} # {comment}");
+        let full = format!("  {line:<54} # {comment}");
+        let fits = !comment.is_empty() && full.chars().count() <= COLUMNS;
+        text.push_str(&if fits { full } else { format!("  {line}") });
+        text.push('\n');
     }
-    say(&format!("{text}\nCtrl-C ends it.\n\n"));
+    text.push_str("\nThe last one lets a dozen clients come, or go. Ctrl-C ends it.\n\n");
+    text
 }
 
-/// Shows the counts and takes keys, until what it returns is dropped.
-fn interact(stage: &Arc<Stage>, control: &Control) -> Option<Keys> {
-    let in_place = io::stdout().is_terminal();
-    tokio::spawn(screen::show(Arc::clone(stage), control.snapshots(), in_place));
+/// Takes keys until what it returns is dropped; `None` without a terminal.
+fn keys(stage: &Arc<Stage>, painter: Option<Arc<Painter>>) -> Option<Keys> {
     let stage = Arc::clone(stage);
-    Keys::read(move |key| match key {
+    let pressed = move |key| match key {
         b'1'..=b'9' => stage.toggle(usize::from(key - b'0')),
         b't' => drop(stage.traffic.toggle()),
         // Fails for no process that is allowed to exist.
         b'q' => drop(kill_process(getpid(), Signal::INT).ok()),
         _ => {}
+    };
+    Keys::read(pressed, move || {
+        if let Some(painter) = &painter {
+            painter.forget();
+        }
     })
 }
 
 /// Prints to standard output, if anybody reads it.
 fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_introduction_fits_into_79_columns() {
+        let wide = |text: &str| text.lines().any(|line| line.chars().count() > COLUMNS);
+        for (has_keys, port) in [(false, 8080), (true, 65535)] {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            let text = introduction(address, Some(address), address, has_keys);
+            assert!(!wide(&text), "{text}");
+            assert_eq!(text.contains("press"), has_keys, "{text}");
+            let long = SocketAddr::from(([0xfdff_u16; 8], port));
+            assert!(!wide(&introduction(long, Some(long), address, has_keys)));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use env_logger::Target;
 use env_logger::fmt::Formatter;
 use log::{LevelFilter, Record};
 
@@ -46,7 +47,17 @@ const QUIET: &str = "glommio";
 /// Starts logging what `filter` (in the syntax of `RUST_LOG`) lets through. Lines that cannot be
 /// written are lost; that a log reader went away is no reason to stop carrying traffic.
 pub(crate) fn start(format: LogFormat, filter: &str) {
+    init(Target::Stderr, format, filter);
+}
+
+/// As [`start`], but lines go to `out`, each in one piece.
+pub(crate) fn start_to(out: Box<dyn Write + Send>, format: LogFormat, filter: &str) {
+    init(Target::Pipe(out), format, filter);
+}
+
+fn init(target: Target, format: LogFormat, filter: &str) {
     let mut builder = env_logger::Builder::new();
+    builder.target(target);
     builder.filter_module(QUIET, quiet_level(filter));
     builder.parse_filters(filter).format(move |out, record| write_line(out, record, format));
     // Fails only where a logger is set already: then that one goes on.

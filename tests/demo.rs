@@ -1,13 +1,17 @@
-//! The demo, black box and without a terminal.
+//! The demo, black box, without a terminal and in one.
 
 mod support;
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 use rustix::process::Signal;
 use support::balancer::{Process, command};
 use support::port::Port;
-use support::{http, wait_until};
+use support::{http, skip, terminal, wait_until};
 
 /// The address in the line that says how to kill a target.
 fn command_address(stdout: &str) -> Option<SocketAddr> {
@@ -43,6 +47,47 @@ fn it_serves_and_targets_can_be_killed_and_revived_and_it_ends_cleanly() {
 
     // Its terminal is gone.
     demo.signal(Signal::HUP);
+    assert_eq!(demo.wait().code(), Some(0));
+}
+
+#[test]
+fn in_a_small_terminal_there_is_one_table_with_the_log_above_it() {
+    if Command::new("script").arg("--version").output().is_err() {
+        return skip("there is no script(1) to make a terminal");
+    }
+    let (port, admin) = (Port::free(), Port::free());
+    let (mut keyboard, stdin) = UnixStream::pair().unwrap();
+    let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
+    let inside =
+        format!("stty cols {} rows {}; exec {binary} demo", terminal::COLUMNS, terminal::ROWS);
+    let mut command = Command::new("script");
+    command
+        .args(["--quiet", "--flush", "--return", "--command", &inside, "/dev/null"])
+        .env_remove("RUST_LOG")
+        .envs([("PORT", port.text()), ("ADMIN_PORT", admin.text())])
+        .stdin(OwnedFd::from(stdin));
+    let mut demo = Process::spawn(&mut command);
+    let screen = |demo: &Process| terminal::screen(&demo.stdout()).join("\n");
+    wait_until("four targets are healthy", || screen(&demo).matches("healthy").count() == 4);
+    keyboard.write_all(b"t2").unwrap();
+    wait_until("traffic is on and the loss is logged above", || {
+        let screen = screen(&demo);
+        // The log line is longer than the terminal is wide: it wraps, wherever that is.
+        screen.contains("traffic on") && screen.replace('\n', "").contains("is unhealthy: ")
+    });
+    keyboard.write_all(b"2t").unwrap();
+    wait_until("all is well again", || {
+        let screen = screen(&demo);
+        screen.contains("traffic off") && screen.matches("  healthy").count() == 4
+    });
+    let shown = screen(&demo);
+    for once in ["  key  target", "  traffic ", "1-4 kill/revive"] {
+        assert_eq!(shown.matches(once).count(), 1, "{once:?} in:\n{shown}");
+    }
+    let (log, table) = shown.split_once("  key  target").unwrap();
+    assert_eq!(log.replace('\n', "").matches("is unhealthy: ").count(), 1, "{shown}");
+    assert!(table.trim_end().lines().count() == 7, "{shown}");
+    keyboard.write_all(b"q").unwrap();
     assert_eq!(demo.wait().code(), Some(0));
 }
 

@@ -8,14 +8,16 @@ use std::time::Duration;
 use exchange::{Snapshot, TargetState};
 use tokio::sync::watch;
 
+use super::painter::Painter;
 use super::stage::Stage;
 use super::target::Target;
+use super::traffic::Traffic;
 
 /// Between two looks at the counters.
 const REFRESH_PERIOD: Duration = Duration::from_millis(500);
 
-/// How long the bar of a target is that gets all requests.
-const BAR_CHARS: u64 = 24;
+/// How long the bar of a target is that gets all requests: it ends in column 79.
+const BAR_CHARS: u64 = 10;
 
 /// One target as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,15 +44,16 @@ impl Row {
     }
 
     fn state(&self) -> &'static str {
-        self.state.map_or("unknown", TargetState::as_str)
+        self.state.map_or("checking", TargetState::as_str)
     }
 }
 
-/// Shows the targets until cancelled: on a terminal in place, else a line per change.
+/// Shows the targets until cancelled: in place where there is a `painter`, else a line per change.
 pub(super) async fn show(
     stage: Arc<Stage>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    in_place: bool,
+    painter: Option<Arc<Painter>>,
+    has_keys: bool,
 ) {
     let mut shown: Vec<Row> = Vec::new();
     let mut ticks = tokio::time::interval(REFRESH_PERIOD);
@@ -58,21 +61,21 @@ pub(super) async fn show(
         ticks.tick().await;
         let snapshot = Arc::clone(&snapshots.borrow());
         let rows: Vec<_> = stage.targets.iter().map(|t| Row::new(t, &snapshot)).collect();
-        let text = if in_place { frame(&rows, &shown, &stage) } else { changes(&rows, &shown) };
-        // Nobody looks any more: no reason to end.
-        let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+        if let Some(painter) = &painter {
+            painter.paint(picture(&rows, &shown, &footer(&stage.traffic, has_keys)));
+        } else {
+            let text = changes(&rows, &shown);
+            // Nobody looks any more: no reason to end.
+            let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+        }
         shown = rows;
     }
 }
 
-/// A table drawn over the last one, if there is one.
-fn frame(rows: &[Row], last: &[Row], stage: &Stage) -> String {
-    let mut text = String::new();
-    if !last.is_empty() {
-        // Up over the rows, the heading and the line below.
-        let _ = write!(text, "\x1b[{}A", rows.len() + 2);
-    }
-    text.push_str("  key  target             process  state      connections  requests\x1b[K\n");
+/// A table of no more than 79 columns, so that the smallest usual terminal holds it.
+fn picture(rows: &[Row], last: &[Row], footer: &str) -> String {
+    let mut text =
+        "  key  target             process  state      connections  requests\n".to_owned();
     let since = |row: &Row| {
         let before = last.iter().find(|old| old.number == row.number).map_or(0, |old| old.requests);
         row.requests.saturating_sub(before)
@@ -89,7 +92,7 @@ fn frame(rows: &[Row], last: &[Row], stage: &Stage) -> String {
         let bar: String = (0..bar).map(|_| '■').collect();
         let _ = writeln!(
             text,
-            "   {}   {:<17}  {process:<7}  {colour}{:<9}\x1b[0m  {:>11}  {:>8}  {bar}\x1b[K",
+            "   {}   {:<17}  {process:<7}  {colour}{:<9}\x1b[0m  {:>11}  {:>8}  {bar}",
             row.number,
             row.address,
             row.state(),
@@ -97,13 +100,17 @@ fn frame(rows: &[Row], last: &[Row], stage: &Stage) -> String {
             row.requests,
         );
     }
-    let traffic = if stage.traffic.is_running() { "on" } else { "off" };
-    let _ = writeln!(
-        text,
-        "  traffic {traffic}, {} broken connections  (keys: 1-4 kill or revive, t traffic, q quit)\x1b[K",
-        stage.traffic.failed()
-    );
+    text.push_str(footer);
     text
+}
+
+fn footer(traffic: &Traffic, has_keys: bool) -> String {
+    let state = if traffic.is_running() { "on" } else { "off" };
+    let (broken, turned_away) = (traffic.broken(), traffic.turned_away());
+    let help = if has_keys { "1-4 kill/revive   t traffic   q quit" } else { "Ctrl-C ends it" };
+    format!(
+        "  traffic {state:<3}   broken connections: {broken}   turned away: {turned_away}\n  {help}\n"
+    )
 }
 
 /// One line for each target that is not as it was.
@@ -136,6 +143,34 @@ mod tests {
             state: Some(TargetState::Healthy),
             connections: 0,
             requests,
+        }
+    }
+
+    /// Columns of the longest line, colours apart.
+    fn width(text: &str) -> usize {
+        let plain = |line: &str| {
+            let mut pieces = line.split("\x1b[");
+            let first = pieces.next().map_or(0, |piece| piece.chars().count());
+            first
+                + pieces
+                    .map(|piece| piece.split_once('m').map_or(0, |p| p.1.chars().count()))
+                    .sum::<usize>()
+        };
+        text.lines().map(plain).max().unwrap_or_default()
+    }
+
+    #[test]
+    fn every_line_fits_into_79_columns() {
+        let last = [Row { address: "127.0.0.11:30080".to_owned(), ..row(1, 0) }];
+        let now =
+            [Row { requests: 99_999_999, connections: u64::from(u32::MAX), ..last[0].clone() }];
+        let traffic = Traffic::new("127.0.0.1:8080".parse().unwrap());
+        for has_keys in [false, true] {
+            let footer = footer(&traffic, has_keys);
+            assert_eq!(footer.lines().count(), 2);
+            let picture = picture(&now, &last, &footer);
+            assert!(picture.contains("■"), "{picture}");
+            assert!(width(&picture) <= 79, "{picture}");
         }
     }
 

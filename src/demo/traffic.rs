@@ -18,6 +18,9 @@ const REQUESTS_PER_CONNECTION: usize = 20;
 /// Between two requests of a client.
 const THINK_TIME: Duration = Duration::from_millis(25);
 
+/// After a connection that failed: a client that comes again at once only counts failures.
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+
 /// No answer by then is a failure.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -28,13 +31,19 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n";
 pub(super) struct Traffic {
     balancer: SocketAddr,
     running: watch::Sender<bool>,
-    failed: AtomicU64,
+    broken: AtomicU64,
+    turned_away: AtomicU64,
 }
 
 impl Traffic {
     /// Clients of `balancer`, at rest.
     pub(super) fn new(balancer: SocketAddr) -> Self {
-        Self { balancer, running: watch::Sender::new(false), failed: AtomicU64::new(0) }
+        Self {
+            balancer,
+            running: watch::Sender::new(false),
+            broken: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
+        }
     }
 
     /// Whether the clients are at work.
@@ -42,9 +51,14 @@ impl Traffic {
         *self.running.borrow()
     }
 
-    /// Connections that broke or were never made.
-    pub(super) fn failed(&self) -> u64 {
-        self.failed.load(Relaxed)
+    /// Connections that broke after their first answer.
+    pub(super) fn broken(&self) -> u64 {
+        self.broken.load(Relaxed)
+    }
+
+    /// Connections that ended without an answer, or were never made.
+    pub(super) fn turned_away(&self) -> u64 {
+        self.turned_away.load(Relaxed)
     }
 
     /// Starts the clients or stops them; whether they are at work now.
@@ -67,14 +81,24 @@ impl Traffic {
         loop {
             // An error would mean that the sender is gone, but `self` holds it.
             let _ = running.wait_for(|running| *running).await;
-            if self.connection(&running).await.is_err() {
-                self.failed.fetch_add(1, Relaxed);
-            }
-            tokio::time::sleep(THINK_TIME).await;
+            let mut answers = 0;
+            let pause = match self.connection(&running, &mut answers).await {
+                Ok(()) => THINK_TIME,
+                Err(_) => {
+                    let count = if answers > 0 { &self.broken } else { &self.turned_away };
+                    count.fetch_add(1, Relaxed);
+                    FAILURE_PAUSE
+                }
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
-    async fn connection(&self, running: &watch::Receiver<bool>) -> io::Result<()> {
+    async fn connection(
+        &self,
+        running: &watch::Receiver<bool>,
+        answers: &mut usize,
+    ) -> io::Result<()> {
         let mut stream = within(TcpStream::connect(self.balancer)).await?;
         stream.set_nodelay(true)?;
         let mut answer = [0; 1024];
@@ -87,6 +111,7 @@ impl Traffic {
             if within(stream.read(&mut answer)).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            *answers += 1;
             tokio::time::sleep(THINK_TIME).await;
         }
         Ok(())

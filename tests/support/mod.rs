@@ -6,6 +6,7 @@ pub(crate) mod backend;
 pub(crate) mod balancer;
 pub(crate) mod http;
 pub(crate) mod port;
+pub(crate) mod terminal;
 
 use std::io::Write;
 use std::time::{Duration, Instant};
