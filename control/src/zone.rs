@@ -113,7 +113,8 @@ async fn ask_until_known(endpoint: &Endpoint) -> Option<Arc<str>> {
     }
 }
 
-/// Speaks IMDSv2: a token first, then whatever it is needed for. Version 1 is never tried.
+/// Speaks version 2 of the protocol (`IMDSv2`): a token first, then what it is needed for. Version 1
+/// is never tried.
 ///
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html>
 struct Client {
