@@ -43,19 +43,32 @@ impl Balancer {
         if eligible.is_empty() {
             return None;
         }
-        let is_fresh = |target: &Rc<LocalTarget>| !tried.iter().any(|old| Rc::ptr_eq(old, target));
+        if !tried.is_empty() {
+            return self.pick_another(eligible, tried);
+        }
         let chosen = match self.balance {
             Balance::P2c => self.less_loaded_of_two(eligible),
             Balance::Random => &eligible[self.rng.usize(..eligible.len())],
             Balance::RoundRobin => self.next_in_turn(eligible),
-            Balance::LeastConnections => return self.least_loaded(eligible, is_fresh).cloned(),
+            Balance::LeastConnections => self.least_loaded(eligible),
         };
-        if is_fresh(chosen) {
-            return Some(Rc::clone(chosen));
-        }
-        // A retry: rare, so it may look at all of them.
+        Some(Rc::clone(chosen))
+    }
+
+    /// For a retry: rare, so it may look at all of them.
+    fn pick_another(
+        &mut self,
+        eligible: &[Rc<LocalTarget>],
+        tried: &[Rc<LocalTarget>],
+    ) -> Option<Rc<LocalTarget>> {
+        let is_fresh = |target: &Rc<LocalTarget>| !tried.iter().any(|old| Rc::ptr_eq(old, target));
         let fresh: Vec<_> = eligible.iter().filter(|target| is_fresh(target)).cloned().collect();
-        if tried.is_empty() || fresh.is_empty() { None } else { self.pick(&fresh, &[]) }
+        if self.balance == Balance::RoundRobin && !fresh.is_empty() {
+            // A turn taken here would be missing elsewhere: of two targets, the one that is down
+            // would be the next client's again, and so each client's.
+            return Some(Rc::clone(&fresh[self.rng.usize(..fresh.len())]));
+        }
+        self.pick(&fresh, &[])
     }
 
     fn less_loaded_of_two<'a>(&mut self, eligible: &'a [Rc<LocalTarget>]) -> &'a Rc<LocalTarget> {
@@ -74,18 +87,11 @@ impl Balancer {
         &eligible[self.turn % eligible.len()]
     }
 
-    fn least_loaded<'a>(
-        &mut self,
-        eligible: &'a [Rc<LocalTarget>],
-        is_fresh: impl Fn(&Rc<LocalTarget>) -> bool,
-    ) -> Option<&'a Rc<LocalTarget>> {
+    fn least_loaded<'a>(&mut self, eligible: &'a [Rc<LocalTarget>]) -> &'a Rc<LocalTarget> {
         // Among equals the first one wins: start each time elsewhere.
         let (after, before) = eligible.split_at(self.rng.usize(..eligible.len()));
-        before
-            .iter()
-            .chain(after)
-            .filter(|target| is_fresh(target))
-            .min_by_key(|target| target.connections())
+        let least = before.iter().chain(after).min_by_key(|target| target.connections());
+        least.expect("not empty")
     }
 }
 
@@ -115,6 +121,19 @@ mod tests {
                 tried.push(target);
             }
             assert_eq!(tried.len(), 5, "{balance:?}");
+        }
+    }
+
+    #[test]
+    fn a_retry_takes_nobodys_turn() {
+        let eligible = targets(2);
+        let mut balancer = balancer(Balance::RoundRobin);
+        for _ in 0..10 {
+            let tried = balancer.pick(&eligible, &[]).unwrap();
+            let retried = balancer.pick(&eligible, &[Rc::clone(&tried)]).unwrap();
+            assert!(!Rc::ptr_eq(&tried, &retried));
+            let next = balancer.pick(&eligible, &[]).unwrap();
+            assert!(!Rc::ptr_eq(&tried, &next), "each retry brings the same one back");
         }
     }
 

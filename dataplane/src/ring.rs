@@ -163,16 +163,20 @@ impl Ring {
         self.cancel(Token::new(Kind::Send, key, to));
     }
 
-    /// Waits for an error or hang-up: one `Completion::Watched` follows.
+    /// Waits for errors, until cancelled: `Completion::Watched` each.
     pub(crate) fn watch(&mut self, key: Key, side: Side, socket: &OwnedFd) {
-        let events = u32::from((libc::POLLERR | libc::POLLHUP).unsigned_abs());
+        // The kernel adds POLLHUP and POLLRDHUP to what is asked for: a single poll would end at
+        // once, and each time, for a connection that FIN has come from. A multishot poll is edge
+        // triggered: it tells of FIN once, then waits on.
+        let events = u32::from(libc::POLLERR.unsigned_abs());
         let entry = opcode::PollAdd::new(Fd(socket.as_raw_fd()), events)
+            .multi(true)
             .build()
             .user_data(Token::new(Kind::Watch, key, side).pack());
         self.push(entry);
     }
 
-    /// Ends [`Ring::watch`], unless it is done already.
+    /// Ends [`Ring::watch`]; a last `Completion::Watched` follows.
     pub(crate) fn cancel_watch(&mut self, key: Key, side: Side) {
         self.cancel(Token::new(Kind::Watch, key, side));
     }

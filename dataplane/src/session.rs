@@ -82,8 +82,8 @@ pub(crate) enum Event {
     SendFailed { to: Side },
     /// The send was cancelled before it queued a byte.
     SendStopped { to: Side },
-    /// The watch ended; `error`: the connection is gone.
-    Watched { side: Side, error: bool },
+    /// The watch saw something; `error`: the connection is gone; `more`: the watch goes on.
+    Watched { side: Side, error: bool, more: bool },
     /// [`Op::WatchLater`] is due.
     WatchDue,
     /// [`Op::MeasureSendQueue`] is due: `bytes` queued to `to` were not acknowledged yet.
@@ -107,9 +107,9 @@ pub(crate) enum Op {
     Send { to: Side, piece: Piece },
     /// End the send: `Sent`, `SendFailed` or `SendStopped` follows.
     CancelSend { to: Side },
-    /// Watch for errors on a side that nothing is received from: `Watched` follows.
+    /// Watch for errors on a side that nothing is received from, until cancelled: `Watched` each.
     Watch { side: Side },
-    /// End the watch: `Watched` follows.
+    /// End the watch: a last `Watched` follows.
     CancelWatch { side: Side },
     /// Come back with `WatchDue` after [`WATCH_DELAY`].
     WatchLater,
@@ -259,12 +259,10 @@ impl Session {
                 self.note_broken(to, ops);
             }
             Event::SendStopped { to } => self.end_mut(to).note_sent(0, ops),
-            Event::Watched { side, error } => {
-                let end = self.end_mut(side);
-                // A hang-up without an error says no more than that both sides sent FIN: seen
-                // once, it would be seen again at once.
-                end.watch_useless = end.watch == Activity::On && !error;
-                end.watch = Activity::Off;
+            Event::Watched { side, error, more } => {
+                if !more {
+                    self.end_mut(side).watch = Activity::Off;
+                }
                 if error {
                     self.note_broken(side, ops);
                 }

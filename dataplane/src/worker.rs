@@ -176,10 +176,10 @@ impl Worker {
                 };
                 self.feed(key, event);
             }
-            Completion::Watched { key, side, result } => {
+            Completion::Watched { key, side, result, more } => {
                 let error = result
                     .is_ok_and(|events| events & u32::from(libc::POLLERR.unsigned_abs()) != 0);
-                self.feed(key, Event::Watched { side, error });
+                self.feed(key, Event::Watched { side, error, more });
             }
             Completion::Accepted { .. } | Completion::Woken => {
                 unreachable!("handled by the turn itself")

@@ -82,6 +82,11 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).expect("it is ours and not reaped");
     }
 
+    /// Whether it has ended, for whatever reason.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_some()
+    }
+
     /// Waits until it ended by itself and its output is complete.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut status = None;

@@ -31,8 +31,8 @@ pub(crate) enum Completion {
     Received { key: Key, from: Side, result: io::Result<(u32, Option<u16>)>, more: bool },
     /// How many bytes were queued.
     Sent { key: Key, to: Side, result: io::Result<u32> },
-    /// The poll(2) events seen.
-    Watched { key: Key, side: Side, result: io::Result<u32> },
+    /// The poll(2) events seen; `more`: the watch goes on.
+    Watched { key: Key, side: Side, result: io::Result<u32>, more: bool },
 }
 
 impl Completion {
@@ -64,7 +64,7 @@ impl Completion {
                 Self::Received { key, from: side, result, more }
             }
             Kind::Send => Self::Sent { key, to: side, result },
-            Kind::Watch => Self::Watched { key, side, result },
+            Kind::Watch => Self::Watched { key, side, result, more },
         })
     }
 }

@@ -184,3 +184,24 @@ fn the_send_queue_is_seen_to_empty() {
     }
     assert_eq!(BUFFER_SIZE, 16384);
 }
+
+#[test]
+fn a_watch_sees_a_reset_after_a_fin() {
+    let mut ring = Ring::new().unwrap();
+    let (near, far) = pair();
+    near.shutdown(std::net::Shutdown::Write).unwrap();
+    ring.watch(KEY, Side::Client, &far);
+    let completions = wait(&mut ring);
+    let [Completion::Watched { result: Ok(events), more: true, .. }] = completions[..] else {
+        panic!("{completions:?}")
+    };
+    let error = u32::from(libc::POLLERR.unsigned_abs());
+    assert_eq!(events & error, 0);
+    socket2::SockRef::from(&near).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(near);
+    let completions = wait(&mut ring);
+    let Some(Completion::Watched { result: Ok(events), .. }) = completions.last() else {
+        panic!("{completions:?}")
+    };
+    assert_ne!(events & error, 0);
+}

@@ -41,7 +41,6 @@ pub(super) struct End {
     pub(super) shut: bool,
     /// How often in a row, up to `INTERACTIVE_AFTER`, it said little and it was passed on at once.
     small_in_a_row: u8,
-    pub(super) watch_useless: bool,
 }
 
 impl Default for End {
@@ -60,7 +59,6 @@ impl Default for End {
             broken: false,
             shut: false,
             small_in_a_row: 0,
-            watch_useless: false,
         }
     }
 }
@@ -142,11 +140,7 @@ impl End {
 
     /// Whether the connection could be lost without any operation noticing.
     pub(super) fn is_unwatched(&self) -> bool {
-        self.open
-            && !self.broken
-            && self.receive == Activity::Off
-            && self.watch == Activity::Off
-            && !self.watch_useless
+        self.open && !self.broken && self.receive == Activity::Off && self.watch == Activity::Off
     }
 }
 

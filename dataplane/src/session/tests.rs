@@ -115,15 +115,29 @@ fn both_gone_at_once_is_the_clients_doing() {
 }
 
 #[test]
-fn a_half_closed_side_is_watched_every_time() {
-    let mut tested = Tested::dialled();
-    let ops = tested.feed(Event::EndOfStream { from: Side::Client });
-    assert!(ops.contains(&Op::WatchLater), "{ops:?}");
-    assert_eq!(tested.feed(Event::WatchDue), [Op::Watch { side: Side::Client }]);
-    // A hang-up that is no error would be reported again at once.
-    assert_eq!(tested.feed(Event::Watched { side: Side::Client, error: false }), []);
-    let ops = tested.feed(Event::EndOfStream { from: Side::Target });
-    assert!(ops.contains(&Op::Finish), "{ops:?}");
+fn a_half_closed_side_is_watched_to_the_end() {
+    let side = Side::Client;
+    for reset in [true, false] {
+        let mut tested = Tested::dialled();
+        let ops = tested.feed(Event::EndOfStream { from: side });
+        assert!(ops.contains(&Op::WatchLater), "{ops:?}");
+        assert_eq!(tested.feed(Event::WatchDue), [Op::Watch { side }]);
+        // The FIN itself: seen, but no news.
+        assert_eq!(tested.feed(Event::Watched { side, error: false, more: true }), []);
+        if reset {
+            let ops = tested.feed(Event::Watched { side, error: true, more: true });
+            let measure = Op::MeasureSendQueue { to: Side::Target, delay: Duration::ZERO };
+            assert!(ops.contains(&measure), "{ops:?}");
+            tested.feed(Event::SendQueue { to: Side::Target, bytes: 0 });
+            tested.feed(Event::ReceiveStopped { from: Side::Target });
+        } else {
+            let ops = tested.feed(Event::EndOfStream { from: Side::Target });
+            assert!(ops.contains(&Op::CancelWatch { side }), "{ops:?}");
+        }
+        let ops = tested.feed(Event::Watched { side, error: false, more: false });
+        assert!(ops.contains(&Op::Close { side: Side::Target, reset }), "{ops:?}");
+        assert!(ops.contains(&Op::Finish), "{ops:?}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ const POISON: u8 = 0xEE;
 struct InFlight {
     receive: Option<Receive>,
     send: Option<Send>,
-    watch: Option<Cancelled>,
+    watch: Option<Watch>,
 }
 
 /// Whether the cancellation of an operation was asked for.
@@ -22,6 +22,14 @@ type Cancelled = bool;
 #[derive(Debug)]
 struct Receive {
     multishot: bool,
+    cancelled: Cancelled,
+}
+
+/// Edge triggered: what was told is not told again.
+#[derive(Debug, Default)]
+struct Watch {
+    fin_told: bool,
+    error_told: bool,
     cancelled: Cancelled,
 }
 
@@ -165,9 +173,16 @@ impl Kernel {
                     .cancelled = true;
             }
             Op::Watch { side } => {
-                assert!(self.in_flight[side as usize].watch.replace(false).is_none());
+                let new = Watch::default();
+                assert!(self.in_flight[side as usize].watch.replace(new).is_none());
             }
-            Op::CancelWatch { side } => self.in_flight[side as usize].watch = Some(true),
+            Op::CancelWatch { side } => {
+                self.in_flight[side as usize]
+                    .watch
+                    .as_mut()
+                    .expect("cancels a watch that is in flight")
+                    .cancelled = true;
+            }
             Op::WatchLater => self.timers.push_back(Timer::Watch),
             Op::ShutdownWrite { to } => self.applications[to as usize].queue_end_of_stream(),
             Op::Recycle { buffer } => self.recycle(buffer),
@@ -284,15 +299,22 @@ impl Kernel {
     }
 
     fn complete_watch(&mut self, side: Side) -> Option<Event> {
-        let cancelled = self.in_flight[side as usize].watch?;
+        let watch = self.in_flight[side as usize].watch.as_mut()?;
         let application = &mut self.applications[side as usize];
-        let error = application.has_reset() && application.error_pending;
-        if !error && !cancelled {
+        let error = !watch.error_told && application.has_reset() && application.error_pending;
+        let fin = !watch.fin_told && application.has_sent_fin();
+        if !error && !fin && !watch.cancelled {
             return None;
         }
-        self.in_flight[side as usize].watch = None;
+        watch.error_told |= error;
+        watch.fin_told |= fin;
         application.error_pending &= !error || self.rng.bool();
-        Some(Event::Watched { side, error })
+        // Rarely it ends by itself: when there is no room for its completion.
+        let more = !watch.cancelled && self.rng.u8(..20) > 0;
+        if !more {
+            self.in_flight[side as usize].watch = None;
+        }
+        Some(Event::Watched { side, error, more })
     }
 
     fn fire_timer(&mut self) -> Option<Event> {

@@ -1,0 +1,85 @@
+use std::io::{ErrorKind, Read};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::harness::address::{ports, unique};
+use crate::harness::backend::{Backend, HealthServer};
+use crate::harness::balancer::Balancer;
+use crate::harness::raw_target::RawTarget;
+use crate::harness::stream::connect;
+
+/// A target whose health checks pass although it refuses every connection.
+fn refusing() -> (SocketAddr, HealthServer) {
+    let address = SocketAddr::new(unique(), ports().target);
+    (address, HealthServer::start(address))
+}
+
+/// Waits until every target gets traffic: a failed attempt has nowhere to go before.
+fn start(targets: &[SocketAddr], environment: &[(&str, &str)]) -> Balancer {
+    let environment = [environment, &[("BALANCE", "round_robin")]].concat();
+    let balancer = Balancer::start(targets, &environment);
+    for &target in targets {
+        balancer.wait_for_state(target, "healthy");
+    }
+    balancer
+}
+
+#[test]
+fn a_refused_client_gets_another_target() {
+    let backend = Backend::start();
+    let (refusing, _health) = refusing();
+    let balancer = start(&[refusing, backend.address], &[]);
+    for _ in 0..100 {
+        assert_eq!(balancer.get("/"), backend.address.to_string());
+    }
+    assert_eq!(balancer.count("failed_connections_total"), 0);
+    assert_eq!(balancer.count("successful_connections_total"), 100);
+    assert!(balancer.count("failed_dials_total") >= 40);
+}
+
+/// A client is reset, before or after its connect(2) returns.
+fn assert_reset(balancer: &Balancer) {
+    let read = connect(balancer.address).and_then(|mut client| client.read(&mut [0]));
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_client_that_every_target_refuses_is_reset() {
+    let (one, two) = (refusing(), refusing());
+    let balancer = start(&[one.0, two.0], &[]);
+    assert_reset(&balancer);
+    balancer.wait_for_count("failed_connections_total", 1);
+    assert_eq!(balancer.count("failed_dials_total"), 2);
+    assert_eq!(balancer.count("successful_connections_total"), 0);
+    balancer.wait_for_count("active_connections", 0);
+}
+
+#[test]
+fn no_more_targets_are_tried_than_allowed() {
+    let targets = [refusing(), refusing(), refusing()];
+    let addresses = [0, 1, 2].map(|index: usize| targets[index].0);
+    let balancer = start(&addresses, &[("CONNECT_ATTEMPTS", "2")]);
+    assert_reset(&balancer);
+    balancer.wait_for_count("failed_connections_total", 1);
+    assert_eq!(balancer.count("failed_dials_total"), 2);
+}
+
+#[test]
+fn a_dial_that_takes_too_long_goes_to_another_target() {
+    const POOL_TIMEOUT: Duration = Duration::from_millis(300);
+    let backend = Backend::start();
+    let blackhole = RawTarget::blackhole();
+    let targets = [blackhole.address, backend.address];
+    let balancer = start(&targets, &[("POOL_TIMEOUT", "300ms"), ("CORES", "1")]);
+    let mut delayed = 0;
+    for _ in 0..6 {
+        let started = Instant::now();
+        assert_eq!(balancer.get("/"), backend.address.to_string());
+        let took = started.elapsed();
+        assert!(took < POOL_TIMEOUT + Duration::from_millis(700), "{took:?}");
+        delayed += u64::from(took >= POOL_TIMEOUT);
+    }
+    assert_eq!(delayed, 3);
+    assert_eq!(balancer.count("failed_dials_total"), 3);
+    assert_eq!(balancer.count("failed_connections_total"), 0);
+}

@@ -1,0 +1,184 @@
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::address::{ports, unique};
+use super::http::{self, Client};
+use super::{stream, wait_for, wait_until};
+use crate::support::balancer::{Process, command};
+
+/// The binary under test between real clients and targets, on an address of its own. Killed when
+/// dropped; it must not have ended by then, unless the test waited for that.
+pub(crate) struct Balancer {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    process: Process,
+    may_have_ended: bool,
+}
+
+/// Quick checks; everything else is as users get it.
+const ENVIRONMENT: [(&str, &str); 3] =
+    [("HEALTH_CHECK_PERIOD", "50ms"), ("NODE_CHECK_PERIOD", "100ms"), ("NODE_FILTER", "static")];
+
+impl Balancer {
+    /// Starts it for `targets` and waits until it is ready. `environment` comes last and wins.
+    pub(crate) fn start(targets: &[SocketAddr], environment: &[(&str, &str)]) -> Self {
+        let balancer = Self::spawn(targets, environment);
+        balancer.wait_until_ready();
+        balancer
+    }
+
+    /// Starts it and waits for nothing.
+    pub(crate) fn spawn(targets: &[SocketAddr], environment: &[(&str, &str)]) -> Self {
+        Self::run(command(), unique(), targets, environment)
+    }
+
+    /// Starts it with so many descriptors at most.
+    pub(crate) fn spawn_with_descriptors(
+        most: u32,
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut shell = Command::new("sh");
+        let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
+        shell.env_clear().args(["-c", &format!("ulimit -n {most} && exec \"$0\""), binary]);
+        Self::run(shell, unique(), targets, environment)
+    }
+
+    /// Starts it so that clients connect to `host`, and waits until it is ready.
+    pub(crate) fn start_on(
+        host: IpAddr,
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let balancer = Self::run(command(), host, targets, environment);
+        balancer.wait_until_ready();
+        balancer
+    }
+
+    fn run(
+        mut command: Command,
+        host: IpAddr,
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let address = SocketAddr::new(host, ports().clients);
+        let admin = SocketAddr::new(if host.is_ipv4() { host } else { unique() }, ports().admin);
+        let targets: Vec<_> = targets.iter().map(ToString::to_string).collect();
+        command
+            .env("HOST", address.ip().to_string())
+            .env("PORT", address.port().to_string())
+            .env("ADMIN_HOST", admin.ip().to_string())
+            .env("ADMIN_PORT", admin.port().to_string())
+            .env("HEALTH_CHECK_PORT", ports().health.to_string())
+            .env("TARGETS", targets.join(","))
+            .envs(ENVIRONMENT)
+            .envs(environment.iter().copied());
+        Self { address, admin, process: Process::spawn(&mut command), may_have_ended: false }
+    }
+
+    /// Whether `/readyz` says so; its status is `None` while the admin server cannot be reached.
+    pub(crate) fn readiness(&self) -> Option<u16> {
+        http::get(self.admin, "/readyz").ok().map(|(status, _)| status)
+    }
+
+    pub(crate) fn wait_until_ready(&self) {
+        wait_for("readiness", || self.readiness(), |status| *status == Some(200));
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        stream::connect(self.address).unwrap()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client(self.connect())
+    }
+
+    /// The body of one request on a connection of its own.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let (status, body) = self.client().get(path).unwrap();
+        assert_eq!(status, 200);
+        String::from_utf8(body).unwrap()
+    }
+
+    fn admin_get(&self, path: &str) -> String {
+        let (status, body) = http::get(self.admin, path).unwrap();
+        assert_eq!(status, 200, "{path}");
+        String::from_utf8(body).unwrap()
+    }
+
+    /// The value of a series of `/metrics`; `name` is without `load_balancer_`.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.admin_get("/metrics");
+        let line = text.lines().find_map(|line| {
+            line.strip_prefix("load_balancer_")?.strip_prefix(name)?.strip_prefix(' ')
+        });
+        line.map(|value| value.parse().unwrap())
+    }
+
+    /// A metric that is a whole number.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        let value = self.metric(name).unwrap_or_else(|| panic!("no metric {name}"));
+        assert!(value >= 0.0 && value.fract() == 0.0, "{name} is {value}");
+        format!("{value:.0}").parse().unwrap()
+    }
+
+    pub(crate) fn wait_for_count(&self, name: &str, expected: u64) {
+        wait_for(name, || self.count(name), |count| *count == expected);
+    }
+
+    /// The entries of `/targets`.
+    pub(crate) fn targets(&self) -> Vec<Value> {
+        let mut targets: Value = serde_json::from_str(&self.admin_get("/targets")).unwrap();
+        assert!(targets["generation"].is_u64());
+        serde_json::from_value(targets["targets"].take()).unwrap()
+    }
+
+    /// The entry of one target, `Null` if there is none.
+    pub(crate) fn target(&self, address: SocketAddr) -> Value {
+        let wanted = Value::String(address.to_string());
+        self.targets().into_iter().find(|it| it["address"] == wanted).unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn wait_for_state(&self, address: SocketAddr, state: &str) {
+        let is_right = |target: &Value| target["state"] == state;
+        wait_for(&format!("{address} {state}"), || self.target(address), is_right);
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits until the process has ended by itself; its exit code and how long that took.
+    pub(crate) fn wait_for_end(&mut self) -> (Option<i32>, Duration) {
+        let started = Instant::now();
+        self.may_have_ended = true;
+        let status = self.process.wait();
+        (status.code(), started.elapsed())
+    }
+
+    /// Log lines so far that contain `text`.
+    pub(crate) fn log_lines(&self, text: &str) -> Vec<String> {
+        let log = self.process.stderr();
+        log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        wait_until(text, || !self.log_lines(text).is_empty());
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        if !self.may_have_ended && !std::thread::panicking() {
+            assert!(!self.process.has_ended(), "ended by itself:\n{}", self.process.stderr());
+        }
+    }
+}

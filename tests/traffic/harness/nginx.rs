@@ -1,0 +1,86 @@
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+
+use super::address::{ports, unique};
+use super::process::children;
+use super::scratch::Scratch;
+use super::{http, wait_until};
+
+/// A real nginx, master and worker, that answers every request with its own address.
+pub(crate) struct Nginx {
+    pub(crate) address: SocketAddr,
+    directory: Scratch,
+    master: Option<Child>,
+}
+
+impl Nginx {
+    /// Whether there is one to be run; else why not.
+    pub(crate) fn check() -> Result<(), String> {
+        let version = Command::new(PROGRAM).arg("-v").stderr(Stdio::null()).status();
+        match version {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("`{PROGRAM} -v` says {status}")),
+            Err(error) => Err(format!("{PROGRAM} cannot be run: {error}")),
+        }
+    }
+
+    pub(crate) fn start() -> Self {
+        let address = SocketAddr::new(unique(), ports().target);
+        let directory = Scratch::new();
+        fs::write(directory.path("nginx.conf"), configuration(address)).unwrap();
+        let mut nginx = Self { address, directory, master: None };
+        nginx.run();
+        nginx
+    }
+
+    /// Starts it, again after a kill, and waits until it answers.
+    pub(crate) fn run(&mut self) {
+        let mut command = Command::new(PROGRAM);
+        command.arg("-p").arg(self.directory.path("")).args(["-c", "nginx.conf"]);
+        self.master = Some(command.stderr(Stdio::null()).spawn().unwrap());
+        wait_until("nginx answers", || http::get(self.address, "/").is_ok());
+    }
+
+    /// `kill -9`, the worker too.
+    pub(crate) fn kill(&mut self) {
+        let Some(mut master) = self.master.take() else { return };
+        let workers = children(master.id());
+        // The master first: it would replace its workers.
+        master.kill().unwrap();
+        master.wait().unwrap();
+        for worker in workers {
+            let pid = i32::try_from(worker).ok().and_then(Pid::from_raw).unwrap();
+            // It may have ended for want of its master.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        // The kernel takes its time.
+        wait_until("nginx is dead", || TcpStream::connect(self.address).is_err());
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+const PROGRAM: &str = "/usr/sbin/nginx";
+
+/// All paths are its own, so that any user can run it.
+fn configuration(address: SocketAddr) -> String {
+    let user = if geteuid().is_root() { "user root;" } else { "" };
+    format!(
+        "{user} daemon off; worker_processes 1; pid nginx.pid; lock_file nginx.lock;
+        error_log error.log;
+        events {{ worker_connections 1024; }}
+        http {{
+            access_log off; keepalive_requests 1000000;
+            client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+            uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+            server {{ listen {address}; location / {{ return 200 \"{address}\"; }} }}
+        }}\n"
+    )
+}

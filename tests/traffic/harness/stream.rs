@@ -1,0 +1,116 @@
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use super::{PATIENCE, wait_until};
+
+/// A connection whose operations give up in the end.
+pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    set_timeouts(&stream);
+    Ok(stream)
+}
+
+pub(crate) fn set_timeouts(stream: &TcpStream) {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+}
+
+/// Closes by RST.
+pub(crate) fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+}
+
+/// All bytes up to FIN.
+pub(crate) fn read_to_end(mut stream: &TcpStream) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).map(|_| bytes)
+}
+
+/// Waits for a RST on a connection that has been read to its FIN: reads say nothing any more.
+pub(crate) fn wait_for_reset_after_fin(stream: &TcpStream) {
+    wait_until("a reset after the FIN", || {
+        let error = stream.take_error().unwrap();
+        // EPIPE is what a RST after FIN becomes: tcp_reset() in net/ipv4/tcp_input.c.
+        error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    });
+}
+
+/// Waits until the peer's kernel has acknowledged all that was sent.
+pub(crate) fn wait_until_acknowledged(stream: &TcpStream) {
+    wait_until("all bytes acknowledged", || unacknowledged(stream) == Some(0));
+}
+
+/// Bytes that the peer's kernel has not acknowledged yet, from proc(5)'s `net/tcp`.
+fn unacknowledged(stream: &TcpStream) -> Option<u32> {
+    // Both in full: connections to other addresses may have the same two ports.
+    let ends = [stream.local_addr(), stream.peer_addr()].map(|end| in_proc(end.unwrap()));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = lines.find(|line| line[1..3] == ends)?;
+    u32::from_str_radix(line[4].split_once(':')?.0, 16).ok()
+}
+
+fn in_proc(address: SocketAddr) -> String {
+    let IpAddr::V4(ip) = address.ip() else { panic!("{address} is in another table") };
+    format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port())
+}
+
+/// Bytes without a short period, the same each time.
+pub(crate) struct Noise {
+    block: Vec<u8>,
+}
+
+impl Noise {
+    pub(crate) fn new() -> Self {
+        // xorshift32 (Marsaglia 2003). The length is a prime: no buffer's size divides it.
+        let mut state = 2_463_534_242_u32;
+        let block = (0..1_000_003).map(|_| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state.to_le_bytes()[0]
+        });
+        Self { block: block.collect() }
+    }
+
+    pub(crate) fn bytes(&self, length: usize) -> Vec<u8> {
+        self.block.iter().copied().cycle().take(length).collect()
+    }
+
+    /// Sends the first `length` bytes.
+    pub(crate) fn send(&self, mut stream: &TcpStream, length: usize) -> io::Result<()> {
+        let mut left = length;
+        while left > 0 {
+            let piece = left.min(self.block.len());
+            stream.write_all(&self.block[..piece])?;
+            left -= piece;
+        }
+        Ok(())
+    }
+
+    /// Reads up to FIN or an error; the number of bytes, and how it ended.
+    ///
+    /// # Panics
+    /// At the first byte that is another.
+    pub(crate) fn receive(&self, mut stream: &TcpStream) -> (usize, io::Result<()>) {
+        let mut bytes = vec![0; 256 * 1024];
+        let mut received = 0;
+        loop {
+            let position = received % self.block.len();
+            let most = bytes.len().min(self.block.len() - position);
+            match stream.read(&mut bytes[..most]) {
+                Ok(0) => return (received, Ok(())),
+                Ok(count) => {
+                    let right = bytes[..count] == self.block[position..position + count];
+                    assert!(right, "wrong bytes between {received} and {}", received + count);
+                    received += count;
+                }
+                Err(error) => return (received, Err(error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Black box: the real binary between real clients and real targets.
+#![allow(clippy::unwrap_used, reason = "this is test code, outside a test function too")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod balancing;
+mod connection_log;
+mod departures;
+mod dialling;
+mod exhaustion;
+mod half_close;
+mod harness;
+mod health;
+mod ipv6;
+mod load;
+mod nginx;
+mod pair;
+mod resets;
+mod shutdown;
+mod target_file;

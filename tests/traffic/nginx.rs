@@ -1,0 +1,53 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::harness::balancer::Balancer;
+use crate::harness::nginx::Nginx;
+use crate::harness::{skip, wait_until};
+use crate::load::Load;
+
+const CLIENTS: usize = 64;
+const REQUESTS: usize = 20_000;
+
+#[test]
+fn twenty_thousand_requests_then_a_kill_and_a_restart() {
+    if let Err(reason) = Nginx::check() {
+        return skip(&reason);
+    }
+    let mut servers = [Nginx::start(), Nginx::start()];
+    let addresses = [servers[0].address, servers[1].address];
+    // Empty counts as unset: checks go to the port that serves.
+    let balancer = Balancer::start(&addresses, &[("HEALTH_CHECK_PORT", "")]);
+    for address in addresses {
+        balancer.wait_for_state(address, "healthy");
+    }
+    request_over_kept_connections(&balancer);
+    let killed = &mut servers[0];
+    Load::default().around(&balancer, 4, |load| {
+        load.wait_for_served(100);
+        load.kill(|| killed.kill());
+        balancer.wait_for_state(killed.address, "unhealthy");
+        load.wait_for_served(100);
+        killed.run();
+        balancer.wait_for_state(killed.address, "healthy");
+        let again = killed.address.to_string();
+        wait_until("traffic again", || balancer.get("/") == again);
+    });
+    assert_eq!(balancer.count("failed_connections_total"), 0);
+}
+
+fn request_over_kept_connections(balancer: &Balancer) {
+    let served = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let mut client = balancer.client();
+                while served.fetch_add(1, Ordering::Relaxed) < REQUESTS {
+                    let (status, body) = client.get("/").unwrap();
+                    assert_eq!(status, 200);
+                    assert!(body.starts_with(b"127."));
+                }
+            });
+        }
+    });
+}

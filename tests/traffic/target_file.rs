@@ -1,0 +1,76 @@
+use std::fs;
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
+use crate::harness::scratch::Scratch;
+use crate::harness::{wait_for, wait_until};
+
+const NAME: &str = "targets.json";
+
+fn write(scratch: &Scratch, targets: &[SocketAddr]) {
+    scratch.replace(NAME, &json!([{ "targets": targets, "labels": {} }]).to_string());
+}
+
+fn start(scratch: &Scratch) -> Balancer {
+    let path = scratch.path(NAME);
+    let environment =
+        [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap()), ("TARGETS", "")];
+    Balancer::start(&[], &environment)
+}
+
+#[test]
+fn targets_come_and_go_with_the_file() {
+    let scratch = Scratch::new();
+    let (old, new) = (Backend::start(), Backend::start());
+    write(&scratch, &[old.address]);
+    let balancer = start(&scratch);
+    let mut client = balancer.client();
+    client.get("/").unwrap();
+
+    write(&scratch, &[old.address, new.address]);
+    balancer.wait_for_state(new.address, "healthy");
+    wait_until("the new one is used", || balancer.get("/") == new.address.to_string());
+
+    write(&scratch, &[new.address]);
+    balancer.wait_for_state(old.address, "draining");
+    wait_until("no other connection", || old.live() == 1);
+    let accepted = old.accepted();
+    for _ in 0..20 {
+        assert_eq!(balancer.get("/"), new.address.to_string());
+    }
+    assert_eq!(old.accepted(), accepted);
+    // What lives goes on.
+    assert_eq!(client.get("/").unwrap().1, old.address.to_string().as_bytes());
+    assert_eq!(balancer.target(old.address)["active_connections"], 1);
+    drop(client);
+    wait_for("the old one is gone", || balancer.target(old.address), Value::is_null);
+}
+
+#[test]
+fn a_half_written_file_changes_nothing_and_is_told_once() {
+    let scratch = Scratch::new();
+    let backend = Backend::start();
+    write(&scratch, &[backend.address]);
+    let balancer = start(&scratch);
+    let failures = || balancer.count("discovery_failures_total{kind=\"invalid\"}");
+    assert_eq!(failures(), 0);
+
+    fs::write(scratch.path(NAME), "[{\"targets\": [\"127.0.").unwrap();
+    wait_for("several failures", failures, |count| *count >= 5);
+    assert_eq!(balancer.get("/"), backend.address.to_string());
+    assert_eq!(balancer.target(backend.address)["state"], "healthy");
+    assert_eq!(balancer.log_lines("the last good targets stay in use").len(), 1);
+
+    write(&scratch, &[backend.address]);
+    balancer.wait_for_log("good again");
+    let before = failures();
+    fs::remove_file(scratch.path(NAME)).unwrap();
+    let missing = || balancer.count("discovery_failures_total{kind=\"unreadable\"}");
+    wait_for("several failures", missing, |count| *count >= 3);
+    assert_eq!(failures(), before);
+    assert_eq!(balancer.get("/"), backend.address.to_string());
+    assert_eq!(balancer.log_lines("the last good targets stay in use").len(), 2);
+}
