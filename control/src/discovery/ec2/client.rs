@@ -16,7 +16,7 @@ use super::survey::survey;
 use super::wholeness::Wholeness;
 use super::{AwsSettings, Fault, FaultKind, Found, Timeouts};
 
-/// Attempts of one call; the SDK waits about 1, 2 and 4 s between them, at random.
+/// Attempts of one call, with three pauses that double and are jittered.
 const ATTEMPTS: u32 = 4;
 
 /// Most instances in one page of an answer (EC2 API Reference, `DescribeInstances`).
@@ -40,9 +40,12 @@ impl Client {
             .connect_timeout(timeouts.attempt)
             .operation_timeout(timeouts.operation)
             .operation_attempt_timeout(timeouts.attempt);
+        let retry_config = RetryConfig::standard()
+            .with_max_attempts(ATTEMPTS)
+            .with_initial_backoff(timeouts.first_pause);
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(Region::new(region.clone()))
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .retry_config(retry_config)
             .timeout_config(timeout_config.build())
             .identity_cache(IdentityCache::lazy().load_timeout(timeouts.credentials).build())
             .load()

@@ -10,6 +10,9 @@ pub(super) struct Timeouts {
     pub(super) operation: Duration,
     /// One attempt, from looking for credentials to the answer's last byte.
     pub(super) attempt: Duration,
+    /// The pause after a first attempt, at most; it doubles with each further one. Short enough for
+    /// all attempts to fit into the operation, or every cause would look like a timeout.
+    pub(super) first_pause: Duration,
     /// Looking for credentials; shorter than the attempt, so that it is known what was missing.
     pub(super) credentials: Duration,
 }
@@ -25,7 +28,9 @@ impl Timeouts {
     pub(super) fn new(period: Duration) -> Self {
         let refresh = (period.saturating_mul(7) / 4).clamp(REFRESH_MIN, REFRESH_MAX);
         let attempt = (refresh / 4).max(ATTEMPT_MIN);
-        Self { refresh, operation: refresh * 6 / 7, attempt, credentials: attempt * 4 / 5 }
+        let operation = refresh * 6 / 7;
+        let first_pause = operation / 16;
+        Self { refresh, operation, attempt, first_pause, credentials: attempt * 4 / 5 }
     }
 }
 
@@ -42,6 +47,7 @@ mod tests {
             assert!(timeouts.refresh < period * 2 * 9 / 10, "{period:?}: {timeouts:?}");
             assert!(timeouts.operation < timeouts.refresh);
             assert!(timeouts.attempt < timeouts.operation);
+            assert!(timeouts.first_pause * (1 + 2 + 4) < timeouts.operation / 2);
             assert!(timeouts.credentials < timeouts.attempt);
         }
     }
