@@ -51,7 +51,7 @@ impl Aws {
         })
     }
 
-    /// Where the targets come from, for NODE_FILTER=asg, and =tag if `by_tag`.
+    /// Where the targets come from: for `NODE_FILTER` = `tag` if `by_tag`, else for `asg`.
     #[cfg(feature = "aws")]
     pub(super) fn settings(self, by_tag: bool, common: Common) -> Settings {
         use control::discovery::{AwsSettings, Mode};

@@ -191,7 +191,8 @@ fn answer(state: &State, action: &str, form: &str) -> String {
             assert!(!asked.is_empty(), "a filter without values: {form}");
             let matching = |one: &&Instance| !by_id || asked.contains(&one.id);
             let matching: Vec<_> = instances.iter().filter(matching).collect();
-            let start = parameter(form, "NextToken").map_or(0, |token| token.parse().unwrap());
+            let start = parameter(form, "NextToken")
+                .map_or(0, |token| token.parse().expect("it is one of ours"));
             page(&matching, start, state.page)
         }
         other => panic!("nobody should ask for {other}"),

@@ -134,13 +134,8 @@ async fn instances(
 
 /// An id goes into logs, answers and metrics as it is.
 fn checked_id(id: String, action: &'static str, settings: &AwsSettings) -> Result<String, Fault> {
-    match label(id) {
-        Some(id) => Ok(id.as_str().to_owned()),
-        None => {
-            let reason = "an instance in it has no usable id".to_owned();
-            Err(malformed(action, reason, settings))
-        }
-    }
+    let id = label(id).map(|id| id.as_str().to_owned());
+    id.ok_or_else(|| malformed(action, "an instance in it has no usable id".to_owned(), settings))
 }
 
 fn label(text: String) -> Option<Label> {
