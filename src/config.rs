@@ -1,5 +1,6 @@
 //! The configuration: the only reader of the environment.
 
+mod aws;
 mod cores;
 mod discovery;
 mod environment;
@@ -142,7 +143,7 @@ fn control_settings(
     let fail_open_threshold =
         read.value(var::FAIL_OPEN_THRESHOLD, threshold, value::number(0..=100));
     let health = health_settings(raw, read);
-    let discovery = discovery::settings(raw, listen, read);
+    let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
     Some(control::Settings {
         discovery: discovery?,
@@ -180,11 +181,6 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
 
 /// A value that is bad stays bad after an upgrade: better to hear of it now.
 fn check_variables_of_later_releases(raw: &var::Raw, read: &mut Reader) {
-    read.value(var::AWS_REGION, raw.aws_region.as_deref(), value::region);
-    // The lengths that AWS allows: tags in the EC2 User Guide, groups in CreateAutoScalingGroup.
-    read.value(var::TAG_NAME, raw.tag_name.as_deref(), value::name(128));
-    read.value(var::TAG_VALUE, raw.tag_value.as_deref(), value::name(256));
-    read.value(var::ASG_NAME, raw.asg_name.as_deref(), value::name(255));
     read.value(var::POOL_SIZE, raw.pool_size.as_deref(), value::number(0..=10_000_u32));
     let threshold = raw.circuit_breaker_threshold.as_deref();
     read.value(var::CIRCUIT_BREAKER_THRESHOLD, threshold, value::number(1..=1000_u32));

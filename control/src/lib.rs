@@ -6,6 +6,7 @@ mod controller;
 pub mod discovery;
 mod escaped;
 pub mod health;
+mod jitter;
 mod locality;
 mod metrics;
 mod probe;

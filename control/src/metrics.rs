@@ -1,5 +1,8 @@
 //! Every metric, and its name once.
 
+#[cfg(feature = "aws")]
+mod refreshes;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +14,8 @@ use prometheus::{
 };
 
 use crate::discovery::FileError;
+#[cfg(feature = "aws")]
+use crate::discovery::ec2::{Census, Outcome};
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -24,6 +29,8 @@ pub(crate) struct Metrics {
     probe_latency: Histogram,
     discovery_failures: IntCounterVec,
     discovered_at: Mutex<Instant>,
+    #[cfg(feature = "aws")]
+    refreshes: refreshes::Refreshes,
 }
 
 impl Metrics {
@@ -52,6 +59,8 @@ impl Metrics {
             probe_latency: probe_latency.expect("name and buckets are valid"),
             discovery_failures,
             discovered_at: Mutex::new(Instant::now()),
+            #[cfg(feature = "aws")]
+            refreshes: refreshes::Refreshes::new(),
         }
     }
 
@@ -68,6 +77,15 @@ impl Metrics {
     /// Discovery has failed.
     pub(crate) fn discovery_failed(&self, kind: &str) {
         self.discovery_failures.with_label_values(&[kind]).inc();
+    }
+
+    /// A refresh from AWS has ended like this; `census` is of its answer, if there was one.
+    #[cfg(feature = "aws")]
+    pub(crate) fn refreshed(&self, outcome: Outcome, census: Option<&Census>) {
+        self.refreshes.ended(outcome, census);
+        if outcome.is_good() {
+            self.discovered();
+        }
     }
 
     /// All metrics in Prometheus' text format 0.0.4.
@@ -89,6 +107,8 @@ impl Metrics {
             ),
         ];
         metrics.extend(self.core_metrics());
+        #[cfg(feature = "aws")]
+        metrics.extend(self.refreshes.collectors());
         for metric in metrics {
             registry.register(metric).expect("each name is registered once");
         }
@@ -256,6 +276,36 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn a_refresh_is_counted_and_only_a_good_one_is_news() {
+        use crate::discovery::belief::Verdict;
+        use crate::discovery::ec2::FaultKind;
+
+        let metrics = Metrics::new([].into());
+        *metrics.discovered_at.lock().unwrap() = Instant::now() - Duration::from_mins(1);
+        let census = Census { found: 2, ignored: [("loopback", 3)].into() };
+        metrics.refreshed(Outcome::Answered(Verdict::Partial), Some(&census));
+        metrics.refreshed(Outcome::Failed(FaultKind::Throttled), None);
+        let text = metrics.expose(&Snapshot::default());
+        for line in [
+            "load_balancer_discovery_refreshes_total{outcome=\"ok\"} 0",
+            "load_balancer_discovery_refreshes_total{outcome=\"partial\"} 1",
+            "load_balancer_discovery_refreshes_total{outcome=\"throttled\"} 1",
+            "load_balancer_discovery_refreshes_total{outcome=\"no_credentials\"} 0",
+            "load_balancer_discovery_targets_found 2",
+            "load_balancer_discovery_targets_ignored{reason=\"loopback\"} 3",
+            "load_balancer_discovery_targets_ignored{reason=\"not_running\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+        assert!(metrics.discovery_age().get() > 50.0);
+        metrics.refreshed(Outcome::Answered(Verdict::Believed), Some(&Census::default()));
+        assert!(metrics.discovery_age().get() < 50.0);
+        let text = metrics.expose(&Snapshot::default());
+        assert!(text.contains("targets_ignored{reason=\"loopback\"} 0\n"), "{text}");
     }
 
     #[test]
