@@ -28,7 +28,6 @@ fn command() -> clap::Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A stateless TCP load balancer, configured by environment variables alone")
         .subcommand(demo)
-        .disable_help_subcommand(true)
         // A variable's line must not be broken.
         .term_width(0)
         .after_help(variables())

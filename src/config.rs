@@ -1,12 +1,15 @@
 //! The configuration: the only reader of the environment.
 
+mod aws;
 mod cores;
 mod discovery;
 mod environment;
+mod idle;
 mod problem;
 mod reader;
 mod value;
 pub(crate) mod variable;
+mod zone;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -33,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) shutdown_delay: Duration,
     /// How log lines look.
     pub(crate) log_format: LogFormat,
+    /// Lines about what is set in vain.
+    pub(crate) without_effect: Vec<String>,
     /// What is logged, in the syntax of `RUST_LOG`.
     pub(crate) log_filter: String,
     /// What the cores are told.
@@ -52,6 +57,7 @@ impl Config {
     /// All that is wrong, not only the first.
     pub(crate) fn parse(environment: Environment) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
+        let without_effect = idle::without_effect(&environment);
         let raw = environment.into_raw(&mut problems);
         let mut read = Reader::new(problems);
 
@@ -91,6 +97,7 @@ impl Config {
                 admin: admin.map(|admin| (admin.port() != 0).then_some(admin))?,
                 cpus: cpus?,
                 shutdown_delay: shutdown_delay?,
+                without_effect,
                 log_format: log_format?,
                 log_filter: log_filter?,
                 dataplane: dataplane?,
@@ -141,12 +148,14 @@ fn control_settings(
     let fail_open_threshold =
         read.value(var::FAIL_OPEN_THRESHOLD, threshold, value::number(0..=100));
     let health = health_settings(raw, read);
-    let discovery = discovery::settings(raw, listen, read);
+    let discovery = discovery::settings(raw, listen, discovery_period, read);
+    let zone = zone::settings(raw, read);
     Some(control::Settings {
         discovery: discovery?,
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
+        zone: zone?,
     })
 }
 
@@ -177,11 +186,6 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
 
 /// A value that is bad stays bad after an upgrade: better to hear of it now.
 fn check_variables_of_later_releases(raw: &var::Raw, read: &mut Reader) {
-    read.value(var::AWS_REGION, raw.aws_region.as_deref(), value::region);
-    // The lengths that AWS allows: tags in the EC2 User Guide, groups in CreateAutoScalingGroup.
-    read.value(var::TAG_NAME, raw.tag_name.as_deref(), value::name(128));
-    read.value(var::TAG_VALUE, raw.tag_value.as_deref(), value::name(256));
-    read.value(var::ASG_NAME, raw.asg_name.as_deref(), value::name(255));
     read.value(var::POOL_SIZE, raw.pool_size.as_deref(), value::number(0..=10_000_u32));
     let threshold = raw.circuit_breaker_threshold.as_deref();
     read.value(var::CIRCUIT_BREAKER_THRESHOLD, threshold, value::number(1..=1000_u32));

@@ -30,6 +30,9 @@ const REPEAT: Duration = Duration::from_millis(200);
 pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
     let config = Config::parse(environment).map_err(|error| Failure::config(&error))?;
     logging::start(config.log_format, &config.log_filter);
+    for line in &config.without_effect {
+        log::warn!("{line}");
+    }
     balance(config, Hangup::Reloads, |_| ())
 }
 
@@ -45,12 +48,6 @@ pub(crate) fn balance<C>(
 ) -> Result<(), Failure> {
     let capacity = preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
     config.dataplane.connections_max = capacity.connections_max;
-    log::info!(
-        "{} {} starts, process {}",
-        env!("CARGO_PKG_NAME"),
-        env!("CARGO_PKG_VERSION"),
-        process::id()
-    );
     let runtime = runtime().map_err(|error| Failure::other(&error))?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::new(hangup).map_err(|error| Failure::other(&error))?;
@@ -79,6 +76,8 @@ struct Balancer {
     control: Control,
     /// `None` once somebody waits for it.
     dataplane: Option<DataPlane>,
+    counters: Arc<[CoreCounters]>,
+    shutdown_timeout: Duration,
 }
 
 impl Balancer {
@@ -86,6 +85,12 @@ impl Balancer {
     fn start(config: Config) -> Result<Self, Failure> {
         let bad_config = |error: ConfigError| Failure::config(&error);
         let sockets = Sockets::bind(&config).map_err(bad_config)?;
+        log::info!(
+            "{} {} starts, process {}",
+            env!("CARGO_PKG_NAME"),
+            env!("CARGO_PKG_VERSION"),
+            process::id()
+        );
         let count = config.cpus.len();
         let (publisher, subscribers) =
             exchange::broadcast(count).map_err(|error| Failure::other(&error))?;
@@ -100,9 +105,10 @@ impl Balancer {
             bad_config(ConfigError(vec![client_problem(config.listen, &error)]))
         })?;
         log::info!("accepting clients on {}, CPUs {:?}", config.listen, config.cpus);
-        let control = start_control(config, sockets.admin, publisher, counters)?;
+        let shutdown_timeout = config.dataplane.shutdown_timeout;
+        let control = start_control(config, sockets.admin, publisher, Arc::clone(&counters))?;
         control.set_accepting(true);
-        Ok(Self { control, dataplane: Some(dataplane) })
+        Ok(Self { control, dataplane: Some(dataplane), counters, shutdown_timeout })
     }
 
     /// Returns when the graceful end is over, or with the second signal that came before.
@@ -146,7 +152,12 @@ impl Balancer {
             tokio::time::sleep(shutdown_delay).await;
         }
         let Some(dataplane) = self.dataplane.take() else { return };
-        log::info!("no client is accepted any more; open connections go on until they finish");
+        let open: u64 = self.counters.iter().map(|core| core.active_connections.get()).sum();
+        log::info!(
+            "no client is accepted any more; {open} open connections may go on for {:?} \
+             (SHUTDOWN_TIMEOUT)",
+            self.shutdown_timeout
+        );
         dataplane.stop_accepting();
         let (tell, joined) = oneshot::channel();
         let join = move || {

@@ -97,8 +97,8 @@ fn problem(
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             let reason = format!(
-                "is in use: another program listens on {address}; accepted: a free port, or end \
-                 that program"
+                "is in use: another program, or this one under another user, listens on {address}; \
+                 accepted: a free port"
             );
             Problem::new(port, Some(&port_text), &reason)
         }

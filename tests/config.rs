@@ -32,6 +32,8 @@ const BAD: &[(&str, &str)] = &[
     ("HEALTH_CHECK_FALL", "101"),
     ("FAIL_OPEN_THRESHOLD", "101"),
     ("BALANCE", "fastest"),
+    ("ZONE_AWARE", "1"),
+    ("AVAILABILITY_ZONE", " eu-west-1a"),
     ("CONNECT_ATTEMPTS", "17"),
     ("POOL_TIMEOUT", "2 s"),
     ("CORES", "0"),
@@ -44,6 +46,10 @@ const BAD: &[(&str, &str)] = &[
     ("LOG_FORMAT", "xml"),
     ("RUST_LOG", "control=loud"),
     ("AWS_REGION", "Ireland!"),
+    ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "169.254.169.254"),
+    ("AWS_EC2_METADATA_DISABLED", "yes"),
+    ("DISCOVERY_SHRINK_LIMIT", "101"),
+    ("ALLOW_LOOPBACK_TARGETS", "1"),
     ("TAG_NAME", "a\nb"),
     ("TAG_VALUE", "a\x1bb"),
     ("ASG_NAME", "a\tb"),
@@ -122,10 +128,19 @@ fn an_empty_variable_counts_as_unset() {
     assert_refused(&[("TARGETS", "")], "TARGETS", &["not set", "NODE_FILTER=static"]);
     let everything: Vec<_> =
         BAD.iter().map(|(name, _)| (*name, "")).filter(|(name, _)| *name != "ADMIN_PORT").collect();
-    // What is left of the configuration: the default NODE_FILTER.
-    assert_refused(&everything, "NODE_FILTER=\"asg\"", &["without", "static, file"]);
+    if cfg!(feature = "aws") {
+        // No credentials, so nothing is sent, and none are looked for in the network.
+        let everything = [everything, vec![("AWS_EC2_METADATA_DISABLED", "true")]].concat();
+        let balancer = Balancer::spawn(&[], &everything);
+        balancer.wait_for_log("the members of the Auto Scaling Group worker-nodes");
+        balancer.wait_for_log("in region eu-west-1");
+    } else {
+        // What is left of the configuration: the default NODE_FILTER.
+        assert_refused(&everything, "NODE_FILTER=\"asg\"", &["without", "static, file"]);
+    }
 }
 
+#[cfg(not(feature = "aws"))]
 #[test]
 fn a_misspelt_log_level_does_not_silence_the_rest() {
     for filter in ["inf", "verbose", "warn,contrl"] {
@@ -155,6 +170,13 @@ fn targets_that_cannot_be_used_are_named() {
     for list in [",", "10.0.0.1,,10.0.0.2", "10.0.0.1:0", "10.0.0.1:x", "10.0.0.1@"] {
         assert_refused(&[("TARGETS", list)], "TARGETS", &[list]);
     }
+}
+
+#[test]
+fn the_own_zone_needs_a_source() {
+    let variables = [("ZONE_AWARE", "true"), ("AWS_EC2_METADATA_DISABLED", "True")];
+    let parts = ["not set", "ZONE_AWARE=true", "AWS_EC2_METADATA_DISABLED"];
+    assert_refused(&variables, "AVAILABILITY_ZONE", &parts);
 }
 
 /// A file of this test's own that is removed at its end.
@@ -272,6 +294,10 @@ fn every_form_that_is_documented_starts() {
             ("SHUTDOWN_TIMEOUT", "2s"),
             ("CORES", "1"),
             ("BALANCE", "least_connections"),
+            ("ZONE_AWARE", "true"),
+            ("AVAILABILITY_ZONE", "eu-west-1a"),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://[fd00:ec2::254]/"),
+            ("AWS_EC2_METADATA_DISABLED", "TRUE"),
             ("CIRCUIT_BREAKER_TIMEOUT", "5"),
             ("RUST_LOG", "info,control=debug"),
             ("HEALTH_CHECK_RISE", ""),

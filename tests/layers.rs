@@ -9,6 +9,7 @@ use serde_json::Value;
 
 const BINARY: &str = "stateless-load-balancer";
 const GLOMMIO: &str = "glommio-ng";
+const ALL_FEATURES: &str = "--all-features";
 const SOURCE_LINES_MAX: usize = 500;
 
 /// Package name → names of its direct dependencies of every kind, for this platform.
@@ -46,8 +47,52 @@ fn each_runtime_stays_in_its_plane() {
 }
 
 #[test]
+fn aws_comes_in_through_control_and_its_feature_alone() {
+    let mut graph = dependency_graph();
+    assert!(!aws_crates(&graph, "control").is_empty(), "control no longer uses AWS");
+    for member in ["exchange", "dataplane"] {
+        assert_eq!(aws_crates(&graph, member), BTreeSet::new(), "{member}");
+    }
+    graph.remove("control");
+    assert_eq!(aws_crates(&graph, BINARY), BTreeSet::new());
+
+    let without = dependency_graph_with("--no-default-features");
+    for member in ["control", BINARY] {
+        assert!(without.contains_key(member));
+        assert_eq!(aws_crates(&without, member), BTreeSet::new(), "{member}");
+    }
+}
+
+#[test]
+fn one_module_names_aws_crates() {
+    let crates: BTreeSet<_> = aws_crates(&dependency_graph(), "control")
+        .into_iter()
+        .map(|name| name.replace('-', "_"))
+        .collect();
+    let mut found = 0;
+    for path in sources() {
+        let relative = path.strip_prefix(root()).expect("found under the root");
+        let text = read(&path);
+        let is_identifier = |c: char| c.is_alphanumeric() || c == '_';
+        let names = text.split(|c| !is_identifier(c)).filter(|word| crates.contains(*word)).count();
+        if relative.starts_with("control/src/discovery/ec2") {
+            found += names;
+        } else {
+            assert_eq!(names, 0, "{} names an AWS crate", relative.display());
+        }
+    }
+    assert!(found > 0, "the module is not where this test looks for it");
+}
+
+/// The crates of AWS that `from` depends on, directly or not.
+fn aws_crates(graph: &Graph, from: &str) -> BTreeSet<String> {
+    let crates = reachable(graph, from).into_iter();
+    crates.filter(|name| name.starts_with("aws-")).collect()
+}
+
+#[test]
 fn the_rules_are_about_every_member() {
-    let listed: BTreeSet<_> = metadata()["workspace_members"]
+    let listed: BTreeSet<_> = metadata(ALL_FEATURES)["workspace_members"]
         .as_array()
         .expect("cargo lists the members")
         .iter()
@@ -112,7 +157,12 @@ fn reachable(graph: &Graph, from: &str) -> BTreeSet<String> {
 }
 
 fn dependency_graph() -> Graph {
-    let metadata = metadata();
+    dependency_graph_with(ALL_FEATURES)
+}
+
+/// The graph with this of cargo's arguments about features.
+fn dependency_graph_with(features: &str) -> Graph {
+    let metadata = metadata(features);
     let nodes = metadata["resolve"]["nodes"].as_array().expect("cargo resolves the graph");
     let names: BTreeMap<_, _> = metadata["packages"]
         .as_array()
@@ -132,11 +182,11 @@ fn dependency_graph() -> Graph {
     graph
 }
 
-fn metadata() -> Value {
+fn metadata(features: &str) -> Value {
     // For this platform only: crates of others were never downloaded.
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--all-features"])
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", features])
         .args(["--filter-platform", &platform])
         .current_dir(root())
         .output()

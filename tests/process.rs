@@ -37,6 +37,15 @@ fn hangup_reads_the_target_file_at_once() {
 }
 
 #[test]
+fn what_is_set_in_vain_is_told_at_start() {
+    let backend = Backend::start("backend");
+    let variables = [("TARGETS_FILE", "/nonexistent"), ("CIRCUIT_BREAKER_TIMEOUT", "5")];
+    let balancer = Balancer::start(&[backend.address()], &variables);
+    balancer.wait_for_log("TARGETS_FILE is set, but NODE_FILTER=static does not read it");
+    balancer.wait_for_log("CIRCUIT_BREAKER_TIMEOUT is set, but takes effect with a later release");
+}
+
+#[test]
 fn signals_without_a_meaning_are_logged_and_change_nothing() {
     let backend = Backend::start("backend");
     let mut balancer = Balancer::start(&[backend.address()], &[]);
@@ -207,7 +216,7 @@ fn a_second_signal_ends_it_at_once() {
         balancer.get("/targets").unwrap().body.contains("\"active_connections\":1")
     });
     balancer.process.signal(Signal::TERM);
-    balancer.wait_for_log("no client is accepted any more");
+    balancer.wait_for_log("any more; 1 open connections may go on for 60s (SHUTDOWN_TIMEOUT)");
     balancer.process.signal(Signal::INT);
     assert_eq!(balancer.process.wait().code(), Some(130));
 }

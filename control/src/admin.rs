@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router, middleware};
+use axum::{Router, middleware};
 use exchange::{Entry, Snapshot};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -24,6 +24,9 @@ pub(crate) struct Admin {
     pub(crate) accepting: Arc<AtomicBool>,
 }
 
+/// What `/` answers.
+const PATHS: &str = "/healthz\n/readyz\n/targets\n/metrics\n";
+
 impl Admin {
     /// Serves until the runtime ends.
     pub(crate) async fn serve(self, listener: tokio::net::TcpListener) {
@@ -33,6 +36,7 @@ impl Admin {
 
     fn router(self) -> Router {
         Router::new()
+            .route("/", get(async || PATHS))
             .route("/metrics", get(metrics))
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(readiness))
@@ -71,11 +75,18 @@ async fn readiness(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 async fn targets(State(admin): State<Admin>) -> impl IntoResponse {
     let snapshot = Arc::clone(&admin.snapshots.borrow());
     let targets = snapshot.entries.iter().map(TargetView::of).collect();
-    Json(TargetsView { generation: snapshot.generation.0, targets }).into_response()
+    json_line(&TargetsView { generation: snapshot.generation.0, targets })
 }
 
 fn refusal(status: StatusCode, error: &'static str) -> Response {
-    (status, Json(ErrorView { error })).into_response()
+    (status, json_line(&ErrorView { error })).into_response()
+}
+
+/// JSON that leaves a terminal's next prompt on a line of its own.
+fn json_line(value: &impl Serialize) -> Response {
+    let mut body = serde_json::to_string(value).expect("strings and numbers fit into JSON");
+    body.push('\n');
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 #[derive(Serialize)]

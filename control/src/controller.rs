@@ -21,6 +21,8 @@ pub(crate) const EVENT_QUEUE: usize = 1024;
 pub(crate) enum Event {
     /// The targets are these now.
     Discovered(Vec<Target>),
+    /// This balancer is in this zone.
+    Located(Arc<str>),
     /// A target was checked.
     Checked(Checked),
 }
@@ -57,6 +59,10 @@ impl Controller {
         match event {
             Event::Discovered(targets) => {
                 self.roster.discovered(targets);
+                self.publish(None);
+            }
+            Event::Located(zone) => {
+                self.roster.located(zone);
                 self.publish(None);
             }
             Event::Checked(Checked { target, result }) => {
@@ -105,6 +111,13 @@ fn changes(
         if !new.contains_key(&Identity::of(&entry.target)) {
             lines.push((log::Level::Info, format!("target {} is gone", name(&entry.target))));
         }
+    }
+    let are_left = |snapshot: &Snapshot| {
+        snapshot.entries.iter().any(|entry| entry.state != TargetState::Draining)
+    };
+    if are_left(before) && !are_left(after) {
+        let line = "no targets are left: clients are turned away until there are some";
+        lines.push((log::Level::Warn, line.to_owned()));
     }
     if before.fail_open != after.fail_open {
         lines.push(fail_open_line(after));
@@ -186,5 +199,11 @@ mod tests {
         roster.tick();
         roster.tick();
         assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is gone"]);
+        roster.discovered(vec![]);
+        let none = "WARN no targets are left: clients are turned away until there are some";
+        assert!(lines(&mut roster, None).contains(&none.to_owned()));
+        roster.tick();
+        roster.tick();
+        assert!(!lines(&mut roster, None).contains(&none.to_owned()));
     }
 }

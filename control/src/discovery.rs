@@ -1,6 +1,10 @@
 //! Where targets come from.
 
 mod admission;
+#[cfg(any(test, feature = "aws"))]
+pub(crate) mod belief;
+#[cfg(feature = "aws")]
+pub(crate) mod ec2;
 mod endpoint;
 mod file;
 mod label;
@@ -20,6 +24,10 @@ use crate::controller::Event;
 use crate::metrics::Metrics;
 
 pub use admission::admit;
+#[cfg(feature = "aws")]
+pub use ec2::{
+    AwsSettings, Fault, FaultKind, Found, Ignored, Mode, Reason, discover_once, iam_policy,
+};
 pub(crate) use file::FileError;
 pub use file::read_file;
 pub use static_list::parse_targets;
@@ -31,6 +39,9 @@ pub enum Settings {
     Static(Vec<Target>),
     /// A file in Prometheus' `file_sd` JSON format, read again when it changes.
     File(FileSettings),
+    /// The instances of an AWS account, as they come and go.
+    #[cfg(feature = "aws")]
+    Aws(AwsSettings),
 }
 
 /// How the target file is read.
@@ -55,6 +66,8 @@ pub(crate) async fn run(
 ) {
     match settings {
         Settings::File(file) => watch::run(file, period, &refresh, &metrics, &events).await,
+        #[cfg(feature = "aws")]
+        Settings::Aws(aws) => ec2::run(aws, &metrics, &events).await,
         Settings::Static(targets) => {
             let mut ticks = tokio::time::interval(period.max(Duration::from_millis(1)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,5 +1,8 @@
 //! Every metric, and its name once.
 
+#[cfg(feature = "aws")]
+mod refreshes;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +14,8 @@ use prometheus::{
 };
 
 use crate::discovery::FileError;
+#[cfg(feature = "aws")]
+use crate::discovery::ec2::{Census, Outcome};
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -24,6 +29,8 @@ pub(crate) struct Metrics {
     probe_latency: Histogram,
     discovery_failures: IntCounterVec,
     discovered_at: Mutex<Instant>,
+    #[cfg(feature = "aws")]
+    refreshes: refreshes::Refreshes,
 }
 
 impl Metrics {
@@ -52,6 +59,8 @@ impl Metrics {
             probe_latency: probe_latency.expect("name and buckets are valid"),
             discovery_failures,
             discovered_at: Mutex::new(Instant::now()),
+            #[cfg(feature = "aws")]
+            refreshes: refreshes::Refreshes::new(),
         }
     }
 
@@ -70,6 +79,15 @@ impl Metrics {
         self.discovery_failures.with_label_values(&[kind]).inc();
     }
 
+    /// A refresh from AWS has ended like this; `census` is of its answer, if there was one.
+    #[cfg(feature = "aws")]
+    pub(crate) fn refreshed(&self, outcome: Outcome, census: Option<&Census>) {
+        self.refreshes.ended(outcome, census);
+        if outcome.is_good() {
+            self.discovered();
+        }
+    }
+
     /// All metrics in Prometheus' text format 0.0.4.
     pub(crate) fn expose(&self, snapshot: &Snapshot) -> String {
         // A registry per call: the numbers that live elsewhere are copied into metrics of this one
@@ -80,6 +98,7 @@ impl Metrics {
             Box::new(self.discovery_failures.clone()),
             Box::new(self.discovery_age()),
             Box::new(node_health(snapshot)),
+            Box::new(self.zone_connections()),
             Box::new(build_info()),
             gauge(
                 "load_balancer_fail_open",
@@ -88,6 +107,8 @@ impl Metrics {
             ),
         ];
         metrics.extend(self.core_metrics());
+        #[cfg(feature = "aws")]
+        metrics.extend(self.refreshes.collectors());
         for metric in metrics {
             registry.register(metric).expect("each name is registered once");
         }
@@ -126,6 +147,19 @@ impl Metrics {
 
     fn sum(&self, counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
         self.cores.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
+    }
+
+    fn zone_connections(&self) -> IntCounterVec {
+        let opts = Opts::new(
+            "load_balancer_zone_connections_total",
+            "Client connections that got a target of the balancer's own zone, or of another",
+        );
+        let connections = IntCounterVec::new(opts, &["zone"]).expect("name and label are valid");
+        let same = self.sum(|core| &core.same_zone_connections);
+        let other = self.sum(|core| &core.other_zone_connections);
+        connections.with_label_values(&["same"]).inc_by(same);
+        connections.with_label_values(&["other"]).inc_by(other);
+        connections
     }
 
     fn discovery_age(&self) -> Gauge {
@@ -205,6 +239,9 @@ mod tests {
             "load_balancer_failed_dials_total 0",
             "load_balancer_accept_paused 0",
             "load_balancer_fail_open 0",
+            "# TYPE load_balancer_zone_connections_total counter",
+            "load_balancer_zone_connections_total{zone=\"same\"} 0",
+            "load_balancer_zone_connections_total{zone=\"other\"} 0",
             "# TYPE load_balancer_health_check_latency_seconds histogram",
             "load_balancer_health_check_latency_seconds_count 0",
             "load_balancer_discovery_failures_total{kind=\"invalid\"} 0",
@@ -221,6 +258,9 @@ mod tests {
         cores[0].successful_connections.add(3);
         cores[1].successful_connections.add(4);
         cores[1].active_connections.increment();
+        cores[0].same_zone_connections.add(5);
+        cores[1].same_zone_connections.add(6);
+        cores[1].other_zone_connections.add(2);
         let metrics = Metrics::new(cores);
         metrics.probed(Duration::from_millis(2));
         metrics.discovery_failed("invalid");
@@ -228,12 +268,44 @@ mod tests {
         for line in [
             "load_balancer_successful_connections_total 7",
             "load_balancer_active_connections 1",
+            "load_balancer_zone_connections_total{zone=\"same\"} 11",
+            "load_balancer_zone_connections_total{zone=\"other\"} 2",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.001\"} 0",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.0025\"} 1",
             "load_balancer_discovery_failures_total{kind=\"invalid\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn a_refresh_is_counted_and_only_a_good_one_is_news() {
+        use crate::discovery::belief::Verdict;
+        use crate::discovery::ec2::FaultKind;
+
+        let metrics = Metrics::new([].into());
+        *metrics.discovered_at.lock().unwrap() = Instant::now() - Duration::from_mins(1);
+        let census = Census { found: 2, ignored: [("loopback", 3)].into() };
+        metrics.refreshed(Outcome::Answered(Verdict::Partial), Some(&census));
+        metrics.refreshed(Outcome::Failed(FaultKind::Throttled), None);
+        let text = metrics.expose(&Snapshot::default());
+        for line in [
+            "load_balancer_discovery_refreshes_total{outcome=\"ok\"} 0",
+            "load_balancer_discovery_refreshes_total{outcome=\"partial\"} 1",
+            "load_balancer_discovery_refreshes_total{outcome=\"throttled\"} 1",
+            "load_balancer_discovery_refreshes_total{outcome=\"no_credentials\"} 0",
+            "load_balancer_discovery_targets_found 2",
+            "load_balancer_discovery_targets_ignored{reason=\"loopback\"} 3",
+            "load_balancer_discovery_targets_ignored{reason=\"not_running\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+        assert!(metrics.discovery_age().get() > 50.0);
+        metrics.refreshed(Outcome::Answered(Verdict::Believed), Some(&Census::default()));
+        assert!(metrics.discovery_age().get() < 50.0);
+        let text = metrics.expose(&Snapshot::default());
+        assert!(text.contains("targets_ignored{reason=\"loopback\"} 0\n"), "{text}");
     }
 
     #[test]

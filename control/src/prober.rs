@@ -1,5 +1,4 @@
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::controller::Event;
 use crate::health::Settings;
+use crate::jitter::Jitter;
 use crate::metrics::Metrics;
 use crate::probe::{Failure, Probe};
 use crate::roster::Identity;
@@ -150,40 +150,5 @@ impl Tools {
             drop(permits);
             result
         }
-    }
-}
-
-/// Spreads checks over time, so that many instances do not check in step. Not for secrets.
-struct Jitter(u64);
-
-impl Jitter {
-    fn new() -> Self {
-        // The standard library's hasher is seeded by the operating system.
-        Self(RandomState::new().hash_one(0) | 1)
-    }
-
-    /// `period`, give or take up to 10 %.
-    fn apply(&mut self, period: Duration) -> Duration {
-        // xorshift64 (Marsaglia 2003).
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        let permille = u32::try_from(self.0 % 201).expect("below 201");
-        period.saturating_mul(900 + permille) / 1000
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jitter_stays_within_ten_percent_and_varies() {
-        let mut jitter = Jitter::new();
-        let periods: HashSet<_> =
-            (0..10_000).map(|_| jitter.apply(Duration::from_secs(1)).as_millis()).collect();
-        assert_eq!(periods.iter().min(), Some(&900));
-        assert_eq!(periods.iter().max(), Some(&1100));
-        assert_eq!(periods.len(), 201);
     }
 }

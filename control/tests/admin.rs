@@ -55,6 +55,19 @@ fn targets_are_listed_as_json() {
 }
 
 #[test]
+fn the_paths_are_listed_and_every_answer_ends_its_line() {
+    let plane = Plane::start(settings(Static(vec![Server::start(200).target()]), TIMEOUT));
+    let (status, paths) = plane.get("/");
+    assert_eq!(status, 200);
+    for path in paths.lines().chain(["/nothing"]) {
+        let (status, body) = plane.get(path);
+        assert_eq!(status == 404, path == "/nothing", "{path}");
+        assert!(body.ends_with('\n'), "{path}: {body}");
+    }
+    assert_eq!(paths.lines().count(), 4);
+}
+
+#[test]
 fn metrics_are_in_the_text_format() {
     let plane = Plane::start(settings(Static(vec![Server::start(200).target()]), TIMEOUT));
     plane.counters[0].failed_connections.add(2);
@@ -67,11 +80,11 @@ fn metrics_are_in_the_text_format() {
 #[test]
 fn other_requests_are_refused_as_json() {
     let plane = Plane::start(settings(Static(vec![Server::start(200).target()]), TIMEOUT));
-    assert_eq!(plane.get("/"), (404, "{\"error\":\"not found\"}".to_owned()));
+    assert_eq!(plane.get("/x"), (404, "{\"error\":\"not found\"}\n".to_owned()));
     let answer = plane.request("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
     assert!(answer.contains("\r\nallow: GET,HEAD"), "{answer}");
-    assert!(answer.ends_with("{\"error\":\"method not allowed\"}"), "{answer}");
+    assert!(answer.ends_with("{\"error\":\"method not allowed\"}\n"), "{answer}");
     let answer = plane.request("HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer}");
     let answer = plane.request("garbage\r\n\r\n");

@@ -4,8 +4,8 @@
 mod balance;
 mod connection;
 mod listener;
-mod log_limit;
 mod orders;
+mod pause_log;
 mod pipes;
 mod plane;
 mod ring;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use exchange::{CoreCounters, Subscriber, Waker};
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 
-use crate::log_limit::LogLimit;
 use crate::orders::Orders;
+use crate::pause_log::PauseLog;
 use crate::worker::{Parts, Worker};
 use crate::{Listener, Settings};
 
@@ -18,7 +18,7 @@ use crate::{Listener, Settings};
 const EXECUTOR_RING_DEPTH: usize = 4;
 const EXECUTOR_IO_MEMORY_BYTES: usize = 64 * 1024;
 /// Log lines about accepting having paused come no faster than this, all cores together.
-const PAUSE_LOG_INTERVAL: Duration = Duration::from_secs(1);
+const PAUSE_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a worker runs at most before the executor's other tasks get their turn.
 const YIELD_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -100,7 +100,7 @@ impl DataPlane {
     ) -> Result<Self, StartError> {
         assert!(cores.len() <= counters.len(), "every core has its counters");
         let orders = Arc::new(Orders::default());
-        let pause_log = Arc::new(LogLimit::new(PAUSE_LOG_INTERVAL));
+        let pause_log = Arc::new(PauseLog::new(PAUSE_LOG_INTERVAL));
         let mut threads = Vec::with_capacity(cores.len());
         let mut listeners = Vec::with_capacity(cores.len());
         let mut ready = Vec::with_capacity(cores.len());

@@ -7,6 +7,8 @@
 //! operations.
 
 mod end;
+mod event;
+mod op;
 #[cfg(test)]
 mod simulation;
 mod splice;
@@ -16,6 +18,8 @@ mod tests;
 use std::time::Duration;
 
 use end::{Activity, End};
+pub(crate) use event::Event;
+pub(crate) use op::Op;
 
 /// Pieces read from one side and not yet sent to the other, above which reading pauses. Two: one
 /// being sent while the next is being received.
@@ -57,97 +61,6 @@ impl Piece {
     pub(crate) fn len(self) -> usize {
         usize::from(self.end - self.start)
     }
-}
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// The dial succeeded: the target's side is open.
-    Dialled,
-    /// The dial failed or was cancelled; nothing is left of it.
-    DialFailed,
-    /// There is no (further) target to dial.
-    NoTarget,
-    /// Bytes arrived; `full`: they filled a buffer; `more`: the receive goes on.
-    Received { from: Side, piece: Piece, full: bool, more: bool },
-    /// The side sent FIN; the receive has ended.
-    EndOfStream { from: Side },
-    /// The receive ended with an error: the connection is gone.
-    ReceiveFailed { from: Side },
-    /// The receive ended without saying anything about the connection (cancelled, out of buffers).
-    ReceiveStopped { from: Side },
-    /// The send ended; `bytes` were queued: all that was asked for, or fewer if it was cancelled or
-    /// the connection is gone.
-    Sent { to: Side, bytes: usize },
-    /// The send ended with an error: the connection is gone.
-    SendFailed { to: Side },
-    /// The send was cancelled before it queued a byte.
-    SendStopped { to: Side },
-    /// Bytes, FIN or an error are there to be taken: the end of [`Op::AwaitReadable`].
-    Readable { from: Side },
-    /// There is room to send, or an error: the end of [`Op::AwaitWritable`].
-    Writable { to: Side },
-    /// [`Op::Fill`] put `bytes` into the pipe, at least one; `full`: as many as a buffer holds.
-    Filled { from: Side, bytes: usize, full: bool },
-    /// [`Op::Fill`] found no pipe or nothing to take.
-    NotFilled { from: Side },
-    /// [`Op::Drain`] took `bytes` out of the pipe.
-    Drained { to: Side, bytes: usize },
-    /// The watch saw something; `error`: the connection is gone; `more`: the watch goes on.
-    Watched { side: Side, error: bool, more: bool },
-    /// [`Op::WatchLater`] is due.
-    WatchDue,
-    /// [`Op::MeasureSendQueue`] is due: `bytes` queued to `to` were not acknowledged yet.
-    SendQueue { to: Side, bytes: usize },
-    /// End now, by resets.
-    Abort,
-}
-
-/// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Op {
-    /// Dial a target not tried before: `Dialled`, `DialFailed` or `NoTarget` follows.
-    Dial,
-    /// End the dial: `DialFailed` or `Dialled` follows.
-    CancelDial,
-    /// Receive once, or for as long as it goes. `idle`: nothing can have arrived yet.
-    Receive { from: Side, multishot: bool, idle: bool },
-    /// End the receive: its last event follows.
-    CancelReceive { from: Side },
-    /// Wait until there is something to take: `Readable` or `ReceiveStopped` follows. It takes a
-    /// receive's place and is cancelled like one.
-    AwaitReadable { from: Side },
-    /// Splice from the side into a pipe: `Filled`, `NotFilled`, `EndOfStream` or `ReceiveFailed`
-    /// follows at once.
-    Fill { from: Side },
-    /// Splice what was taken from the peer out of the pipe: `Drained` or `SendFailed` follows at
-    /// once.
-    Drain { to: Side },
-    /// Wait until there is room to send: `Writable` or `SendStopped` follows. It takes a send's
-    /// place and is cancelled like one.
-    AwaitWritable { to: Side },
-    /// What is left in the pipe to the side goes nowhere.
-    DiscardPipe { to: Side },
-    /// Send all of the piece.
-    Send { to: Side, piece: Piece },
-    /// End the send: `Sent`, `SendFailed` or `SendStopped` follows.
-    CancelSend { to: Side },
-    /// Watch for errors on a side that nothing is received from, until cancelled: `Watched` each.
-    Watch { side: Side },
-    /// End the watch: a last `Watched` follows.
-    CancelWatch { side: Side },
-    /// Come back with `WatchDue` after [`WATCH_DELAY`].
-    WatchLater,
-    /// Send FIN; nothing is sent after it.
-    ShutdownWrite { to: Side },
-    /// The buffer is free again.
-    Recycle { buffer: u16 },
-    /// After the delay, come back with `SendQueue`.
-    MeasureSendQueue { to: Side, delay: Duration },
-    /// Close, by RST if `reset`. No operation of the side is in flight.
-    Close { side: Side, reset: bool },
-    /// The session is over and holds nothing any more.
-    Finish,
 }
 
 /// How long nothing may be received from a side before errors on it are watched for: sides that

@@ -20,8 +20,8 @@ use crate::Settings;
 use crate::balance::Balancer;
 use crate::connection::Connection;
 use crate::listener::Listener;
-use crate::log_limit::LogLimit;
 use crate::orders::Orders;
+use crate::pause_log::PauseLog;
 use crate::pipes::Pipes;
 use crate::ring::{BUFFER_SIZE, Completion, Key, Ring, send_queue_bytes};
 use crate::session::{Event, Op, Piece, Session, Side, WATCH_DELAY};
@@ -46,7 +46,7 @@ pub(crate) struct Worker {
     balancer: Balancer,
     subscriber: Subscriber,
     orders: Arc<Orders>,
-    pause_log: Arc<LogLimit>,
+    pause_log: Arc<PauseLog>,
     counters: Arc<[CoreCounters]>,
     core: usize,
     listener: Option<Listener>,
@@ -76,7 +76,7 @@ pub(crate) struct Parts {
     pub(crate) subscriber: Subscriber,
     pub(crate) orders: Arc<Orders>,
     /// For lines about accepting having paused.
-    pub(crate) pause_log: Arc<LogLimit>,
+    pub(crate) pause_log: Arc<PauseLog>,
     pub(crate) counters: Arc<[CoreCounters]>,
 }
 

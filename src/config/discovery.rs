@@ -1,16 +1,22 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use control::discovery::{FileSettings, Settings, admit, parse_targets, read_file};
 
+use exchange::Target;
+
+use super::aws::{Aws, Common};
 use super::reader::Reader;
 use super::value::{self, NodeFilter};
 use super::variable::{self as var, Raw};
 
-/// Where the targets come from. `listen` is where clients connect, if that could be parsed.
+/// Where the targets come from. `listen` is where clients connect and `period` the time between two
+/// discoveries, if these could be parsed.
 pub(super) fn settings(
     raw: &Raw,
     listen: Option<SocketAddr>,
+    period: Option<Duration>,
     read: &mut Reader,
 ) -> Option<Settings> {
     let filter = read.value(var::NODE_FILTER, raw.node_filter.as_deref(), value::node_filter);
@@ -22,37 +28,58 @@ pub(super) fn settings(
     let may_be_target = |target: &_| listen.map_or(Ok(()), |own| admit(target, own));
     let parse = |text: &str| parse_targets(text, default_port, may_be_target);
     let targets = read.optional(var::TARGETS, raw.targets.as_deref(), parse);
+    let aws = Aws::read(raw, read);
     match filter? {
-        NodeFilter::Static => {
-            let Some(targets) = targets? else {
-                let reason = "is not set, and NODE_FILTER=static needs it; accepted: \
-                              ip[:port][@zone], comma separated";
-                read.refuse(var::TARGETS, None, reason);
-                return None;
-            };
-            Some(Settings::Static(targets))
+        NodeFilter::Static => static_targets(targets?, read),
+        NodeFilter::File => target_file(raw, default_port, listen?, read),
+        filter @ (NodeFilter::Asg | NodeFilter::Tag) => {
+            let common = Common { default_port, own_address: listen?, period: period? };
+            from_aws(raw, aws?, filter == NodeFilter::Tag, common, read)
         }
-        NodeFilter::File => {
-            let Some(path) = &raw.targets_file else {
-                let reason = "is not set, and NODE_FILTER=file needs it; accepted: the path of a \
-                              Prometheus file_sd JSON file";
-                read.refuse(var::TARGETS_FILE, None, reason);
-                return None;
-            };
-            let path = PathBuf::from(path);
-            let settings = FileSettings { path, default_port, own_address: listen? };
-            match read_file(&settings) {
-                Ok(_) => Some(Settings::File(settings)),
-                Err(reason) => {
-                    read.refuse(var::TARGETS_FILE, raw.targets_file.as_deref(), &reason);
-                    None
-                }
-            }
-        }
-        NodeFilter::Asg | NodeFilter::Tag => {
-            let reason = "needs AWS discovery, and this build was made without; accepted: \
-                          static, file";
-            read.refuse(var::NODE_FILTER, raw.node_filter.as_deref(), reason);
+    }
+}
+
+#[cfg(feature = "aws")]
+#[expect(clippy::unnecessary_wraps, reason = "other builds refuse it")]
+fn from_aws(_: &Raw, aws: Aws, by_tag: bool, common: Common, _: &mut Reader) -> Option<Settings> {
+    Some(aws.settings(by_tag, common))
+}
+
+#[cfg(not(feature = "aws"))]
+fn from_aws(raw: &Raw, _: Aws, _: bool, _: Common, read: &mut Reader) -> Option<Settings> {
+    let reason = "needs AWS discovery, and this build was made without; accepted: static, file";
+    read.refuse(var::NODE_FILTER, raw.node_filter.as_deref(), reason);
+    None
+}
+
+fn static_targets(targets: Option<Vec<Target>>, read: &mut Reader) -> Option<Settings> {
+    let Some(targets) = targets else {
+        let reason = "is not set, and NODE_FILTER=static needs it; accepted: \
+                      ip[:port][@zone], comma separated";
+        read.refuse(var::TARGETS, None, reason);
+        return None;
+    };
+    Some(Settings::Static(targets))
+}
+
+fn target_file(
+    raw: &Raw,
+    default_port: u16,
+    own_address: SocketAddr,
+    read: &mut Reader,
+) -> Option<Settings> {
+    let Some(path) = &raw.targets_file else {
+        let reason = "is not set, and NODE_FILTER=file needs it; accepted: the path of a \
+                      Prometheus file_sd JSON file";
+        read.refuse(var::TARGETS_FILE, None, reason);
+        return None;
+    };
+    let path = PathBuf::from(path);
+    let settings = FileSettings { path, default_port, own_address };
+    match read_file(&settings) {
+        Ok(_) => Some(Settings::File(settings)),
+        Err(reason) => {
+            read.refuse(var::TARGETS_FILE, raw.targets_file.as_deref(), &reason);
             None
         }
     }

@@ -56,7 +56,19 @@ variables! {
     HOST host Value("0.0.0.0")
         "address where clients connect; an IPv4 or IPv6 literal";
     NODE_FILTER node_filter Value("asg")
-        "where targets come from: static (TARGETS) or file (TARGETS_FILE); asg and tag take effect with a later release";
+        "where targets come from: asg (ASG_NAME), tag (TAG_NAME, TAG_VALUE), static (TARGETS) or file (TARGETS_FILE)";
+    ASG_NAME asg_name Value("worker-nodes")
+        "for asg: the Auto Scaling Group, whose instances in service are targets";
+    TAG_NAME tag_name Value("Name")
+        "for tag: the name of the tag that running instances have";
+    TAG_VALUE tag_value Value("worker-node")
+        "for tag: its value; * and ? match as AWS has them match";
+    AWS_REGION aws_region Value("eu-west-1")
+        "for asg and tag: region of the targets; AWS_DEFAULT_REGION and the profile's come before the default";
+    DISCOVERY_SHRINK_LIMIT discovery_shrink_limit Value("50")
+        "for asg and tag: an answer that would remove more than this share of the targets (%), or all, has to be confirmed by two more, 0-100";
+    ALLOW_LOOPBACK_TARGETS allow_loopback_targets Value("false")
+        "for asg and tag: whether loopback addresses may be targets: true or false";
     TARGETS targets Described("–")
         "for static: ip[:port][@zone], comma separated";
     TARGETS_FILE targets_file Described("–")
@@ -64,7 +76,7 @@ variables! {
     TARGET_PORT target_port Value("30080")
         "port of targets that name none, 1-65535";
     NODE_CHECK_PERIOD node_check_period Value("10")
-        "time between two discoveries of targets (s)";
+        "time between two discoveries of targets (s); up to eight times as long while AWS throttles";
     HEALTH_CHECK_PERIOD health_check_period Value("2")
         "time between two health checks of a target (s)";
     HEALTH_CHECK_PATH health_check_path Value("/ping")
@@ -83,6 +95,10 @@ variables! {
         "at or below this share of healthy targets (%) all targets are used, 0-100; 0: only when none is healthy";
     BALANCE balance Value("p2c")
         "how a connection's target is chosen: p2c (the less loaded of two picked at random), round_robin, random or least_connections";
+    ZONE_AWARE zone_aware Value("false")
+        "prefer targets of the balancer's own availability zone while they can carry their share: true or false";
+    AVAILABILITY_ZONE availability_zone Described("from IMDSv2")
+        "for ZONE_AWARE: the zone the balancer is in";
     CONNECT_ATTEMPTS connect_attempts Value("3")
         "distinct targets tried for one client before giving up, 1-16";
     POOL_TIMEOUT pool_timeout Value("2")
@@ -105,14 +121,10 @@ variables! {
         "text, or json for one object a line";
     RUST_LOG rust_log Value("info")
         "what is logged: error, warn, info, debug, trace or off, also per module (info,control=debug)";
-    AWS_REGION aws_region Value("eu-west-1")
-        "region of the targets; takes effect with a later release";
-    TAG_NAME tag_name Value("Name")
-        "for tag: the tag's name; takes effect with a later release";
-    TAG_VALUE tag_value Value("worker-node")
-        "for tag: the tag's value; takes effect with a later release";
-    ASG_NAME asg_name Value("worker-nodes")
-        "for asg: the Auto Scaling Group; takes effect with a later release";
+    AWS_EC2_METADATA_SERVICE_ENDPOINT aws_ec2_metadata_service_endpoint Value("http://169.254.169.254")
+        "where the instance metadata service (IMDSv2) is: http://host[:port]";
+    AWS_EC2_METADATA_DISABLED aws_ec2_metadata_disabled Value("false")
+        "never ask the instance metadata service: true or false";
     POOL_SIZE pool_size Value("100")
         "most connections dialled ahead per target, 0-10000; takes effect with a later release";
     CIRCUIT_BREAKER_THRESHOLD circuit_breaker_threshold Value("5")

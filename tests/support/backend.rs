@@ -15,7 +15,12 @@ pub(crate) struct Backend {
 impl Backend {
     /// A backend on a port of 127.0.0.1 that the kernel chooses and this listener keeps.
     pub(crate) fn start(name: &str) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), name)
+    }
+
+    /// A backend at `address`.
+    pub(crate) fn start_at(address: SocketAddr, name: &str) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let ended = Arc::new(AtomicBool::new(false));
         let backend = Self { address, ended: Arc::clone(&ended) };

@@ -2,6 +2,7 @@
 //! uses, small backends, and waiting for conditions instead of sleeping.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod aws;
 pub(crate) mod backend;
 pub(crate) mod balancer;
 pub(crate) mod http;

@@ -36,6 +36,8 @@ fn without_descriptors_clients_wait_until_there_are_some() {
     }
     balancer.wait_for_count("active_connections", 0);
     balancer.wait_for_count("accept_paused", 0);
+    balancer.wait_for_log("accepting again");
+    assert_eq!(balancer.log_lines("accepting pauses").len(), 1);
     assert_eq!(balancer.count("failed_connections_total"), 0);
     assert_eq!(usize::try_from(balancer.count("successful_connections_total")).unwrap(), CLIENTS);
     assert_eq!(balancer.get("/"), backend.address.to_string());

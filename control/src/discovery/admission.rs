@@ -12,32 +12,54 @@ use exchange::Target;
 /// # Errors
 /// A sentence naming the target and the reason.
 pub fn admit(target: &Target, own_address: SocketAddr) -> Result<(), String> {
-    let ip = target.address.ip().to_canonical();
-    let reason = if let Some(kind) = unusable_kind(ip) {
-        format!("{kind}, to which nothing is forwarded")
-    } else if is_own(ip, target.address.port(), own_address) {
-        format!("the balancer's own address (it listens on {own_address})")
-    } else {
-        return Ok(());
+    let Some(unfit) = unfit(target.address, own_address) else { return Ok(()) };
+    let reason = match unfit {
+        Unfit::Own => format!("the balancer's own address (it listens on {own_address})"),
+        kind => format!("{}, to which nothing is forwarded", kind.name()),
     };
     Err(format!("target {} is refused: it is {reason}", target.address))
 }
 
-fn unusable_kind(ip: IpAddr) -> Option<&'static str> {
+/// Why nothing is forwarded to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    LinkLocal,
+    Unspecified,
+    Multicast,
+    Broadcast,
+    Own,
+}
+
+impl Unfit {
+    /// What the address is.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::LinkLocal => "a link-local address",
+            Self::Unspecified => "the unspecified address",
+            Self::Multicast => "a multicast address",
+            Self::Broadcast => "the broadcast address",
+            Self::Own => "the balancer's own address",
+        }
+    }
+}
+
+/// As [`admit`], with the reason as a value.
+pub(super) fn unfit(address: SocketAddr, own_address: SocketAddr) -> Option<Unfit> {
+    let ip = address.ip().to_canonical();
     let link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
     if link_local {
-        Some("a link-local address")
+        Some(Unfit::LinkLocal)
     } else if ip.is_unspecified() {
-        Some("the unspecified address")
+        Some(Unfit::Unspecified)
     } else if ip.is_multicast() {
-        Some("a multicast address")
+        Some(Unfit::Multicast)
     } else if ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
-        Some("the broadcast address")
+        Some(Unfit::Broadcast)
     } else {
-        None
+        is_own(ip, address.port(), own_address).then_some(Unfit::Own)
     }
 }
 

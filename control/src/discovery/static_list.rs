@@ -46,12 +46,11 @@ pub fn parse_targets(
 const PROBLEMS_TOLD_MAX: usize = 20;
 
 fn told(problems: &[String]) -> String {
-    let mut told = problems[..problems.len().min(PROBLEMS_TOLD_MAX)].join("; ");
-    let more = problems.len().saturating_sub(PROBLEMS_TOLD_MAX);
-    if more > 0 {
-        told.push_str(&format!("; and {more} more"));
+    let told = problems[..problems.len().min(PROBLEMS_TOLD_MAX)].join("; ");
+    match problems.len().saturating_sub(PROBLEMS_TOLD_MAX) {
+        0 => told,
+        more => format!("{told}; and {more} more"),
     }
-    told
 }
 
 fn accepted() -> String {

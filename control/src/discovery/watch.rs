@@ -110,7 +110,7 @@ impl Problem {
             Ok(targets) => self
                 .0
                 .take()
-                .map(|_| format!("the target file is good again, with {} targets", targets.len())),
+                .map(|_| format!("the target file is good again, targets: {}", targets.len())),
             Err(error) => {
                 let problem = error.to_string();
                 let line = format!("{problem}; the last good targets stay in use");

@@ -135,7 +135,7 @@ impl Worker {
             }
             if accepting.in_flight == 0 {
                 let max = self.settings.connections_max;
-                self.pause_accepting(&format!("there are {max} connections"));
+                self.pause_accepting(&format!("there are {open} connections, the limit is {max}"));
             }
         }
     }
@@ -151,7 +151,7 @@ impl Worker {
         if self.accepting.state != State::Open {
             return;
         }
-        if self.pause_log.allows(self.now) {
+        if self.pause_log.pauses(self.now) {
             log::warn!(
                 "accepting pauses until connections end: {cause}; a higher limit of open files \
                  (ulimit -n, LimitNOFILE=) allows more"
@@ -159,6 +159,14 @@ impl Worker {
         }
         self.change_accepting(State::Paused { until: self.now + PAUSE });
         self.cancel_accepts();
+    }
+
+    /// Says so once no core has paused for a while.
+    pub(super) fn note_calm(&self) {
+        let is_calm = self.counters.iter().all(|core| core.accept_paused.get() == 0);
+        if is_calm && self.pause_log.goes_on(self.now) {
+            log::info!("accepting again");
+        }
     }
 
     fn change_accepting(&mut self, state: State) {

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use super::Worker;
 use crate::session::Event;
 
-/// How often the number of buffers on offer is looked at.
+/// How often the number of buffers on offer is looked at, and whether accepting has calmed down.
 const SHRINK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Worker {
@@ -30,6 +30,7 @@ impl Worker {
         if self.now.saturating_duration_since(self.buffers_shrunk) >= SHRINK_INTERVAL {
             self.buffers_shrunk = self.now;
             self.ring.shrink_buffers();
+            self.note_calm();
         }
         self.obey_orders();
     }

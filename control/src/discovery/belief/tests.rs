@@ -1,0 +1,174 @@
+use exchange::TargetId;
+
+use super::*;
+
+/// `"1 2"`: instances i-1 and i-2 at addresses 1 and 2; `"3@1"`: instance i-3 at address 1.
+fn targets(list: &str) -> Vec<Target> {
+    let target = |word: &str| {
+        let (id, address) = word.split_once('@').unwrap_or((word, word));
+        let address = format!("10.0.0.{address}:80").parse().unwrap();
+        Target { id: TargetId::new(&format!("i-{id}")), ..Target::at(address) }
+    };
+    list.split_whitespace().map(target).collect()
+}
+
+fn whole(belief: &mut Belief, list: &str) -> Verdict {
+    belief.observe(Answer::Whole(targets(list)))
+}
+
+fn partial(belief: &mut Belief, list: &str) -> Verdict {
+    belief.observe(Answer::Partial(targets(list)))
+}
+
+#[track_caller]
+fn assert_targets(belief: &Belief, list: &str) {
+    let mut expected = targets(list);
+    expected.sort_by_key(Identity::of);
+    assert_eq!(belief.targets(), expected);
+    assert_eq!(belief.len(), expected.len());
+}
+
+fn belief(shrink_limit: u8, list: &str) -> Belief {
+    let mut belief = Belief::new(shrink_limit);
+    assert_eq!(whole(&mut belief, list), Verdict::Believed);
+    assert_targets(&belief, list);
+    belief
+}
+
+#[test]
+fn the_first_answer_is_believed_whatever_it_says() {
+    belief(50, "");
+    belief(50, "1 2");
+}
+
+#[test]
+fn growth_and_a_shrinking_within_the_limit_are_believed_at_once() {
+    let mut belief = belief(50, "1 2 3 4");
+    for list in ["1 2 3 4 5 6", "1 2 3", "1 2 9", "2 9"] {
+        assert_eq!(whole(&mut belief, list), Verdict::Believed, "{list}");
+        assert_targets(&belief, list);
+    }
+}
+
+#[test]
+fn an_empty_answer_is_believed_the_third_time() {
+    let mut belief = belief(100, "1 2");
+    for _ in 1..CONFIRMATIONS {
+        assert_eq!(whole(&mut belief, ""), Verdict::EmptyDoubted);
+        assert_targets(&belief, "1 2");
+    }
+    assert_eq!(whole(&mut belief, ""), Verdict::Believed);
+    assert_targets(&belief, "");
+    assert_eq!(whole(&mut belief, ""), Verdict::Believed);
+}
+
+#[test]
+fn a_shrunken_answer_is_believed_the_third_time() {
+    let mut belief = belief(50, "1 2 3 4");
+    for _ in 1..CONFIRMATIONS {
+        assert_eq!(whole(&mut belief, "1"), Verdict::ShrunkDoubted);
+        assert_targets(&belief, "1 2 3 4");
+    }
+    assert_eq!(whole(&mut belief, "1"), Verdict::Believed);
+    assert_targets(&belief, "1");
+}
+
+#[test]
+fn a_whole_answer_in_between_starts_the_count_anew() {
+    let mut belief = belief(50, "1 2 3 4");
+    for list in ["1", "", "1 2 3 4", "", "1"] {
+        whole(&mut belief, list);
+        assert_targets(&belief, "1 2 3 4");
+    }
+}
+
+#[test]
+fn only_what_every_one_of_three_lacks_leaves() {
+    let mut belief = belief(50, "1 2 3 4 5 6");
+    for list in ["1 2", "1 3"] {
+        assert_eq!(whole(&mut belief, list), Verdict::ShrunkDoubted);
+    }
+    assert_eq!(whole(&mut belief, "1"), Verdict::ShrunkDoubted);
+    assert_targets(&belief, "1 2 3");
+}
+
+#[test]
+fn partial_answers_neither_count_nor_start_the_count_anew() {
+    let mut belief = belief(50, "1 2 3 4");
+    for _ in 0..9 {
+        assert_eq!(partial(&mut belief, "1"), Verdict::Partial);
+        assert_targets(&belief, "1 2 3 4");
+    }
+    whole(&mut belief, "1");
+    partial(&mut belief, "1 2 3 4");
+    whole(&mut belief, "1");
+    partial(&mut belief, "");
+    assert_targets(&belief, "1 2 3 4");
+    assert_eq!(whole(&mut belief, "1"), Verdict::Believed);
+    assert_targets(&belief, "1");
+}
+
+#[test]
+fn newcomers_need_no_confirmation() {
+    let mut belief = belief(50, "1 2 3 4");
+    assert_eq!(whole(&mut belief, "5"), Verdict::ShrunkDoubted);
+    assert_targets(&belief, "1 2 3 4 5");
+    partial(&mut belief, "6");
+    assert_targets(&belief, "1 2 3 4 5 6");
+    let mut cold = Belief::new(50);
+    partial(&mut cold, "1");
+    assert_targets(&cold, "1");
+}
+
+#[test]
+fn newcomers_do_not_dilute_what_is_lacking() {
+    // Six of ten would be gone, but the four have left in the same breath.
+    let mut belief = belief(50, "1 2 3 4");
+    for _ in 1..CONFIRMATIONS {
+        assert_eq!(whole(&mut belief, "5 6 7 8 9 10"), Verdict::ShrunkDoubted);
+    }
+    assert_eq!(whole(&mut belief, "5 6 7 8 9 10"), Verdict::Believed);
+    assert_targets(&belief, "5 6 7 8 9 10");
+}
+
+#[test]
+fn newcomers_are_protected_too() {
+    let mut belief = belief(50, "1 2 3");
+    whole(&mut belief, "3 4 5 6 7 8 9");
+    // All that were confirmed are back; six that were not are lacking.
+    assert_eq!(whole(&mut belief, "1 2 3"), Verdict::ShrunkDoubted);
+    assert_targets(&belief, "1 2 3 4 5 6 7 8 9");
+}
+
+#[test]
+fn an_address_in_use_is_not_given_away_in_doubt() {
+    let mut belief = belief(50, "1 2 3");
+    for _ in 1..CONFIRMATIONS {
+        assert_eq!(whole(&mut belief, "9@1"), Verdict::ShrunkDoubted);
+        assert_targets(&belief, "1 2 3");
+    }
+    assert_eq!(whole(&mut belief, "9@1"), Verdict::Believed);
+    assert_targets(&belief, "9@1");
+    // Within the limit it changes hands at once.
+    let mut belief = self::belief(50, "1 2 3");
+    assert_eq!(whole(&mut belief, "9@1 2 3"), Verdict::Believed);
+    assert_targets(&belief, "9@1 2 3");
+}
+
+#[test]
+fn the_limit_can_be_none_or_all() {
+    let mut strict = belief(0, "1 2 3");
+    assert_eq!(whole(&mut strict, "1 2"), Verdict::ShrunkDoubted);
+    assert_targets(&strict, "1 2 3");
+    let mut lenient = belief(100, "1 2 3");
+    assert_eq!(whole(&mut lenient, "9"), Verdict::Believed);
+    assert_targets(&lenient, "9");
+}
+
+#[test]
+fn a_zone_that_becomes_known_is_taken_over() {
+    let mut belief = belief(50, "1");
+    let zoned: Vec<_> = targets("1").into_iter().map(|target| target.in_zone("a")).collect();
+    belief.observe(Answer::Partial(zoned.clone()));
+    assert_eq!(belief.targets(), zoned);
+}

@@ -1,0 +1,144 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use log::Level;
+
+use super::screen::Ignored;
+use super::{AwsSettings, Fault, FaultKind, Found, Mode};
+use crate::discovery::belief::{CONFIRMATIONS, Verdict};
+use crate::escaped::Escaped;
+
+/// What to tell about refreshes: each problem when it begins, and the end of all of them. Nothing
+/// is told each period.
+#[derive(Debug)]
+pub(super) struct LogLines {
+    mode: Mode,
+    region: String,
+    period: Duration,
+    shrink_limit: u8,
+    /// The problems that were told and are not over.
+    told: HashSet<Problem>,
+    /// The instances that were told to be no targets, and still are none.
+    ignored: HashSet<Ignored>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Problem {
+    Fault(FaultKind, &'static str),
+    Answer(Oddity),
+}
+
+/// What can be odd about an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Oddity {
+    NoGroup,
+    NoTarget,
+    Empty,
+    Shrunk,
+    Partial,
+}
+
+impl LogLines {
+    pub(super) fn new(settings: &AwsSettings, region: &str) -> Self {
+        Self {
+            mode: settings.mode.clone(),
+            region: region.to_owned(),
+            period: settings.period,
+            shrink_limit: settings.shrink_limit,
+            told: HashSet::new(),
+            ignored: HashSet::new(),
+        }
+    }
+
+    /// `known` targets stay in use.
+    pub(super) fn about_fault(&mut self, fault: &Fault, known: usize) -> Vec<(Level, String)> {
+        if !self.told.insert(Problem::Fault(fault.kind, fault.action)) {
+            return Vec::new();
+        }
+        let consequence = if known == 0 {
+            format!("no target is known until then; it is tried again every {:?}", self.period)
+        } else {
+            format!("the last good targets stay in use ({known})")
+        };
+        vec![(Level::Warn, format!("discovery: {fault}. Meanwhile {consequence}"))]
+    }
+
+    /// `found` targets are in the answer, `known` ones are in use after it.
+    pub(super) fn about_answer(
+        &mut self,
+        verdict: Verdict,
+        answer: &Found,
+        found: usize,
+        known: usize,
+    ) -> Vec<(Level, String)> {
+        let mut lines = self.about_ignored(answer);
+        let oddity = match verdict {
+            Verdict::Believed if !answer.group_exists => Some(Oddity::NoGroup),
+            Verdict::Believed if known == 0 => Some(Oddity::NoTarget),
+            Verdict::Believed => None,
+            Verdict::EmptyDoubted => Some(Oddity::Empty),
+            Verdict::ShrunkDoubted => Some(Oddity::Shrunk),
+            Verdict::Partial => Some(Oddity::Partial),
+        };
+        if verdict == Verdict::Believed {
+            let had_problems = !self.told.is_empty();
+            self.told.retain(|told| Some(*told) == oddity.map(Problem::Answer));
+            if had_problems && oddity.is_none() {
+                lines.push((Level::Info, format!("discovery works again: {known} targets")));
+            }
+        }
+        if let Some(oddity) = oddity
+            && self.told.insert(Problem::Answer(oddity))
+        {
+            lines.push((Level::Warn, self.line(oddity, answer, found, known)));
+        }
+        lines
+    }
+
+    /// A line for each instance that turned out to be unusable.
+    fn about_ignored(&mut self, answer: &Found) -> Vec<(Level, String)> {
+        let unusable = answer.ignored.iter().filter(|ignored| !ignored.reason.is_ordinary());
+        let unusable: HashSet<_> = unusable.cloned().collect();
+        let news = answer.ignored.iter().filter(|ignored| unusable.contains(ignored));
+        let news = news.filter(|ignored| !self.ignored.contains(ignored));
+        let lines = news.map(|ignored| (Level::Warn, format!("discovery: {ignored}"))).collect();
+        self.ignored = unusable;
+        lines
+    }
+
+    fn line(&self, oddity: Oddity, answer: &Found, found: usize, known: usize) -> String {
+        let (region, mode) = (&self.region, &self.mode);
+        let doubt = |what: &str| {
+            format!(
+                "discovery: {what}; until {CONFIRMATIONS} answers in a row say so, {known} targets \
+                 stay in use"
+            )
+        };
+        match oddity {
+            Oddity::NoGroup => format!(
+                "discovery: region {region} has no such Auto Scaling Group; check ASG_NAME and \
+                 AWS_REGION. Looked for: {mode}"
+            ),
+            Oddity::NoTarget => format!(
+                "discovery: there is no target in region {region} ({} instances are ignored). \
+                 Looked for: {mode}",
+                answer.ignored.len()
+            ),
+            Oddity::Empty => doubt("AWS knows of no target any more"),
+            Oddity::Shrunk => doubt(&format!(
+                "AWS knows of {found} targets only, which would remove more than {} % of them \
+                 (DISCOVERY_SHRINK_LIMIT)",
+                self.shrink_limit
+            )),
+            Oddity::Partial => {
+                let first = answer.missing.first().map_or("", String::as_str);
+                format!(
+                    "discovery: EC2 does not know {} members of the group ({} …); targets are \
+                     added but none is removed until it does",
+                    answer.missing.len(),
+                    Escaped(first)
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+use exchange::TargetId;
+
+use super::super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
+use super::super::survey::tests::settings;
+use super::super::{FaultKind, Ignored, Reason};
+use super::*;
+use crate::discovery::belief::{CONFIRMATIONS, Verdict};
+
+fn found(count: u8) -> Found {
+    let target = |n: u8| Target {
+        id: TargetId::new(&format!("i-{n}")),
+        ..Target::at(([10, 0, 0, n], 30080).into())
+    };
+    Found { targets: (1..=count).map(target).collect(), group_exists: true, ..Found::default() }
+}
+
+fn fault(kind: FaultKind) -> Fault {
+    Fault::new(kind, DESCRIBE_INSTANCES, "reason".to_owned(), "eu-west-1")
+}
+
+/// Follows, and gives the number of targets (none where the last ones stay) and the lines.
+fn follow(tracker: &mut Tracker, refreshed: Result<Found, Fault>) -> (Option<usize>, String) {
+    let progress = tracker.follow(refreshed);
+    let lines = progress.lines.into_iter().map(|(level, line)| format!("{level} {line}\n"));
+    (progress.targets.map(|targets| targets.len()), lines.collect())
+}
+
+fn tracker() -> Tracker {
+    Tracker::new(&settings("asg"), "eu-west-1")
+}
+
+#[test]
+fn a_fault_keeps_the_targets_and_is_told_once() {
+    let mut tracker = tracker();
+    assert_eq!(follow(&mut tracker, Ok(found(3))), (Some(3), String::new()));
+    let (targets, lines) = follow(&mut tracker, Err(fault(FaultKind::Timeout)));
+    assert_eq!(targets, None);
+    assert!(lines.contains("no answer in time to ec2:DescribeInstances: reason"), "{lines}");
+    assert!(lines.contains("the last good targets stay in use (3)"), "{lines}");
+    let (_, lines) = follow(&mut tracker, Err(fault(FaultKind::Unreachable)));
+    assert!(lines.contains("cannot be reached"), "{lines}");
+    for kind in [FaultKind::Timeout, FaultKind::Unreachable, FaultKind::Timeout] {
+        assert_eq!(follow(&mut tracker, Err(fault(kind))), (None, String::new()));
+    }
+    let again = "INFO discovery works again: 3 targets\n".to_owned();
+    assert_eq!(follow(&mut tracker, Ok(found(3))), (Some(3), again));
+    assert_eq!(follow(&mut tracker, Ok(found(3))), (Some(3), String::new()));
+    assert!(!follow(&mut tracker, Err(fault(FaultKind::Timeout))).1.is_empty());
+}
+
+#[test]
+fn a_start_without_aws_says_what_to_do() {
+    for (kind, remedy) in [
+        (FaultKind::NoCredentials, "attach an IAM role"),
+        (FaultKind::Denied, "allow ec2:DescribeInstances in the policy"),
+        (FaultKind::Unreachable, "AWS_REGION is right (in use: eu-west-1)"),
+        (FaultKind::Timeout, "AWS_ENDPOINT_URL"),
+    ] {
+        let mut tracker = tracker();
+        let (targets, lines) = follow(&mut tracker, Err(fault(kind)));
+        assert_eq!(targets, None);
+        assert!(lines.contains(remedy) && lines.contains("tried again every 10s"), "{lines}");
+        assert_eq!(lines.lines().count(), 1);
+        assert_eq!(follow(&mut tracker, Ok(found(1))).0, Some(1));
+    }
+}
+
+#[test]
+fn each_missing_permission_is_told() {
+    let mut tracker = tracker();
+    let denied =
+        |action| Err(Fault::new(FaultKind::Denied, action, "reason".to_owned(), "eu-west-1"));
+    for action in [DESCRIBE_GROUPS, DESCRIBE_INSTANCES] {
+        assert!(follow(&mut tracker, denied(action)).1.contains(&format!("allow {action}")));
+        assert_eq!(follow(&mut tracker, denied(action)).1, "");
+    }
+}
+
+#[test]
+fn a_doubt_is_told_once() {
+    let mut tracker = tracker();
+    follow(&mut tracker, Ok(found(4)));
+    let (targets, lines) = follow(&mut tracker, Ok(found(1)));
+    assert_eq!(targets, Some(4));
+    assert!(lines.contains("1 targets only") && lines.contains("50 %"), "{lines}");
+    let (targets, lines) = follow(&mut tracker, Ok(found(0)));
+    assert_eq!(targets, Some(4));
+    assert!(lines.contains("no target any more"), "{lines}");
+    for _ in 2..CONFIRMATIONS {
+        let progress = tracker.follow(Ok(found(0)));
+        assert_eq!(progress.outcome, Outcome::Answered(Verdict::EmptyDoubted));
+        assert!(progress.lines.is_empty());
+    }
+    let (targets, lines) = follow(&mut tracker, Ok(found(0)));
+    assert_eq!(targets, Some(0));
+    assert!(lines.contains("there is no target in region eu-west-1"), "{lines}");
+    assert_eq!(follow(&mut tracker, Ok(found(0))).1, "");
+    assert!(follow(&mut tracker, Ok(found(2))).1.contains("works again: 2 targets"));
+}
+
+#[test]
+fn a_partial_answer_adds_only() {
+    let mut tracker = tracker();
+    follow(&mut tracker, Ok(found(2)));
+    let partial = Found { missing: vec!["i-9".to_owned()], ..found(1) };
+    let progress = tracker.follow(Ok(partial));
+    assert_eq!(progress.outcome.label(), "partial");
+    assert_eq!(progress.targets.unwrap().len(), 2);
+    assert!(progress.lines[0].1.contains("does not know 1 members of the group (i-9"));
+}
+
+#[test]
+fn a_group_that_is_not_there_is_named() {
+    let (targets, lines) =
+        follow(&mut tracker(), Ok(Found { group_exists: false, ..Found::default() }));
+    assert_eq!(targets, Some(0));
+    assert!(lines.contains("check ASG_NAME and AWS_REGION"), "{lines}");
+    assert!(lines.contains("the members of the Auto Scaling Group group"), "{lines}");
+}
+
+#[test]
+fn ignored_instances_are_counted_and_those_to_be_mended_told_once() {
+    let mut tracker = tracker();
+    let ignored = |id: &str, reason| Ignored { id: id.to_owned(), reason, address: None };
+    let with = |list: &[Ignored]| Ok(Found { ignored: list.to_vec(), ..found(1) });
+    let standby = ignored("i-8", Reason::NotInService);
+    let bare = ignored("i-9", Reason::NoPrivateAddress);
+
+    let progress = tracker.follow(with(&[standby.clone(), bare.clone()]));
+    let census = progress.census.unwrap();
+    assert_eq!(census.found, 1);
+    assert_eq!(
+        census.ignored.into_iter().collect::<Vec<_>>(),
+        [("no_private_address", 1), ("not_in_service", 1)]
+    );
+    assert_eq!(progress.lines.len(), 1);
+    assert!(progress.lines[0].1.contains("i-9 is no target: it has no private"));
+
+    let both = [standby, bare.clone()];
+    assert_eq!(follow(&mut tracker, with(&both)).1, "");
+    assert_eq!(follow(&mut tracker, with(&[])).1, "");
+    assert!(follow(&mut tracker, with(&[bare])).1.contains("i-9"));
+}

@@ -1,0 +1,75 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+#[cfg(feature = "aws")]
+use control::discovery::Settings;
+
+use super::reader::Reader;
+use super::value;
+use super::variable::{self as var, Raw};
+
+/// The variables of the modes that find targets in AWS. They are checked in every mode and build.
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "this build only checks them"))]
+#[derive(Debug)]
+pub(super) struct Aws {
+    region: Option<String>,
+    tag_name: String,
+    tag_value: String,
+    asg_name: String,
+    shrink_limit: u8,
+    allow_loopback: bool,
+}
+
+/// What holds in both modes, from variables of other parts.
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "this build only checks them"))]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Common {
+    pub(super) default_port: u16,
+    pub(super) own_address: SocketAddr,
+    pub(super) period: Duration,
+}
+
+impl Aws {
+    pub(super) fn read(raw: &Raw, read: &mut Reader) -> Option<Self> {
+        let region = read.optional(var::AWS_REGION, raw.aws_region.as_deref(), value::region);
+        // The lengths that AWS allows: tags in the EC2 User Guide, groups in CreateAutoScalingGroup.
+        let tag_name = read.value(var::TAG_NAME, raw.tag_name.as_deref(), value::name(128));
+        let tag_value = read.value(var::TAG_VALUE, raw.tag_value.as_deref(), value::name(256));
+        let asg_name = read.value(var::ASG_NAME, raw.asg_name.as_deref(), value::name(255));
+        let limit = raw.discovery_shrink_limit.as_deref();
+        let shrink_limit =
+            read.value(var::DISCOVERY_SHRINK_LIMIT, limit, value::number(0..=100_u8));
+        let allow = raw.allow_loopback_targets.as_deref();
+        let allow_loopback = read.value(var::ALLOW_LOOPBACK_TARGETS, allow, value::boolean);
+        Some(Self {
+            region: region?,
+            tag_name: tag_name?,
+            tag_value: tag_value?,
+            asg_name: asg_name?,
+            shrink_limit: shrink_limit?,
+            allow_loopback: allow_loopback?,
+        })
+    }
+
+    /// Where the targets come from: for `NODE_FILTER` = `tag` if `by_tag`, else for `asg`.
+    #[cfg(feature = "aws")]
+    pub(super) fn settings(self, by_tag: bool, common: Common) -> Settings {
+        use control::discovery::{AwsSettings, Mode};
+
+        let mode = if by_tag {
+            Mode::Tag { name: self.tag_name, value: self.tag_value }
+        } else {
+            Mode::Asg { name: self.asg_name }
+        };
+        Settings::Aws(AwsSettings {
+            mode,
+            region: self.region,
+            default_region: var::AWS_REGION.default.as_str().to_owned(),
+            default_port: common.default_port,
+            own_address: common.own_address,
+            allow_loopback: self.allow_loopback,
+            shrink_limit: self.shrink_limit,
+            period: common.period,
+        })
+    }
+}
