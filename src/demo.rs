@@ -161,8 +161,7 @@ fn introduction(
     for (line, comment) in tries {
         let full = format!("  {line:<54} # {comment}");
         let fits = !comment.is_empty() && full.chars().count() <= COLUMNS;
-        text.push_str(&if fits { full } else { format!("  {line}") });
-        text.push('\n');
+        text.extend([if fits { full } else { format!("  {line}") }.as_str(), "\n"]);
     }
     text.push_str("\nThe last one lets a dozen clients come, or go. Ctrl-C ends it.\n\n");
     text

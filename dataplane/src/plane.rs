@@ -18,7 +18,7 @@ use crate::{Listener, Settings};
 const EXECUTOR_RING_DEPTH: usize = 4;
 const EXECUTOR_IO_MEMORY_BYTES: usize = 64 * 1024;
 /// Log lines about accepting having paused come no faster than this, all cores together.
-const PAUSE_LOG_INTERVAL: Duration = Duration::from_secs(60);
+const PAUSE_LOG_INTERVAL: Duration = Duration::from_mins(1);
 /// How long a worker runs at most before the executor's other tasks get their turn.
 const YIELD_INTERVAL: Duration = Duration::from_millis(1);
 

@@ -31,8 +31,11 @@ mod tests {
         };
         let fine = [("NODE_FILTER", "static"), ("TARGETS", "10.0.0.1"), ("PORT", "80")];
         assert!(told(&fine).is_empty());
-        let file = [("NODE_FILTER", "static"), ("TARGETS_FILE", "/t"), ("POOL_SIZE", "")];
-        assert_eq!(told(&file), ["TARGETS_FILE is set, but NODE_FILTER=static does not read it"]);
+        let in_vain = [("NODE_FILTER", "static"), ("TARGETS_FILE", "/t"), ("POOL_SIZE", "")];
+        assert_eq!(
+            told(&in_vain),
+            ["TARGETS_FILE is set, but NODE_FILTER=static does not read it"]
+        );
         assert_eq!(
             told(&[("TARGETS", "10.0.0.1"), ("ASG_NAME", "workers"), ("AWS_REGION", "us-east-1")]),
             ["TARGETS is set, but NODE_FILTER=asg does not read it"]

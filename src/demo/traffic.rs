@@ -82,13 +82,12 @@ impl Traffic {
             // An error would mean that the sender is gone, but `self` holds it.
             let _ = running.wait_for(|running| *running).await;
             let mut answers = 0;
-            let pause = match self.connection(&running, &mut answers).await {
-                Ok(()) => THINK_TIME,
-                Err(_) => {
-                    let count = if answers > 0 { &self.broken } else { &self.turned_away };
-                    count.fetch_add(1, Relaxed);
-                    FAILURE_PAUSE
-                }
+            let pause = if self.connection(&running, &mut answers).await.is_ok() {
+                THINK_TIME
+            } else {
+                let count = if answers > 0 { &self.broken } else { &self.turned_away };
+                count.fetch_add(1, Relaxed);
+                FAILURE_PAUSE
             };
             tokio::time::sleep(pause).await;
         }
