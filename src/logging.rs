@@ -16,18 +16,18 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Modules that log, as `RUST_LOG` may name them alone. Deeper ones are told by their colons.
-pub(crate) const MODULES: &[&str] = &[
+/// Whether `RUST_LOG` may name this module alone. Deeper ones are told by their colons.
+pub(crate) fn is_module(name: &str) -> bool {
+    MODULES.contains(&name) || name.starts_with("aws_")
+}
+
+/// Modules that log; those of the AWS SDK go by their prefix.
+const MODULES: &[&str] = &[
     "control",
     "dataplane",
     "exchange",
     "stateless_load_balancer",
     "connection",
-    "aws_config",
-    "aws_runtime",
-    "aws_sdk_autoscaling",
-    "aws_sdk_ec2",
-    "aws_smithy_runtime",
     "axum",
     "glommio",
     "hyper",

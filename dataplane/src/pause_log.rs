@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn one_line_per_interval_and_one_at_the_end() {
-        let log = PauseLog::new(Duration::from_secs(60));
+        let log = PauseLog::new(Duration::from_mins(1));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(!log.goes_on(at(0)));

@@ -166,7 +166,7 @@ pub(super) fn log_filter(text: &str) -> Parsed<String> {
         word.is_empty()
             || word.contains(['=', ':'])
             || word.parse::<log::LevelFilter>().is_ok()
-            || logging::MODULES.contains(&word)
+            || logging::is_module(word)
     };
     match directives.into_iter().find(|word| !known(word)) {
         None => Ok(text.to_owned()),
