@@ -272,7 +272,7 @@ mod tests {
         assert!(log_filter("info,control=debug").is_ok());
         assert!(log_filter("control=loud").is_err());
         for text in
-            ["off", "WARN", "control", "glommio,warn", "aws_config::meta", "info/a,b", "info,"]
+            ["off", "WARN", "control", "glommio,warn", "aws_anything::meta", "info/a,b", "info,"]
         {
             assert_eq!(log_filter(text), Ok(text.to_owned()));
         }
