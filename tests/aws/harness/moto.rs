@@ -78,7 +78,7 @@ fn python() -> Option<String> {
 }
 
 fn serve(python: &str, port: &Port) -> Child {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws/moto.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws/serve_moto.py");
     let server = Command::new(python)
         .arg(script)
         .arg(port.text())
