@@ -56,7 +56,7 @@ fn another_instance_at_the_same_address_is_another_target() {
     let old = members.iter().find(|member| member.address == address).unwrap();
     // Both happen between two answers.
     fleet.scale_in(old);
-    let new = fleet.launch_at(&address);
+    let new = fleet.launch_again_at(&address);
     fleet.attach(std::slice::from_ref(&new));
     assert_ne!(old.id, new.id);
     balancer.wait_for_state(&new, "healthy");

@@ -90,6 +90,19 @@ impl Fleet {
 
     /// Creates what instances need, and the group.
     fn create_group(&mut self) {
+        self.create_subnets();
+        self.account.autoscaling(
+            "CreateLaunchConfiguration&LaunchConfigurationName=worker&ImageId=ami-12345678\
+             &InstanceType=t3.nano",
+        );
+        self.account.autoscaling(&format!(
+            "CreateAutoScalingGroup&AutoScalingGroupName={GROUP}&LaunchConfigurationName=worker\
+             &MinSize=0&MaxSize=100&DesiredCapacity=0&VPCZoneIdentifier={}",
+            self.subnets.join(",")
+        ));
+    }
+
+    fn create_subnets(&mut self) {
         let Account { region, .. } = &self.account;
         let vpc = self.account.ec2("CreateVpc&CidrBlock=127.0.0.0/16");
         let vpc = element(&vpc, "vpcId");
@@ -100,15 +113,6 @@ impl Fleet {
             ));
             element(&subnet, "subnetId")
         });
-        self.account.autoscaling(
-            "CreateLaunchConfiguration&LaunchConfigurationName=worker&ImageId=ami-12345678\
-             &InstanceType=t3.nano",
-        );
-        self.account.autoscaling(&format!(
-            "CreateAutoScalingGroup&AutoScalingGroupName={GROUP}&LaunchConfigurationName=worker\
-             &MinSize=0&MaxSize=100&DesiredCapacity=0&VPCZoneIdentifier={}",
-            self.subnets.join(",")
-        ));
     }
 
     /// Does again what made a fleet of `instances`, in a moto that has forgotten it.
@@ -131,8 +135,14 @@ impl Fleet {
         instance
     }
 
-    /// Runs another instance at that address.
-    pub(crate) fn launch_at(&self, address: &str) -> Instance {
+    /// Runs another instance at the address of one that has ended.
+    pub(crate) fn launch_again_at(&mut self, address: &str) -> Instance {
+        // moto never takes an address back: a VPC with the same addresses has it free.
+        self.create_subnets();
+        self.launch_at(address)
+    }
+
+    fn launch_at(&self, address: &str) -> Instance {
         let last: u8 = address.rsplit('.').next().unwrap().parse().unwrap();
         let subnet = &self.subnets[usize::from(last / 128)];
         let answer = self.account.ec2(&format!(
