@@ -161,10 +161,12 @@ impl Fleet {
 
     /// Makes instances members of the group.
     pub(crate) fn attach(&self, instances: &[Instance]) {
-        let mut form = format!("AttachInstances&AutoScalingGroupName={GROUP}");
-        for (number, instance) in (1..).zip(instances) {
-            form += &format!("&InstanceIds.member.{number}={}", instance.id);
-        }
+        let ids = (1..).zip(instances);
+        let ids = ids.map(|(number, it)| format!("&InstanceIds.member.{number}={}", it.id));
+        let form = format!(
+            "AttachInstances&AutoScalingGroupName={GROUP}{}",
+            ids.collect::<Vec<_>>().concat()
+        );
         self.account.autoscaling(&form);
     }
 

@@ -49,12 +49,12 @@ impl Message {
 
     /// Sends it, its length told as that of `body`.
     pub(crate) fn write(&self, mut stream: impl Write) -> io::Result<()> {
-        let mut text = format!("{}\r\n", self.start);
-        for line in self.headers.iter().filter(|line| name(line) != "content-length") {
-            text += line;
-            text += "\r\n";
-        }
-        text += &format!("Content-Length: {}\r\n\r\n{}", self.body.len(), self.body);
+        let length = format!("Content-Length: {}", self.body.len());
+        let mut lines = vec![self.start.as_str()];
+        let others = self.headers.iter().filter(|line| name(line) != "content-length");
+        lines.extend(others.map(String::as_str));
+        lines.extend([length.as_str(), "", &self.body]);
+        let text = lines.join("\r\n");
         stream.write_all(text.as_bytes())
     }
 
