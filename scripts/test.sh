@@ -61,6 +61,23 @@ count_unittest() {
     ' "$1"
 }
 
+# Names, in SLB_TEST_PYTHON, a Python with tests/requirements.txt, set up once per build directory
+# and requirements. Without a package index the tests that need it skip themselves.
+set_up_python() {
+    local python="${CARGO_TARGET_DIR:-target}/venv/bin/python" wanted=tests/requirements.txt mark
+    mark="${CARGO_TARGET_DIR:-target}/venv/requirements.txt"
+    if ! cmp -s "$wanted" "$mark"; then
+        printf '== setting up Python packages for the tests\n'
+        python3 -m venv --clear "${python%/bin/python}" &&
+            "$python" -m pip install --quiet --disable-pip-version-check -r "$wanted" &&
+            cp "$wanted" "$mark" || return
+    fi
+    SLB_TEST_PYTHON=$(realpath -s "$python")
+}
+
+export SLB_TEST_PYTHON=${SLB_TEST_PYTHON:-}
+[[ -n $SLB_TEST_PYTHON ]] || set_up_python
+
 run cargo-test count_cargo cargo test --workspace --locked --no-fail-fast
 run side-by-side count_unittest \
     python3 -m unittest discover -v -s benches/side_by_side/tests -t benches

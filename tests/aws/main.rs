@@ -1,0 +1,16 @@
+//! Black box: the real binary finds real servers by asking moto, which speaks the APIs of AWS; a
+//! proxy between the two makes faults. `tests/aws_faults.rs` has the faults in more detail, before
+//! a server of its own.
+#![cfg(feature = "aws")]
+#![allow(clippy::unwrap_used, reason = "this is test code, outside a test function too")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod departures;
+mod faults;
+mod harness;
+mod modes;
+mod outage;
+mod scaling;
+mod startup;

@@ -1,0 +1,70 @@
+//! Instances come and go.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::clients::{Client, Clients};
+use crate::harness::fleet::Fleet;
+use crate::harness::wait_until;
+
+#[test]
+fn a_new_member_gets_traffic_soon_and_a_detached_one_no_more() {
+    let Some(mut fleet) = Fleet::start() else { return };
+    let members = fleet.scale_out(3);
+    let periods = [("NODE_CHECK_PERIOD", "1s"), ("HEALTH_CHECK_PERIOD", "200ms")];
+    let balancer = fleet.balancer(&members, &periods);
+    let clients = Clients::start(balancer.address());
+    for _ in 0..2 {
+        let new = fleet.scale_out(1).remove(0);
+        let scaled_out = Instant::now();
+        wait_until("the new member is seen", || clients.targets().contains(&new.address));
+        let taken = scaled_out.elapsed();
+        assert!(taken < Duration::from_millis(1100 + 440 + 2000), "{taken:?}");
+    }
+    fleet.change_member("DetachInstances", &members[0]);
+    balancer.wait_for_state(&members[0], "draining");
+    assert!(!clients.next_targets(50).contains(&members[0].address));
+}
+
+#[test]
+fn one_that_was_scaled_in_leaves_with_its_last_connection() {
+    let Some(mut fleet) = Fleet::start() else { return };
+    let members = fleet.scale_out(2);
+    let balancer = fleet.balancer(&members, &[]);
+    let clients = Clients::start(balancer.address());
+    let mut client = Client::connect(balancer.address()).unwrap();
+    let address = client.ask().unwrap();
+    let (leaving, staying): (Vec<_>, Vec<_>) =
+        members.into_iter().partition(|member| member.address == address);
+    fleet.scale_in(&leaving[0]);
+    balancer.wait_for_state(&leaving[0], "draining");
+    assert_eq!(clients.next_targets(50), [staying[0].address.clone()]);
+    balancer.wait_for_refreshes("ok", 2);
+    assert_eq!(client.ask().unwrap(), address);
+    assert_eq!(balancer.state(&leaving[0]).as_deref(), Some("draining"));
+    drop(client);
+    wait_until("it is gone", || balancer.state(&leaving[0]).is_none());
+}
+
+#[test]
+fn another_instance_at_the_same_address_is_another_target() {
+    let Some(mut fleet) = Fleet::start() else { return };
+    let members = fleet.scale_out(3);
+    let balancer = fleet.balancer(&members, &[]);
+    let clients = Clients::start(balancer.address());
+    let mut client = Client::connect(balancer.address()).unwrap();
+    let address = client.ask().unwrap();
+    let old = members.iter().find(|member| member.address == address).unwrap();
+    // Both happen between two answers.
+    fleet.scale_in(old);
+    let new = fleet.launch_again_at(&address);
+    fleet.attach(std::slice::from_ref(&new));
+    assert_ne!(old.id, new.id);
+    balancer.wait_for_state(&new, "healthy");
+    balancer.wait_for_state(old, "draining");
+    clients.forget();
+    wait_until("the new one is seen", || clients.targets().contains(&address));
+    assert_eq!(client.ask().unwrap(), address);
+    drop(client);
+    wait_until("the old one is gone", || balancer.state(old).is_none());
+    assert_eq!(balancer.state(&new).as_deref(), Some("healthy"));
+}
