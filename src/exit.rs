@@ -34,3 +34,12 @@ impl Failure {
         ExitCode::from(self.code)
     }
 }
+
+/// Has a panic on any thread end the process, in builds too that would only end the thread.
+pub(crate) fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+}

@@ -17,6 +17,7 @@ use cli::Command;
 use config::Environment;
 
 fn main() -> ExitCode {
+    exit::abort_on_panic();
     let environment = Environment::of_process();
     let ended = match cli::parse() {
         Command::Run => run::run(environment),
