@@ -8,6 +8,7 @@ mod problem;
 mod reader;
 mod value;
 pub(crate) mod variable;
+mod zone;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -143,11 +144,13 @@ fn control_settings(
         read.value(var::FAIL_OPEN_THRESHOLD, threshold, value::number(0..=100));
     let health = health_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
+    let zone = zone::settings(raw, read);
     Some(control::Settings {
         discovery: discovery?,
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
+        zone: zone?,
     })
 }
 

@@ -32,6 +32,8 @@ const BAD: &[(&str, &str)] = &[
     ("HEALTH_CHECK_FALL", "101"),
     ("FAIL_OPEN_THRESHOLD", "101"),
     ("BALANCE", "fastest"),
+    ("ZONE_AWARE", "1"),
+    ("AVAILABILITY_ZONE", " eu-west-1a"),
     ("CONNECT_ATTEMPTS", "17"),
     ("POOL_TIMEOUT", "2 s"),
     ("CORES", "0"),
@@ -46,6 +48,8 @@ const BAD: &[(&str, &str)] = &[
     ("AWS_REGION", "Ireland!"),
     ("DISCOVERY_SHRINK_LIMIT", "101"),
     ("ALLOW_LOOPBACK_TARGETS", "1"),
+    ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "169.254.169.254"),
+    ("AWS_EC2_METADATA_DISABLED", "yes"),
     ("TAG_NAME", "a\nb"),
     ("TAG_VALUE", "a\x1bb"),
     ("ASG_NAME", "a\tb"),
@@ -156,6 +160,13 @@ fn targets_that_cannot_be_used_are_named() {
     for list in [",", "10.0.0.1,,10.0.0.2", "10.0.0.1:0", "10.0.0.1:x", "10.0.0.1@"] {
         assert_refused(&[("TARGETS", list)], "TARGETS", &[list]);
     }
+}
+
+#[test]
+fn the_own_zone_needs_a_source() {
+    let variables = [("ZONE_AWARE", "true"), ("AWS_EC2_METADATA_DISABLED", "True")];
+    let parts = ["not set", "ZONE_AWARE=true", "AWS_EC2_METADATA_DISABLED"];
+    assert_refused(&variables, "AVAILABILITY_ZONE", &parts);
 }
 
 /// A file of this test's own that is removed at its end.
@@ -273,6 +284,10 @@ fn every_form_that_is_documented_starts() {
             ("SHUTDOWN_TIMEOUT", "2s"),
             ("CORES", "1"),
             ("BALANCE", "least_connections"),
+            ("ZONE_AWARE", "true"),
+            ("AVAILABILITY_ZONE", "eu-west-1a"),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://[fd00:ec2::254]/"),
+            ("AWS_EC2_METADATA_DISABLED", "TRUE"),
             ("CIRCUIT_BREAKER_TIMEOUT", "5"),
             ("RUST_LOG", "info,control=debug"),
             ("HEALTH_CHECK_RISE", ""),

@@ -21,6 +21,8 @@ pub(crate) const EVENT_QUEUE: usize = 1024;
 pub(crate) enum Event {
     /// The targets are these now.
     Discovered(Vec<Target>),
+    /// This balancer is in this zone.
+    Located(Arc<str>),
     /// A target was checked.
     Checked(Checked),
 }
@@ -57,6 +59,10 @@ impl Controller {
         match event {
             Event::Discovered(targets) => {
                 self.roster.discovered(targets);
+                self.publish(None);
+            }
+            Event::Located(zone) => {
+                self.roster.located(zone);
                 self.publish(None);
             }
             Event::Checked(Checked { target, result }) => {

@@ -7,12 +7,14 @@ pub mod discovery;
 mod escaped;
 pub mod health;
 mod jitter;
+mod locality;
 mod metrics;
 mod probe;
 mod prober;
 mod roster;
 #[cfg(test)]
 mod scratch;
+pub mod zone;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -45,6 +47,8 @@ pub struct Settings {
     /// In percent (0-100): at or below this share of healthy targets, all that are not draining
     /// are used; 0: only when none is healthy.
     pub fail_open_threshold: u8,
+    /// Which zone this balancer is in, if targets there are to be preferred.
+    pub zone: zone::Settings,
 }
 
 /// The running control plane. Its tasks run on the tokio runtime it was started on, until that ends.
@@ -96,6 +100,7 @@ impl Control {
             snapshots: snapshot_sender,
         };
         tokio::spawn(controller.run(events));
+        tokio::spawn(zone::run(settings.zone, event_sender.clone()));
         tokio::spawn(discovery::run(
             settings.discovery,
             settings.discovery_period,

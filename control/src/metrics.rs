@@ -98,6 +98,7 @@ impl Metrics {
             Box::new(self.discovery_failures.clone()),
             Box::new(self.discovery_age()),
             Box::new(node_health(snapshot)),
+            Box::new(self.zone_connections()),
             Box::new(build_info()),
             gauge(
                 "load_balancer_fail_open",
@@ -146,6 +147,19 @@ impl Metrics {
 
     fn sum(&self, counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
         self.cores.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
+    }
+
+    fn zone_connections(&self) -> IntCounterVec {
+        let opts = Opts::new(
+            "load_balancer_zone_connections_total",
+            "Client connections that got a target of the balancer's own zone, or of another",
+        );
+        let connections = IntCounterVec::new(opts, &["zone"]).expect("name and label are valid");
+        let same = self.sum(|core| &core.same_zone_connections);
+        let other = self.sum(|core| &core.other_zone_connections);
+        connections.with_label_values(&["same"]).inc_by(same);
+        connections.with_label_values(&["other"]).inc_by(other);
+        connections
     }
 
     fn discovery_age(&self) -> Gauge {
@@ -225,6 +239,9 @@ mod tests {
             "load_balancer_failed_dials_total 0",
             "load_balancer_accept_paused 0",
             "load_balancer_fail_open 0",
+            "# TYPE load_balancer_zone_connections_total counter",
+            "load_balancer_zone_connections_total{zone=\"same\"} 0",
+            "load_balancer_zone_connections_total{zone=\"other\"} 0",
             "# TYPE load_balancer_health_check_latency_seconds histogram",
             "load_balancer_health_check_latency_seconds_count 0",
             "load_balancer_discovery_failures_total{kind=\"invalid\"} 0",
@@ -241,6 +258,9 @@ mod tests {
         cores[0].successful_connections.add(3);
         cores[1].successful_connections.add(4);
         cores[1].active_connections.increment();
+        cores[0].same_zone_connections.add(5);
+        cores[1].same_zone_connections.add(6);
+        cores[1].other_zone_connections.add(2);
         let metrics = Metrics::new(cores);
         metrics.probed(Duration::from_millis(2));
         metrics.discovery_failed("invalid");
@@ -248,6 +268,8 @@ mod tests {
         for line in [
             "load_balancer_successful_connections_total 7",
             "load_balancer_active_connections 1",
+            "load_balancer_zone_connections_total{zone=\"same\"} 11",
+            "load_balancer_zone_connections_total{zone=\"other\"} 2",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.001\"} 0",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.0025\"} 1",
             "load_balancer_discovery_failures_total{kind=\"invalid\"} 1",

@@ -3,9 +3,12 @@ use std::collections::btree_map::Entry as Slot;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use exchange::{Entry, Generation, Snapshot, Target, TargetCounters, TargetId, TargetState};
+use exchange::{
+    Entry, Generation, Locality, Snapshot, Target, TargetCounters, TargetId, TargetState,
+};
 
 use crate::health::Health;
+use crate::locality::localities;
 
 /// Ticks in a row that a withdrawn target has to be without connections before it is forgotten: a
 /// core may be about to connect by an older snapshot.
@@ -43,6 +46,8 @@ pub(crate) struct Roster {
     rules: Rules,
     /// Ordered, so that every instance lists the same targets alike.
     members: BTreeMap<Identity, Member>,
+    /// Where this balancer is, once known and where it matters.
+    own_zone: Option<Arc<str>>,
     latest: Arc<Snapshot>,
 }
 
@@ -57,7 +62,7 @@ struct Member {
 
 impl Roster {
     pub(crate) fn new(rules: Rules) -> Self {
-        Self { rules, members: BTreeMap::new(), latest: Arc::default() }
+        Self { rules, members: BTreeMap::new(), own_zone: None, latest: Arc::default() }
     }
 
     /// The targets are these now. Known ones keep their history, even when they were draining;
@@ -86,6 +91,11 @@ impl Roster {
                 }
             }
         }
+    }
+
+    /// This balancer is in `zone`, and prefers targets that are too.
+    pub(crate) fn located(&mut self, zone: Arc<str>) {
+        self.own_zone = Some(zone);
     }
 
     /// A check of `target` has passed or not. Late results of targets that have left are ignored.
@@ -138,12 +148,26 @@ impl Roster {
                 counters: Arc::clone(&member.counters),
             }
         });
-        let generation = Generation(self.latest.generation.0 + 1);
-        Snapshot { generation, fail_open, settled, entries: entries.collect() }
+        let entries: Vec<_> = entries.collect();
+        Snapshot {
+            generation: Generation(self.latest.generation.0 + 1),
+            fail_open,
+            settled,
+            own_zone: self.own_zone.clone(),
+            // Under fail-open nobody knows what a zone can carry.
+            localities: if fail_open { Vec::new() } else { self.localities(&entries) },
+            entries,
+        }
+    }
+
+    fn localities(&self, entries: &[Entry]) -> Vec<Locality> {
+        let Some(own_zone) = &self.own_zone else { return Vec::new() };
+        let eligible = entries.iter().enumerate().filter(|(_, entry)| entry.eligible);
+        localities(own_zone, eligible.map(|(index, entry)| (index, entry.target.zone.as_deref())))
     }
 }
 
-/// Whether two snapshots say the same, their generations aside.
+/// Whether two snapshots say the same, their generations aside. Localities follow from the rest.
 fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
     let is_same_entry = |(a, b): (&Entry, &Entry)| {
         a.state == b.state
@@ -153,6 +177,7 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
     };
     a.fail_open == b.fail_open
         && a.settled == b.settled
+        && a.own_zone == b.own_zone
         && a.entries.len() == b.entries.len()
         && a.entries.iter().zip(&b.entries).all(is_same_entry)
 }

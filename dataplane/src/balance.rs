@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::targets::LocalTarget;
+use exchange::Locality;
+
+use crate::targets::{LocalLocality, LocalTarget, Targets};
 
 /// How the target of a new connection is chosen among the eligible ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,32 +27,55 @@ pub enum Balance {
 pub(crate) struct Balancer {
     balance: Balance,
     rng: fastrand::Rng,
-    turn: usize,
+    /// Whose turn it is: among all eligible targets first, then in each locality.
+    turns: Vec<usize>,
 }
 
 impl Balancer {
     pub(crate) fn new(balance: Balance, mut rng: fastrand::Rng) -> Self {
-        let turn = rng.usize(..1 << 16);
-        Self { balance, rng, turn }
+        let turns = vec![rng.usize(..1 << 16)];
+        Self { balance, rng, turns }
     }
 
-    /// One of `eligible` that is not among the `tried` ones.
+    /// An eligible target that is not among the `tried` ones. A first choice heeds the shares of
+    /// localities; another one is better than waiting for those that may all be down.
     pub(crate) fn pick(
         &mut self,
-        eligible: &[Rc<LocalTarget>],
+        targets: &Targets,
         tried: &[Rc<LocalTarget>],
     ) -> Option<Rc<LocalTarget>> {
-        if eligible.is_empty() {
+        if !tried.is_empty() {
+            return self.pick_another(targets.eligible(), tried);
+        }
+        match self.draw(targets.localities()) {
+            None => self.pick_among(targets.eligible(), 0),
+            Some((index, locality)) => self.pick_among(&locality.targets, index + 1),
+        }
+    }
+
+    /// A locality, each as likely as its share is large.
+    fn draw<'a>(&mut self, localities: &'a [LocalLocality]) -> Option<(usize, &'a LocalLocality)> {
+        if localities.len() <= 1 {
+            return localities.first().map(|only| (0, only));
+        }
+        let mut left = self.rng.u32(..Locality::WHOLE);
+        localities.iter().enumerate().find(|(_, locality)| {
+            let is_drawn = left < locality.share;
+            left = left.saturating_sub(locality.share);
+            is_drawn
+        })
+    }
+
+    /// One of `targets`; `turn` tells them from others whose turns are counted.
+    fn pick_among(&mut self, targets: &[Rc<LocalTarget>], turn: usize) -> Option<Rc<LocalTarget>> {
+        if targets.is_empty() {
             return None;
         }
-        if !tried.is_empty() {
-            return self.pick_another(eligible, tried);
-        }
         let chosen = match self.balance {
-            Balance::P2c => self.less_loaded_of_two(eligible),
-            Balance::Random => &eligible[self.rng.usize(..eligible.len())],
-            Balance::RoundRobin => self.next_in_turn(eligible),
-            Balance::LeastConnections => self.least_loaded(eligible),
+            Balance::P2c => self.less_loaded_of_two(targets),
+            Balance::Random => &targets[self.rng.usize(..targets.len())],
+            Balance::RoundRobin => self.next_in_turn(targets, turn),
+            Balance::LeastConnections => self.least_loaded(targets),
         };
         Some(Rc::clone(chosen))
     }
@@ -68,7 +93,7 @@ impl Balancer {
             // would be the next client's again, and so each client's.
             return Some(Rc::clone(&fresh[self.rng.usize(..fresh.len())]));
         }
-        self.pick(&fresh, &[])
+        self.pick_among(&fresh, 0)
     }
 
     fn less_loaded_of_two<'a>(&mut self, eligible: &'a [Rc<LocalTarget>]) -> &'a Rc<LocalTarget> {
@@ -82,9 +107,16 @@ impl Balancer {
         if second.connections() < first.connections() { second } else { first }
     }
 
-    fn next_in_turn<'a>(&mut self, eligible: &'a [Rc<LocalTarget>]) -> &'a Rc<LocalTarget> {
-        self.turn = self.turn.wrapping_add(1);
-        &eligible[self.turn % eligible.len()]
+    fn next_in_turn<'a>(
+        &mut self,
+        eligible: &'a [Rc<LocalTarget>],
+        turn: usize,
+    ) -> &'a Rc<LocalTarget> {
+        while self.turns.len() <= turn {
+            self.turns.push(self.rng.usize(..1 << 16));
+        }
+        self.turns[turn] = self.turns[turn].wrapping_add(1);
+        &eligible[self.turns[turn] % eligible.len()]
     }
 
     fn least_loaded<'a>(&mut self, eligible: &'a [Rc<LocalTarget>]) -> &'a Rc<LocalTarget> {
@@ -99,8 +131,8 @@ impl Balancer {
 mod tests {
     use super::*;
 
-    fn targets(count: u16) -> Vec<Rc<LocalTarget>> {
-        (1..=count).map(LocalTarget::for_test).collect()
+    fn targets(count: u16) -> Targets {
+        Targets::for_test(count, vec![])
     }
 
     fn balancer(balance: Balance) -> Balancer {
@@ -113,10 +145,10 @@ mod tests {
     #[test]
     fn every_target_is_tried_once_before_none_is_left() {
         for balance in ALL {
-            let eligible = targets(5);
+            let targets = targets(5);
             let mut balancer = balancer(balance);
             let mut tried = Vec::new();
-            while let Some(target) = balancer.pick(&eligible, &tried) {
+            while let Some(target) = balancer.pick(&targets, &tried) {
                 assert!(!tried.iter().any(|old| Rc::ptr_eq(old, &target)), "{balance:?}");
                 tried.push(target);
             }
@@ -126,13 +158,13 @@ mod tests {
 
     #[test]
     fn a_retry_takes_nobodys_turn() {
-        let eligible = targets(2);
+        let targets = targets(2);
         let mut balancer = balancer(Balance::RoundRobin);
         for _ in 0..10 {
-            let tried = balancer.pick(&eligible, &[]).unwrap();
-            let retried = balancer.pick(&eligible, &[Rc::clone(&tried)]).unwrap();
+            let tried = balancer.pick(&targets, &[]).unwrap();
+            let retried = balancer.pick(&targets, &[Rc::clone(&tried)]).unwrap();
             assert!(!Rc::ptr_eq(&tried, &retried));
-            let next = balancer.pick(&eligible, &[]).unwrap();
+            let next = balancer.pick(&targets, &[]).unwrap();
             assert!(!Rc::ptr_eq(&tried, &next), "each retry brings the same one back");
         }
     }
@@ -140,18 +172,18 @@ mod tests {
     #[test]
     fn there_is_nothing_to_pick_from_nothing() {
         for balance in ALL {
-            assert!(balancer(balance).pick(&[], &[]).is_none());
+            assert!(balancer(balance).pick(&targets(0), &[]).is_none());
         }
     }
 
     /// Opens `connections` that stay open; the counts per target.
     fn spread(balance: Balance, connections: usize) -> Vec<u32> {
-        let eligible = targets(10);
+        let targets = targets(10);
         let mut balancer = balancer(balance);
         for _ in 0..connections {
-            balancer.pick(&eligible, &[]).unwrap().opened();
+            balancer.pick(&targets, &[]).unwrap().opened();
         }
-        eligible.iter().map(|target| target.connections()).collect()
+        targets.eligible().iter().map(|target| target.connections()).collect()
     }
 
     #[test]
@@ -176,15 +208,78 @@ mod tests {
             (Balance::RoundRobin, false),
             (Balance::Random, false),
         ] {
-            let eligible = targets(2);
+            let targets = targets(2);
+            let [loaded, other] = targets.eligible() else { panic!("two") };
             for _ in 0..500 {
-                eligible[0].opened();
+                loaded.opened();
             }
             let mut balancer = balancer(balance);
             for _ in 0..400 {
-                balancer.pick(&eligible, &[]).unwrap().opened();
+                balancer.pick(&targets, &[]).unwrap().opened();
             }
-            assert_eq!(eligible[1].connections() == 400, heeds_load, "{balance:?}");
+            assert_eq!(other.connections() == 400, heeds_load, "{balance:?}");
         }
+    }
+
+    /// Targets 0 to 3, 4 and 5 to 9 in zones that get a quarter, nothing and three quarters.
+    fn zoned() -> Targets {
+        let locality = |share, entries: std::ops::Range<usize>| Locality {
+            share: Locality::WHOLE / 4 * share,
+            entries: entries.collect(),
+        };
+        Targets::for_test(10, vec![locality(1, 0..4), locality(3, 5..10)])
+    }
+
+    #[test]
+    fn each_locality_gets_its_share_and_balances_within_it() {
+        // Slack in standard deviations' stead: 8000 draws have one of 39.
+        for (balance, slack) in [
+            (Balance::P2c, 10),
+            (Balance::RoundRobin, 1),
+            (Balance::Random, 160),
+            (Balance::LeastConnections, 1),
+        ] {
+            let targets = zoned();
+            let mut balancer = balancer(balance);
+            for _ in 0..8000 {
+                balancer.pick(&targets, &[]).unwrap().opened();
+            }
+            let counts: Vec<_> =
+                targets.eligible().iter().map(|target| target.connections()).collect();
+            let near: u32 = counts[..4].iter().sum();
+            let far: u32 = counts[5..].iter().sum();
+            assert_eq!((counts[4], near + far), (0, 8000), "{balance:?}");
+            assert!(near.abs_diff(2000) <= 160, "{balance:?}: {counts:?}");
+            for (counts, mean) in [(&counts[..4], near / 4), (&counts[5..], far / 5)] {
+                let even = counts.iter().all(|&count| count.abs_diff(mean) <= slack);
+                assert!(even, "{balance:?}: {counts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_retry_may_leave_every_locality() {
+        for balance in ALL {
+            let targets = zoned();
+            let mut balancer = balancer(balance);
+            let mut tried = Vec::new();
+            while let Some(target) = balancer.pick(&targets, &tried) {
+                tried.push(target);
+            }
+            assert_eq!(tried.len(), 10, "{balance:?}");
+        }
+    }
+
+    #[test]
+    fn shares_that_fall_short_of_the_whole_leave_all_eligible_targets() {
+        let share = Locality::WHOLE / 100;
+        let short =
+            vec![Locality { share, entries: vec![0] }, Locality { share, entries: vec![1] }];
+        let targets = Targets::for_test(3, short);
+        let mut balancer = balancer(Balance::Random);
+        for _ in 0..300 {
+            balancer.pick(&targets, &[]).unwrap().opened();
+        }
+        assert!(targets.eligible()[2].connections() > 60);
     }
 }

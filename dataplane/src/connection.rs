@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use crate::pipes::Pipe;
 use crate::session::{Ending, Session, Side};
 use crate::targets::LocalTarget;
 
@@ -15,10 +16,20 @@ pub(crate) struct Connection {
     client: Option<OwnedFd>,
     /// The connection to the target, also while it is being dialled.
     target: Option<OwnedFd>,
+    /// By the side they go to.
+    pipes: [Option<Draining>; 2],
+    is_nonblocking: bool,
     pub(crate) dial: Option<Dial>,
     chosen: Option<Rc<LocalTarget>>,
     tried: Vec<Rc<LocalTarget>>,
     log: Option<Box<Log>>,
+}
+
+/// A pipe with something in it.
+#[derive(Debug)]
+pub(crate) struct Draining {
+    pub(crate) pipe: Pipe,
+    pub(crate) bytes: usize,
 }
 
 /// A dial in flight.
@@ -46,6 +57,8 @@ impl Connection {
             session,
             client: Some(client),
             target: None,
+            pipes: [None, None],
+            is_nonblocking: false,
             dial: None,
             chosen: None,
             tried: Vec::new(),
@@ -65,6 +78,33 @@ impl Connection {
             Side::Client => self.client.take(),
             Side::Target => self.target.take(),
         }
+    }
+
+    /// Keeps a pipe with `bytes` in it that go to `to`; one that was there already comes back.
+    pub(crate) fn start_draining(&mut self, to: Side, pipe: Pipe, bytes: usize) -> Option<Pipe> {
+        if !self.is_nonblocking {
+            // For splice(2). The ring's own operations don't mind.
+            self.is_nonblocking = true;
+            for socket in self.client.iter().chain(&self.target) {
+                let _ = SockRef::from(socket).set_nonblocking(true);
+            }
+        }
+        let old = self.pipes[to as usize].replace(Draining { pipe, bytes });
+        old.map(|old| old.pipe)
+    }
+
+    /// A side's socket and the pipe to it.
+    pub(crate) fn draining(&mut self, to: Side) -> Option<(&OwnedFd, &mut Draining)> {
+        let socket = match to {
+            Side::Client => self.client.as_ref(),
+            Side::Target => self.target.as_ref(),
+        };
+        socket.zip(self.pipes[to as usize].as_mut())
+    }
+
+    /// Lets go of the pipe to a side.
+    pub(crate) fn stop_draining(&mut self, to: Side) -> Option<Draining> {
+        self.pipes[to as usize].take()
     }
 
     /// The targets dialled in vain so far.

@@ -6,6 +6,7 @@ mod connection;
 mod listener;
 mod log_limit;
 mod orders;
+mod pipes;
 mod plane;
 mod ring;
 mod session;

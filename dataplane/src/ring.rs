@@ -163,6 +163,24 @@ impl Ring {
         self.cancel(Token::new(Kind::Send, key, to));
     }
 
+    /// Waits until something can be taken from `socket`, in a receive's place: one
+    /// `Completion::Received` without meaning follows.
+    pub(crate) fn await_readable(&mut self, key: Key, from: Side, socket: &OwnedFd) {
+        let events = (libc::POLLIN | libc::POLLRDHUP).unsigned_abs();
+        self.poll(Token::new(Kind::Receive, key, from), socket, events);
+    }
+
+    /// Waits until something can be sent to `socket`, in a send's place: one `Completion::Sent`
+    /// without meaning follows.
+    pub(crate) fn await_writable(&mut self, key: Key, to: Side, socket: &OwnedFd) {
+        self.poll(Token::new(Kind::Send, key, to), socket, libc::POLLOUT.unsigned_abs());
+    }
+
+    fn poll(&mut self, token: Token, socket: &OwnedFd, events: u16) {
+        let entry = opcode::PollAdd::new(Fd(socket.as_raw_fd()), events.into()).build();
+        self.push(entry.user_data(token.pack()));
+    }
+
     /// Waits for errors, until cancelled: `Completion::Watched` each.
     pub(crate) fn watch(&mut self, key: Key, side: Side, socket: &OwnedFd) {
         // The kernel adds POLLHUP and POLLRDHUP to what is asked for: a single poll would end at

@@ -7,14 +7,19 @@
 //! operations.
 
 mod end;
+mod event;
+mod op;
 #[cfg(test)]
 mod simulation;
+mod splice;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
 use end::{Activity, End};
+pub(crate) use event::Event;
+pub(crate) use op::Op;
 
 /// Pieces read from one side and not yet sent to the other, above which reading pauses. Two: one
 /// being sent while the next is being received.
@@ -56,73 +61,6 @@ impl Piece {
     pub(crate) fn len(self) -> usize {
         usize::from(self.end - self.start)
     }
-}
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// The dial succeeded: the target's side is open.
-    Dialled,
-    /// The dial failed or was cancelled; nothing is left of it.
-    DialFailed,
-    /// There is no (further) target to dial.
-    NoTarget,
-    /// Bytes arrived; `full`: they filled a buffer; `more`: the receive goes on.
-    Received { from: Side, piece: Piece, full: bool, more: bool },
-    /// The side sent FIN; the receive has ended.
-    EndOfStream { from: Side },
-    /// The receive ended with an error: the connection is gone.
-    ReceiveFailed { from: Side },
-    /// The receive ended without saying anything about the connection (cancelled, out of buffers).
-    ReceiveStopped { from: Side },
-    /// The send ended; `bytes` were queued: all that was asked for, or fewer if it was cancelled or
-    /// the connection is gone.
-    Sent { to: Side, bytes: usize },
-    /// The send ended with an error: the connection is gone.
-    SendFailed { to: Side },
-    /// The send was cancelled before it queued a byte.
-    SendStopped { to: Side },
-    /// The watch saw something; `error`: the connection is gone; `more`: the watch goes on.
-    Watched { side: Side, error: bool, more: bool },
-    /// [`Op::WatchLater`] is due.
-    WatchDue,
-    /// [`Op::MeasureSendQueue`] is due: `bytes` queued to `to` were not acknowledged yet.
-    SendQueue { to: Side, bytes: usize },
-    /// End now, by resets.
-    Abort,
-}
-
-/// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Op {
-    /// Dial a target not tried before: `Dialled`, `DialFailed` or `NoTarget` follows.
-    Dial,
-    /// End the dial: `DialFailed` or `Dialled` follows.
-    CancelDial,
-    /// Receive once, or for as long as it goes. `idle`: nothing can have arrived yet.
-    Receive { from: Side, multishot: bool, idle: bool },
-    /// End the receive: its last event follows.
-    CancelReceive { from: Side },
-    /// Send all of the piece.
-    Send { to: Side, piece: Piece },
-    /// End the send: `Sent`, `SendFailed` or `SendStopped` follows.
-    CancelSend { to: Side },
-    /// Watch for errors on a side that nothing is received from, until cancelled: `Watched` each.
-    Watch { side: Side },
-    /// End the watch: a last `Watched` follows.
-    CancelWatch { side: Side },
-    /// Come back with `WatchDue` after [`WATCH_DELAY`].
-    WatchLater,
-    /// Send FIN; nothing is sent after it.
-    ShutdownWrite { to: Side },
-    /// The buffer is free again.
-    Recycle { buffer: u16 },
-    /// After the delay, come back with `SendQueue`.
-    MeasureSendQueue { to: Side, delay: Duration },
-    /// Close, by RST if `reset`. No operation of the side is in flight.
-    Close { side: Side, reset: bool },
-    /// The session is over and holds nothing any more.
-    Finish,
 }
 
 /// How long nothing may be received from a side before errors on it are watched for: sides that
@@ -249,16 +187,23 @@ impl Session {
                 let end = self.end_mut(to);
                 let cut_short = end.send == Activity::On
                     && end.outbox.front().is_some_and(|piece| bytes < piece.len());
-                end.note_sent(bytes, ops);
+                end.note_sent(to, bytes, ops);
                 if cut_short {
                     self.note_broken(to, ops);
                 }
             }
             Event::SendFailed { to } => {
-                self.end_mut(to).send = Activity::Off;
+                let end = self.end_mut(to);
+                end.send = Activity::Off;
+                end.draining = false;
                 self.note_broken(to, ops);
             }
-            Event::SendStopped { to } => self.end_mut(to).note_sent(0, ops),
+            Event::SendStopped { to } => self.end_mut(to).note_sent(to, 0, ops),
+            Event::Readable { from } => self.note_readable(from, ops),
+            Event::Writable { to } => self.note_writable(to, ops),
+            Event::Filled { from, bytes, full } => self.note_filled(from, bytes, full, ops),
+            Event::NotFilled { from } => self.note_not_filled(from),
+            Event::Drained { to, bytes } => self.note_drained(to, bytes, ops),
             Event::Watched { side, error, more } => {
                 if !more {
                     self.end_mut(side).watch = Activity::Off;
@@ -310,7 +255,7 @@ impl Session {
     fn note_broken(&mut self, side: Side, ops: &mut Vec<Op>) {
         let end = self.end_mut(side);
         end.broken = true;
-        end.drop_unsent(ops);
+        end.drop_unsent(side, ops);
         end.cancel_send(side, ops);
     }
 
@@ -397,7 +342,7 @@ impl Session {
     /// Whether everything that `to` is ever going to get was handed to its socket.
     fn is_delivered(&self, to: Side) -> bool {
         let end = self.end(to);
-        self.end(to.peer()).end_of_stream && end.outbox.is_empty() && end.send == Activity::Off
+        self.end(to.peer()).end_of_stream && end.has_sent_all()
     }
 
     fn start_send(&mut self, to: Side, ops: &mut Vec<Op>) {
@@ -422,16 +367,24 @@ impl Session {
 
     fn steer_receive(&mut self, from: Side, ops: &mut Vec<Op>) {
         let peer = self.end(from.peer());
-        let (held, unwanted) = (peer.outbox.len(), peer.broken);
+        let (held, unwanted, behind) = (peer.outbox.len(), peer.broken, !peer.has_sent_all());
         let end = self.end_mut(from);
         match end.receive {
+            Activity::Off if !end.open || end.end_of_stream || unwanted => {}
+            Activity::Off if end.is_worth_splicing() => {
+                // What was received into buffers goes first.
+                if !behind {
+                    end.start_splice(from, ops);
+                }
+            }
             Activity::Off => {
-                if end.open && !end.end_of_stream && !unwanted && held < HELD_PIECES_MAX {
+                if held < HELD_PIECES_MAX {
                     // One wake of a multishot receive may take dozens of buffers.
                     let multishot = end.is_interactive();
                     let idle = from == Side::Target && !end.receive_started;
                     end.receive_started = true;
                     end.multishot = multishot;
+                    end.splicing = false;
                     end.receive = Activity::On;
                     ops.push(Op::Receive { from, multishot, idle });
                 }

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use exchange::{Snapshot, TargetCounters};
+use exchange::{Locality, Snapshot, TargetCounters};
 use socket2::SockAddr;
 
 /// A target as one core knows it.
@@ -14,6 +14,7 @@ pub(crate) struct LocalTarget {
     counters: Arc<TargetCounters>,
     core: usize,
     connections: Cell<u32>,
+    is_in_own_zone: Cell<Option<bool>>,
 }
 
 impl LocalTarget {
@@ -24,12 +25,8 @@ impl LocalTarget {
             counters: Arc::clone(counters),
             core,
             connections: Cell::new(0),
+            is_in_own_zone: Cell::new(None),
         })
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_test(port: u16) -> Rc<Self> {
-        Self::new(([127, 0, 0, 1], port).into(), &Arc::new(TargetCounters::new(1)), 0)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -45,6 +42,11 @@ impl LocalTarget {
         self.connections.get()
     }
 
+    /// Whether it is in the balancer's zone; `None` unless both zones are known.
+    pub(crate) fn is_in_own_zone(&self) -> Option<bool> {
+        self.is_in_own_zone.get()
+    }
+
     pub(crate) fn opened(&self) {
         self.connections.set(self.connections.get() + 1);
         self.counters.active_on(self.core).increment();
@@ -56,19 +58,44 @@ impl LocalTarget {
     }
 }
 
+/// Targets of one zone, and what part of the new connections they get.
+#[derive(Debug)]
+pub(crate) struct LocalLocality {
+    /// In units of 1 / [`exchange::Locality::WHOLE`].
+    pub(crate) share: u32,
+    /// Not empty.
+    pub(crate) targets: Vec<Rc<LocalTarget>>,
+}
+
 /// One core's view of the latest snapshot.
 #[derive(Debug)]
 pub(crate) struct Targets {
     core: usize,
     known: Vec<Rc<LocalTarget>>,
     eligible: Vec<Rc<LocalTarget>>,
+    localities: Vec<LocalLocality>,
     settled: bool,
 }
 
 impl Targets {
     /// None yet, for the core with this number.
     pub(crate) fn new(core: usize) -> Self {
-        Self { core, known: Vec::new(), eligible: Vec::new(), settled: false }
+        Self {
+            core,
+            known: Vec::new(),
+            eligible: Vec::new(),
+            localities: Vec::new(),
+            settled: false,
+        }
+    }
+
+    /// So many eligible ones, and these localities of them.
+    #[cfg(test)]
+    pub(crate) fn for_test(count: u16, localities: Vec<Locality>) -> Self {
+        let mut targets = Self::new(0);
+        let entries = (1..=count).map(|port| tests::entry(port, true)).collect();
+        targets.update(&Snapshot { entries, localities, ..Snapshot::default() });
+        targets
     }
 
     /// Takes over a newer snapshot. Targets that stay keep their counts.
@@ -83,17 +110,31 @@ impl Targets {
                 Some(index) => old.remove(index),
                 None => LocalTarget::new(entry.target.address, &entry.counters, self.core),
             };
+            let zones = snapshot.own_zone.as_ref().zip(entry.target.zone.as_ref());
+            local.is_in_own_zone.set(zones.map(|(own, its)| own == its));
             if entry.eligible {
                 self.eligible.push(Rc::clone(&local));
             }
             self.known.push(local);
         }
+        self.localities = snapshot.localities.iter().filter_map(|it| self.local(it)).collect();
         self.settled = snapshot.settled;
+    }
+
+    fn local(&self, locality: &Locality) -> Option<LocalLocality> {
+        let targets = locality.entries.iter().filter_map(|&index| self.known.get(index));
+        let targets: Vec<_> = targets.cloned().collect();
+        (!targets.is_empty()).then_some(LocalLocality { share: locality.share, targets })
     }
 
     /// Those that may get new connections.
     pub(crate) fn eligible(&self) -> &[Rc<LocalTarget>] {
         &self.eligible
+    }
+
+    /// Where new connections go first; empty where no zone is preferred.
+    pub(crate) fn localities(&self) -> &[LocalLocality] {
+        &self.localities
     }
 
     /// Whether waiting brings no eligible target that is not there yet.
@@ -108,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    fn entry(port: u16, eligible: bool) -> Entry {
+    pub(super) fn entry(port: u16, eligible: bool) -> Entry {
         Entry {
             target: Arc::new(Target::at(([127, 0, 0, 1], port).into())),
             state: TargetState::Healthy,
@@ -136,6 +177,38 @@ mod tests {
         assert_eq!(ports(&targets), [2, 3]);
         assert_eq!(targets.eligible()[1].connections(), 1);
         assert_eq!(entries[1].counters.active(), 1);
+    }
+
+    #[test]
+    fn localities_and_zones_follow_the_snapshot() {
+        let in_zone = |port, zone: &str| {
+            let mut entry = entry(port, true);
+            entry.target = Arc::new(entry.target.as_ref().clone().in_zone(zone));
+            entry
+        };
+        let mut entries = vec![in_zone(1, "a"), in_zone(2, "b"), entry(3, true)];
+        let mut targets = Targets::new(0);
+        let locality = |share, entries: &[usize]| Locality { share, entries: entries.to_vec() };
+        targets.update(&Snapshot {
+            entries: entries.clone(),
+            own_zone: Some("a".into()),
+            localities: vec![locality(5, &[1]), locality(6, &[7, 2, 0]), locality(7, &[9])],
+            ..Snapshot::default()
+        });
+        let zones: Vec<_> = targets.eligible().iter().map(|it| it.is_in_own_zone()).collect();
+        assert_eq!(zones, [Some(true), Some(false), None]);
+        let shown: Vec<_> = targets
+            .localities()
+            .iter()
+            .map(|it| (it.share, it.targets.iter().map(|t| t.address().port()).collect()))
+            .collect();
+        let expected: [(u32, Vec<u16>); 2] = [(5, vec![2]), (6, vec![3, 1])];
+        assert_eq!(shown, expected, "what is not there is left out");
+
+        entries[0].eligible = false;
+        targets.update(&Snapshot { entries, ..Snapshot::default() });
+        assert!(targets.localities().is_empty());
+        assert!(targets.eligible().iter().all(|it| it.is_in_own_zone().is_none()));
     }
 
     #[test]

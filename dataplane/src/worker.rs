@@ -3,6 +3,7 @@
 
 mod accepting;
 mod dialling;
+mod splicing;
 mod upkeep;
 
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use crate::connection::Connection;
 use crate::listener::Listener;
 use crate::log_limit::LogLimit;
 use crate::orders::Orders;
+use crate::pipes::Pipes;
 use crate::ring::{BUFFER_SIZE, Completion, Key, Ring, send_queue_bytes};
 use crate::session::{Event, Op, Piece, Session, Side, WATCH_DELAY};
 use crate::slots::Slots;
@@ -30,6 +32,11 @@ use accepting::Accepting;
 
 /// The longest wait: what nobody wakes the core for is looked at this often.
 const WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// Each core may have so many pipes, but no more than one for so many connections: bulk beyond that
+/// is copied.
+const PIPES_MAX: usize = 16;
+const CONNECTIONS_PER_PIPE: usize = 64;
 
 pub(crate) struct Worker {
     settings: Settings,
@@ -46,6 +53,7 @@ pub(crate) struct Worker {
     accepting: Accepting,
     /// The time for a graceful end is over, and that was logged.
     aborting: bool,
+    pipes: Pipes,
     dials: EqualTimers,
     watches: EqualTimers,
     measures: Timers<(Key, Side)>,
@@ -78,7 +86,11 @@ impl Worker {
     /// # Errors
     /// When the ring can't be made.
     pub(crate) fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { settings, core, listener, subscriber, orders, pause_log, counters } = parts;
+        let Parts { mut settings, core, listener, subscriber, orders, pause_log, counters } = parts;
+        // A pipe takes two descriptors, as a connection does.
+        let cores = counters.len();
+        let pipes_max = (settings.connections_max / cores / CONNECTIONS_PER_PIPE).min(PIPES_MAX);
+        settings.connections_max -= pipes_max * cores;
         let now = Instant::now();
         let mut ring = Ring::new()?;
         ring.read_wake(subscriber.waker().as_fd());
@@ -95,6 +107,7 @@ impl Worker {
             listener: Some(listener),
             accepting: Accepting::not_yet(now + settings.first_target_timeout),
             aborting: false,
+            pipes: Pipes::new(pipes_max),
             dials: EqualTimers::new(settings.connect_timeout),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
@@ -169,6 +182,9 @@ impl Worker {
                 self.handle_received(key, from, result, more);
             }
             Completion::Sent { key, to, result } => {
+                if self.connections.get_mut(key).is_some_and(|it| it.session.awaits_writable(to)) {
+                    return self.handle_writable(key, to, &result);
+                }
                 let event = match result {
                     Ok(bytes) => Event::Sent { to, bytes: bytes as usize },
                     Err(error) if is_cancellation(&error) => Event::SendStopped { to },
@@ -194,6 +210,9 @@ impl Worker {
         result: io::Result<(u32, Option<u16>)>,
         more: bool,
     ) {
+        if self.connections.get_mut(key).is_some_and(|it| it.session.awaits_readable(from)) {
+            return self.handle_readable(key, from, &result);
+        }
         let event = match result {
             Ok((bytes @ 1.., Some(buffer))) => {
                 let end = u16::try_from(bytes).expect("a receive brings at most a buffer");
@@ -256,6 +275,19 @@ impl Worker {
                 }
             }
             Op::CancelReceive { from } => return self.cancel_receive(key, from),
+            Op::AwaitReadable { from } => {
+                if let Some(socket) = self.connections.get_mut(key)?.socket(from) {
+                    self.ring.await_readable(key, from, socket);
+                }
+            }
+            Op::Fill { from } => return self.fill(key, from),
+            Op::Drain { to } => return self.drain(key, to),
+            Op::AwaitWritable { to } => {
+                if let Some(socket) = self.connections.get_mut(key)?.socket(to) {
+                    self.ring.await_writable(key, to, socket);
+                }
+            }
+            Op::DiscardPipe { to } => self.discard_pipe(key, to),
             Op::Send { to, piece } => {
                 if let Some(socket) = self.connections.get_mut(key)?.socket(to) {
                     self.ring.send((key, to), socket, piece);

@@ -11,5 +11,5 @@ mod target;
 
 pub use channel::{Publisher, Subscriber, Waker, broadcast};
 pub use counters::{CoreCounters, Counter, TargetCounters};
-pub use snapshot::{Entry, Generation, Snapshot, TargetState};
+pub use snapshot::{Entry, Generation, Locality, Snapshot, TargetState};
 pub use target::{Target, TargetId};

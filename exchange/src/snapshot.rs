@@ -55,6 +55,20 @@ pub struct Entry {
     pub counters: Arc<TargetCounters>,
 }
 
+/// Some of the eligible targets, all of one zone, and what part of the new connections they get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locality {
+    /// Their part of the new connections, in units of 1 / [`Locality::WHOLE`]; not 0.
+    pub share: u32,
+    /// Which of the snapshot's entries they are; not empty, all of them eligible.
+    pub entries: Vec<usize>,
+}
+
+impl Locality {
+    /// What the shares of all localities of a snapshot add up to.
+    pub const WHOLE: u32 = 1 << 16;
+}
+
 /// Everything the data plane knows about targets, as of one instant. Never changed once made.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -67,6 +81,10 @@ pub struct Snapshot {
     pub settled: bool,
     /// All known targets, in a stable order.
     pub entries: Vec<Entry>,
+    /// The zone of this balancer, where known and to be heeded.
+    pub own_zone: Option<Arc<str>>,
+    /// Where new connections go first; empty: no zone is preferred, all eligible targets are alike.
+    pub localities: Vec<Locality>,
 }
 
 impl Snapshot {

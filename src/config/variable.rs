@@ -95,6 +95,10 @@ variables! {
         "at or below this share of healthy targets (%) all targets are used, 0-100; 0: only when none is healthy";
     BALANCE balance Value("p2c")
         "how a connection's target is chosen: p2c (the less loaded of two picked at random), round_robin, random or least_connections";
+    ZONE_AWARE zone_aware Value("false")
+        "prefer targets of the balancer's own availability zone while they can carry their share: true or false";
+    AVAILABILITY_ZONE availability_zone Described("from IMDSv2")
+        "for ZONE_AWARE: the zone the balancer is in";
     CONNECT_ATTEMPTS connect_attempts Value("3")
         "distinct targets tried for one client before giving up, 1-16";
     POOL_TIMEOUT pool_timeout Value("2")
@@ -117,6 +121,10 @@ variables! {
         "text, or json for one object a line";
     RUST_LOG rust_log Value("info")
         "what is logged: error, warn, info, debug, trace or off, also per module (info,control=debug)";
+    AWS_EC2_METADATA_SERVICE_ENDPOINT aws_ec2_metadata_service_endpoint Value("http://169.254.169.254")
+        "where the instance metadata service (IMDSv2) is: http://host[:port]";
+    AWS_EC2_METADATA_DISABLED aws_ec2_metadata_disabled Value("false")
+        "never ask the instance metadata service: true or false";
     POOL_SIZE pool_size Value("100")
         "most connections dialled ahead per target, 0-10000; takes effect with a later release";
     CIRCUIT_BREAKER_THRESHOLD circuit_breaker_threshold Value("5")

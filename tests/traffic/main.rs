@@ -19,3 +19,4 @@ mod pair;
 mod resets;
 mod shutdown;
 mod target_file;
+mod zones;

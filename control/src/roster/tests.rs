@@ -253,3 +253,38 @@ impl Random {
         usize::try_from(high).unwrap() % limit
     }
 }
+
+/// Each locality's share, in percent, and its entries.
+fn localities(roster: &mut Roster) -> Vec<(u32, Vec<usize>)> {
+    let snapshot = roster.snapshot();
+    let percent = |share: u32| (share * 100 + Locality::WHOLE / 2) / Locality::WHOLE;
+    snapshot.localities.iter().map(|it| (percent(it.share), it.entries.clone())).collect()
+}
+
+#[test]
+fn localities_follow_the_own_zone_and_who_is_eligible() {
+    let mut roster = roster(0);
+    let zones = ["a", "b", "b", "b"];
+    roster.discovered((1..).zip(zones).map(|(n, zone)| target(n).in_zone(zone)).collect());
+    for n in 1..=4 {
+        roster.checked(&identity(n), true);
+    }
+    let before = roster.snapshot();
+    assert!(before.own_zone.is_none() && before.localities.is_empty());
+    roster.located("a".into());
+    assert_eq!(localities(&mut roster), [(50, vec![0]), (50, vec![1, 2, 3])]);
+    let after = roster.snapshot();
+    assert_eq!(after.own_zone.as_deref(), Some("a"));
+    assert_eq!(after.generation.0, before.generation.0 + 1);
+
+    let fail = |roster: &mut Roster, n| (0..2).for_each(|_| roster.checked(&identity(n), false));
+    fail(&mut roster, 3);
+    assert_eq!(localities(&mut roster), [(67, vec![0]), (33, vec![1, 3])]);
+    fail(&mut roster, 2);
+    assert_eq!(localities(&mut roster), [(100, vec![0])]);
+    fail(&mut roster, 1);
+    assert!(localities(&mut roster).is_empty(), "none of the own zone");
+    fail(&mut roster, 4);
+    assert_eq!(shown(&mut roster), "1u* 2u* 3u* 4u*");
+    assert!(localities(&mut roster).is_empty(), "fail-open");
+}

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{Control, Settings, discovery, health};
+use control::{Control, Settings, discovery, health, zone};
 use exchange::{CoreCounters, Snapshot, Subscriber, Target};
 
 /// How long a test waits for what must happen.
@@ -89,6 +89,7 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
             fall: 3,
         },
         fail_open_threshold: 0,
+        zone: zone::Settings::Ignored,
     }
 }
 

@@ -16,6 +16,10 @@ pub(super) enum Activity {
 /// the beginning of something large.
 const INTERACTIVE_AFTER: u8 = 3;
 
+/// After so many receives in a row that filled their buffers, 128 KiB, a side is spliced from: that
+/// moves pages instead of bytes, but costs more for each move.
+const SPLICE_AFTER: u8 = 8;
+
 /// The state of one side's connection.
 #[derive(Debug)]
 #[expect(clippy::struct_field_names, reason = "the term of the field")]
@@ -30,6 +34,12 @@ pub(super) struct End {
     pub(super) watch: Activity,
     /// Whether the receive in flight is a multishot one.
     pub(super) multishot: bool,
+    /// Whether the receive in flight is a wait for something to splice.
+    pub(super) splicing: bool,
+    /// Whether the send in flight is out of the pipe.
+    pub(super) draining: bool,
+    /// Bytes in the pipe to this side; none while something is in the outbox.
+    pub(super) piped_bytes: usize,
     pub(super) receive_started: bool,
     /// There is a connection that was not closed yet.
     pub(super) open: bool,
@@ -41,6 +51,8 @@ pub(super) struct End {
     pub(super) shut: bool,
     /// How often in a row, up to `INTERACTIVE_AFTER`, it said little and it was passed on at once.
     small_in_a_row: u8,
+    /// How often in a row, up to `SPLICE_AFTER`, it filled a buffer.
+    full_in_a_row: u8,
 }
 
 impl Default for End {
@@ -53,12 +65,16 @@ impl Default for End {
             send: Activity::Off,
             watch: Activity::Off,
             multishot: false,
+            splicing: false,
+            draining: false,
+            piped_bytes: 0,
             receive_started: false,
             open: false,
             end_of_stream: false,
             broken: false,
             shut: false,
             small_in_a_row: 0,
+            full_in_a_row: 0,
         }
     }
 }
@@ -73,7 +89,11 @@ impl End {
     pub(super) fn note_size(&mut self, full: bool, behind: bool) {
         if full {
             self.note_bulk();
-        } else if !behind {
+            self.full_in_a_row = (self.full_in_a_row + 1).min(SPLICE_AFTER);
+            return;
+        }
+        self.full_in_a_row = 0;
+        if !behind {
             self.small_in_a_row = (self.small_in_a_row + 1).min(INTERACTIVE_AFTER);
         }
     }
@@ -82,23 +102,44 @@ impl End {
         self.small_in_a_row = 0;
     }
 
+    pub(super) fn is_worth_splicing(&self) -> bool {
+        self.full_in_a_row == SPLICE_AFTER
+    }
+
+    /// Waits for something to splice, in a receive's place.
+    pub(super) fn start_splice(&mut self, side: Side, ops: &mut Vec<Op>) {
+        self.multishot = false;
+        self.splicing = true;
+        self.receive = Activity::On;
+        ops.push(Op::AwaitReadable { from: side });
+    }
+
+    /// Receives into buffers again, until it fills as many of them as before.
+    pub(super) fn leave_splice(&mut self) {
+        self.full_in_a_row = 0;
+    }
+
     pub(super) fn is_interactive(&self) -> bool {
         self.small_in_a_row == INTERACTIVE_AFTER
     }
 
-    pub(super) fn note_sent(&mut self, bytes: usize, ops: &mut Vec<Op>) {
+    pub(super) fn note_sent(&mut self, side: Side, bytes: usize, ops: &mut Vec<Op>) {
         self.send = Activity::Off;
+        self.draining = false;
         self.sent_bytes += bytes as u64;
         if let Some(buffer) = self.outbox.advance(bytes) {
             ops.push(Op::Recycle { buffer });
         }
         if self.broken {
-            self.drop_unsent(ops);
+            self.drop_unsent(side, ops);
         }
     }
 
-    /// Gives back every buffer of the outbox that is not in flight.
-    pub(super) fn drop_unsent(&mut self, ops: &mut Vec<Op>) {
+    /// Gives back every buffer of the outbox that is not in flight, and the pipe.
+    pub(super) fn drop_unsent(&mut self, side: Side, ops: &mut Vec<Op>) {
+        if std::mem::take(&mut self.piped_bytes) > 0 {
+            ops.push(Op::DiscardPipe { to: side });
+        }
         let in_flight = if self.send == Activity::Off { None } else { self.outbox.pop() };
         while let Some(piece) = self.outbox.pop() {
             ops.push(Op::Recycle { buffer: piece.buffer });
@@ -130,7 +171,12 @@ impl End {
             self.watch = Activity::Cancelling;
             ops.push(Op::CancelWatch { side });
         }
-        self.drop_unsent(ops);
+        self.drop_unsent(side, ops);
+    }
+
+    /// Whether everything that came from the peer was handed to this side's socket.
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.outbox.is_empty() && self.send == Activity::Off
     }
 
     /// Whether nothing is in flight.

@@ -10,7 +10,7 @@ use kernel::Kernel;
 
 const SEEDS: u64 = 120_000;
 /// A session that is still alive after so many steps is aborted: nobody reads any more.
-const STEPS_MAX: usize = 3000;
+const STEPS_MAX: usize = 10_000;
 const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
@@ -71,7 +71,7 @@ impl World {
         let mut ops = Vec::new();
         let session = Session::accepted(kernel.dials_max(), &mut ops);
         for op in ops {
-            kernel.submit(op);
+            assert_eq!(kernel.submit(op), None);
         }
         Self { kernel, session, aborted: false }
     }
@@ -79,8 +79,12 @@ impl World {
     fn feed(&mut self, event: Event) {
         let mut ops = Vec::new();
         self.session.handle(event, &mut ops);
-        for op in ops {
-            self.kernel.submit(op);
+        let mut next = 0;
+        while let Some(&op) = ops.get(next) {
+            next += 1;
+            if let Some(event) = self.kernel.submit(op) {
+                self.session.handle(event, &mut ops);
+            }
         }
     }
 

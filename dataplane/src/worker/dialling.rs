@@ -12,7 +12,7 @@ impl Worker {
     /// Dials a target that was not tried for this client before.
     pub(super) fn dial(&mut self, key: Key) -> Option<Event> {
         let connection = self.connections.get_mut(key)?;
-        let picked = self.balancer.pick(self.targets.eligible(), connection.tried());
+        let picked = self.balancer.pick(&self.targets, connection.tried());
         let Some(target) = picked else { return Some(Event::NoTarget) };
         let socket = match make_socket(&target) {
             Ok(socket) => socket,
@@ -60,7 +60,14 @@ impl Worker {
         let event = match result {
             Ok(()) => {
                 connection.dial = None;
-                self.count().successful_connections.increment();
+                let zone = connection.chosen().and_then(|target| target.is_in_own_zone());
+                let count = self.count();
+                count.successful_connections.increment();
+                match zone {
+                    Some(true) => count.same_zone_connections.increment(),
+                    Some(false) => count.other_zone_connections.increment(),
+                    None => (),
+                }
                 Event::Dialled
             }
             Err(error) => {

@@ -48,7 +48,7 @@ pub(super) enum Leave {
 
 impl Application {
     pub(super) fn new(side: Side, rng: &mut fastrand::Rng) -> Self {
-        let sizes = [0, 1, 15, 16, 17, 40, 200, 900];
+        let sizes = [0, 1, 15, 16, 17, 40, 200, 900, 2500];
         let ways = [Leave::Fin, Leave::Fin, Leave::FinAfterPeer, Leave::FinThenReset, Leave::Reset];
         Self {
             side,
@@ -127,6 +127,11 @@ impl Application {
 
     pub(super) fn has_sent_fin(&self) -> bool {
         self.fin_sent
+    }
+
+    /// Whether nothing comes from it after what is queued.
+    pub(super) fn has_ended(&self) -> bool {
+        self.fin_sent || self.reset
     }
 
     pub(super) fn has_reset(&self) -> bool {

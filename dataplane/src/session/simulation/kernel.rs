@@ -5,6 +5,7 @@ use crate::session::{Event, Op, Piece, Side};
 
 const BUFFER_SIZE: usize = 16;
 const FULL: u64 = BUFFER_SIZE as u64;
+const PIPE_MAX: u64 = 100;
 const SEND_QUEUE_MAX: usize = 60;
 const POISON: u8 = 0xEE;
 
@@ -21,6 +22,8 @@ type Cancelled = bool;
 
 #[derive(Debug)]
 struct Receive {
+    /// Only waits for something to take.
+    wait: bool,
     multishot: bool,
     cancelled: Cancelled,
 }
@@ -35,7 +38,8 @@ struct Watch {
 
 #[derive(Debug)]
 struct Send {
-    piece: Piece,
+    /// None: waits for room.
+    piece: Option<Piece>,
     cancelled: Cancelled,
 }
 
@@ -49,6 +53,10 @@ pub(super) struct Kernel {
     dials_left: u8,
     /// Chance in 256 that a dial fails.
     dial_failure: u8,
+    /// Chance in 256 that a receive fills its buffer if it can.
+    fullness: u8,
+    /// What is in the pipe to each side.
+    pipes: [Vec<u8>; 2],
     memory: Vec<Option<[u8; BUFFER_SIZE]>>,
     free: Vec<u16>,
     timers: VecDeque<Timer>,
@@ -70,6 +78,7 @@ impl Kernel {
             [Side::Client, Side::Target].map(|side| Application::new(side, &mut rng));
         let dials_left = rng.u8(1..=3);
         let dial_failure = [0, 0, 60, 220][rng.usize(..4)];
+        let fullness = if rng.bool() { 127 } else { 250 };
         Self {
             rng,
             applications,
@@ -77,6 +86,8 @@ impl Kernel {
             dial: None,
             dials_left,
             dial_failure,
+            fullness,
+            pipes: [Vec::new(), Vec::new()],
             memory: Vec::new(),
             free: Vec::new(),
             timers: VecDeque::new(),
@@ -117,6 +128,7 @@ impl Kernel {
             assert!(in_flight.receive.is_none() && in_flight.watch.is_none());
             assert!(in_flight.send.is_none());
         }
+        assert!(self.pipes.iter().all(Vec::is_empty), "a pipe is kept");
         assert_eq!(self.free.len(), self.memory.len(), "buffers were not returned");
         assert!(self.application(Side::Client).closed, "the client's descriptor is leaked");
     }
@@ -141,16 +153,31 @@ impl Kernel {
         None
     }
 
-    pub(super) fn submit(&mut self, op: Op) {
+    /// Takes an operation; what came of it if that is known at once.
+    pub(super) fn submit(&mut self, op: Op) -> Option<Event> {
         assert!(!self.finished, "{op:?} after the end");
         match op {
+            Op::Fill { from } => return Some(self.fill(from)),
+            Op::Drain { to } => return Some(self.drain_pipe(to)),
+            Op::DiscardPipe { to } => {
+                assert!(!self.pipes[to as usize].is_empty(), "nothing to discard");
+                self.pipes[to as usize].clear();
+            }
+            Op::AwaitReadable { from } => {
+                let new = Receive { wait: true, multishot: false, cancelled: false };
+                assert!(self.in_flight[from as usize].receive.replace(new).is_none());
+            }
+            Op::AwaitWritable { to } => {
+                let new = Send { piece: None, cancelled: false };
+                assert!(self.in_flight[to as usize].send.replace(new).is_none());
+            }
             Op::Dial => {
                 assert!(self.dial.replace(false).is_none(), "two dials");
                 self.dials_left = self.dials_left.checked_sub(1).expect("too many dials");
             }
             Op::CancelDial => self.dial = self.dial.map(|_| true),
             Op::Receive { from, multishot, .. } => {
-                let new = Receive { multishot, cancelled: false };
+                let new = Receive { wait: false, multishot, cancelled: false };
                 assert!(!self.application(from).closed);
                 assert!(self.in_flight[from as usize].receive.replace(new).is_none());
             }
@@ -162,7 +189,8 @@ impl Kernel {
                     .cancelled = true;
             }
             Op::Send { to, piece } => {
-                let new = Send { piece, cancelled: false };
+                assert!(self.pipes[to as usize].is_empty(), "overtakes what is in the pipe");
+                let new = Send { piece: Some(piece), cancelled: false };
                 assert!(self.in_flight[to as usize].send.replace(new).is_none());
             }
             Op::CancelSend { to } => {
@@ -190,6 +218,7 @@ impl Kernel {
             Op::Close { side, reset } => self.close(side, reset),
             Op::Finish => self.finished = true,
         }
+        None
     }
 
     fn close(&mut self, side: Side, reset: bool) {
@@ -203,7 +232,11 @@ impl Kernel {
         let memory = self.memory[usize::from(buffer)].take();
         assert!(memory.is_some(), "buffer {buffer} is recycled twice");
         for in_flight in &self.in_flight {
-            let used = in_flight.send.as_ref().is_some_and(|send| send.piece.buffer == buffer);
+            let used = in_flight
+                .send
+                .as_ref()
+                .and_then(|send| send.piece)
+                .is_some_and(|piece| piece.buffer == buffer);
             assert!(!used, "buffer {buffer} is recycled while it is being sent");
         }
         self.free.push(buffer);
@@ -211,7 +244,7 @@ impl Kernel {
 
     fn complete_receive(&mut self, from: Side) -> Option<Event> {
         let receive = self.in_flight[from as usize].receive.as_ref()?;
-        let (multishot, cancelled) = (receive.multishot, receive.cancelled);
+        let Receive { wait, multishot, cancelled } = *receive;
         let application = &mut self.applications[from as usize];
         let out_of_buffers = self.rng.u8(..40) == 0;
         // A cancelled receive may still bring what had arrived before.
@@ -220,6 +253,14 @@ impl Kernel {
         {
             self.in_flight[from as usize].receive = None;
             return Some(Event::ReceiveStopped { from });
+        }
+        if wait {
+            let nothing = application.inbound == 0 && !application.has_ended();
+            if nothing {
+                return None;
+            }
+            self.in_flight[from as usize].receive = None;
+            return Some(Event::Readable { from });
         }
         if application.inbound > 0 {
             return Some(self.receive_bytes(from, multishot));
@@ -238,7 +279,8 @@ impl Kernel {
     fn receive_bytes(&mut self, from: Side, multishot: bool) -> Event {
         let application = &mut self.applications[from as usize];
         let short = self.rng.u64(1..=FULL);
-        let count = if self.rng.bool() { FULL } else { short }.min(application.inbound);
+        let is_full = self.rng.u8(..) <= self.fullness;
+        let count = if is_full { FULL } else { short }.min(application.inbound);
         let first = application.next_inbound();
         application.inbound -= count;
         let mut bytes = [POISON; BUFFER_SIZE];
@@ -260,7 +302,8 @@ impl Kernel {
 
     fn complete_send(&mut self, to: Side) -> Option<Event> {
         let send = self.in_flight[to as usize].send.as_ref()?;
-        let (piece, cancelled) = (send.piece, send.cancelled);
+        let cancelled = send.cancelled;
+        let Some(piece) = send.piece else { return self.complete_wait_for_room(to, cancelled) };
         let application = &mut self.applications[to as usize];
         let event = if application.has_reset() {
             // A send that had queued a part already takes the error without telling of it.
@@ -283,6 +326,55 @@ impl Kernel {
         };
         self.in_flight[to as usize].send = None;
         Some(event)
+    }
+
+    fn complete_wait_for_room(&mut self, to: Side, cancelled: Cancelled) -> Option<Event> {
+        let application = self.application(to);
+        let room = application.send_queue() < SEND_QUEUE_MAX || application.has_reset();
+        if !room && !cancelled {
+            return None;
+        }
+        self.in_flight[to as usize].send = None;
+        let told = room && (!cancelled || self.rng.bool());
+        Some(if told { Event::Writable { to } } else { Event::SendStopped { to } })
+    }
+
+    fn fill(&mut self, from: Side) -> Event {
+        let no_pipe = self.rng.u8(..20) == 0;
+        let application = &mut self.applications[from as usize];
+        if no_pipe {
+            return Event::NotFilled { from };
+        }
+        if application.inbound > 0 {
+            let count = self.rng.u64(1..=PIPE_MAX).min(application.inbound);
+            let first = application.next_inbound();
+            application.inbound -= count;
+            let pipe = &mut self.pipes[from.peer() as usize];
+            assert!(pipe.is_empty(), "two in one pipe");
+            pipe.extend((first..first + count).map(|index| pattern(from, index)));
+            let bytes = pipe.len();
+            return Event::Filled { from, bytes, full: count >= FULL };
+        }
+        if application.has_reset() && std::mem::take(&mut application.error_pending) {
+            Event::ReceiveFailed { from }
+        } else if application.has_ended() {
+            Event::EndOfStream { from }
+        } else {
+            Event::NotFilled { from }
+        }
+    }
+
+    fn drain_pipe(&mut self, to: Side) -> Event {
+        let application = &mut self.applications[to as usize];
+        if application.has_reset() {
+            application.error_pending = false;
+            return Event::SendFailed { to };
+        }
+        let pipe = &mut self.pipes[to as usize];
+        let room = SEND_QUEUE_MAX.saturating_sub(application.send_queue());
+        let bytes = self.rng.usize(0..=room).min(pipe.len());
+        application.queue(&pipe.drain(..bytes).collect::<Vec<_>>());
+        Event::Drained { to, bytes }
     }
 
     fn complete_dial(&mut self) -> Option<Event> {

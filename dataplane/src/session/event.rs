@@ -1,0 +1,47 @@
+#[cfg(doc)]
+use super::Op;
+use super::{Piece, Side};
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The dial succeeded: the target's side is open.
+    Dialled,
+    /// The dial failed or was cancelled; nothing is left of it.
+    DialFailed,
+    /// There is no (further) target to dial.
+    NoTarget,
+    /// Bytes arrived; `full`: they filled a buffer; `more`: the receive goes on.
+    Received { from: Side, piece: Piece, full: bool, more: bool },
+    /// The side sent FIN; the receive has ended.
+    EndOfStream { from: Side },
+    /// The receive ended with an error: the connection is gone.
+    ReceiveFailed { from: Side },
+    /// The receive ended without saying anything about the connection (cancelled, out of buffers).
+    ReceiveStopped { from: Side },
+    /// The send ended; `bytes` were queued: all that was asked for, or fewer if it was cancelled or
+    /// the connection is gone.
+    Sent { to: Side, bytes: usize },
+    /// The send ended with an error: the connection is gone.
+    SendFailed { to: Side },
+    /// The send was cancelled before it queued a byte.
+    SendStopped { to: Side },
+    /// Bytes, FIN or an error are there to be taken: the end of [`Op::AwaitReadable`].
+    Readable { from: Side },
+    /// There is room to send, or an error: the end of [`Op::AwaitWritable`].
+    Writable { to: Side },
+    /// [`Op::Fill`] put `bytes` into the pipe, at least one; `full`: as many as a buffer holds.
+    Filled { from: Side, bytes: usize, full: bool },
+    /// [`Op::Fill`] found no pipe or nothing to take.
+    NotFilled { from: Side },
+    /// [`Op::Drain`] took `bytes` out of the pipe.
+    Drained { to: Side, bytes: usize },
+    /// The watch saw something; `error`: the connection is gone; `more`: the watch goes on.
+    Watched { side: Side, error: bool, more: bool },
+    /// [`Op::WatchLater`] is due.
+    WatchDue,
+    /// [`Op::MeasureSendQueue`] is due: `bytes` queued to `to` were not acknowledged yet.
+    SendQueue { to: Side, bytes: usize },
+    /// End now, by resets.
+    Abort,
+}

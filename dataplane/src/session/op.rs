@@ -1,0 +1,52 @@
+use std::time::Duration;
+
+#[cfg(doc)]
+use super::WATCH_DELAY;
+use super::{Piece, Side};
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// Dial a target not tried before: `Dialled`, `DialFailed` or `NoTarget` follows.
+    Dial,
+    /// End the dial: `DialFailed` or `Dialled` follows.
+    CancelDial,
+    /// Receive once, or for as long as it goes. `idle`: nothing can have arrived yet.
+    Receive { from: Side, multishot: bool, idle: bool },
+    /// End the receive: its last event follows.
+    CancelReceive { from: Side },
+    /// Wait until there is something to take: `Readable` or `ReceiveStopped` follows. It takes a
+    /// receive's place and is cancelled like one.
+    AwaitReadable { from: Side },
+    /// Splice from the side into a pipe: `Filled`, `NotFilled`, `EndOfStream` or `ReceiveFailed`
+    /// follows at once.
+    Fill { from: Side },
+    /// Splice what was taken from the peer out of the pipe: `Drained` or `SendFailed` follows at
+    /// once.
+    Drain { to: Side },
+    /// Wait until there is room to send: `Writable` or `SendStopped` follows. It takes a send's
+    /// place and is cancelled like one.
+    AwaitWritable { to: Side },
+    /// What is left in the pipe to the side goes nowhere.
+    DiscardPipe { to: Side },
+    /// Send all of the piece.
+    Send { to: Side, piece: Piece },
+    /// End the send: `Sent`, `SendFailed` or `SendStopped` follows.
+    CancelSend { to: Side },
+    /// Watch for errors on a side that nothing is received from, until cancelled: `Watched` each.
+    Watch { side: Side },
+    /// End the watch: a last `Watched` follows.
+    CancelWatch { side: Side },
+    /// Come back with `WatchDue` after [`WATCH_DELAY`].
+    WatchLater,
+    /// Send FIN; nothing is sent after it.
+    ShutdownWrite { to: Side },
+    /// The buffer is free again.
+    Recycle { buffer: u16 },
+    /// After the delay, come back with `SendQueue`.
+    MeasureSendQueue { to: Side, delay: Duration },
+    /// Close, by RST if `reset`. No operation of the side is in flight.
+    Close { side: Side, reset: bool },
+    /// The session is over and holds nothing any more.
+    Finish,
+}
