@@ -4,6 +4,7 @@ mod aws;
 mod cores;
 mod discovery;
 mod environment;
+mod misspelt;
 mod problem;
 mod reader;
 mod value;
@@ -14,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub(crate) use environment::Environment;
+pub(crate) use misspelt::Misspelt;
 pub(crate) use problem::{ConfigError, Problem};
 
 use crate::logging::LogFormat;

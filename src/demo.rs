@@ -18,6 +18,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use crate::config::variable::{self as var, Variable};
 use crate::config::{Config, Environment};
 use crate::exit::Failure;
+use crate::sockets::reachable;
 use crate::{logging, run};
 use keys::Keys;
 use stage::Stage;
@@ -106,16 +107,6 @@ fn make_free(
         say(&format!("{} {wanted} is taken: this time it is {}.\n", port.name, free.port()));
         environment.set(port, &free.port().to_string());
     }
-}
-
-/// Where clients on this machine reach a server that listens on `address`.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 fn introduce(balancer: SocketAddr, admin: Option<SocketAddr>, commands: SocketAddr) {
