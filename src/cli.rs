@@ -11,12 +11,18 @@ pub(crate) enum Command {
     Run,
     /// Show the balancer at work with targets of its own.
     Demo,
+    /// Find out whether it would serve, as the environment says.
+    Check {
+        /// For programs instead of people.
+        json: bool,
+    },
 }
 
 /// Parses the arguments of this process. `--help`, `--version` and bad arguments end it here.
 pub(crate) fn parse() -> Command {
-    match command().get_matches().subcommand_name() {
-        Some("demo") => Command::Demo,
+    match command().get_matches().subcommand() {
+        Some(("demo", _)) => Command::Demo,
+        Some(("check", arguments)) => Command::Check { json: arguments.get_flag("json") },
         _ => Command::Run,
     }
 }
@@ -28,9 +34,26 @@ fn command() -> clap::Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A stateless TCP load balancer, configured by environment variables alone")
         .subcommand(demo)
+        .subcommand(check_command())
         // A variable's line must not be broken.
         .term_width(0)
         .after_help(variables())
+}
+
+fn check_command() -> clap::Command {
+    let json = clap::Arg::new("json")
+        .long("json")
+        .action(clap::ArgAction::SetTrue)
+        .help("Print one JSON object instead of a table");
+    clap::Command::new("check")
+        .about("Check, without serving anybody, whether the balancer would serve as configured")
+        .arg(json)
+        .after_help(
+            "It checks the variables, the kernel, io_uring, limits and ports, looks for targets \
+             once and probes each of them once. Variables are those of the balancer: see \
+             stateless-load-balancer --help.\n\nExit status: 0 if it would serve, perhaps with \
+             warnings; 1 if something would keep it from serving.",
+        )
 }
 
 /// One line for each variable: name, default and meaning, two blanks or more between them.

@@ -5,6 +5,7 @@ mod cores;
 mod discovery;
 mod environment;
 mod idle;
+mod misspelt;
 mod problem;
 mod reader;
 mod value;
@@ -15,6 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub(crate) use environment::Environment;
+pub(crate) use misspelt::Misspelt;
 pub(crate) use problem::{ConfigError, Problem};
 
 use crate::logging::LogFormat;

@@ -18,6 +18,7 @@ use crate::config::variable::{self as var, Variable};
 use crate::config::{Config, Environment};
 use crate::exit::Failure;
 use crate::signals::Hangup;
+use crate::sockets::reachable;
 use crate::{logging, run};
 use keys::Keys;
 use painter::{LogLines, Painter};
@@ -124,16 +125,6 @@ fn make_free(
         say(&format!("{} {wanted} is taken: this time it is {}.\n", port.name, free.port()));
         environment.set(port, &free.port().to_string());
     }
-}
-
-/// Where clients on this machine reach a server that listens on `address`.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// Columns of a line that holds an address of the usual length.

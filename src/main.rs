@@ -1,6 +1,7 @@
 //! A stateless TCP load balancer: forwards client connections to targets that pass their health
 //! checks. README.md says how to use it, ARCHITECTURE.md how it is made.
 
+mod check;
 mod cli;
 mod config;
 mod demo;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let ended = match cli::parse() {
         Command::Run => run::run(environment),
         Command::Demo => demo::run(environment),
+        Command::Check { json } => return check::run(environment, json),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -63,18 +63,45 @@ pub(crate) struct Capacity {
 /// # Errors
 /// Everything that is missing.
 pub(crate) fn check(cores: usize) -> Result<Capacity, PreflightError> {
+    let Examination { kernel, io_uring, memlock, nofile } = examine(cores);
+    let capacity = nofile.as_ref().ok().copied();
+    let checks = [kernel.map(drop), io_uring, memlock.map(drop), nofile.map(drop)];
+    let causes: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
+    capacity.filter(|_| causes.is_empty()).ok_or(PreflightError(causes))
+}
+
+/// What each check found: what there is, or the cause with its remedy.
+#[derive(Debug)]
+pub(crate) struct Examination {
+    /// The kernel's release.
+    pub(crate) kernel: Result<String, String>,
+    /// Good where the kernel is too old: that fails the probe as well, which would only obscure
+    /// the cause.
+    pub(crate) io_uring: Result<(), String>,
+    /// The limit in bytes, `None` where there is none.
+    pub(crate) memlock: Result<Option<u64>, String>,
+    /// What there is room for.
+    pub(crate) nofile: Result<Capacity, String>,
+}
+
+/// As [`check`], one by one.
+pub(crate) fn examine(cores: usize) -> Examination {
     let nofile = raise_to_hard(Resource::Nofile);
     let memlock = raise_to_hard(Resource::Memlock);
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let kernel = check_kernel(&release);
-    // An older kernel also fails the probe, which would only obscure the cause.
-    let io_uring = kernel.clone().and_then(|()| check_io_uring(&dataplane::probe_io_uring()));
+    let io_uring = match &kernel {
+        Ok(()) => check_io_uring(&dataplane::probe_io_uring()),
+        Err(_) => Ok(()),
+    };
     let cores = u64::try_from(cores).unwrap_or(u64::MAX);
-    let capacity = check_nofile(nofile, cores);
     let needed = memlock_needed(cores, may_lock_any_memory());
-    let checks = [io_uring, check_memlock(memlock, needed), capacity.clone().map(drop)];
-    let causes: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
-    capacity.ok().filter(|_| causes.is_empty()).ok_or(PreflightError(causes))
+    Examination {
+        kernel: kernel.map(|()| release),
+        io_uring,
+        memlock: check_memlock(memlock, needed).map(|()| memlock),
+        nofile: check_nofile(nofile, cores),
+    }
 }
 
 /// The soft limit afterwards; `None` is unlimited. Raising it needs no privilege (setrlimit(2)).

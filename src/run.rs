@@ -63,7 +63,8 @@ pub(crate) fn balance<C>(
     ended
 }
 
-fn runtime() -> std::io::Result<Runtime> {
+/// The runtime of the control plane.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(control::MAX_BLOCKING_THREADS)

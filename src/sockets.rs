@@ -1,7 +1,7 @@
 //! The sockets of the process: all are bound before the first one listens.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use dataplane::Listener;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -75,6 +75,55 @@ impl AdminSocket {
         let listening = self.socket.listen(ADMIN_BACKLOG);
         listening.map_err(|error| ConfigError(vec![admin_problem(self.address, &error)]))?;
         Ok(self.socket.into())
+    }
+}
+
+/// Where clients on this machine reach a server that listens on `address`.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Whether an address can be bound to, found out by doing so for a moment.
+#[derive(Debug)]
+pub(crate) enum Availability {
+    /// Nobody listens there.
+    Free,
+    /// Another process of this user listens there, and shares it.
+    Shared,
+    /// A process listens there that does not share it, or not with this user.
+    Taken(Problem),
+    /// It cannot be bound to for another reason.
+    Unusable(Problem),
+}
+
+impl Availability {
+    /// Of the address where clients would connect.
+    pub(crate) fn of_client(address: SocketAddr) -> Self {
+        match Listener::bind(address) {
+            Ok(_) if port_has_users(address) => Self::Shared,
+            Ok(_) => Self::Free,
+            Err(error) => Self::refused(&error, client_problem(address, &error)),
+        }
+    }
+
+    /// Of the address of the admin server, which is never shared.
+    pub(crate) fn of_admin(address: SocketAddr) -> Self {
+        match bound(address) {
+            Ok(_) => Self::Free,
+            Err(error) => Self::refused(&error, admin_problem(address, &error)),
+        }
+    }
+
+    fn refused(error: &io::Error, problem: Problem) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::Taken(problem),
+            _ => Self::Unusable(problem),
+        }
     }
 }
 

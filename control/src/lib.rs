@@ -14,6 +14,7 @@ mod prober;
 mod roster;
 #[cfg(test)]
 mod scratch;
+mod trial;
 pub mod zone;
 
 use std::net::TcpListener;
@@ -29,6 +30,8 @@ use controller::Controller;
 use metrics::Metrics;
 use prober::Prober;
 use roster::{Roster, Rules};
+
+pub use trial::{Trial, check_targets};
 
 /// What the runtime's `max_blocking_threads` has to be, so that no probe ever waits for a thread:
 /// one for each probe under way (more than that many are never started), one that reads the target

@@ -1,0 +1,52 @@
+//! Whether the balancer would serve as configured: `stateless-load-balancer check`.
+
+#[cfg(feature = "aws")]
+mod aws;
+mod instance;
+mod machine;
+mod ports;
+mod report;
+mod targets;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::config::{Config, Environment, Misspelt};
+use crate::exit;
+use report::{Check, Report};
+
+/// Checks all that can be checked without serving anybody, and prints what was found: as a table,
+/// or as JSON.
+pub(crate) fn run(environment: Environment, json: bool) -> ExitCode {
+    let report = examine(environment);
+    let text = if json { report.json() } else { report.table() };
+    // With standard output closed, the exit status has to say it all.
+    drop(io::stdout().write_all(text.as_bytes()));
+    if report.would_serve() { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILURE) }
+}
+
+fn examine(environment: Environment) -> Report {
+    let mut report = Report::default();
+    let parsed = Config::parse(environment);
+    match &parsed {
+        Ok(_) => {
+            report.ok(Check::Configuration, None, "every variable can be used".to_owned());
+        }
+        Err(error) => {
+            for problem in &error.0 {
+                report.failure(Check::Configuration, None, problem.to_string());
+            }
+        }
+    }
+    for misspelt in Misspelt::of_process() {
+        let detail = misspelt.to_string();
+        report.warning(Check::Variable, Some(misspelt.name), detail);
+    }
+    // What else there is to check depends on the configuration.
+    if let Ok(config) = parsed {
+        machine::examine(&config, &mut report);
+        ports::examine(&config, &mut report);
+        targets::examine(&config.control, &mut report);
+    }
+    report
+}

@@ -1,0 +1,34 @@
+use super::report::{Check, Report};
+use crate::config::Config;
+use crate::preflight;
+
+/// More connections than this are as good as no limit.
+const CONNECTIONS_UNLIMITED: usize = 1 << 40;
+
+/// What the kernel must grant.
+pub(super) fn examine(config: &Config, report: &mut Report) {
+    let found = preflight::examine(config.cpus.len());
+    let was_tried = found.kernel.is_ok();
+    let release = found.kernel.map(|release| format!("Linux {}", release.escape_debug()));
+    note(report, Check::Kernel, release);
+    if was_tried {
+        note(report, Check::IoUring, found.io_uring.map(|()| "can be used".to_owned()));
+    }
+    let memlock = found.memlock.map(|limit| match limit {
+        Some(bytes) => format!("limit {bytes} bytes"),
+        None => "no limit".to_owned(),
+    });
+    note(report, Check::Memlock, memlock);
+    let nofile = found.nofile.map(|capacity| match capacity.connections_max {
+        CONNECTIONS_UNLIMITED.. => "no limit".to_owned(),
+        connections => format!("room for {connections} client connections"),
+    });
+    note(report, Check::Nofile, nofile);
+}
+
+fn note(report: &mut Report, check: Check, result: Result<String, String>) {
+    match result {
+        Ok(detail) => report.ok(check, None, detail),
+        Err(detail) => report.failure(check, None, detail),
+    }
+}

@@ -1,0 +1,72 @@
+use std::net::SocketAddr;
+
+use super::instance::{self, Instance};
+use super::report::{Check, Report};
+use crate::config::Config;
+use crate::sockets::Availability;
+
+/// Whether clients and operators could connect. What a running instance of the balancer holds is no
+/// failure: the check may run beside it, or before it is replaced.
+pub(super) fn examine(config: &Config, report: &mut Report) {
+    let admin = config.admin.map(|address| (address, Availability::of_admin(address)));
+    let running = match &admin {
+        Some((address, Availability::Taken(_))) => Instance::at(*address),
+        _ => None,
+    };
+    client_port(config.listen, running.as_ref(), report);
+    match admin {
+        Some((address, availability)) => admin_port(address, &availability, running, report),
+        None => report.ok(Check::AdminPort, None, "turned off".to_owned()),
+    }
+}
+
+fn client_port(address: SocketAddr, running: Option<&Instance>, report: &mut Report) {
+    let subject = Some(address.to_string());
+    match Availability::of_client(address) {
+        Availability::Free => report.ok(Check::ClientPort, subject, "free".to_owned()),
+        Availability::Shared => {
+            let holder = match running {
+                Some(instance) => instance.to_string(),
+                None => "another process that shares it, perhaps an instance of this balancer"
+                    .to_owned(),
+            };
+            let detail = format!(
+                "held by {holder}: a further instance would share its clients, as in a rolling \
+                 restart"
+            );
+            report.warning(Check::ClientPort, subject, detail);
+        }
+        // Ours share the port, but not with another user (socket(7), SO_REUSEPORT).
+        Availability::Taken(_) if running.is_some() && instance::is_another_users(address) => {
+            let detail = "held by a process of another user, probably the running instance: a \
+                          further one can share the port only as the same user";
+            report.warning(Check::ClientPort, subject, detail.to_owned());
+        }
+        Availability::Taken(problem) | Availability::Unusable(problem) => {
+            report.failure(Check::ClientPort, subject, problem.to_string());
+        }
+    }
+}
+
+fn admin_port(
+    address: SocketAddr,
+    availability: &Availability,
+    running: Option<Instance>,
+    report: &mut Report,
+) {
+    let subject = Some(address.to_string());
+    match (availability, running) {
+        (Availability::Free, _) => report.ok(Check::AdminPort, subject, "free".to_owned()),
+        (_, Some(instance)) => {
+            let detail = format!(
+                "held by {instance}: a further one needs an ADMIN_PORT of its own, or has to wait \
+                 for its end"
+            );
+            report.warning(Check::AdminPort, subject, detail);
+        }
+        (Availability::Taken(problem) | Availability::Unusable(problem), None) => {
+            report.failure(Check::AdminPort, subject, problem.to_string());
+        }
+        (Availability::Shared, None) => unreachable!("the admin server's port is never shared"),
+    }
+}

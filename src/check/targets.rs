@@ -1,0 +1,85 @@
+use control::discovery::{Settings, read_file};
+use control::{Trial, check_targets};
+use exchange::Target;
+
+use super::report::{Check, Report};
+use crate::run;
+
+/// Looks for targets once and checks each of them once.
+pub(super) fn examine(settings: &control::Settings, report: &mut Report) {
+    let runtime = match run::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return report.failure(Check::Targets, None, error.to_string()),
+    };
+    runtime.block_on(async {
+        let Some(targets) = discover(&settings.discovery, report).await else { return };
+        let path = settings.health.path.to_string();
+        let trials = check_targets(&settings.health, targets).await;
+        judge(&trials, &path, report);
+    });
+    // A probe's thread may outlive its timeout: nobody waits for it.
+    runtime.shutdown_background();
+}
+
+/// The targets, if there are any.
+#[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only AWS is waited for"))]
+async fn discover(settings: &Settings, report: &mut Report) -> Option<Vec<Target>> {
+    let (source, targets) = match settings {
+        Settings::Static(targets) => ("TARGETS".to_owned(), targets.clone()),
+        Settings::File(file) => match read_file(file) {
+            Ok(targets) => {
+                (format!("target file {}", file.path.to_string_lossy().escape_debug()), targets)
+            }
+            Err(reason) => {
+                report.failure(Check::Discovery, None, reason);
+                return None;
+            }
+        },
+        #[cfg(feature = "aws")]
+        Settings::Aws(aws) => (aws.mode.to_string(), super::aws::discover(aws, report).await?),
+    };
+    let detail = format!("{source}: {} found", targets.len());
+    if targets.is_empty() {
+        report.failure(Check::Discovery, None, detail);
+        return None;
+    }
+    report.ok(Check::Discovery, None, detail);
+    Some(targets)
+}
+
+fn judge(trials: &[Trial], path: &str, report: &mut Report) {
+    let passed = trials.iter().filter(|trial| trial.result.is_ok()).count();
+    for trial in trials {
+        let target = &trial.target;
+        let subject = target.address.to_string();
+        let id = target.id.as_str();
+        let name = if id == subject { String::new() } else { format!("{id}: ") };
+        let subject = Some(subject);
+        match &trial.result {
+            Ok(took) => {
+                let millis = took.as_secs_f64() * 1000.0;
+                report.ok(Check::Target, subject, format!("{name}answered in {millis:.1} ms"));
+            }
+            Err(reason) if passed == 0 => {
+                report.failure(Check::Target, subject, format!("{name}{reason}"));
+            }
+            Err(reason) => report.warning(Check::Target, subject, format!("{name}{reason}")),
+        }
+    }
+    let all = trials.len();
+    let detail = format!("{passed} of {all} passed the health check (GET {path})");
+    if passed == all {
+        report.ok(Check::Targets, None, detail);
+    } else {
+        let detail = format!(
+            "{detail}; for the others check that their server runs, that their security group or \
+             firewall lets this machine in, and HEALTH_CHECK_PATH, HEALTH_CHECK_PORT and \
+             HEALTH_CHECK_STATUS"
+        );
+        if passed == 0 {
+            report.failure(Check::Targets, None, detail);
+        } else {
+            report.warning(Check::Targets, None, detail);
+        }
+    }
+}
