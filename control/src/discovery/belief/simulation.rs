@@ -128,7 +128,7 @@ impl World {
             assert!(!believed || *count < CONFIRMATIONS, "{place}: {target:?} has left long ago");
         }
         let mut answered: Vec<_> = answer;
-        answered.sort_by_key(|target| Identity::of(target));
+        answered.sort_by_key(Identity::of);
         let exact = self.belief.targets() == answered;
         assert_eq!(verdict == Verdict::Believed, exact, "{place}: {verdict:?}");
         self.left.retain(|_, count| *count < 2 * CONFIRMATIONS);
@@ -185,7 +185,7 @@ impl World {
 
     fn in_order(&self) -> Vec<Target> {
         let mut fleet: Vec<_> = self.fleet.iter().cloned().collect();
-        fleet.sort_by_key(|target| Identity::of(target));
+        fleet.sort_by_key(Identity::of);
         fleet
     }
 

@@ -23,7 +23,7 @@ fn partial(belief: &mut Belief, list: &str) -> Verdict {
 #[track_caller]
 fn assert_targets(belief: &Belief, list: &str) {
     let mut expected = targets(list);
-    expected.sort_by_key(|target| Identity::of(target));
+    expected.sort_by_key(Identity::of);
     assert_eq!(belief.targets(), expected);
     assert_eq!(belief.len(), expected.len());
 }
