@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use control::Control;
 use dataplane::{Core, DataPlane};
-use exchange::{CoreCounters, Publisher};
+use exchange::{CoreCounters, Publisher, Reports};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
@@ -95,10 +95,17 @@ impl Balancer {
         let count = config.cpus.len();
         let (publisher, subscribers) =
             exchange::broadcast(count).map_err(|error| Failure::other(&error))?;
+        let (reporters, reports) =
+            exchange::reports(count).map_err(|error| Failure::other(&error))?;
         let counters: Arc<[CoreCounters]> = (0..count).map(|_| CoreCounters::default()).collect();
-        let cores = config.cpus.iter().zip(sockets.listeners).zip(subscribers);
+        let cores = config.cpus.iter().zip(sockets.listeners).zip(subscribers).zip(reporters);
         let cores = cores
-            .map(|((&cpu, listener), subscriber)| Core { cpu, listener, subscriber })
+            .map(|(((&cpu, listener), subscriber), reporter)| Core {
+                cpu,
+                listener,
+                subscriber,
+                reporter,
+            })
             .collect();
         let mut dataplane = DataPlane::start(&config.dataplane, cores, &counters)
             .map_err(|error| Failure::other(&preflight::explain(&error)))?;
@@ -107,7 +114,8 @@ impl Balancer {
         })?;
         log::info!("accepting clients on {}, CPUs {:?}", config.listen, config.cpus);
         let shutdown_timeout = config.dataplane.shutdown_timeout;
-        let control = start_control(config, sockets.admin, publisher, Arc::clone(&counters))?;
+        let control =
+            start_control(config, sockets.admin, publisher, reports, Arc::clone(&counters))?;
         control.set_accepting(true);
         Ok(Self { control, dataplane: Some(dataplane), counters, shutdown_timeout })
     }
@@ -190,6 +198,7 @@ fn start_control(
     config: Config,
     admin: Option<AdminSocket>,
     publisher: Publisher,
+    reports: Reports,
     counters: Arc<[CoreCounters]>,
 ) -> Result<Control, Failure> {
     let admin = admin.map(AdminSocket::listen).transpose();
@@ -197,7 +206,7 @@ fn start_control(
     if let Some(address) = config.admin {
         log::info!("admin server on http://{address}");
     }
-    Control::start(config.control, publisher, counters, admin)
+    Control::start(config.control, publisher, reports, counters, admin)
         .map_err(|error| Failure::other(&error))
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use exchange::{CoreCounters, Publisher, Snapshot};
+use exchange::{CoreCounters, Publisher, Reports, Snapshot};
 use tokio::sync::{Notify, mpsc, watch};
 
 use admin::Admin;
@@ -73,9 +73,11 @@ impl Control {
     pub fn start(
         settings: Settings,
         publisher: Publisher,
+        reports: Reports,
         counters: Arc<[CoreCounters]>,
         admin: Option<TcpListener>,
     ) -> std::io::Result<Self> {
+        drop(reports);
         let metrics = Arc::new(Metrics::new(counters));
         let (snapshot_sender, snapshots) = watch::channel(Arc::default());
         let accepting = Arc::new(AtomicBool::new(false));

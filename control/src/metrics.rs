@@ -217,12 +217,8 @@ mod tests {
     use exchange::{Entry, Target, TargetCounters};
 
     fn entry(address: &str, state: TargetState) -> Entry {
-        Entry {
-            target: Arc::new(Target::at(address.parse().unwrap())),
-            state,
-            eligible: false,
-            counters: Arc::new(TargetCounters::new(1)),
-        }
+        let target = Arc::new(Target::at(address.parse().unwrap()));
+        Entry { state, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
     }
 
     #[test]

@@ -141,11 +141,10 @@ impl Roster {
             let draining = member.draining.is_some();
             let health = &member.health;
             Entry {
-                target: Arc::clone(&member.target),
                 state: if draining { TargetState::Draining } else { health.state() },
                 eligible: !draining
                     && (health.is_healthy() || fail_open && health.has_first_result()),
-                counters: Arc::clone(&member.counters),
+                ..Entry::new(Arc::clone(&member.target), Arc::clone(&member.counters))
             }
         });
         let entries: Vec<_> = entries.collect();

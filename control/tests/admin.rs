@@ -38,7 +38,7 @@ fn targets_are_listed_as_json() {
     let targets = vec![six.target(), four.target().in_zone("eu-west-1a")];
     let plane = Plane::start(settings(Static(targets), TIMEOUT));
     plane.wait_for_states("healthy* healthy*");
-    plane.snapshot().entries[1].counters.active_on(0).add(7);
+    plane.snapshot().entries[1].counters.on(0).active.add(7);
     let (status, body) = plane.get("/targets");
     assert_eq!(status, 200);
     let answer: serde_json::Value = serde_json::from_str(&body).unwrap();

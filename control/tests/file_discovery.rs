@@ -85,7 +85,7 @@ fn targets_drain_and_an_empty_list_is_believed() {
     let plane = file.start();
     plane.wait_for_states("healthy*");
     let active = std::sync::Arc::clone(&plane.snapshot().entries[0].counters);
-    active.active_on(0).increment();
+    active.on(0).active.increment();
 
     file.write("[]");
     plane.wait_for_states("draining");
@@ -102,7 +102,7 @@ fn targets_drain_and_an_empty_list_is_believed() {
     // The same address under another id is another target, which has to pass a check first.
     file.write(&list(&[(&server, "i-2")]));
     plane.wait_for_states("draining healthy*");
-    active.active_on(0).decrement();
+    active.on(0).active.decrement();
     plane.wait_for_states("healthy*");
     assert_eq!(plane.snapshot().entries[0].target.id.as_str(), "i-2");
 }

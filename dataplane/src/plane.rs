@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Subscriber, Waker};
+use exchange::{CoreCounters, Reporter, Subscriber, Waker};
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 
 use crate::orders::Orders;
@@ -31,6 +31,8 @@ pub struct Core {
     pub listener: Listener,
     /// Where its snapshots come from.
     pub subscriber: Subscriber,
+    /// Where its failed dials are told.
+    pub reporter: Reporter,
 }
 
 /// Why the data plane could not start.
@@ -104,7 +106,8 @@ impl DataPlane {
         let mut threads = Vec::with_capacity(cores.len());
         let mut listeners = Vec::with_capacity(cores.len());
         let mut ready = Vec::with_capacity(cores.len());
-        for (number, Core { cpu, listener, subscriber }) in cores.into_iter().enumerate() {
+        for (number, Core { cpu, listener, subscriber, reporter }) in cores.into_iter().enumerate()
+        {
             let clone = listener.try_clone();
             listeners.push(clone.map_err(|error| StartError::Ring { cpu, error })?);
             let parts = Parts {
@@ -112,6 +115,7 @@ impl DataPlane {
                 core: number,
                 listener,
                 subscriber,
+                reporter,
                 orders: Arc::clone(&orders),
                 pause_log: Arc::clone(&pause_log),
                 counters: Arc::clone(counters),

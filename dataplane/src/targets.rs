@@ -3,13 +3,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use exchange::{Locality, Snapshot, TargetCounters};
+use exchange::{Locality, Outcome, Report, Snapshot, Target, TargetCounters};
 use socket2::SockAddr;
 
 /// A target as one core knows it.
 #[derive(Debug)]
 pub(crate) struct LocalTarget {
-    address: SocketAddr,
+    target: Arc<Target>,
     socket_address: Rc<SockAddr>,
     counters: Arc<TargetCounters>,
     core: usize,
@@ -18,10 +18,10 @@ pub(crate) struct LocalTarget {
 }
 
 impl LocalTarget {
-    fn new(address: SocketAddr, counters: &Arc<TargetCounters>, core: usize) -> Rc<Self> {
+    fn new(target: &Arc<Target>, counters: &Arc<TargetCounters>, core: usize) -> Rc<Self> {
         Rc::new(Self {
-            address,
-            socket_address: Rc::new(address.into()),
+            target: Arc::clone(target),
+            socket_address: Rc::new(target.address.into()),
             counters: Arc::clone(counters),
             core,
             connections: Cell::new(0),
@@ -30,7 +30,7 @@ impl LocalTarget {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.target.address
     }
 
     pub(crate) fn socket_address(&self) -> &Rc<SockAddr> {
@@ -47,14 +47,25 @@ impl LocalTarget {
         self.is_in_own_zone.get()
     }
 
+    /// Counts a dial that succeeded.
+    pub(crate) fn dialled(&self) {
+        self.counters.on(self.core).dialled.increment();
+    }
+
+    /// The report of a dial that failed.
+    pub(crate) fn failed(&self) -> Report {
+        let outcome = Outcome::Failed { count: 1, successes: self.counters.dialled() };
+        Report { target: Arc::clone(&self.target), outcome }
+    }
+
     pub(crate) fn opened(&self) {
         self.connections.set(self.connections.get() + 1);
-        self.counters.active_on(self.core).increment();
+        self.counters.on(self.core).active.increment();
     }
 
     pub(crate) fn closed(&self) {
         self.connections.set(self.connections.get() - 1);
-        self.counters.active_on(self.core).decrement();
+        self.counters.on(self.core).active.decrement();
     }
 }
 
@@ -108,7 +119,7 @@ impl Targets {
             let is_same = |local: &Rc<LocalTarget>| Arc::ptr_eq(&local.counters, &entry.counters);
             let local = match old.iter().rposition(is_same) {
                 Some(index) => old.remove(index),
-                None => LocalTarget::new(entry.target.address, &entry.counters, self.core),
+                None => LocalTarget::new(&entry.target, &entry.counters, self.core),
             };
             let zones = snapshot.own_zone.as_ref().zip(entry.target.zone.as_ref());
             local.is_in_own_zone.set(zones.map(|(own, its)| own == its));
@@ -150,12 +161,9 @@ mod tests {
     use super::*;
 
     pub(super) fn entry(port: u16, eligible: bool) -> Entry {
-        Entry {
-            target: Arc::new(Target::at(([127, 0, 0, 1], port).into())),
-            state: TargetState::Healthy,
-            eligible,
-            counters: Arc::new(TargetCounters::new(1)),
-        }
+        let target = Arc::new(Target::at(([127, 0, 0, 1], port).into()));
+        let entry = Entry::new(target, Arc::new(TargetCounters::new(1)));
+        Entry { state: TargetState::Healthy, eligible, ..entry }
     }
 
     fn ports(targets: &Targets) -> Vec<u16> {

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Subscriber};
+use exchange::{CoreCounters, Reporter, Subscriber};
 use rustix::net::Shutdown;
 use socket2::SockRef;
 
@@ -45,6 +45,7 @@ pub(crate) struct Worker {
     targets: Targets,
     balancer: Balancer,
     subscriber: Subscriber,
+    reporter: Reporter,
     orders: Arc<Orders>,
     pause_log: Arc<PauseLog>,
     counters: Arc<[CoreCounters]>,
@@ -74,6 +75,7 @@ pub(crate) struct Parts {
     pub(crate) core: usize,
     pub(crate) listener: Listener,
     pub(crate) subscriber: Subscriber,
+    pub(crate) reporter: Reporter,
     pub(crate) orders: Arc<Orders>,
     /// For lines about accepting having paused.
     pub(crate) pause_log: Arc<PauseLog>,
@@ -86,7 +88,16 @@ impl Worker {
     /// # Errors
     /// When the ring can't be made.
     pub(crate) fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { mut settings, core, listener, subscriber, orders, pause_log, counters } = parts;
+        let Parts {
+            mut settings,
+            core,
+            listener,
+            subscriber,
+            reporter,
+            orders,
+            pause_log,
+            counters,
+        } = parts;
         // A pipe takes two descriptors, as a connection does.
         let cores = counters.len();
         let pipes_max = (settings.connections_max / cores / CONNECTIONS_PER_PIPE).min(PIPES_MAX);
@@ -100,6 +111,7 @@ impl Worker {
             targets: Targets::new(core),
             balancer: Balancer::new(settings.balance, fastrand::Rng::new()),
             subscriber,
+            reporter,
             orders,
             pause_log,
             counters,

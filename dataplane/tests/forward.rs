@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use dataplane::{Balance, Core, DataPlane, Listener, Settings};
 use exchange::{
     CoreCounters, Entry, Publisher, Snapshot, Target, TargetCounters, TargetState, broadcast,
+    reports,
 };
 use socket2::SockRef;
 
@@ -25,20 +26,21 @@ struct Plane {
 impl Plane {
     fn start(targets: &[SocketAddr], settings: &Settings) -> Self {
         let (publisher, subscribers) = broadcast(CORES).unwrap();
+        let (reporters, _) = reports(CORES).unwrap();
         let counters: Arc<[CoreCounters]> = (0..CORES).map(|_| CoreCounters::default()).collect();
         let address = free_address();
-        let cores = subscribers.into_iter().map(|subscriber| Core {
+        let cores = subscribers.into_iter().zip(reporters).map(|(subscriber, reporter)| Core {
             cpu: 0,
             listener: Listener::bind(address).unwrap(),
             subscriber,
+            reporter,
         });
         let mut plane = DataPlane::start(settings, cores.collect(), &counters).unwrap();
         plane.accept().unwrap();
-        let entries = targets.iter().map(|&address| Entry {
-            target: Arc::new(Target::at(address)),
-            state: TargetState::Healthy,
-            eligible: true,
-            counters: Arc::new(TargetCounters::new(CORES)),
+        let entries = targets.iter().map(|&address| {
+            let target = Arc::new(Target::at(address));
+            let entry = Entry::new(target, Arc::new(TargetCounters::new(CORES)));
+            Entry { state: TargetState::Healthy, eligible: true, ..entry }
         });
         let snapshot =
             Snapshot { entries: entries.collect(), settled: true, ..Snapshot::default() };

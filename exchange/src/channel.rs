@@ -23,7 +23,7 @@ pub fn broadcast(cores: usize) -> io::Result<(Publisher, Vec<Subscriber>)> {
     Ok((Publisher { lanes }, subscribers))
 }
 
-/// Ends a core's wait. Clones wake the same core.
+/// Ends a thread's wait. Clones wake the same thread.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<OwnedFd>);
 
@@ -34,7 +34,12 @@ impl Waker {
         Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?)))
     }
 
-    /// Wakes the core, now or at its next wait.
+    /// One for an event loop that reads when told that there is something.
+    pub(crate) fn nonblocking() -> io::Result<Self> {
+        Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
+    }
+
+    /// Wakes it, now or at its next wait.
     pub fn wake(&self) {
         // The write can only fail or block when 2^64 - 2 wakes are pending (eventfd(2)).
         let written = rustix::io::write(&self.0, &1u64.to_ne_bytes());
@@ -43,7 +48,7 @@ impl Waker {
 }
 
 impl AsFd for Waker {
-    /// The eventfd: readable, 8 bytes, when the core was woken.
+    /// The eventfd: readable, 8 bytes, when it was woken.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

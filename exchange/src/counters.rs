@@ -52,30 +52,45 @@ pub struct CoreCounters {
 /// What every core counts about one target; lives as long as anybody refers to the target.
 #[derive(Debug)]
 pub struct TargetCounters {
-    active_by_core: Box<[PaddedCounter]>,
+    by_core: Box<[TargetOnCore]>,
 }
 
+/// What one core counts about one target. On a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct PaddedCounter(Counter);
+pub struct TargetOnCore {
+    /// Gauge: connections open to the target, those being dialled among them.
+    pub active: Counter,
+    /// Total: dials of the target that succeeded.
+    pub dialled: Counter,
+}
 
 impl TargetCounters {
     /// Counters for `cores` data-plane cores, all zero.
     pub fn new(cores: usize) -> Self {
-        Self { active_by_core: (0..cores).map(|_| PaddedCounter::default()).collect() }
+        Self { by_core: (0..cores).map(|_| TargetOnCore::default()).collect() }
     }
 
-    /// The gauge of connections that `core` (counted from 0) has open to the target.
+    /// What `core` (counted from 0) counts.
     ///
     /// # Panics
     /// When `core` is not below the number given to [`TargetCounters::new`].
-    pub fn active_on(&self, core: usize) -> &Counter {
-        &self.active_by_core[core].0
+    pub fn on(&self, core: usize) -> &TargetOnCore {
+        &self.by_core[core]
     }
 
     /// Connections open to the target, all cores together.
     pub fn active(&self) -> u64 {
-        self.active_by_core.iter().fold(0, |sum, core| sum.wrapping_add(core.0.get()))
+        self.sum(|core| &core.active)
+    }
+
+    /// Dials of the target that succeeded, all cores together.
+    pub fn dialled(&self) -> u64 {
+        self.sum(|core| &core.dialled)
+    }
+
+    fn sum(&self, counter: impl Fn(&TargetOnCore) -> &Counter) -> u64 {
+        self.by_core.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
     }
 }
 
@@ -86,16 +101,16 @@ mod tests {
     #[test]
     fn a_targets_count_is_the_sum_over_cores() {
         let counters = TargetCounters::new(3);
-        counters.active_on(0).add(2);
-        counters.active_on(2).increment();
-        counters.active_on(0).decrement();
+        counters.on(0).active.add(2);
+        counters.on(2).active.increment();
+        counters.on(0).active.decrement();
         assert_eq!(counters.active(), 2);
-        assert_eq!(counters.active_on(1).get(), 0);
+        assert_eq!(counters.on(1).active.get(), 0);
     }
 
     #[test]
     fn cores_do_not_share_cache_lines() {
         assert!(align_of::<CoreCounters>() >= 64);
-        assert!(size_of::<PaddedCounter>() >= 64);
+        assert!(size_of::<TargetOnCore>() >= 64);
     }
 }

@@ -1,15 +1,19 @@
 //! The vocabulary shared by the control plane and the data plane, and the only place where they
 //! meet: targets, immutable snapshots of them, the channel that broadcasts snapshots to the
-//! cores, and the counters the cores keep for the metrics endpoint.
+//! cores, the one by which the cores report failed dials, and the counters they keep.
 //!
-//! There is no I/O and no runtime in here, apart from the eventfd that ends a core's wait.
+//! There is no I/O and no runtime in here, apart from the eventfds that end a wait.
 
 mod channel;
 mod counters;
+mod report;
 mod snapshot;
 mod target;
+mod trial;
 
 pub use channel::{Publisher, Subscriber, Waker, broadcast};
 pub use counters::{CoreCounters, Counter, TargetCounters};
-pub use snapshot::{Entry, Generation, Locality, Snapshot, TargetState};
+pub use report::{Outcome, Report, Reporter, Reports, reports};
+pub use snapshot::{Entry, Generation, Locality, Ramp, Snapshot, TargetState};
 pub use target::{Target, TargetId};
+pub use trial::Trial;

@@ -1,7 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::{Target, TargetCounters};
+use crate::{Target, TargetCounters, Trial};
 
 /// Counts published snapshots; a larger one is newer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,8 +52,50 @@ pub struct Entry {
     /// Whether new connections may go to it. Follows from the states of all targets: under
     /// fail-open an unhealthy target is eligible.
     pub eligible: bool,
+    /// Why it is in this state, for people; none where the state says it all.
+    pub reason: Option<Arc<str>>,
+    /// Whether its live connections are to be reset now.
+    pub reset: bool,
+    /// While its share of new connections grows after it was admitted.
+    pub ramp: Option<Ramp>,
+    /// The trial connection that is to find out whether it can be reached again. Whoever claims it
+    /// dials this target first, eligible or not, and reports how that went.
+    pub trial: Option<Arc<Trial>>,
     /// What the cores count about it; the same for as long as the target is known.
     pub counters: Arc<TargetCounters>,
+}
+
+impl Entry {
+    /// A target that nothing is known of yet.
+    pub fn new(target: Arc<Target>, counters: Arc<TargetCounters>) -> Self {
+        Self {
+            target,
+            state: TargetState::Checking,
+            eligible: false,
+            reason: None,
+            reset: false,
+            ramp: None,
+            trial: None,
+            counters,
+        }
+    }
+}
+
+/// A share that grows in proportion to time, from next to nothing to all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ramp {
+    /// When it began.
+    pub since: Instant,
+    /// How long it takes; not zero.
+    pub duration: Duration,
+}
+
+impl Ramp {
+    /// The part of its full share that a target gets at `now`: from 0.0 to 1.0.
+    pub fn part(&self, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.since);
+        (passed.as_secs_f64() / self.duration.as_secs_f64()).min(1.0)
+    }
 }
 
 /// Some of the eligible targets, all of one zone, and what part of the new connections they get.

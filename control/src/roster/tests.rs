@@ -110,13 +110,13 @@ fn a_withdrawn_target_drains_until_its_last_connection_is_gone() {
     roster.discovered(vec![target(1), target(2)]);
     roster.checked(&identity(1), true);
     let counters = Arc::clone(&roster.snapshot().entries[0].counters);
-    counters.active_on(1).increment();
+    counters.on(1).active.increment();
     roster.discovered(vec![target(2)]);
     for _ in 0..5 {
         roster.tick();
         assert_eq!(shown(&mut roster), "1d 2c");
     }
-    counters.active_on(1).decrement();
+    counters.on(1).active.decrement();
     roster.tick();
     assert_eq!(shown(&mut roster), "1d 2c");
     roster.tick();
@@ -196,7 +196,7 @@ fn step_once(roster: &mut Roster, random: &mut Random, checked_ever: &mut HashMa
         2 => {
             let members: Vec<_> = roster.members.values().collect();
             if !members.is_empty() {
-                let active = members[random.below(members.len())].counters.active_on(0);
+                let active = &members[random.below(members.len())].counters.on(0).active;
                 if active.get() == 0 { active.increment() } else { active.decrement() }
             }
         }

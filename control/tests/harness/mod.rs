@@ -109,6 +109,7 @@ impl Plane {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let admin = listener.local_addr().unwrap();
         let (publisher, mut subscribers) = exchange::broadcast(1).unwrap();
+        let (_, reports) = exchange::reports(1).unwrap();
         let counters: Arc<[CoreCounters]> = [CoreCounters::default()].into();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(control::MAX_BLOCKING_THREADS)
@@ -118,7 +119,8 @@ impl Plane {
             .unwrap();
         let entered = runtime.enter();
         let control =
-            Control::start(settings, publisher, Arc::clone(&counters), Some(listener)).unwrap();
+            Control::start(settings, publisher, reports, Arc::clone(&counters), Some(listener))
+                .unwrap();
         drop(entered);
         let (running, ended) = tokio::sync::oneshot::channel();
         thread::spawn(move || {

@@ -60,7 +60,10 @@ impl Worker {
         let event = match result {
             Ok(()) => {
                 connection.dial = None;
-                let zone = connection.chosen().and_then(|target| target.is_in_own_zone());
+                let zone = connection.chosen().and_then(|target| {
+                    target.dialled();
+                    target.is_in_own_zone()
+                });
                 let count = self.count();
                 count.successful_connections.increment();
                 match zone {
@@ -71,13 +74,16 @@ impl Worker {
                 Event::Dialled
             }
             Err(error) => {
-                let target = connection.chosen().map(|target| target.address());
+                let target = connection.chosen().cloned();
                 if let Some(socket) = connection.fail_dial() {
                     self.ring.close(socket);
                 }
                 if !dial.cancelled {
                     self.count().failed_dials.increment();
-                    log::debug!("dialling {target:?}: {error}");
+                    if let Some(target) = target {
+                        log::debug!("dialling {}: {error}", target.address());
+                        self.reporter.report(target.failed());
+                    }
                 }
                 Event::DialFailed
             }

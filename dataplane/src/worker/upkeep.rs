@@ -14,6 +14,7 @@ impl Worker {
         if let Some(snapshot) = self.subscriber.latest() {
             self.targets.update(&snapshot);
         }
+        self.reporter.flush();
         self.steer_accepting();
         self.end_overdue_dials();
         while let Some(key) = self.watches.pop_due(self.now) {
