@@ -5,6 +5,7 @@ mod cores;
 mod discovery;
 mod environment;
 mod idle;
+mod limits;
 mod misspelt;
 mod problem;
 mod reader;
@@ -120,6 +121,8 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let connect_timeout = read.value(var::POOL_TIMEOUT, timeout, value::period(Seconds));
     let timeout = raw.shutdown_timeout.as_deref();
     let shutdown_timeout = read.value(var::SHUTDOWN_TIMEOUT, timeout, value::delay(Seconds));
+    let limits = limits::limits(raw, read);
+    let sources = limits::sources(raw, read);
     let log = raw.log_connections.as_deref();
     let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
     let timeout = raw.health_check_timeout.as_deref();
@@ -130,6 +133,8 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         balance: balance?,
         // The start-up checks find out.
         connections_max: usize::MAX,
+        limits: limits?,
+        sources: sources?,
         listen_backlog: listen_backlog?,
         connect_attempts: usize::from(connect_attempts.map(|n: u8| n)?),
         connect_timeout: connect_timeout?,
@@ -158,6 +163,8 @@ fn control_settings(
         health: health?,
         fail_open_threshold: fail_open_threshold?,
         zone: zone?,
+        // As the data plane is told, which reports what is wrong with them.
+        source_addresses: limits::sources(raw, &mut Reader::default())?.addresses().collect(),
     })
 }
 

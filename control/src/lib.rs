@@ -17,7 +17,7 @@ mod scratch;
 mod trial;
 pub mod zone;
 
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -52,6 +52,8 @@ pub struct Settings {
     pub fail_open_threshold: u8,
     /// Which zone this balancer is in, if targets there are to be preferred.
     pub zone: zone::Settings,
+    /// Where the data plane dials targets from: says how many local ports there are.
+    pub source_addresses: Vec<IpAddr>,
 }
 
 /// The running control plane. Its tasks run on the tokio runtime it was started on, until that ends.
@@ -78,7 +80,7 @@ impl Control {
         admin: Option<TcpListener>,
     ) -> std::io::Result<Self> {
         drop(reports);
-        let metrics = Arc::new(Metrics::new(counters));
+        let metrics = Arc::new(Metrics::new(counters, settings.source_addresses));
         let (snapshot_sender, snapshots) = watch::channel(Arc::default());
         let accepting = Arc::new(AtomicBool::new(false));
 

@@ -31,14 +31,21 @@ pub enum Choice {
 #[derive(Debug, Default)]
 pub struct Tried {
     targets: Vec<Rc<LocalTarget>>,
-    had_trial: bool,
+    /// Those of them that do not count as attempts.
+    uncounted: usize,
 }
 
 impl Tried {
     /// Adds one.
     pub fn add(&mut self, target: Rc<LocalTarget>, was_trial: bool) {
         self.targets.push(target);
-        self.had_trial |= was_trial;
+        self.uncounted += usize::from(was_trial);
+    }
+
+    /// Adds one that was not dialled after all, for want of a local port.
+    pub fn skip(&mut self, target: Rc<LocalTarget>) {
+        self.targets.push(target);
+        self.uncounted += 1;
     }
 
     /// All of them.
@@ -48,7 +55,7 @@ impl Tried {
 
     /// How many dials count: a trial was made for the balancer's sake, not for the client's.
     pub fn attempts(&self) -> usize {
-        self.targets.len() - usize::from(self.had_trial)
+        self.targets.len() - self.uncounted
     }
 }
 

@@ -6,15 +6,21 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use crate::choice::Tried;
+use crate::limits::Permit;
 use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
 use crate::session::{Ending, Session, Side};
+use crate::sources::Source;
 
 /// A session together with what it stands for: its descriptors and its target.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) session: Session,
     client: Option<OwnedFd>,
+    /// `None` if nothing depends on it.
+    origin: Option<Box<Origin>>,
+    /// Given back at the end.
+    _permit: Permit,
     /// The connection to the target, also while it is being dialled.
     target: Option<OwnedFd>,
     /// By the side they go to.
@@ -23,7 +29,14 @@ pub(crate) struct Connection {
     pub(crate) dial: Option<Dial>,
     chosen: Option<Rc<LocalTarget>>,
     tried: Tried,
-    log: Option<Box<Log>>,
+}
+
+/// Where and when a connection came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// Never IPv4-mapped.
+    pub(crate) client: SocketAddr,
+    pub(crate) accepted: Instant,
 }
 
 /// A pipe with something in it.
@@ -39,33 +52,29 @@ pub(crate) struct Dial {
     pub(crate) due: Instant,
     /// It is being ended because the client is gone: says nothing about the target.
     pub(crate) cancelled: bool,
+    pub(crate) source: Source,
     /// How it ends has to be reported, whatever becomes of the client.
     pub(crate) is_trial: bool,
 }
 
-/// What is kept for the log line at the connection's end.
-#[derive(Debug)]
-struct Log {
-    client: Option<SocketAddr>,
-    accepted: Instant,
-}
-
 impl Connection {
-    pub(crate) fn new(session: Session, client: OwnedFd, log_since: Option<Instant>) -> Self {
-        let log = log_since.map(|accepted| {
-            let client = SockRef::from(&client).peer_addr().ok();
-            Box::new(Log { client: client.and_then(|client| client.as_socket()), accepted })
-        });
+    pub(crate) fn new(
+        session: Session,
+        client: OwnedFd,
+        origin: Option<Origin>,
+        permit: Permit,
+    ) -> Self {
         Self {
             session,
             client: Some(client),
+            origin: origin.map(Box::new),
+            _permit: permit,
             target: None,
             pipes: [None, None],
             is_nonblocking: false,
             dial: None,
             chosen: None,
             tried: Tried::default(),
-            log,
         }
     }
 
@@ -126,6 +135,20 @@ impl Connection {
         self.dial = Some(dial);
     }
 
+    /// Notes that the dial never left this machine; its socket, to be closed.
+    pub(crate) fn undo_dial(&mut self) -> Option<OwnedFd> {
+        self.dial = None;
+        if let Some(target) = self.chosen.take() {
+            target.closed();
+        }
+        self.target.take()
+    }
+
+    /// Notes that a target cannot be dialled from here.
+    pub(crate) fn skip(&mut self, target: Rc<LocalTarget>) {
+        self.tried.skip(target);
+    }
+
     /// Notes that the dial failed; its socket, to be closed.
     pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
         let was_trial = self.dial.take().is_some_and(|dial| dial.is_trial);
@@ -137,24 +160,24 @@ impl Connection {
     }
 
     /// The end: gives the target back its place; a log line if it is wanted.
-    pub(crate) fn finish(self, now: Instant) {
+    pub(crate) fn finish(self, now: Instant, is_logged: bool) {
         if let Some(target) = &self.chosen {
             target.closed();
         }
-        if let Some(log) = &self.log {
+        if is_logged && let Some(origin) = &self.origin {
             let target = self.chosen.as_ref().map(|target| target.address());
-            self.write_log(log, target, now.saturating_duration_since(log.accepted));
+            self.write_log(origin, target, now.saturating_duration_since(origin.accepted));
         }
     }
 
-    fn write_log(&self, log: &Log, target: Option<SocketAddr>, duration: Duration) {
+    fn write_log(&self, origin: &Origin, target: Option<SocketAddr>, duration: Duration) {
         let name = |address: Option<SocketAddr>| {
             address.map_or_else(|| String::from("-"), |address| address.to_string())
         };
         log::info!(
             target: "connection",
             "client={} target={} end={} duration_ms={} bytes_from_client={} bytes_from_target={} dials={}",
-            name(log.client),
+            origin.client,
             name(target),
             self.session.ending().map_or("-", name_ending),
             duration.as_millis(),

@@ -5,16 +5,20 @@ mod balance;
 mod candidates;
 mod choice;
 mod connection;
+mod limits;
 mod listener;
 mod local_target;
 mod orders;
 mod pause_log;
 mod pipes;
 mod plane;
+mod ports;
+mod rejection_log;
 mod retry_budget;
 mod ring;
 mod session;
 mod slots;
+mod sources;
 mod targets;
 mod timers;
 mod worker;
@@ -22,8 +26,10 @@ mod worker;
 use std::time::Duration;
 
 pub use balance::Balance;
+pub use limits::{Cidrs, Limits};
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
+pub use sources::Sources;
 
 /// What decides where connections go, for simulations that drive it as a core does. Not part of the
 /// interface.
@@ -46,6 +52,10 @@ pub struct Settings {
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.
     pub connections_max: usize,
+    /// What exceeds these is not left waiting but reset.
+    pub limits: Limits,
+    /// Where targets are dialled from.
+    pub sources: Sources,
     /// Most connections that each core's listener queues, as in listen(2).
     pub listen_backlog: u32,
     /// How long one dial of a target may take.

@@ -7,6 +7,8 @@ use std::time::Instant;
 use exchange::{Entry, Outcome, Ramp, Report, Target, TargetCounters, Trial};
 use socket2::SockAddr;
 
+use crate::ports::Ports;
+
 /// A target as one core knows it.
 #[derive(Debug)]
 pub struct LocalTarget {
@@ -20,6 +22,7 @@ pub struct LocalTarget {
     is_in_own_zone: Cell<Option<bool>>,
     last_dial: Cell<LastDial>,
     ramp: Cell<Option<Ramp>>,
+    ports: Ports,
     /// The last trial that this core asked for; snapshots may go on offering it.
     asked_for: RefCell<Option<Arc<Trial>>>,
 }
@@ -48,6 +51,7 @@ impl LocalTarget {
             is_in_own_zone: Cell::new(None),
             last_dial: Cell::default(),
             ramp: Cell::new(None),
+            ports: Ports::default(),
             asked_for: RefCell::new(None),
         })
     }
@@ -67,6 +71,11 @@ impl LocalTarget {
     /// Where it serves.
     pub fn address(&self) -> SocketAddr {
         self.target.address
+    }
+
+    /// Whether and from where it can be dialled.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     pub(crate) fn socket_address(&self) -> &Rc<SockAddr> {

@@ -2,6 +2,7 @@
 //! operations they ask for.
 
 mod accepting;
+mod admitting;
 mod dialling;
 mod splicing;
 mod upkeep;
@@ -18,11 +19,13 @@ use socket2::SockRef;
 
 use crate::Settings;
 use crate::choice::Chooser;
-use crate::connection::Connection;
+use crate::connection::{Connection, Origin};
+use crate::limits::{Admission, Permit};
 use crate::listener::Listener;
 use crate::orders::Orders;
 use crate::pause_log::PauseLog;
 use crate::pipes::Pipes;
+use crate::rejection_log::RejectionLog;
 use crate::ring::{BUFFER_SIZE, Completion, Key, Ring, send_queue_bytes};
 use crate::session::{Event, Op, Piece, Session, Side, WATCH_DELAY};
 use crate::slots::Slots;
@@ -48,6 +51,12 @@ pub(crate) struct Worker {
     reporter: Reporter,
     orders: Arc<Orders>,
     pause_log: Arc<PauseLog>,
+    rejection_log: Arc<RejectionLog>,
+    admission: Arc<Admission>,
+    /// When a line about ports that have run out was written last.
+    ports_logged: Option<Instant>,
+    /// It takes a system call: only if something depends on it.
+    needs_client_address: bool,
     counters: Arc<[CoreCounters]>,
     core: usize,
     listener: Option<Listener>,
@@ -79,6 +88,9 @@ pub(crate) struct Parts {
     pub(crate) orders: Arc<Orders>,
     /// For lines about accepting having paused.
     pub(crate) pause_log: Arc<PauseLog>,
+    /// For lines about clients that were turned away.
+    pub(crate) rejection_log: Arc<RejectionLog>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) counters: Arc<[CoreCounters]>,
 }
 
@@ -96,11 +108,12 @@ impl Worker {
             reporter,
             orders,
             pause_log,
+            rejection_log,
+            admission,
             counters,
         } = parts;
-        // A pipe takes two descriptors, as a connection does.
         let cores = counters.len();
-        let pipes_max = (settings.connections_max / cores / CONNECTIONS_PER_PIPE).min(PIPES_MAX);
+        let pipes_max = pipes_max(settings.connections_max, cores);
         settings.connections_max -= pipes_max * cores;
         let now = Instant::now();
         let mut ring = Ring::new()?;
@@ -120,6 +133,10 @@ impl Worker {
             reporter,
             orders,
             pause_log,
+            rejection_log,
+            ports_logged: None,
+            needs_client_address: settings.log_connections || admission.needs_address(),
+            admission,
             counters,
             core,
             listener: Some(listener),
@@ -369,19 +386,30 @@ impl Worker {
         if !connection.session.is_dialled() {
             self.count().failed_connections.increment();
         }
-        connection.finish(self.now);
+        connection.finish(self.now, self.settings.log_connections);
         self.accepting.note_room(self.now);
     }
 
-    fn open(&mut self, client: OwnedFd) {
+    fn open(&mut self, client: OwnedFd, origin: Option<Origin>, permit: Permit) {
         self.count().active_connections.increment();
         // A trial comes before the dials that count. Which they are the chooser knows.
         let dials_max = u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX);
         let session = Session::accepted(dials_max, &mut self.ops);
-        let log_since = self.settings.log_connections.then_some(self.now);
-        let key = self.connections.insert(Connection::new(session, client, log_since));
+        let connection = Connection::new(session, client, origin, permit);
+        let key = self.connections.insert(connection);
         self.perform_all(key);
     }
+}
+
+/// How many of the connections that there are descriptors for no client may take: pipes, and
+/// accepts in flight.
+pub(crate) fn descriptors_reserved(connections_max: usize, cores: usize) -> usize {
+    (pipes_max(connections_max, cores) + accepting::SINGLES_MAX) * cores
+}
+
+/// Pipes for each core. A pipe takes two descriptors, as a connection does.
+fn pipes_max(connections_max: usize, cores: usize) -> usize {
+    (connections_max / cores / CONNECTIONS_PER_PIPE).min(PIPES_MAX)
 }
 
 /// Whether an operation ended without having found out anything about its connection.

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataplane::{Balance, Core, DataPlane, Listener, Settings};
+use dataplane::{Balance, Core, DataPlane, Limits, Listener, Settings, Sources};
 use exchange::{
     CoreCounters, Entry, Publisher, Snapshot, Target, TargetCounters, TargetState, broadcast,
     reports,
@@ -74,6 +74,8 @@ fn settings() -> Settings {
     Settings {
         balance: Balance::RoundRobin,
         connections_max: 10_000,
+        limits: Limits::default(),
+        sources: Sources::default(),
         listen_backlog: 128,
         connect_attempts: 3,
         connect_timeout: Duration::from_secs(2),

@@ -13,6 +13,7 @@ mod half_close;
 mod harness;
 mod health;
 mod ipv6;
+mod limits;
 mod load;
 mod nginx;
 mod pair;

@@ -90,6 +90,7 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
         },
         fail_open_threshold: 0,
         zone: zone::Settings::Ignored,
+        source_addresses: Vec::new(),
     }
 }
 

@@ -35,6 +35,7 @@ impl Worker {
             self.buffers_shrunk = self.now;
             self.ring.shrink_buffers();
             self.note_calm();
+            self.count_overflows();
         }
         self.obey_orders();
     }

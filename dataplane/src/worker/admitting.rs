@@ -1,0 +1,56 @@
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use exchange::Rejection;
+use socket2::SockRef;
+
+use super::Worker;
+use crate::connection::Origin;
+
+impl Worker {
+    /// Serves a client that was accepted, or turns it away.
+    pub(super) fn admit(&mut self, client: OwnedFd) {
+        let address = if self.needs_client_address {
+            // A client that is gone again has none, and needs nothing any more.
+            let Some(address) = peer_address(&client) else { return self.ring.close(client) };
+            Some(address)
+        } else {
+            None
+        };
+        match self.admission.admit(address.map(|address| address.ip())) {
+            Ok(permit) => {
+                let origin = address.map(|client| Origin { client, accepted: self.now });
+                self.open(client, origin, permit);
+            }
+            Err(reason) => {
+                self.note_rejection(reason, address);
+                self.reset(client);
+            }
+        }
+    }
+
+    /// Counts a client that is turned away; a log line now and then.
+    pub(super) fn note_rejection(&self, reason: Rejection, client: Option<SocketAddr>) {
+        self.count().rejected.of(reason).increment();
+        let total = || self.counters.iter().map(|core| core.rejected.of(reason).get()).sum();
+        if let Some(count) = self.rejection_log.due(reason, self.now, total) {
+            let from = client.map_or_else(String::new, |client| format!(", one from {client}"));
+            log::warn!("connections are reset ({}): {count} more{from}", reason.name());
+        }
+    }
+
+    /// Closes by RST what has no operation in flight.
+    fn reset(&mut self, client: OwnedFd) {
+        if let Err(error) = SockRef::from(&client).set_linger(Some(Duration::ZERO)) {
+            log::debug!("SO_LINGER: {error}");
+        }
+        self.ring.close(client);
+    }
+}
+
+/// The other end's address; an IPv4-mapped one is IPv4. `None` if the connection is gone.
+fn peer_address(client: &OwnedFd) -> Option<SocketAddr> {
+    let address = SockRef::from(client).peer_addr().ok()?.as_socket()?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
