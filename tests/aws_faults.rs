@@ -285,3 +285,16 @@ fn a_throttled_balancer_asks_less_often() {
     wait_for_refreshes(&balancer, "throttled", 3.0);
     assert!(started.elapsed().as_millis() >= 2500, "{:?}", started.elapsed());
 }
+
+#[test]
+fn an_aws_variable_that_is_set_to_nothing_counts_as_unset() {
+    let fleet = Fleet::start();
+    let balancer = fleet.ready_balancer(&[
+        ("AWS_REGION", ""),
+        ("AWS_DEFAULT_REGION", "us-east-2"),
+        ("AWS_ENDPOINT_URL_EC2", ""),
+        ("AWS_ENDPOINT_URL_AUTO_SCALING", ""),
+        ("AWS_PROFILE", ""),
+    ]);
+    balancer.wait_for_log("in region us-east-2");
+}

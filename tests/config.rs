@@ -46,6 +46,7 @@ const BAD: &[(&str, &str)] = &[
     ("LOG_FORMAT", "xml"),
     ("RUST_LOG", "control=loud"),
     ("AWS_REGION", "Ireland!"),
+    ("AWS_DEFAULT_REGION", "eu west"),
     ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "169.254.169.254"),
     ("AWS_EC2_METADATA_DISABLED", "yes"),
     ("DISCOVERY_SHRINK_LIMIT", "101"),

@@ -65,6 +65,8 @@ variables! {
         "for tag: its value; * and ? match as AWS has them match";
     AWS_REGION aws_region Value("eu-west-1")
         "for asg and tag: region of the targets; AWS_DEFAULT_REGION and the profile's come before the default";
+    AWS_DEFAULT_REGION aws_default_region Described("the profile's")
+        "for asg and tag: region of the targets where AWS_REGION is not set";
     DISCOVERY_SHRINK_LIMIT discovery_shrink_limit Value("50")
         "for asg and tag: an answer that would remove more than this share of the targets (%), or all, has to be confirmed by two more, 0-100";
     ALLOW_LOOPBACK_TARGETS allow_loopback_targets Value("false")
