@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Events under way to the controller; whoever finds the queue full waits.
 pub(crate) const EVENT_QUEUE: usize = 1024;
+
+/// Most zones that are named in a log line; regions have up to six.
+const ZONES_TOLD_MAX: usize = 10;
 
 /// What the controller reacts to.
 #[derive(Debug)]
@@ -122,7 +125,36 @@ fn changes(
     if before.fail_open != after.fail_open {
         lines.push(fail_open_line(after));
     }
+    if !is_alone_in_its_zone(before) && is_alone_in_its_zone(after) {
+        lines.push(alone_line(after));
+    }
     lines
+}
+
+/// Whether the own zone is known, and none of the targets is there.
+fn is_alone_in_its_zone(snapshot: &Snapshot) -> bool {
+    let mut zones = present_zones(snapshot).peekable();
+    snapshot.own_zone.is_some()
+        && zones.peek().is_some()
+        && zones.all(|zone| zone != snapshot.own_zone.as_deref())
+}
+
+/// The zone of each target that is not draining; none where it is unknown.
+fn present_zones(snapshot: &Snapshot) -> impl Iterator<Item = Option<&str>> {
+    let present = snapshot.entries.iter().filter(|entry| entry.state != TargetState::Draining);
+    present.map(|entry| entry.target.zone.as_deref())
+}
+
+fn alone_line(after: &Snapshot) -> (log::Level, String) {
+    let own = after.own_zone.as_deref().unwrap_or_default();
+    let zones: BTreeSet<_> = present_zones(after).map(|zone| zone.unwrap_or("unknown")).collect();
+    let zones: Vec<_> = zones.into_iter().take(ZONES_TOLD_MAX).collect();
+    let line = format!(
+        "no target is in the balancer's own zone {own}, so none is preferred; zones of targets: \
+         {}. If there should be one, check AVAILABILITY_ZONE",
+        zones.join(", ")
+    );
+    (log::Level::Warn, line)
 }
 
 fn arrival_line(entry: &Entry, failure: Option<&Failure>) -> (log::Level, String) {
@@ -205,5 +237,33 @@ mod tests {
         roster.tick();
         roster.tick();
         assert!(!lines(&mut roster, None).contains(&none.to_owned()));
+    }
+
+    #[test]
+    fn a_zone_without_targets_is_told_once_each_time_it_gets_so() {
+        let mut roster = Roster::new(Rules { rise: 1, fall: 1, fail_open_threshold: 0, cores: 1 });
+        let at = |address: &str| Target::at(address.parse().unwrap());
+        let [a, b] = [at("10.0.0.1:80").in_zone("a"), at("10.0.0.2:80").in_zone("b")];
+        let mut before = roster.snapshot();
+        let mut alone = |roster: &mut Roster| {
+            let after = roster.snapshot();
+            let lines = changes(&before, &after, None);
+            before = after;
+            lines.into_iter().filter(|(_, line)| line.contains("own zone")).collect::<Vec<_>>()
+        };
+        roster.located("a".into());
+        assert!(alone(&mut roster).is_empty(), "without targets there is nothing to say");
+        roster.discovered(vec![a.clone(), b.clone()]);
+        assert!(alone(&mut roster).is_empty());
+        roster.discovered(vec![b.clone(), at("10.0.0.3:80")]);
+        let told = alone(&mut roster);
+        let [(log::Level::Warn, line)] = &told[..] else { panic!("{told:?}") };
+        assert!(line.contains("zone a,") && line.contains("targets: b, unknown."), "{line}");
+        roster.discovered(vec![b.clone()]);
+        assert!(alone(&mut roster).is_empty());
+        roster.discovered(vec![a, b.clone()]);
+        assert!(alone(&mut roster).is_empty());
+        roster.discovered(vec![b]);
+        assert_eq!(alone(&mut roster).len(), 1);
     }
 }
