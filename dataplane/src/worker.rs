@@ -52,8 +52,8 @@ pub(crate) struct Worker {
     core: usize,
     listener: Option<Listener>,
     accepting: Accepting,
-    /// The time for a graceful end is over, and that was logged.
-    aborting: bool,
+    /// Connections that were reset because the time for a graceful end was over.
+    aborted: u64,
     pipes: Pipes,
     dials: EqualTimers,
     watches: EqualTimers,
@@ -124,7 +124,7 @@ impl Worker {
             core,
             listener: Some(listener),
             accepting: Accepting::not_yet(now + settings.first_target_timeout),
-            aborting: false,
+            aborted: 0,
             pipes: Pipes::new(pipes_max),
             dials: EqualTimers::new(settings.connect_timeout),
             watches: EqualTimers::new(WATCH_DELAY),
@@ -173,6 +173,11 @@ impl Worker {
     /// Whether the core has stopped accepting and no session is left.
     pub(crate) fn is_done(&self) -> bool {
         self.accepting.is_over() && self.connections.is_empty()
+    }
+
+    /// Connections that were reset because the time for a graceful end was over.
+    pub(crate) fn aborted(&self) -> u64 {
+        self.aborted
     }
 
     /// Has the ring do what it was last asked for: above all, close descriptors.
