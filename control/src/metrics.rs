@@ -116,7 +116,7 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&registry.gather()).expect("text has no size limit")
     }
 
-    fn core_metrics(&self) -> [Box<dyn Collector>; 5] {
+    fn core_metrics(&self) -> [Box<dyn Collector>; 6] {
         [
             gauge(
                 "load_balancer_active_connections",
@@ -137,6 +137,11 @@ impl Metrics {
                 "load_balancer_failed_dials_total",
                 "Attempts to connect to a target that failed or took too long",
                 self.sum(|core| &core.failed_dials),
+            ),
+            total(
+                "load_balancer_retry_budget_exhausted_total",
+                "Client connections given up because there were too many retries",
+                self.sum(|core| &core.retry_budget_exhausted),
             ),
             gauge(
                 "load_balancer_accept_paused",
@@ -247,6 +252,7 @@ mod tests {
             "# TYPE load_balancer_failed_connections_total counter",
             "load_balancer_failed_connections_total 0",
             "load_balancer_failed_dials_total 0",
+            "load_balancer_retry_budget_exhausted_total 0",
             "load_balancer_accept_paused 0",
             "load_balancer_fail_open 0",
             "# TYPE load_balancer_zone_connections_total counter",
