@@ -115,8 +115,8 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&registry.gather()).expect("text has no size limit")
     }
 
-    fn core_metrics(&self) -> [Box<dyn Collector>; 5] {
-        [
+    fn core_metrics(&self) -> Vec<Box<dyn Collector>> {
+        vec![
             gauge(
                 "load_balancer_active_connections",
                 "Open client connections",
@@ -136,6 +136,11 @@ impl Metrics {
                 "load_balancer_failed_dials_total",
                 "Attempts to connect to a target that failed or took too long",
                 self.sum(|core| &core.failed_dials),
+            ),
+            total(
+                "load_balancer_idle_timeouts_total",
+                "Client connections ended because nothing had moved on them for too long",
+                self.sum(|core| &core.idle_timeouts),
             ),
             gauge(
                 "load_balancer_accept_paused",
@@ -233,6 +238,7 @@ mod tests {
             "# TYPE load_balancer_failed_connections_total counter",
             "load_balancer_failed_connections_total 0",
             "load_balancer_failed_dials_total 0",
+            "load_balancer_idle_timeouts_total 0",
             "load_balancer_accept_paused 0",
             "load_balancer_fail_open 0",
             "# TYPE load_balancer_zone_connections_total counter",

@@ -3,8 +3,10 @@
 
 mod balance;
 mod connection;
+mod idle;
 mod listener;
 mod orders;
+mod pace;
 mod pause_log;
 mod pipes;
 mod plane;
@@ -18,6 +20,7 @@ mod worker;
 use std::time::Duration;
 
 pub use balance::Balance;
+pub use idle::IdleTimeouts;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
 
@@ -37,6 +40,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long, at most, clients wait in the listen queue at start for the first eligible target.
     pub first_target_timeout: Duration,
+    /// How long connections are kept on which nothing moves.
+    pub idle_timeouts: IdleTimeouts,
     /// After accepting stopped, how long live sessions may go on before they are reset.
     pub shutdown_timeout: Duration,
     /// Log each connection's end.

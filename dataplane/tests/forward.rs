@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataplane::{Balance, Core, DataPlane, Listener, Settings};
+use dataplane::{Balance, Core, DataPlane, IdleTimeouts, Listener, Settings};
 use exchange::{
     CoreCounters, Entry, Publisher, Snapshot, Target, TargetCounters, TargetState, broadcast,
     reports,
@@ -78,6 +78,7 @@ fn settings() -> Settings {
         connect_attempts: 3,
         connect_timeout: Duration::from_secs(2),
         first_target_timeout: Duration::from_secs(3),
+        idle_timeouts: IdleTimeouts::default(),
         shutdown_timeout: Duration::from_secs(5),
         log_connections: false,
     }
