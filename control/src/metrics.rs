@@ -116,8 +116,8 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&registry.gather()).expect("text has no size limit")
     }
 
-    fn core_metrics(&self) -> [Box<dyn Collector>; 6] {
-        [
+    fn core_metrics(&self) -> Vec<Box<dyn Collector>> {
+        vec![
             gauge(
                 "load_balancer_active_connections",
                 "Open client connections",
@@ -142,6 +142,11 @@ impl Metrics {
                 "load_balancer_retry_budget_exhausted_total",
                 "Client connections given up because there were too many retries",
                 self.sum(|core| &core.retry_budget_exhausted),
+            ),
+            total(
+                "load_balancer_idle_timeouts_total",
+                "Client connections ended because nothing had moved on them for too long",
+                self.sum(|core| &core.idle_timeouts),
             ),
             gauge(
                 "load_balancer_accept_paused",
@@ -253,6 +258,7 @@ mod tests {
             "load_balancer_failed_connections_total 0",
             "load_balancer_failed_dials_total 0",
             "load_balancer_retry_budget_exhausted_total 0",
+            "load_balancer_idle_timeouts_total 0",
             "load_balancer_accept_paused 0",
             "load_balancer_fail_open 0",
             "# TYPE load_balancer_zone_connections_total counter",
