@@ -36,6 +36,8 @@ const BAD: &[(&str, &str)] = &[
     ("AVAILABILITY_ZONE", " eu-west-1a"),
     ("CONNECT_ATTEMPTS", "17"),
     ("POOL_TIMEOUT", "2 s"),
+    ("IDLE_TIMEOUT", "25h"),
+    ("HALF_CLOSED_TIMEOUT", "-1"),
     ("CORES", "0"),
     ("LISTEN_BACKLOG", "0"),
     ("ADMIN_HOST", "localhost"),

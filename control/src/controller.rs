@@ -1,23 +1,23 @@
-use std::collections::{BTreeSet, HashMap};
+mod zone_line;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::{Entry, Publisher, Snapshot, Target, TargetState};
+use exchange::{Entry, Publisher, Report, Snapshot, Target, TargetState};
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
-use crate::probe::Failure;
+use crate::metrics::Metrics;
 use crate::prober::{Checked, Prober};
 use crate::roster::{Identity, Roster};
+use zone_line::zone_line;
 
 /// How often withdrawn targets are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Events under way to the controller; whoever finds the queue full waits.
 pub(crate) const EVENT_QUEUE: usize = 1024;
-
-/// Most zones that are named in a log line; regions have up to six.
-const ZONES_TOLD_MAX: usize = 10;
 
 /// What the controller reacts to.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) enum Event {
     Located(Arc<str>),
     /// A target was checked.
     Checked(Checked),
+    /// The cores have something to say about their dials.
+    Reported(Vec<Report>),
 }
 
 /// The one place where decisions are made: takes events in, gives snapshots out.
@@ -37,6 +39,7 @@ pub(crate) struct Controller {
     pub(crate) prober: Prober,
     pub(crate) publisher: Publisher,
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Controller {
@@ -45,39 +48,41 @@ impl Controller {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let due = self.roster.next_due();
+            let until_due = sleep_until(due.map_or_else(Instant::now, Instant::from_std));
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.handle(event),
                     None => return,
                 },
-                _ = ticks.tick() => {
-                    self.roster.tick();
-                    self.publish(None);
+                _ = ticks.tick() => self.roster.tick(),
+                () = until_due, if due.is_some() => {}
+            }
+            self.publish();
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = Instant::now().into_std();
+        match event {
+            Event::Discovered(targets) => self.roster.discovered(targets, now),
+            Event::Located(zone) => self.roster.located(zone),
+            Event::Checked(Checked { target, result }) => {
+                let result = result.map_err(|failure| failure.to_string());
+                self.roster.checked(&target, result.as_ref().copied().map_err(|e| &**e), now);
+            }
+            Event::Reported(reports) => {
+                for report in &reports {
+                    self.roster.reported(report, now);
                 }
             }
         }
     }
 
-    fn handle(&mut self, event: Event) {
-        match event {
-            Event::Discovered(targets) => {
-                self.roster.discovered(targets);
-                self.publish(None);
-            }
-            Event::Located(zone) => {
-                self.roster.located(zone);
-                self.publish(None);
-            }
-            Event::Checked(Checked { target, result }) => {
-                self.roster.checked(&target, result.is_ok());
-                self.publish(result.err().as_ref());
-            }
-        }
-    }
-
-    /// Publishes what has changed, if anything, and logs it. `failure` is what led to it.
-    fn publish(&mut self, failure: Option<&Failure>) {
-        let after = self.roster.snapshot();
+    /// Publishes what has changed, if anything, and logs it.
+    fn publish(&mut self) {
+        let after = self.roster.snapshot(Instant::now().into_std());
+        self.metrics.breakers_turned(self.roster.breaker_turns());
         let before = Arc::clone(&self.snapshots.borrow());
         if Arc::ptr_eq(&before, &after) || before.generation == after.generation {
             return;
@@ -86,29 +91,18 @@ impl Controller {
         self.snapshots.send_replace(Arc::clone(&after));
         let present = after.entries.iter().filter(|entry| entry.state != TargetState::Draining);
         self.prober.check_only(present.map(|entry| &*entry.target));
-        for (level, line) in changes(&before, &after, failure) {
+        for (level, line) in changes(&before, &after) {
             log::log!(level, "{line}");
         }
     }
 }
 
 /// The log lines that tell `after` from `before`.
-fn changes(
-    before: &Snapshot,
-    after: &Snapshot,
-    failure: Option<&Failure>,
-) -> Vec<(log::Level, String)> {
-    let by_identity = |snapshot: &Snapshot| -> HashMap<Identity, TargetState> {
-        let entries = snapshot.entries.iter();
-        entries.map(|entry| (Identity::of(&entry.target), entry.state)).collect()
-    };
+fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
     let (old, new) = (by_identity(before), by_identity(after));
     let mut lines = Vec::new();
     for entry in &after.entries {
-        let old = old.get(&Identity::of(&entry.target));
-        if old != Some(&entry.state) {
-            lines.push(arrival_line(entry, failure));
-        }
+        lines.extend(state_line(old.get(&Identity::of(&entry.target)).copied(), entry));
     }
     for entry in &before.entries {
         if !new.contains_key(&Identity::of(&entry.target)) {
@@ -125,46 +119,35 @@ fn changes(
     if before.fail_open != after.fail_open {
         lines.push(fail_open_line(after));
     }
-    if !is_alone_in_its_zone(before) && is_alone_in_its_zone(after) {
-        lines.push(alone_line(after));
-    }
+    lines.extend(zone_line(before, after));
     lines
 }
 
-/// Whether the own zone is known, and none of the targets is there.
-fn is_alone_in_its_zone(snapshot: &Snapshot) -> bool {
-    let mut zones = present_zones(snapshot).peekable();
-    snapshot.own_zone.is_some()
-        && zones.peek().is_some()
-        && zones.all(|zone| zone != snapshot.own_zone.as_deref())
+fn by_identity(snapshot: &Snapshot) -> HashMap<Identity, &Entry> {
+    snapshot.entries.iter().map(|entry| (Identity::of(&entry.target), entry)).collect()
 }
 
-/// The zone of each target that is not draining; none where it is unknown.
-fn present_zones(snapshot: &Snapshot) -> impl Iterator<Item = Option<&str>> {
-    let present = snapshot.entries.iter().filter(|entry| entry.state != TargetState::Draining);
-    present.map(|entry| entry.target.zone.as_deref())
-}
-
-fn alone_line(after: &Snapshot) -> (log::Level, String) {
-    let own = after.own_zone.as_deref().unwrap_or_default();
-    let zones: BTreeSet<_> = present_zones(after).map(|zone| zone.unwrap_or("unknown")).collect();
-    let zones: Vec<_> = zones.into_iter().take(ZONES_TOLD_MAX).collect();
-    let line = format!(
-        "no target is in the balancer's own zone {own}, so none is preferred; zones of targets: \
-         {}. If there should be one, check AVAILABILITY_ZONE",
-        zones.join(", ")
-    );
-    (log::Level::Warn, line)
-}
-
-fn arrival_line(entry: &Entry, failure: Option<&Failure>) -> (log::Level, String) {
-    let level = match entry.state {
-        TargetState::Unhealthy | TargetState::Ejected => log::Level::Warn,
-        _ => log::Level::Info,
+/// One line for each new state and each turn of a circuit breaker. That checks of an unhealthy
+/// target now fail for another reason is not worth one.
+fn state_line(old: Option<&Entry>, new: &Entry) -> Option<(log::Level, String)> {
+    let was = |state| old.is_some_and(|old| old.state == state);
+    let has_turned = new.state == TargetState::Ejected
+        && old.is_some_and(|old| {
+            old.reason != new.reason || old.trial.is_some() != new.trial.is_some()
+        });
+    if was(new.state) && !has_turned {
+        return None;
+    }
+    let is_bad = match new.state {
+        TargetState::Unhealthy => true,
+        TargetState::Ejected => new.trial.is_none(),
+        TargetState::Checking | TargetState::Healthy | TargetState::Draining => false,
     };
-    let reason = failure.filter(|_| entry.state == TargetState::Unhealthy);
-    let reason = reason.map(|failure| format!(": {failure}")).unwrap_or_default();
-    (level, format!("target {} is {}{reason}", name(&entry.target), entry.state))
+    let level = if is_bad { log::Level::Warn } else { log::Level::Info };
+    let is_back = new.state == TargetState::Healthy && was(TargetState::Ejected);
+    let reason = new.reason.as_deref().or(is_back.then_some("the trial connection reached it"));
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    Some((level, format!("target {} is {}{reason}", name(&new.target), new.state)))
 }
 
 fn fail_open_line(after: &Snapshot) -> (log::Level, String) {
@@ -188,82 +171,4 @@ fn name(target: &Target) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::roster::Rules;
-    use exchange::TargetId;
-
-    #[test]
-    fn each_change_is_told_once_with_its_reason() {
-        let mut roster = Roster::new(Rules { rise: 1, fall: 1, fail_open_threshold: 0, cores: 1 });
-        let first = Target::at("10.0.0.1:80".parse().unwrap());
-        let second = Target { id: TargetId::new("i-2"), ..first.clone() };
-        let mut before = roster.snapshot();
-        let mut lines = |roster: &mut Roster, failure: Option<&Failure>| -> Vec<String> {
-            let after = roster.snapshot();
-            let lines = changes(&before, &after, failure);
-            before = after;
-            lines.into_iter().map(|(level, line)| format!("{level} {line}")).collect()
-        };
-
-        roster.discovered(vec![first.clone()]);
-        assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is checking"]);
-        roster.checked(&Identity::of(&first), true);
-        assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is healthy"]);
-        roster.checked(&Identity::of(&first), false);
-        assert_eq!(
-            lines(&mut roster, Some(&Failure::Status(503))),
-            [
-                "WARN target 10.0.0.1:80 is unhealthy: status 503",
-                "WARN fail-open begins: 0 of 1 targets are healthy, so all are used",
-            ]
-        );
-        assert!(lines(&mut roster, Some(&Failure::Status(503))).is_empty());
-        roster.discovered(vec![second]);
-        assert_eq!(
-            lines(&mut roster, None),
-            [
-                "INFO target 10.0.0.1:80 is draining",
-                "INFO target 10.0.0.1:80 (i-2) is checking",
-                "INFO fail-open ends: 0 of 1 targets are healthy",
-            ]
-        );
-        roster.tick();
-        roster.tick();
-        assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is gone"]);
-        roster.discovered(vec![]);
-        let none = "WARN no targets are left: clients are turned away until there are some";
-        assert!(lines(&mut roster, None).contains(&none.to_owned()));
-        roster.tick();
-        roster.tick();
-        assert!(!lines(&mut roster, None).contains(&none.to_owned()));
-    }
-
-    #[test]
-    fn a_zone_without_targets_is_told_once_each_time_it_gets_so() {
-        let mut roster = Roster::new(Rules { rise: 1, fall: 1, fail_open_threshold: 0, cores: 1 });
-        let at = |address: &str| Target::at(address.parse().unwrap());
-        let [a, b] = [at("10.0.0.1:80").in_zone("a"), at("10.0.0.2:80").in_zone("b")];
-        let mut before = roster.snapshot();
-        let mut alone = |roster: &mut Roster| {
-            let after = roster.snapshot();
-            let lines = changes(&before, &after, None);
-            before = after;
-            lines.into_iter().filter(|(_, line)| line.contains("own zone")).collect::<Vec<_>>()
-        };
-        roster.located("a".into());
-        assert!(alone(&mut roster).is_empty(), "without targets there is nothing to say");
-        roster.discovered(vec![a.clone(), b.clone()]);
-        assert!(alone(&mut roster).is_empty());
-        roster.discovered(vec![b.clone(), at("10.0.0.3:80")]);
-        let told = alone(&mut roster);
-        let [(log::Level::Warn, line)] = &told[..] else { panic!("{told:?}") };
-        assert!(line.contains("zone a,") && line.contains("targets: b, unknown."), "{line}");
-        roster.discovered(vec![b.clone()]);
-        assert!(alone(&mut roster).is_empty());
-        roster.discovered(vec![a, b.clone()]);
-        assert!(alone(&mut roster).is_empty());
-        roster.discovered(vec![b]);
-        assert_eq!(alone(&mut roster).len(), 1);
-    }
-}
+mod tests;
