@@ -61,7 +61,7 @@ fn the_generation_counts_changes_only() {
     let before = roster.snapshot(at(0));
     roster.checked(&identity(1), Ok(()), at(0));
     roster.discovered(vec![target(1)], at(0));
-    roster.tick();
+    roster.tick(at(0));
     assert!(Arc::ptr_eq(&before, &roster.snapshot(at(0))));
     roster.discovered(vec![target(1).in_zone("a")], at(0));
     let after = roster.snapshot(at(0));
@@ -125,13 +125,13 @@ fn a_withdrawn_target_drains_until_its_last_connection_is_gone() {
     counters.on(1).active.increment();
     roster.discovered(vec![target(2)], at(0));
     for _ in 0..5 {
-        roster.tick();
+        roster.tick(at(0));
         assert_eq!(shown(&mut roster), "1d 2c");
     }
     counters.on(1).active.decrement();
-    roster.tick();
+    roster.tick(at(0));
     assert_eq!(shown(&mut roster), "1d 2c");
-    roster.tick();
+    roster.tick(at(0));
     assert_eq!(shown(&mut roster), "2c");
 }
 
@@ -144,7 +144,7 @@ fn a_target_that_comes_back_while_draining_keeps_its_history() {
     roster.discovered(vec![], at(0));
     roster.checked(&identity(1), BAD, at(0));
     roster.checked(&identity(1), BAD, at(0));
-    roster.tick();
+    roster.tick(at(0));
     assert_eq!(shown(&mut roster), "1d");
     assert!(!roster.snapshot(at(0)).settled && !roster.snapshot(at(0)).fail_open);
     roster.discovered(vec![target(1)], at(0));
@@ -152,7 +152,7 @@ fn a_target_that_comes_back_while_draining_keeps_its_history() {
     assert!(Arc::ptr_eq(&before.entries[0].counters, &roster.snapshot(at(0)).entries[0].counters));
     // The ticks it was idle before do not count the next time.
     roster.discovered(vec![], at(0));
-    roster.tick();
+    roster.tick(at(0));
     assert_eq!(shown(&mut roster), "1d");
 }
 
@@ -204,7 +204,7 @@ fn step_once(roster: &mut Roster, random: &mut Random, checked_ever: &mut HashMa
             }
             roster.discovered(set, at(0));
         }
-        1 => roster.tick(),
+        1 => roster.tick(at(0)),
         2 => {
             let members: Vec<_> = roster.members.values().collect();
             if !members.is_empty() {
