@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::*;
 
+mod breakers;
+
 fn target(n: u8) -> Target {
     Target::at(SocketAddr::from(([10, 0, 0, n], 80)))
 }
@@ -28,7 +30,11 @@ const BAD: Result<(), &str> = Err("status 503");
 
 /// Each entry as its address's last number, its state's first letter and `*` where eligible.
 fn shown(roster: &mut Roster) -> String {
-    let snapshot = roster.snapshot(at(0));
+    shown_at(roster, 0)
+}
+
+fn shown_at(roster: &mut Roster, seconds: u64) -> String {
+    let snapshot = roster.snapshot(at(seconds));
     let entries = snapshot.entries.iter().map(|entry| {
         let ip = entry.target.address.ip().to_string();
         let number = ip.rsplit('.').next().unwrap().to_owned();

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use control::{Control, Settings, breaker, discovery, health, zone};
-use exchange::{CoreCounters, Reporter, Snapshot, Subscriber, Target};
+use exchange::{CoreCounters, Outcome, Report, Reporter, Snapshot, Subscriber, Target};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -148,6 +148,12 @@ impl Plane {
             *latest = newer;
         }
         Arc::clone(&latest)
+    }
+
+    /// What a core has to say about `target`.
+    pub fn report(&self, target: &Target, outcome: Outcome) {
+        let target = Arc::new(target.clone());
+        self.reporter.lock().unwrap().report(Report { target, outcome });
     }
 
     /// Each target's state as a core would see it, in order; eligible ones with a star.
