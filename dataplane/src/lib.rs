@@ -2,12 +2,18 @@
 //! ring, buffers and sessions. Nothing is shared between cores on the hot path.
 
 mod balance;
+mod candidates;
+mod choice;
 mod connection;
+mod idle;
 mod listener;
+mod local_target;
 mod orders;
+mod pace;
 mod pause_log;
 mod pipes;
 mod plane;
+mod retry_budget;
 mod ring;
 mod session;
 mod slots;
@@ -18,15 +24,27 @@ mod worker;
 use std::time::Duration;
 
 pub use balance::Balance;
+pub use idle::IdleTimeouts;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
+
+/// What decides where connections go, for simulations that drive it as a core does. Not part of the
+/// interface.
+#[doc(hidden)]
+pub mod policy {
+    pub use crate::balance::Balancer;
+    pub use crate::choice::{Choice, Chooser, Tried};
+    pub use crate::local_target::{LastDial, LocalTarget};
+    pub use crate::retry_budget::RetryBudget;
+    pub use crate::targets::Targets;
+}
 
 /// What every core is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How a target is chosen.
     pub balance: Balance,
-    /// Distinct targets tried for one client before giving up; at least 1, at most 255.
+    /// Distinct targets tried for one client before giving up; at least 1, at most 254.
     pub connect_attempts: usize,
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.
@@ -37,10 +55,29 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long, at most, clients wait in the listen queue at start for the first eligible target.
     pub first_target_timeout: Duration,
+    /// How long connections are kept on which nothing moves.
+    pub idle_timeouts: IdleTimeouts,
     /// After accepting stopped, how long live sessions may go on before they are reset.
     pub shutdown_timeout: Duration,
     /// Log each connection's end.
     pub log_connections: bool,
+}
+
+impl Default for Settings {
+    /// The defaults of the environment variables; 1,000 connections.
+    fn default() -> Self {
+        Self {
+            balance: Balance::default(),
+            connect_attempts: 3,
+            connections_max: 1000,
+            listen_backlog: 4096,
+            connect_timeout: Duration::from_secs(2),
+            first_target_timeout: Duration::from_secs(3),
+            idle_timeouts: IdleTimeouts::default(),
+            shutdown_timeout: Duration::from_secs(30),
+            log_connections: false,
+        }
+    }
 }
 
 /// Makes a ring as every core will need it and drops it again.

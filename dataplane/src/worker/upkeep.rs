@@ -14,6 +14,9 @@ impl Worker {
         if let Some(snapshot) = self.subscriber.latest() {
             self.targets.update(&snapshot);
         }
+        if self.settings.balance.heeds_load() {
+            self.targets.read_other_cores(self.now);
+        }
         self.reporter.flush();
         self.steer_accepting();
         self.end_overdue_dials();
@@ -27,6 +30,7 @@ impl Worker {
                 self.feed(key, event);
             }
         }
+        self.sweep();
         self.feed_starved();
         if self.now.saturating_duration_since(self.buffers_shrunk) >= SHRINK_INTERVAL {
             self.buffers_shrunk = self.now;
