@@ -1,5 +1,6 @@
 //! Every metric, and its name once.
 
+mod breakers;
 mod ports;
 #[cfg(feature = "aws")]
 mod refreshes;
@@ -15,9 +16,10 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::breaker::Turns;
 use crate::discovery::FileError;
 #[cfg(feature = "aws")]
-use crate::discovery::ec2::{Census, Outcome};
+use crate::discovery::ec2::{Census, FaultKind, Outcome};
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -32,6 +34,7 @@ pub(crate) struct Metrics {
     probe_latency: Histogram,
     discovery_failures: IntCounterVec,
     discovered_at: Mutex<Instant>,
+    breakers: breakers::Breakers,
     #[cfg(feature = "aws")]
     refreshes: refreshes::Refreshes,
 }
@@ -53,9 +56,13 @@ impl Metrics {
             &["kind"],
         );
         let discovery_failures = discovery_failures.expect("name and label are valid");
+        // Present from 0.
         for kind in FileError::KINDS {
-            // Present from 0.
             discovery_failures.with_label_values(&[kind]);
+        }
+        #[cfg(feature = "aws")]
+        for kind in FaultKind::ALL {
+            discovery_failures.with_label_values(&[kind.label()]);
         }
         Self {
             cores,
@@ -63,6 +70,7 @@ impl Metrics {
             probe_latency: probe_latency.expect("name and buckets are valid"),
             discovery_failures,
             discovered_at: Mutex::new(Instant::now()),
+            breakers: breakers::Breakers::new(),
             #[cfg(feature = "aws")]
             refreshes: refreshes::Refreshes::new(),
         }
@@ -83,12 +91,19 @@ impl Metrics {
         self.discovery_failures.with_label_values(&[kind]).inc();
     }
 
+    /// Circuit breakers have turned this often since the start.
+    pub(crate) fn breakers_turned(&self, turns: Turns) {
+        self.breakers.turned(turns);
+    }
+
     /// A refresh from AWS has ended like this; `census` is of its answer, if there was one.
     #[cfg(feature = "aws")]
     pub(crate) fn refreshed(&self, outcome: Outcome, census: Option<&Census>) {
         self.refreshes.ended(outcome, census);
-        if outcome.is_good() {
-            self.discovered();
+        match outcome {
+            Outcome::Failed(kind) => self.discovery_failed(kind.label()),
+            Outcome::Answered(_) if outcome.is_good() => self.discovered(),
+            Outcome::Answered(_) => (),
         }
     }
 
@@ -102,13 +117,15 @@ impl Metrics {
             Box::new(self.discovery_failures.clone()),
             Box::new(self.discovery_age()),
             Box::new(node_health(snapshot)),
+            Box::new(breakers::states(snapshot)),
+            Box::new(self.breakers.transitions()),
             Box::new(self.zone_connections()),
             Box::new(self.rejections()),
             Box::new(ports::headroom(snapshot, &self.source_addresses)),
             Box::new(build_info()),
             gauge(
                 "load_balancer_fail_open",
-                "1 while targets are used although their health checks fail",
+                "1 while targets are used although too few are healthy",
                 u64::from(snapshot.fail_open),
             ),
         ];
@@ -121,8 +138,8 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&registry.gather()).expect("text has no size limit")
     }
 
-    fn core_metrics(&self) -> [Box<dyn Collector>; 7] {
-        [
+    fn core_metrics(&self) -> Vec<Box<dyn Collector>> {
+        vec![
             gauge(
                 "load_balancer_active_connections",
                 "Open client connections",
@@ -142,6 +159,16 @@ impl Metrics {
                 "load_balancer_failed_dials_total",
                 "Attempts to connect to a target that failed or took too long",
                 self.sum(|core| &core.failed_dials),
+            ),
+            total(
+                "load_balancer_retry_budget_exhausted_total",
+                "Client connections given up because there were too many retries",
+                self.sum(|core| &core.retry_budget_exhausted),
+            ),
+            total(
+                "load_balancer_idle_timeouts_total",
+                "Client connections ended because nothing had moved on them for too long",
+                self.sum(|core| &core.idle_timeouts),
             ),
             total(
                 "load_balancer_port_exhaustions_total",
@@ -209,7 +236,7 @@ fn node_health(snapshot: &Snapshot) -> IntGaugeVec {
     let health = IntGaugeVec::new(
         Opts::new(
             "load_balancer_node_health_status",
-            "1 for a target that passes its health checks, else 0",
+            "1 for a target that passes its health checks and is not ejected, else 0",
         ),
         &["node"],
     );
@@ -262,7 +289,10 @@ mod tests {
             "# TYPE load_balancer_failed_connections_total counter",
             "load_balancer_failed_connections_total 0",
             "load_balancer_failed_dials_total 0",
+            "load_balancer_retry_budget_exhausted_total 0",
+            "load_balancer_idle_timeouts_total 0",
             "load_balancer_accept_paused 0",
+            "load_balancer_circuit_breaker_transitions_total{to=\"half_open\"} 0",
             "load_balancer_fail_open 0",
             "# TYPE load_balancer_zone_connections_total counter",
             "load_balancer_zone_connections_total{zone=\"same\"} 0",
@@ -311,8 +341,6 @@ mod tests {
     #[test]
     fn a_refresh_is_counted_and_only_a_good_one_is_news() {
         use crate::discovery::belief::Verdict;
-        use crate::discovery::ec2::FaultKind;
-
         let metrics = Metrics::new([].into(), Vec::new());
         let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
         *metrics.discovered_at.lock().unwrap() = long_ago;
@@ -325,6 +353,8 @@ mod tests {
             "load_balancer_discovery_refreshes_total{outcome=\"partial\"} 1",
             "load_balancer_discovery_refreshes_total{outcome=\"throttled\"} 1",
             "load_balancer_discovery_refreshes_total{outcome=\"no_credentials\"} 0",
+            "load_balancer_discovery_failures_total{kind=\"throttled\"} 1",
+            "load_balancer_discovery_failures_total{kind=\"no_credentials\"} 0",
             "load_balancer_discovery_targets_found 2",
             "load_balancer_discovery_targets_ignored{reason=\"loopback\"} 3",
             "load_balancer_discovery_targets_ignored{reason=\"not_running\"} 0",
@@ -356,8 +386,7 @@ mod tests {
         assert!(text.contains("load_balancer_node_health_status{node=\"[::1]:80\"} 0\n"));
         assert!(text.contains("load_balancer_fail_open 1\n"));
         assert!(text.contains("load_balancer_port_headroom{node=\"10.0.0.1:80\"} "));
-        // One in each of the two metrics.
-        assert_eq!(text.matches("node=\"10.0.0.1:80\"").count(), 2);
+        assert_eq!(text.matches("status{node=\"10.0.0.1:80\"").count(), 1);
         snapshot.entries.clear();
         assert!(!metrics.expose(&snapshot).contains("node=\""));
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use crate::choice::Tried;
+use crate::idle::Idle;
 use crate::limits::Permit;
 use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
@@ -29,6 +30,7 @@ pub(crate) struct Connection {
     pub(crate) dial: Option<Dial>,
     chosen: Option<Rc<LocalTarget>>,
     tried: Tried,
+    pub(crate) idle: Idle,
 }
 
 /// Where and when a connection came from.
@@ -63,6 +65,7 @@ impl Connection {
         client: OwnedFd,
         origin: Option<Origin>,
         permit: Permit,
+        idle: Idle,
     ) -> Self {
         Self {
             session,
@@ -75,6 +78,7 @@ impl Connection {
             dial: None,
             chosen: None,
             tried: Tried::default(),
+            idle,
         }
     }
 
@@ -194,6 +198,7 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::ClientReset => "client_reset",
         Ending::TargetReset => "target_reset",
         Ending::NoTarget => "no_target",
+        Ending::IdleTimeout => "idle_timeout",
         Ending::Aborted => "shutdown",
     }
 }

@@ -5,6 +5,7 @@ mod accepting;
 mod admitting;
 mod dialling;
 mod splicing;
+mod sweep;
 mod upkeep;
 
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use socket2::SockRef;
 use crate::Settings;
 use crate::choice::Chooser;
 use crate::connection::{Connection, Origin};
+use crate::idle::Idle;
 use crate::limits::{Admission, Permit};
 use crate::listener::Listener;
 use crate::orders::Orders;
@@ -32,6 +34,7 @@ use crate::slots::Slots;
 use crate::targets::Targets;
 use crate::timers::{EqualTimers, Timers};
 use accepting::Accepting;
+use sweep::Sweep;
 
 /// The longest wait: what nobody wakes the core for is looked at this often.
 const WAIT_MAX: Duration = Duration::from_millis(100);
@@ -61,12 +64,13 @@ pub(crate) struct Worker {
     core: usize,
     listener: Option<Listener>,
     accepting: Accepting,
-    /// The time for a graceful end is over, and that was logged.
-    aborting: bool,
+    /// Connections that were reset because the time for a graceful end was over.
+    aborted: u64,
     pipes: Pipes,
     dials: EqualTimers,
     watches: EqualTimers,
     measures: Timers<(Key, Side)>,
+    sweep: Sweep,
     /// Receives that ended because there was no buffer left, and wait for one.
     starved: VecDeque<(Key, Side)>,
     /// Read once a turn.
@@ -141,11 +145,12 @@ impl Worker {
             core,
             listener: Some(listener),
             accepting: Accepting::not_yet(now + settings.first_target_timeout),
-            aborting: false,
+            aborted: 0,
             pipes: Pipes::new(pipes_max),
             dials: EqualTimers::new(settings.connect_timeout),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
+            sweep: Sweep::new(settings.idle_timeouts, now),
             starved: VecDeque::new(),
             now,
             buffers_shrunk: now,
@@ -192,6 +197,11 @@ impl Worker {
         self.accepting.is_over() && self.connections.is_empty()
     }
 
+    /// Connections that were reset because the time for a graceful end was over.
+    pub(crate) fn aborted(&self) -> u64 {
+        self.aborted
+    }
+
     /// Has the ring do what it was last asked for: above all, close descriptors.
     pub(crate) fn submit_rest(&mut self) {
         if let Err(error) = self.ring.wait(Duration::ZERO) {
@@ -200,8 +210,13 @@ impl Worker {
     }
 
     fn wait_time(&self) -> Duration {
-        let timers =
-            [self.dials.next(), self.watches.next(), self.measures.next(), self.accepting.due()];
+        let timers = [
+            self.dials.next(),
+            self.watches.next(),
+            self.measures.next(),
+            self.accepting.due(),
+            (!self.connections.is_empty()).then(|| self.sweep.next()),
+        ];
         let next = timers.into_iter().flatten().min();
         next.map_or(WAIT_MAX, |due| due.saturating_duration_since(self.now).min(WAIT_MAX))
     }
@@ -395,7 +410,8 @@ impl Worker {
         // A trial comes before the dials that count. Which they are the chooser knows.
         let dials_max = u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX);
         let session = Session::accepted(dials_max, &mut self.ops);
-        let connection = Connection::new(session, client, origin, permit);
+        let idle = Idle::new(self.sweep.clock_ms(self.now));
+        let connection = Connection::new(session, client, origin, permit, idle);
         let key = self.connections.insert(connection);
         self.perform_all(key);
     }

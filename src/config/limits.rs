@@ -44,17 +44,16 @@ fn addresses(text: &str) -> Parsed<Vec<IpAddr>> {
                     such as 10.0.0.10,10.0.0.11";
     let mut addresses = Vec::new();
     for entry in text.split(',').map(str::trim) {
-        let address: IpAddr = entry
-            .parse()
-            .map_err(|_| format!("has `{entry}`, which is no IP address; {accepted}"))?;
-        let address = address.to_canonical();
-        let is_broadcast = matches!(address, IpAddr::V4(four) if four.is_broadcast());
-        if address.is_unspecified() || address.is_multicast() || is_broadcast {
-            return Err(format!("has `{entry}`, which is no address of one machine; {accepted}"));
-        }
-        if addresses.contains(&address) {
-            return Err(format!("has `{entry}` more than once; {accepted}"));
-        }
+        let address = source(entry)
+            .and_then(|address| {
+                if addresses.contains(&address) { Err("is there already") } else { Ok(address) }
+            })
+            .map_err(|reason| {
+                // The message begins with the text.
+                let is_all = entry == text.trim();
+                let name = if is_all { String::new() } else { format!("has `{entry}`, which ") };
+                format!("{name}{reason}; {accepted}")
+            })?;
         addresses.push(address);
     }
     if addresses.len() > Sources::COUNT_MAX {
@@ -62,6 +61,15 @@ fn addresses(text: &str) -> Parsed<Vec<IpAddr>> {
         return Err(format!("has {count} addresses; accepted: at most {most}"));
     }
     Ok(addresses)
+}
+
+fn source(text: &str) -> Result<IpAddr, &'static str> {
+    let address = text.parse::<IpAddr>().map_err(|_| "is no IP address")?.to_canonical();
+    let is_broadcast = matches!(address, IpAddr::V4(four) if four.is_broadcast());
+    if address.is_unspecified() || address.is_multicast() || is_broadcast {
+        return Err("is not the address of one machine");
+    }
+    Ok(address)
 }
 
 #[cfg(test)]
@@ -73,7 +81,7 @@ mod tests {
         assert_eq!(allowed("all"), Ok(None));
         assert!(allowed("::1,10.0.0.0/8").unwrap().is_some());
         let error = allowed("all,10.0.0.0/8").unwrap_err();
-        assert!(error.starts_with("has `all`, where `all` is no IP address"), "{error}");
+        assert!(error.starts_with("has `all`, which is no IP address"), "{error}");
         assert!(error.ends_with("; or all"), "{error}");
     }
 
@@ -84,15 +92,15 @@ mod tests {
             ["10.0.0.1", "2001:db8::1", "10.0.0.2"].map(|it| it.parse().unwrap());
         assert_eq!(read, expected);
         for (text, told) in [
-            ("", "has ``, which is no IP address"),
+            ("", "is no IP address"),
             ("10.0.0.1,", "has ``, which is no IP address"),
-            ("10.0.0.0/24", "has `10.0.0.0/24`, which is no IP address"),
-            ("eth0", "has `eth0`, which is no IP address"),
-            ("0.0.0.0", "has `0.0.0.0`, which is no address of one machine"),
-            ("::", "which is no address of one machine"),
-            ("224.0.0.1", "which is no address of one machine"),
-            ("255.255.255.255", "which is no address of one machine"),
-            ("10.0.0.1,::ffff:10.0.0.1", "has `::ffff:10.0.0.1` more than once"),
+            ("10.0.0.0/24", "is no IP address"),
+            ("10.0.0.1,eth0", "has `eth0`, which is no IP address"),
+            ("0.0.0.0", "is not the address of one machine"),
+            ("::1,::", "has `::`, which is not the address of one machine"),
+            ("224.0.0.1", "is not the address of one machine"),
+            ("255.255.255.255", "is not the address of one machine"),
+            ("10.0.0.1,::ffff:10.0.0.1", "has `::ffff:10.0.0.1`, which is there already"),
         ] {
             let error = addresses(text).unwrap_err();
             assert!(error.contains(told) && error.contains("; accepted: "), "{text}: {error}");

@@ -21,7 +21,7 @@ const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// # Errors
 /// It was not served.
 fn served(balancer: &Balancer, source: IpAddr) -> io::Result<Client> {
-    let mut client = Client(connect_from(source, balancer.address)?);
+    let mut client = Client(connect_from(SocketAddr::new(source, 0), balancer.address)?);
     client.get("/")?;
     Ok(client)
 }
@@ -195,7 +195,7 @@ fn ten_thousand_connections_of_one_client_leave_the_others_alone() {
         let mut reset = Vec::new();
         for _ in MOST..FLOOD {
             // A reset may be as fast as the end of the handshake.
-            reset.extend(connect_from(greedy, balancer.address).ok());
+            reset.extend(connect_from(SocketAddr::new(greedy, 0), balancer.address).ok());
             if reset.len() > 500 {
                 reset.clear();
             }

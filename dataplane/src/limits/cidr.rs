@@ -38,7 +38,13 @@ impl FromStr for Cidrs {
     /// # Errors
     /// A phrase that quotes the first bad block and says what is wrong and what is accepted.
     fn from_str(list: &str) -> Result<Self, String> {
-        let blocks = list.split(',').map(|block| Cidr::parse(block.trim()));
+        let blocks = list.split(',').map(str::trim).map(|block| {
+            // The message begins with the list.
+            let is_all = block == list.trim();
+            Cidr::parse(block).map_err(|reason| {
+                if is_all { reason } else { format!("has `{block}`, which {reason}") }
+            })
+        });
         let blocks: Vec<_> = blocks.collect::<Result<_, _>>()?;
         if blocks.len() > BLOCKS_MAX {
             let count = blocks.len();
@@ -50,26 +56,17 @@ impl FromStr for Cidrs {
 
 impl Cidr {
     fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err(format!("has an empty entry; {ACCEPTED}"));
-        }
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let given: IpAddr = address
-            .parse()
-            .map_err(|_| format!("has `{text}`, where `{address}` is no IP address; {ACCEPTED}"))?;
-        let given_bits = bits_of(given);
-        let prefix = match prefix {
-            None => given_bits,
-            Some(prefix) => parse_prefix(prefix, given_bits).ok_or_else(|| {
-                format!(
-                    "has `{text}`, whose prefix length is no whole number from 0 to {given_bits}; \
-                     {ACCEPTED}"
-                )
-            })?,
-        };
+        let given: Option<IpAddr> = address.parse().ok();
+        let given = given.ok_or_else(|| format!("is no IP address or CIDR block; {ACCEPTED}"))?;
+        let most = bits_of(given);
+        let prefix = prefix.map_or(Some(most), |prefix| parse_prefix(prefix, most));
+        let prefix = prefix.ok_or_else(|| {
+            format!("has a prefix length that is no whole number from 0 to {most}; {ACCEPTED}")
+        })?;
         let (network, prefix) = match given.to_canonical() {
             mapped @ IpAddr::V4(_) if given.is_ipv6() && prefix >= MAPPED_PREFIX => {
                 (mapped, prefix - MAPPED_PREFIX)
@@ -79,7 +76,7 @@ impl Cidr {
         let first = first_of(network, prefix);
         if first != network {
             return Err(format!(
-                "has `{text}`, which is an address within the block {first}/{prefix}; accepted: \
+                "is an address within the block {first}/{prefix}; accepted: \
                  that block, or the address without a prefix length"
             ));
         }
@@ -150,15 +147,13 @@ mod tests {
     #[test]
     fn what_is_no_list_of_blocks_is_told_with_what_is_accepted() {
         for (list, told) in [
-            ("", "has an empty entry; accepted: IP addresses and CIDR blocks"),
-            ("10.0.0.0/8,", "has an empty entry"),
-            ("10.0.0.0/8,,::1", "has an empty entry"),
-            ("10.0.0/8", "`10.0.0` is no IP address"),
-            ("office", "has `office`, where `office` is no IP address"),
-            (
-                "10.0.0.0/33",
-                "has `10.0.0.0/33`, whose prefix length is no whole number from 0 to 32",
-            ),
+            ("", "is no IP address or CIDR block; accepted: IP addresses and CIDR blocks"),
+            ("10.0.0.0/8,", "has ``, which is no IP address or CIDR block"),
+            ("10.0.0.0/8,,::1", "has ``, which is no"),
+            ("10.0.0/8", "is no IP address or CIDR block"),
+            ("::1, office ", "has `office`, which is no IP address or CIDR block"),
+            ("10.0.0.0/33", "has a prefix length that is no whole number from 0 to 32"),
+            ("::1,10.0.0.0/33", "has `10.0.0.0/33`, which has a prefix length that is no"),
             ("::/129", "from 0 to 128"),
             ("10.0.0.0/", "from 0 to 32"),
             ("10.0.0.0/+8", "from 0 to 32"),
@@ -166,10 +161,11 @@ mod tests {
             ("10.0.0.0/8/8", "from 0 to 32"),
             ("10.0.0.0/-1", "from 0 to 32"),
             ("10.0.0.0/255.0.0.0", "from 0 to 32"),
-            ("10.0.0.1/8", "`10.0.0.1/8`, which is an address within the block 10.0.0.0/8"),
+            ("10.0.0.1/8", "is an address within the block 10.0.0.0/8"),
+            ("::1,10.0.0.1/8", "has `10.0.0.1/8`, which is an address within"),
             ("2001:db8::1/64", "within the block 2001:db8::/64"),
             ("::ffff:10.0.0.1/104", "within the block 10.0.0.0/8"),
-            ("10.0.0.0 /8", "`10.0.0.0 ` is no IP address"),
+            ("10.0.0.0 /8", "is no IP address or CIDR block"),
         ] {
             let error = list.parse::<Cidrs>().unwrap_err();
             assert!(error.contains(told), "{list}: {error}");

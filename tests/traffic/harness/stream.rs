@@ -13,12 +13,12 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// As [`connect`], from this address.
-pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+/// As [`connect`], from this address; its port may be 0.
+pub(crate) fn connect_from(source: SocketAddr, address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Or else a port in TIME_WAIT towards any address could not be had (socket(7)).
     socket.set_reuse_address(true)?;
-    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.bind(&source.into())?;
     socket.connect_timeout(&address.into(), PATIENCE)?;
     let stream = TcpStream::from(socket);
     set_timeouts(&stream);
