@@ -5,6 +5,7 @@
 mod support;
 
 mod balancing;
+mod breaker;
 mod connection_log;
 mod departures;
 mod dialling;
