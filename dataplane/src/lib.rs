@@ -8,6 +8,7 @@ mod orders;
 mod pause_log;
 mod pipes;
 mod plane;
+mod proxy_protocol;
 mod ring;
 mod session;
 mod slots;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use balance::Balance;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
+pub use proxy_protocol::ProxyProtocol;
 
 /// What every core is told.
 #[derive(Clone, Debug)]
