@@ -168,6 +168,7 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::ClientReset => "client_reset",
         Ending::TargetReset => "target_reset",
         Ending::NoTarget => "no_target",
+        Ending::Refused => "refused",
         Ending::Aborted => "shutdown",
     }
 }
