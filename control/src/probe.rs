@@ -201,7 +201,8 @@ mod tests {
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
+            // Version 2 of the PROXY protocol begins with an empty line, too.
+            while head.len() <= 4 || !head.ends_with(b"\r\n\r\n") {
                 let mut byte = [0];
                 stream.read_exact(&mut byte).unwrap();
                 head.push(byte[0]);
