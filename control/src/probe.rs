@@ -253,8 +253,7 @@ mod tests {
             (ProxyHeader::V2, "\r\n\r\n\0\r\nQUIT\n \0\0\0"),
         ] {
             let answer = ["HTTP/1.1 204 No Content\r\n\r\n"].into_iter();
-            let (result, head) =
-                introduced_probe_against(Some(header), "127.0.0.1", answer, true);
+            let (result, head) = introduced_probe_against(Some(header), "127.0.0.1", answer, true);
             assert_eq!(result, Ok(()));
             let request = head.strip_prefix(bytes).unwrap_or_else(|| panic!("{head:?}"));
             assert!(request.starts_with("GET /ping?a=b HTTP/1.1\r\n"), "{request:?}");

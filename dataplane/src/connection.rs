@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use crate::choice::Tried;
+use crate::introduction::Introduction;
 use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
 use crate::session::{Ending, Session, Side};
@@ -21,6 +22,8 @@ pub(crate) struct Connection {
     pipes: [Option<Draining>; 2],
     is_nonblocking: bool,
     pub(crate) dial: Option<Dial>,
+    /// Until a target was dialled, where PROXY protocol headers are in use.
+    pub(crate) introduction: Option<Box<Introduction>>,
     chosen: Option<Rc<LocalTarget>>,
     tried: Tried,
     log: Option<Box<Log>>,
@@ -63,6 +66,7 @@ impl Connection {
             pipes: [None, None],
             is_nonblocking: false,
             dial: None,
+            introduction: None,
             chosen: None,
             tried: Tried::default(),
             log,

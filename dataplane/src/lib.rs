@@ -4,7 +4,9 @@
 mod balance;
 mod candidates;
 mod choice;
+mod cidrs;
 mod connection;
+mod introduction;
 mod listener;
 mod local_target;
 mod orders;
@@ -23,9 +25,10 @@ mod worker;
 use std::time::Duration;
 
 pub use balance::Balance;
+pub use cidrs::Cidrs;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
-pub use proxy_protocol::ProxyProtocol;
+pub use proxy_protocol::{ProxyProtocol, ProxyVersion};
 
 /// What decides where connections go, for simulations that drive it as a core does. Not part of the
 /// interface.
@@ -48,6 +51,8 @@ pub struct Settings {
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.
     pub connections_max: usize,
+    /// PROXY protocol headers, expected and sent.
+    pub proxy_protocol: ProxyProtocol,
     /// Most connections that each core's listener queues, as in listen(2).
     pub listen_backlog: u32,
     /// How long one dial of a target may take.

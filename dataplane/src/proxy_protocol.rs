@@ -8,6 +8,7 @@ mod tlvs;
 mod v1;
 mod v2;
 
+use crate::Cidrs;
 pub(crate) use addresses::Addresses;
 pub(crate) use tlvs::Tlvs;
 
@@ -15,9 +16,21 @@ pub(crate) use tlvs::Tlvs;
 /// 2 header announces may be up to 65,551 bytes long.
 pub(crate) const HEADER_MAX_BYTES: usize = 16 * 1024;
 
-/// The version of the header that targets get.
+/// Where headers are expected and where they are sent.
+#[derive(Clone, Debug, Default)]
+pub struct ProxyProtocol {
+    /// The only clients that may connect, each to begin with a header of either version; `None`: all
+    /// may, without a header.
+    pub from: Option<Cidrs>,
+    /// What targets get before a client's first byte.
+    pub to_targets: Option<ProxyVersion>,
+    /// Leaves the fields (TLVs) of a client's header out of its target's.
+    pub drops_fields: bool,
+}
+
+/// The version of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProxyProtocol {
+pub enum ProxyVersion {
     /// One line of text.
     V1,
     /// Binary, with type-length-value fields.
@@ -64,10 +77,10 @@ impl Header {
 
     /// The header in this version, at most [`HEADER_MAX_BYTES`] long. Version 1 has no place for
     /// the fields.
-    pub(crate) fn encode(&self, version: ProxyProtocol) -> Vec<u8> {
+    pub(crate) fn encode(&self, version: ProxyVersion) -> Vec<u8> {
         match version {
-            ProxyProtocol::V1 => v1::encode(self),
-            ProxyProtocol::V2 => v2::encode(self),
+            ProxyVersion::V1 => v1::encode(self),
+            ProxyVersion::V2 => v2::encode(self),
         }
     }
 }

@@ -336,9 +336,8 @@ impl Session {
         let [client, target] = &self.ends;
         let client_is_gone = client.broken && (target.broken || target.outbox.is_empty());
         self.ending = match self.dial {
-            Dial::NotYet if client.broken => Some(Ending::ClientReset),
+            Dial::NotYet | Dial::Failed if client.broken => Some(Ending::ClientReset),
             Dial::NotYet if client.end_of_stream => Some(Ending::Refused),
-            Dial::Failed if client.broken => Some(Ending::ClientReset),
             Dial::Failed => Some(Ending::NoTarget),
             // What was read before the client's RST is still dialled for and delivered.
             Dial::InFlight if client_is_gone => Some(Ending::ClientReset),

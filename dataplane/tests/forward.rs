@@ -74,6 +74,7 @@ fn settings() -> Settings {
     Settings {
         balance: Balance::RoundRobin,
         connections_max: 10_000,
+        proxy_protocol: dataplane::ProxyProtocol::default(),
         listen_backlog: 128,
         connect_attempts: 3,
         connect_timeout: Duration::from_secs(2),

@@ -1,5 +1,5 @@
-/// CRC32c (RFC 9260, appendix A; the PROXY protocol names its predecessor RFC 4960, appendix B) of
-/// several pieces after one another.
+/// The checksum `CRC32c` (RFC 9260, appendix A; the PROXY protocol names RFC 4960, appendix B, which
+/// that replaced) of several pieces after one another.
 pub(super) fn crc32c<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     /// Castagnoli's polynomial, its bits reversed.
     const POLYNOMIAL: u32 = 0x82F6_3B78;

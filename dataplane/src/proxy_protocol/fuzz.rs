@@ -53,10 +53,10 @@ fn check_input(seed: u64) -> usize {
 }
 
 fn check_round_trip(header: &Header, seed: u64) {
-    let bytes = header.encode(ProxyProtocol::V2);
+    let bytes = header.encode(ProxyVersion::V2);
     assert_eq!(Header::parse(&bytes), Ok(Some((header.clone(), bytes.len()))), "seed {seed}");
     assert!(bytes.len() <= HEADER_MAX_BYTES);
-    let line = header.encode(ProxyProtocol::V1);
+    let line = header.encode(ProxyVersion::V1);
     let expected = match header {
         Header::Proxied(addresses, _) => Header::Proxied(*addresses, Tlvs::default()),
         Header::Local | Header::Unknown => Header::Unknown,
@@ -69,8 +69,8 @@ fn input(rng: &mut fastrand::Rng) -> Vec<u8> {
         0 => garbage(rng),
         1 => text(rng),
         2 | 3 => random_binary(rng),
-        4 => header(rng).encode(ProxyProtocol::V1),
-        _ => header(rng).encode(ProxyProtocol::V2),
+        4 => header(rng).encode(ProxyVersion::V1),
+        _ => header(rng).encode(ProxyVersion::V2),
     };
     if rng.bool() {
         damage(&mut bytes, rng);
@@ -179,7 +179,7 @@ fn damage(bytes: &mut Vec<u8>, rng: &mut fastrand::Rng) {
 fn a_checksum_of_any_header_holds() {
     let mut rng = fastrand::Rng::with_seed(7);
     for _ in 0..1000 {
-        let bytes = header(&mut rng).encode(ProxyProtocol::V2);
+        let bytes = header(&mut rng).encode(ProxyVersion::V2);
         let Some(Header::Proxied(_, tlvs)) = Header::parse(&bytes).unwrap().map(|it| it.0) else {
             continue;
         };

@@ -30,9 +30,9 @@ fn parse_all(bytes: &[u8]) -> Result<Header, Fault> {
 fn the_example_of_the_specification_is_understood_and_written() {
     let header = proxied("192.168.0.1:56324", "192.168.0.11:443");
     assert_eq!(Header::parse(LINE), Ok(Some((header.clone(), 47))));
-    assert_eq!(header.encode(ProxyProtocol::V1), LINE[..47]);
+    assert_eq!(header.encode(ProxyVersion::V1), LINE[..47]);
     let bytes = binary(0x21, 0x11, &[192, 168, 0, 1, 192, 168, 0, 11, 0xDC, 4, 1, 0xBB]);
-    assert_eq!(header.encode(ProxyProtocol::V2), bytes);
+    assert_eq!(header.encode(ProxyVersion::V2), bytes);
     assert_eq!(parse_all(&bytes), Ok(header));
 }
 
@@ -107,9 +107,9 @@ fn mapped_addresses_are_ipv4_wherever_both_are() {
     assert!(mixed.source().is_ipv6() && mixed.destination().is_ipv6());
     let mixed = Header::Proxied(mixed, Tlvs::default());
     let line = b"PROXY TCP6 ::ffff:c000:201 2001:db8::1 1 2\r\n";
-    assert_eq!(mixed.encode(ProxyProtocol::V1), line);
+    assert_eq!(mixed.encode(ProxyVersion::V1), line);
     assert_eq!(parse_all(line), Ok(mixed.clone()));
-    assert_eq!(parse_all(&mixed.encode(ProxyProtocol::V2)), Ok(mixed));
+    assert_eq!(parse_all(&mixed.encode(ProxyVersion::V2)), Ok(mixed));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn binary_addresses_of_both_families_are_in_network_order() {
     block[32..].copy_from_slice(&[0x12, 0x34, 0, 80]);
     let header = proxied("[2001::7]:4660", "[::9]:80");
     assert_eq!(parse_all(&binary(0x21, 0x21, &block)), Ok(header.clone()));
-    assert_eq!(header.encode(ProxyProtocol::V2), binary(0x21, 0x21, &block));
+    assert_eq!(header.encode(ProxyVersion::V2), binary(0x21, 0x21, &block));
 }
 
 #[test]
@@ -136,10 +136,10 @@ fn local_and_unspecified_headers_are_skipped_whole() {
         let short = binary(0x21, family, &vec![1; length - 1]);
         assert_eq!(Header::parse(&short), Err(Fault::Malformed));
     }
-    assert_eq!(Header::Local.encode(ProxyProtocol::V2), binary(0x20, 0x00, b""));
-    assert_eq!(Header::Unknown.encode(ProxyProtocol::V2), binary(0x21, 0x00, b""));
+    assert_eq!(Header::Local.encode(ProxyVersion::V2), binary(0x20, 0x00, b""));
+    assert_eq!(Header::Unknown.encode(ProxyVersion::V2), binary(0x21, 0x00, b""));
     for header in [Header::Local, Header::Unknown] {
-        assert_eq!(header.encode(ProxyProtocol::V1), b"PROXY UNKNOWN\r\n");
+        assert_eq!(header.encode(ProxyVersion::V1), b"PROXY UNKNOWN\r\n");
     }
 }
 
@@ -163,7 +163,7 @@ fn a_header_is_bounded() {
     let largest = binary(0x21, 0x11, &block);
     assert_eq!(largest.len(), HEADER_MAX_BYTES);
     let header = parse_all(&largest).unwrap();
-    assert_eq!(header.encode(ProxyProtocol::V2), largest);
+    assert_eq!(header.encode(ProxyVersion::V2), largest);
     let larger = binary(0x21, 0x11, &[&block[..], &[0]].concat());
     assert_eq!(Header::parse(&larger[..16]), Err(Fault::Oversized));
     assert_eq!(Header::parse(&larger[..15]), Ok(None));
@@ -182,9 +182,9 @@ fn fields_pass_through_untouched() {
     let fields = b"\x04\0\0\xEA\0\x17\x01vpce-08d2bf15fac5001c9";
     let bytes = with_fields(fields);
     let header = parse_all(&bytes).unwrap();
-    assert_eq!(header.encode(ProxyProtocol::V2), bytes);
+    assert_eq!(header.encode(ProxyVersion::V2), bytes);
     let line = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n";
-    assert_eq!(header.encode(ProxyProtocol::V1), line);
+    assert_eq!(header.encode(ProxyVersion::V1), line);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_checksum_is_verified_and_made_anew() {
     let value = crc32c([&bytes[..]]).to_be_bytes();
     bytes[35..39].copy_from_slice(&value);
     let header = parse_all(&bytes).unwrap();
-    assert_eq!(header.encode(ProxyProtocol::V2), bytes);
+    assert_eq!(header.encode(ProxyVersion::V2), bytes);
     // Byte 32 is the field's type: with another one there is no checksum.
     for index in (16..bytes.len()).filter(|&index| index != 32) {
         let mut changed = bytes.clone();
