@@ -124,6 +124,7 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let log = raw.log_connections.as_deref();
     let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
     let proxy_protocol = proxy_protocol::settings(raw, read);
+    let idle_timeouts = idle_timeouts(raw, read);
     let timeout = raw.health_check_timeout.as_deref();
     // A bad value is reported where the health checks read it.
     let health_check_timeout =
@@ -137,8 +138,21 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         connect_attempts: usize::from(connect_attempts.map(|n: u8| n)?),
         connect_timeout: connect_timeout?,
         first_target_timeout: health_check_timeout? + FIRST_TARGET_MARGIN,
+        idle_timeouts: idle_timeouts?,
         shutdown_timeout: shutdown_timeout?,
         log_connections: log_connections?,
+    })
+}
+
+fn idle_timeouts(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::IdleTimeouts> {
+    let open = read.value(var::IDLE_TIMEOUT, raw.idle_timeout.as_deref(), value::delay(Seconds));
+    let text = raw.half_closed_timeout.as_deref();
+    let half_closed = read.optional(var::HALF_CLOSED_TIMEOUT, text, value::delay(Seconds));
+    let unless_off = |timeout: Duration| (!timeout.is_zero()).then_some(timeout);
+    let (open, half_closed) = (open?, half_closed?);
+    Some(dataplane::IdleTimeouts {
+        open: unless_off(open),
+        half_closed: unless_off(half_closed.unwrap_or(open)),
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use crate::choice::Tried;
+use crate::idle::Idle;
 use crate::introduction::Introduction;
 use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
@@ -26,6 +27,7 @@ pub(crate) struct Connection {
     pub(crate) introduction: Option<Box<Introduction>>,
     chosen: Option<Rc<LocalTarget>>,
     tried: Tried,
+    pub(crate) idle: Idle,
     log: Option<Box<Log>>,
 }
 
@@ -54,7 +56,12 @@ struct Log {
 }
 
 impl Connection {
-    pub(crate) fn new(session: Session, client: OwnedFd, log_since: Option<Instant>) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        client: OwnedFd,
+        idle: Idle,
+        log_since: Option<Instant>,
+    ) -> Self {
         let log = log_since.map(|accepted| {
             let client = SockRef::from(&client).peer_addr().ok();
             Box::new(Log { client: client.and_then(|client| client.as_socket()), accepted })
@@ -69,6 +76,7 @@ impl Connection {
             introduction: None,
             chosen: None,
             tried: Tried::default(),
+            idle,
             log,
         }
     }
@@ -176,6 +184,7 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::TargetReset => "target_reset",
         Ending::NoTarget => "no_target",
         Ending::Refused => "refused",
+        Ending::IdleTimeout => "idle_timeout",
         Ending::Aborted => "shutdown",
     }
 }

@@ -5,6 +5,7 @@ mod accepting;
 mod dialling;
 mod introducing;
 mod splicing;
+mod sweep;
 mod upkeep;
 
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use socket2::SockRef;
 use crate::Settings;
 use crate::choice::Chooser;
 use crate::connection::Connection;
+use crate::idle::Idle;
 use crate::listener::Listener;
 use crate::orders::Orders;
 use crate::pause_log::PauseLog;
@@ -30,6 +32,7 @@ use crate::slots::Slots;
 use crate::targets::Targets;
 use crate::timers::{EqualTimers, Timers};
 use accepting::Accepting;
+use sweep::Sweep;
 
 /// The longest wait: what nobody wakes the core for is looked at this often.
 const WAIT_MAX: Duration = Duration::from_millis(100);
@@ -60,6 +63,7 @@ pub(crate) struct Worker {
     prefaces: EqualTimers,
     watches: EqualTimers,
     measures: Timers<(Key, Side)>,
+    sweep: Sweep,
     /// Receives that ended because there was no buffer left, and wait for one.
     starved: VecDeque<(Key, Side)>,
     /// Read once a turn.
@@ -132,6 +136,7 @@ impl Worker {
             prefaces: EqualTimers::new(introducing::PREFACE_TIMEOUT),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
+            sweep: Sweep::new(settings.idle_timeouts, now),
             starved: VecDeque::new(),
             now,
             buffers_shrunk: now,
@@ -192,6 +197,7 @@ impl Worker {
             self.watches.next(),
             self.measures.next(),
             self.accepting.due(),
+            (!self.connections.is_empty()).then(|| self.sweep.next()),
         ];
         let next = timers.into_iter().flatten().min();
         next.map_or(WAIT_MAX, |due| due.saturating_duration_since(self.now).min(WAIT_MAX))
@@ -404,7 +410,8 @@ impl Worker {
 
     fn open(&mut self, client: OwnedFd) {
         self.count().active_connections.increment();
-        let dials_max = u8::try_from(self.settings.connect_attempts).unwrap_or(u8::MAX);
+        // A trial comes before the dials that count. Which they are the chooser knows.
+        let dials_max = u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX);
         let expects_preface = self.expects_prefaces();
         let session = if expects_preface {
             Session::awaiting_preface(dials_max, &mut self.ops)
@@ -413,7 +420,8 @@ impl Worker {
         };
         let introduction = self.introduction_of(&client);
         let log_since = self.settings.log_connections.then_some(self.now);
-        let mut connection = Connection::new(session, client, log_since);
+        let idle = Idle::new(self.sweep.clock_ms(self.now));
+        let mut connection = Connection::new(session, client, idle, log_since);
         connection.introduction = introduction;
         let key = self.connections.insert(connection);
         if expects_preface {

@@ -113,6 +113,10 @@ variables! {
         "for ACCEPT_PROXY_PROTOCOL: the proxies that may connect, addresses and blocks (10.0.0.0/8), comma separated; at least one is needed";
     PROXY_PROTOCOL_TLVS proxy_protocol_tlvs Value("pass")
         "for ACCEPT_PROXY_PROTOCOL: what becomes of the fields (TLVs) of a proxy's v2 header where PROXY_PROTOCOL is v2, too: pass or drop";
+    IDLE_TIMEOUT idle_timeout Value("350")
+        "how long a connection is kept on which no byte moves in either direction, before it is reset (s); 0: for ever";
+    HALF_CLOSED_TIMEOUT half_closed_timeout Described("IDLE_TIMEOUT")
+        "the same once one side has ended its stream (s)";
     CORES cores Described("every allowed CPU")
         "CPUs that carry traffic: a count (4) or a list (0-3,8; one alone: 3-3)";
     LISTEN_BACKLOG listen_backlog Value("4096")

@@ -16,7 +16,7 @@ const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
 fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
-    let mut endings = [0; 6];
+    let mut endings = [0; 7];
     for seed in 0..SEEDS {
         endings[simulate(seed) as usize] += 1;
     }
@@ -44,6 +44,8 @@ fn simulate(seed: u64) -> Ending {
             world.abort();
         } else if world.session.awaits_preface() && world.kernel.rng.u32(..400) == 0 {
             world.feed(Event::Refused);
+        } else if world.kernel.rng.u32(..4000) == 0 {
+            world.time_out();
         } else if let Some(event) = world.kernel.step() {
             world.feed(event);
         }
@@ -66,6 +68,7 @@ struct World {
     kernel: Kernel,
     session: Session,
     aborted: bool,
+    timed_out: bool,
 }
 
 impl World {
@@ -80,7 +83,7 @@ impl World {
         for op in ops {
             assert_eq!(kernel.submit(op), None);
         }
-        Self { kernel, session, aborted: false }
+        Self { kernel, session, aborted: false, timed_out: false }
     }
 
     fn feed(&mut self, event: Event) {
@@ -107,11 +110,17 @@ impl World {
         self.feed(Event::Abort);
     }
 
+    fn time_out(&mut self) {
+        self.timed_out = true;
+        self.feed(Event::IdleTimeout);
+    }
+
     fn check(&mut self) -> Ending {
         assert!(self.session.is_finished(), "never ends: {:?}\n{:?}", self.session, self.kernel);
         let ending = self.session.ending().expect("a finished session has an ending");
         self.kernel.assert_nothing_left();
-        assert_eq!(self.aborted && ending == Ending::Aborted, ending == Ending::Aborted);
+        assert!(self.aborted || ending != Ending::Aborted);
+        assert!(self.timed_out || ending != Ending::IdleTimeout);
         match ending {
             Ending::Complete => self.check_complete(),
             Ending::NoTarget | Ending::Refused => {
@@ -121,7 +130,7 @@ impl World {
             }
             Ending::ClientReset => self.check_reset(Side::Client),
             Ending::TargetReset => self.check_reset(Side::Target),
-            Ending::Aborted => self.check_aborted(),
+            Ending::IdleTimeout | Ending::Aborted => self.check_aborted(),
         }
         ending
     }
