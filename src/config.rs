@@ -167,6 +167,7 @@ fn control_settings(
     let fail_open_threshold =
         read.value(var::FAIL_OPEN_THRESHOLD, threshold, value::number(0..=100));
     let health = health_settings(raw, read);
+    let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
     Some(control::Settings {
@@ -174,8 +175,17 @@ fn control_settings(
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
+        breaker: breaker?,
         zone: zone?,
     })
+}
+
+fn breaker_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::breaker::Settings> {
+    let text = raw.circuit_breaker_threshold.as_deref();
+    let threshold = read.value(var::CIRCUIT_BREAKER_THRESHOLD, text, value::number(1..=1000));
+    let text = raw.circuit_breaker_timeout.as_deref();
+    let timeout = read.value(var::CIRCUIT_BREAKER_TIMEOUT, text, value::period(Minutes));
+    Some(control::breaker::Settings { threshold: threshold?, timeout: timeout? })
 }
 
 fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health::Settings> {
@@ -208,10 +218,6 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
 /// A value that is bad stays bad after an upgrade: better to hear of it now.
 fn check_variables_of_later_releases(raw: &var::Raw, read: &mut Reader) {
     read.value(var::POOL_SIZE, raw.pool_size.as_deref(), value::number(0..=10_000_u32));
-    let threshold = raw.circuit_breaker_threshold.as_deref();
-    read.value(var::CIRCUIT_BREAKER_THRESHOLD, threshold, value::number(1..=1000_u32));
-    let timeout = raw.circuit_breaker_timeout.as_deref();
-    read.value(var::CIRCUIT_BREAKER_TIMEOUT, timeout, value::period(Minutes));
 }
 
 fn address(host: Option<IpAddr>, port: Option<u16>) -> Option<SocketAddr> {

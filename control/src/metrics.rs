@@ -271,6 +271,7 @@ mod tests {
             "load_balancer_retry_budget_exhausted_total 0",
             "load_balancer_idle_timeouts_total 0",
             "load_balancer_accept_paused 0",
+            "load_balancer_circuit_breaker_transitions_total{to=\"half_open\"} 0",
             "load_balancer_fail_open 0",
             "# TYPE load_balancer_zone_connections_total counter",
             "load_balancer_zone_connections_total{zone=\"same\"} 0",
@@ -363,7 +364,7 @@ mod tests {
         assert!(text.contains("load_balancer_node_health_status{node=\"10.0.0.1:80\"} 1\n"));
         assert!(text.contains("load_balancer_node_health_status{node=\"[::1]:80\"} 0\n"));
         assert!(text.contains("load_balancer_fail_open 1\n"));
-        assert_eq!(text.matches("node=\"10.0.0.1:80\"").count(), 1);
+        assert_eq!(text.matches("status{node=\"10.0.0.1:80\"").count(), 1);
         snapshot.entries.clear();
         assert!(!metrics.expose(&snapshot).contains("node=\""));
     }

@@ -142,9 +142,9 @@ variables! {
     POOL_SIZE pool_size Value("100")
         "most connections dialled ahead per target, 0-10000; takes effect with a later release";
     CIRCUIT_BREAKER_THRESHOLD circuit_breaker_threshold Value("5")
-        "consecutive failures that open a target's breaker, 1-1000; takes effect with a later release";
+        "failed dials in a row that open a target's circuit breaker, so that it gets no clients, 1-1000";
     CIRCUIT_BREAKER_TIMEOUT circuit_breaker_timeout Value("5")
-        "time before an open breaker allows a trial (min); takes effect with a later release";
+        "time before one trial connection may close an open breaker (min)";
 }
 
 #[cfg(test)]
