@@ -39,7 +39,7 @@ const BAD: &[(&str, &str)] = &[
     ("POOL_TIMEOUT", "2 s"),
     ("PROXY_PROTOCOL", "v3"),
     ("ACCEPT_PROXY_PROTOCOL", "v2"),
-    ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ("TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.1/8"),
     ("PROXY_PROTOCOL_TLVS", "keep"),
     ("IDLE_TIMEOUT", "25h"),
     ("HALF_CLOSED_TIMEOUT", "-1"),
@@ -188,6 +188,17 @@ fn the_own_zone_needs_a_source() {
     let variables = [("ZONE_AWARE", "true"), ("AWS_EC2_METADATA_DISABLED", "True")];
     let parts = ["not set", "ZONE_AWARE=true", "AWS_EC2_METADATA_DISABLED"];
     assert_refused(&variables, "AVAILABILITY_ZONE", &parts);
+}
+
+#[test]
+fn proxies_that_are_trusted_have_to_be_named() {
+    let accept = ("ACCEPT_PROXY_PROTOCOL", "true");
+    let parts = ["not set", "ACCEPT_PROXY_PROTOCOL=true needs it", "10.0.0.0/8"];
+    assert_refused(&[accept], "TRUSTED_PROXIES", &parts);
+    assert_refused(&[accept, ("TRUSTED_PROXIES", "")], "TRUSTED_PROXIES", &parts);
+    for list in ["10.0.0.0/33", "lb.example", "10.0.0.1,,10.0.0.2"] {
+        assert_refused(&[accept, ("TRUSTED_PROXIES", list)], "TRUSTED_PROXIES", &["accepted: "]);
+    }
 }
 
 /// A file of this test's own that is removed at its end.
