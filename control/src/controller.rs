@@ -1,3 +1,5 @@
+mod zone_line;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +11,7 @@ use tokio::time::{MissedTickBehavior, sleep_until};
 use crate::metrics::Metrics;
 use crate::prober::{Checked, Prober};
 use crate::roster::{Identity, Roster};
+use zone_line::zone_line;
 
 /// How often withdrawn targets are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -131,6 +134,7 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
     if before.fail_open != after.fail_open {
         lines.push(fail_open_line(after));
     }
+    lines.extend(zone_line(before, after));
     lines
 }
 

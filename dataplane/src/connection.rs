@@ -7,6 +7,7 @@ use socket2::SockRef;
 
 use crate::choice::Tried;
 use crate::idle::Idle;
+use crate::introduction::Introduction;
 use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
 use crate::session::{Ending, Session, Side};
@@ -22,6 +23,8 @@ pub(crate) struct Connection {
     pipes: [Option<Draining>; 2],
     is_nonblocking: bool,
     pub(crate) dial: Option<Dial>,
+    /// Until a target was dialled, where PROXY protocol headers are in use.
+    pub(crate) introduction: Option<Box<Introduction>>,
     chosen: Option<Rc<LocalTarget>>,
     tried: Tried,
     pub(crate) idle: Idle,
@@ -70,6 +73,7 @@ impl Connection {
             pipes: [None, None],
             is_nonblocking: false,
             dial: None,
+            introduction: None,
             chosen: None,
             tried: Tried::default(),
             idle,
@@ -179,6 +183,7 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::ClientReset => "client_reset",
         Ending::TargetReset => "target_reset",
         Ending::NoTarget => "no_target",
+        Ending::Refused => "refused",
         Ending::IdleTimeout => "idle_timeout",
         Ending::Aborted => "shutdown",
     }

@@ -18,6 +18,7 @@ mod ipv6;
 mod load;
 mod nginx;
 mod pair;
+mod proxy_protocol;
 mod resets;
 mod shutdown;
 mod target_file;
