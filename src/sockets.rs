@@ -81,24 +81,17 @@ impl AdminSocket {
 
 /// The addresses to dial from that are not this machine's.
 pub(crate) fn source_problems(config: &Config) -> Vec<Problem> {
-    let sources = config.dataplane.sources.addresses();
-    let problems = sources.filter_map(|source| {
-        let reason = match source_error(source)? {
-            error if error.kind() == io::ErrorKind::AddrNotAvailable => {
+    let problems = config.dataplane.sources.unusable().map(|(source, error)| {
+        let reason = match error.kind() {
+            io::ErrorKind::AddrNotAvailable => {
                 "is no address of this machine; accepted: local addresses, as ip address shows them"
                     .to_owned()
             }
-            error => format!("cannot be dialled from ({error}); accepted: local addresses"),
+            _ => format!("cannot be dialled from ({error}); accepted: local addresses"),
         };
-        Some(Problem::new(var::SOURCE_ADDRESSES.name, Some(&source.to_string()), &reason))
+        Problem::new(var::SOURCE_ADDRESSES.name, Some(&source.to_string()), &reason)
     });
     problems.collect()
-}
-
-fn source_error(source: IpAddr) -> Option<io::Error> {
-    let address = SocketAddr::new(source, 0);
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP));
-    socket.and_then(|socket| socket.bind(&address.into())).err()
 }
 
 /// Where clients on this machine reach a server that listens on `address`.

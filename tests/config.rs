@@ -30,12 +30,17 @@ const BAD: &[(&str, &str)] = &[
     ("HEALTH_CHECK_STATUS", "20x"),
     ("HEALTH_CHECK_RISE", "0"),
     ("HEALTH_CHECK_FALL", "101"),
+    ("HEALTH_CHECK_PROXY_PROTOCOL", "v2"),
     ("FAIL_OPEN_THRESHOLD", "101"),
     ("BALANCE", "fastest"),
     ("ZONE_AWARE", "1"),
     ("AVAILABILITY_ZONE", " eu-west-1a"),
     ("CONNECT_ATTEMPTS", "17"),
     ("POOL_TIMEOUT", "2 s"),
+    ("PROXY_PROTOCOL", "v3"),
+    ("ACCEPT_PROXY_PROTOCOL", "v2"),
+    ("TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.1/8"),
+    ("PROXY_PROTOCOL_TLVS", "keep"),
     ("IDLE_TIMEOUT", "25h"),
     ("HALF_CLOSED_TIMEOUT", "-1"),
     ("CORES", "0"),
@@ -190,6 +195,17 @@ fn the_own_zone_needs_a_source() {
     assert_refused(&variables, "AVAILABILITY_ZONE", &parts);
 }
 
+#[test]
+fn proxies_that_are_trusted_have_to_be_named() {
+    let accept = ("ACCEPT_PROXY_PROTOCOL", "true");
+    let parts = ["not set", "ACCEPT_PROXY_PROTOCOL=true needs it", "10.0.0.0/8"];
+    assert_refused(&[accept], "TRUSTED_PROXIES", &parts);
+    assert_refused(&[accept, ("TRUSTED_PROXIES", "")], "TRUSTED_PROXIES", &parts);
+    for list in ["10.0.0.0/33", "lb.example", "10.0.0.1,,10.0.0.2"] {
+        assert_refused(&[accept, ("TRUSTED_PROXIES", list)], "TRUSTED_PROXIES", &["accepted: "]);
+    }
+}
+
 /// A file of this test's own that is removed at its end.
 struct File(PathBuf);
 
@@ -266,7 +282,7 @@ fn cores_that_cannot_be_had_are_named() {
 #[test]
 fn an_address_of_another_machine_is_refused() {
     // TEST-NET-1 (RFC 5737): no machine has it.
-    for name in ["HOST", "ADMIN_HOST"] {
+    for name in ["HOST", "ADMIN_HOST", "SOURCE_ADDRESSES"] {
         assert_refused(&[(name, "192.0.2.1")], name, &["192.0.2.1", "no address of this machine"]);
     }
 }

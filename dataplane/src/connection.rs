@@ -7,6 +7,7 @@ use socket2::SockRef;
 
 use crate::choice::Tried;
 use crate::idle::Idle;
+use crate::introduction::Introduction;
 use crate::limits::Permit;
 use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
@@ -20,14 +21,16 @@ pub(crate) struct Connection {
     client: Option<OwnedFd>,
     /// `None` if nothing depends on it.
     origin: Option<Box<Origin>>,
-    /// Given back at the end.
-    _permit: Permit,
+    /// Given back at the end; `None` as long as it is not known who the client is.
+    permit: Option<Permit>,
     /// The connection to the target, also while it is being dialled.
     target: Option<OwnedFd>,
     /// By the side they go to.
     pipes: [Option<Draining>; 2],
     is_nonblocking: bool,
     pub(crate) dial: Option<Dial>,
+    /// Until a target was dialled, where PROXY protocol headers are in use.
+    pub(crate) introduction: Option<Box<Introduction>>,
     chosen: Option<Rc<LocalTarget>>,
     tried: Tried,
     pub(crate) idle: Idle,
@@ -64,21 +67,35 @@ impl Connection {
         session: Session,
         client: OwnedFd,
         origin: Option<Origin>,
-        permit: Permit,
+        permit: Option<Permit>,
         idle: Idle,
     ) -> Self {
         Self {
             session,
             client: Some(client),
             origin: origin.map(Box::new),
-            _permit: permit,
+            permit,
             target: None,
             pipes: [None, None],
             is_nonblocking: false,
             dial: None,
+            introduction: None,
             chosen: None,
             tried: Tried::default(),
             idle,
+        }
+    }
+
+    /// Who the client is; `None` if nothing depends on it.
+    pub(crate) fn client_address(&self) -> Option<SocketAddr> {
+        self.origin.as_ref().map(|origin| origin.client)
+    }
+
+    /// Lets in a client that turned out to be at `address`.
+    pub(crate) fn admit(&mut self, address: SocketAddr, permit: Permit) {
+        self.permit = Some(permit);
+        if let Some(origin) = &mut self.origin {
+            origin.client = address;
         }
     }
 
@@ -198,6 +215,7 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::ClientReset => "client_reset",
         Ending::TargetReset => "target_reset",
         Ending::NoTarget => "no_target",
+        Ending::Refused => "refused",
         Ending::IdleTimeout => "idle_timeout",
         Ending::Aborted => "shutdown",
     }

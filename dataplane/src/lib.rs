@@ -4,8 +4,10 @@
 mod balance;
 mod candidates;
 mod choice;
+mod cidrs;
 mod connection;
 mod idle;
+mod introduction;
 mod limits;
 mod listener;
 mod local_target;
@@ -15,6 +17,7 @@ mod pause_log;
 mod pipes;
 mod plane;
 mod ports;
+mod proxy_protocol;
 mod rejection_log;
 mod retry_budget;
 mod ring;
@@ -28,10 +31,12 @@ mod worker;
 use std::time::Duration;
 
 pub use balance::Balance;
+pub use cidrs::Cidrs;
 pub use idle::IdleTimeouts;
-pub use limits::{Cidrs, Limits};
+pub use limits::Limits;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
+pub use proxy_protocol::{ProxyProtocol, ProxyVersion};
 pub use sources::Sources;
 
 /// What decides where connections go, for simulations that drive it as a core does. Not part of the
@@ -59,6 +64,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where targets are dialled from.
     pub sources: Sources,
+    /// PROXY protocol headers, expected and sent.
+    pub proxy_protocol: ProxyProtocol,
     /// Most connections that each core's listener queues, as in listen(2).
     pub listen_backlog: u32,
     /// How long one dial of a target may take.
@@ -82,6 +89,7 @@ impl Default for Settings {
             connections_max: 1000,
             limits: Limits::default(),
             sources: Sources::default(),
+            proxy_protocol: ProxyProtocol::default(),
             listen_backlog: 4096,
             connect_timeout: Duration::from_secs(2),
             first_target_timeout: Duration::from_secs(3),

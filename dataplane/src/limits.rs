@@ -1,13 +1,13 @@
 //! Who may connect, and how many at a time.
 
 mod admission;
-mod cidr;
 mod client;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
 pub(crate) use admission::{Admission, Permit};
-pub use cidr::Cidrs;
+
+use crate::Cidrs;
 
 /// Limits that were asked for. What exceeds one is reset at once.
 #[derive(Clone, Debug, Default)]

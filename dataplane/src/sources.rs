@@ -48,6 +48,15 @@ impl Sources {
         self.four.iter().chain(self.six.iter()).copied()
     }
 
+    /// Those that cannot be dialled from, and why: as bind(2).
+    pub fn unusable(&self) -> impl Iterator<Item = (IpAddr, io::Error)> {
+        self.addresses().filter_map(|address| {
+            let domain = Domain::for_address(SocketAddr::new(address, 0));
+            let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP));
+            socket.and_then(|socket| bind(&socket, address)).err().map(|error| (address, error))
+        })
+    }
+
     /// How many there are for a target, the kernel's choice being one.
     pub fn count(&self, target: IpAddr) -> usize {
         self.for_target(target).len().max(1)
@@ -65,9 +74,7 @@ impl Sources {
         socket.set_tcp_nodelay(true)?;
         let addresses = self.for_target(target.ip());
         if let Some(&address) = addresses.get(source.number()) {
-            // A port chosen by bind could serve one target only.
-            bind_address_without_port(&socket)?;
-            socket.bind(&SocketAddr::new(address, 0).into())?;
+            bind(&socket, address)?;
         }
         Ok(socket.into())
     }
@@ -81,6 +88,13 @@ impl Sources {
     fn for_target(&self, target: IpAddr) -> &[IpAddr] {
         if target.is_ipv4() { &self.four } else { &self.six }
     }
+}
+
+/// Takes no port: one chosen by bind could serve one target only, and none may be chosen for
+/// connections from other addresses (`inet_hash_connect` in the kernel).
+fn bind(socket: &Socket, address: IpAddr) -> io::Result<()> {
+    bind_address_without_port(socket)?;
+    socket.bind(&SocketAddr::new(address, 0).into())
 }
 
 /// Whether a bind or connect failed for want of a free local port, or of the local address.

@@ -4,6 +4,7 @@
 mod accepting;
 mod admitting;
 mod dialling;
+mod introducing;
 mod splicing;
 mod sweep;
 mod upkeep;
@@ -16,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use exchange::{CoreCounters, Reporter, Subscriber};
 use rustix::net::Shutdown;
-use socket2::SockRef;
 
 use crate::Settings;
 use crate::choice::Chooser;
@@ -29,7 +29,7 @@ use crate::pause_log::PauseLog;
 use crate::pipes::Pipes;
 use crate::rejection_log::RejectionLog;
 use crate::ring::{BUFFER_SIZE, Completion, Key, Ring, send_queue_bytes};
-use crate::session::{Event, Op, Piece, Session, Side, WATCH_DELAY};
+use crate::session::{Ending, Event, Op, Piece, Session, Side, WATCH_DELAY};
 use crate::slots::Slots;
 use crate::targets::Targets;
 use crate::timers::{EqualTimers, Timers};
@@ -68,6 +68,7 @@ pub(crate) struct Worker {
     aborted: u64,
     pipes: Pipes,
     dials: EqualTimers,
+    prefaces: EqualTimers,
     watches: EqualTimers,
     measures: Timers<(Key, Side)>,
     sweep: Sweep,
@@ -139,7 +140,9 @@ impl Worker {
             pause_log,
             rejection_log,
             ports_logged: None,
-            needs_client_address: settings.log_connections || admission.needs_address(),
+            needs_client_address: settings.log_connections
+                || admission.needs_address()
+                || settings.proxy_protocol.from.is_some(),
             admission,
             counters,
             core,
@@ -148,6 +151,7 @@ impl Worker {
             aborted: 0,
             pipes: Pipes::new(pipes_max),
             dials: EqualTimers::new(settings.connect_timeout),
+            prefaces: EqualTimers::new(introducing::PREFACE_TIMEOUT),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
             sweep: Sweep::new(settings.idle_timeouts, now),
@@ -212,6 +216,7 @@ impl Worker {
     fn wait_time(&self) -> Duration {
         let timers = [
             self.dials.next(),
+            self.prefaces.next(),
             self.watches.next(),
             self.measures.next(),
             self.accepting.due(),
@@ -285,6 +290,7 @@ impl Worker {
             Err(error) if is_cancellation(&error) => Event::ReceiveStopped { from },
             Err(_) => Event::ReceiveFailed { from },
         };
+        let event = if self.expects_prefaces() { self.read_preface(key, event) } else { event };
         self.feed(key, event);
     }
 
@@ -389,30 +395,43 @@ impl Worker {
         let Some(socket) = self.connections.get_mut(key).and_then(|it| it.take_socket(side)) else {
             return;
         };
-        if reset && let Err(error) = SockRef::from(&socket).set_linger(Some(Duration::ZERO)) {
-            log::debug!("SO_LINGER: {error}");
+        if reset {
+            self.reset(socket);
+        } else {
+            self.ring.close(socket);
         }
-        self.ring.close(socket);
     }
 
     fn finish(&mut self, key: Key) {
         let Some(connection) = self.connections.remove(key) else { return };
         self.count().active_connections.decrement();
-        if !connection.session.is_dialled() {
+        let was_refused = connection.session.ending() == Some(Ending::Refused);
+        if !connection.session.is_dialled() && !was_refused {
             self.count().failed_connections.increment();
         }
         connection.finish(self.now, self.settings.log_connections);
         self.accepting.note_room(self.now);
     }
 
-    fn open(&mut self, client: OwnedFd, origin: Option<Origin>, permit: Permit) {
+    /// `permit` is `None` for a client that has yet to say who it is.
+    fn open(&mut self, client: OwnedFd, origin: Option<Origin>, permit: Option<Permit>) {
         self.count().active_connections.increment();
         // A trial comes before the dials that count. Which they are the chooser knows.
         let dials_max = u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX);
-        let session = Session::accepted(dials_max, &mut self.ops);
+        let expects_preface = self.expects_prefaces();
+        let session = if expects_preface {
+            Session::awaiting_preface(dials_max, &mut self.ops)
+        } else {
+            Session::accepted(dials_max, &mut self.ops)
+        };
+        let introduction = self.introduction_of(&client);
         let idle = Idle::new(self.sweep.clock_ms(self.now));
-        let connection = Connection::new(session, client, origin, permit, idle);
+        let mut connection = Connection::new(session, client, origin, permit, idle);
+        connection.introduction = introduction;
         let key = self.connections.insert(connection);
+        if expects_preface {
+            self.start_preface(key);
+        }
         self.perform_all(key);
     }
 }

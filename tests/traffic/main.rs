@@ -5,6 +5,7 @@
 mod support;
 
 mod balancing;
+mod breaker;
 mod connection_log;
 mod departures;
 mod dialling;
@@ -19,6 +20,7 @@ mod load;
 mod local_ports;
 mod nginx;
 mod pair;
+mod proxy_protocol;
 mod resets;
 mod shutdown;
 mod target_file;

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use exchange::Rejection;
 
+use super::Limits;
 use super::client::{Client, Clients};
-use super::{Cidrs, Limits};
+use crate::Cidrs;
 
 /// Decides which clients are let in, for all cores together.
 ///

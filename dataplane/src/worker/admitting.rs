@@ -7,6 +7,7 @@ use socket2::SockRef;
 
 use super::Worker;
 use crate::connection::Origin;
+use crate::ring::Key;
 
 impl Worker {
     /// Serves a client that was accepted, or turns it away.
@@ -18,7 +19,14 @@ impl Worker {
         } else {
             None
         };
-        match self.admission.admit(address.map(|address| address.ip())) {
+        let admitted = if self.expects_prefaces() {
+            // The limits are for the client that its header is going to name.
+            let is_trusted = address.is_some_and(|address| self.trusts(address));
+            if is_trusted { Ok(None) } else { Err(Rejection::UntrustedProxy) }
+        } else {
+            self.admission.admit(address.map(|address| address.ip())).map(Some)
+        };
+        match admitted {
             Ok(permit) => {
                 let origin = address.map(|client| Origin { client, accepted: self.now });
                 self.open(client, origin, permit);
@@ -30,8 +38,30 @@ impl Worker {
         }
     }
 
+    /// Lets in a client whose header is complete, as the one that `named` says it is, if anything.
+    ///
+    /// # Errors
+    /// Why it is to be turned away.
+    pub(super) fn admit_introduced(
+        &mut self,
+        key: Key,
+        named: Option<SocketAddr>,
+    ) -> Result<(), Rejection> {
+        let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
+        let Some(address) = named.or(connection.client_address()) else { return Ok(()) };
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        connection.admit(address, self.admission.admit(Some(address.ip()))?);
+        Ok(())
+    }
+
+    /// As [`Self::note_rejection`], of a client whose connection is open already.
+    pub(super) fn note_refusal(&mut self, key: Key, reason: Rejection) {
+        let address = self.connections.get_mut(key).and_then(|it| it.client_address());
+        self.note_rejection(reason, address);
+    }
+
     /// Counts a client that is turned away; a log line now and then.
-    pub(super) fn note_rejection(&self, reason: Rejection, client: Option<SocketAddr>) {
+    fn note_rejection(&self, reason: Rejection, client: Option<SocketAddr>) {
         self.count().rejected.of(reason).increment();
         let total = || self.counters.iter().map(|core| core.rejected.of(reason).get()).sum();
         if let Some(count) = self.rejection_log.due(reason, self.now, total) {
@@ -41,7 +71,7 @@ impl Worker {
     }
 
     /// Closes by RST what has no operation in flight.
-    fn reset(&mut self, client: OwnedFd) {
+    pub(super) fn reset(&mut self, client: OwnedFd) {
         if let Err(error) = SockRef::from(&client).set_linger(Some(Duration::ZERO)) {
             log::debug!("SO_LINGER: {error}");
         }

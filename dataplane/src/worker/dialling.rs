@@ -171,6 +171,7 @@ impl Worker {
                     Some(false) => count.other_zone_connections.increment(),
                     None => (),
                 }
+                self.introduce(key);
                 Event::Dialled
             }
             Err(error) if is_about_the_source(&error) && !dial.cancelled => {

@@ -20,6 +20,7 @@ impl Worker {
         self.reporter.flush();
         self.steer_accepting();
         self.end_overdue_dials();
+        self.end_overdue_prefaces();
         while let Some(key) = self.watches.pop_due(self.now) {
             if self.connections.get_mut(key).is_some() {
                 self.feed(key, Event::WatchDue);

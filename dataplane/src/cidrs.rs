@@ -1,12 +1,13 @@
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Blocks of IP addresses in CIDR notation: RFC 4632 for IPv4, RFC 4291 section 2.3 for IPv6.
 ///
 /// Parsed from a comma separated list. White space around a block is ignored, and an address alone
-/// is a block of its own. An IPv4-mapped IPv6 block is the IPv4 block it maps.
+/// is a block of its own. Cheap to clone. An IPv4-mapped IPv6 block is the IPv4 block it maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cidrs(Vec<Cidr>);
+pub struct Cidrs(Arc<[Cidr]>);
 
 /// The first address of a block, and how many of its leading bits all addresses of it share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl FromStr for Cidrs {
             let count = blocks.len();
             return Err(format!("has {count} blocks; accepted: at most {BLOCKS_MAX}"));
         }
-        Ok(Self(blocks))
+        Ok(Self(blocks.into()))
     }
 }
 
@@ -100,7 +101,7 @@ fn bits_of(address: IpAddr) -> u32 {
 }
 
 /// The address with all but its leading `prefix` bits cleared.
-pub(super) fn first_of(address: IpAddr, prefix: u32) -> IpAddr {
+pub(crate) fn first_of(address: IpAddr, prefix: u32) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
             let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
