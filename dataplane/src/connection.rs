@@ -21,8 +21,6 @@ pub(crate) struct Connection {
     client: Option<OwnedFd>,
     /// `None` if nothing depends on it.
     origin: Option<Box<Origin>>,
-    /// Given back at the end; `None` as long as it is not known who the client is.
-    permit: Option<Permit>,
     /// The connection to the target, also while it is being dialled.
     target: Option<OwnedFd>,
     /// By the side they go to.
@@ -36,12 +34,14 @@ pub(crate) struct Connection {
     pub(crate) idle: Idle,
 }
 
-/// Where and when a connection came from.
-#[derive(Clone, Copy, Debug)]
+/// Where and when a connection came from, and its place within the limits.
+#[derive(Debug)]
 pub(crate) struct Origin {
-    /// Never IPv4-mapped.
-    pub(crate) client: SocketAddr,
+    /// Never IPv4-mapped; `None` if nothing depends on it.
+    pub(crate) client: Option<SocketAddr>,
     pub(crate) accepted: Instant,
+    /// Given back at the end; `None` as long as it is not known who the client is.
+    pub(crate) permit: Option<Permit>,
 }
 
 /// A pipe with something in it.
@@ -67,14 +67,12 @@ impl Connection {
         session: Session,
         client: OwnedFd,
         origin: Option<Origin>,
-        permit: Option<Permit>,
         idle: Idle,
     ) -> Self {
         Self {
             session,
             client: Some(client),
             origin: origin.map(Box::new),
-            permit,
             target: None,
             pipes: [None, None],
             is_nonblocking: false,
@@ -88,14 +86,15 @@ impl Connection {
 
     /// Who the client is; `None` if nothing depends on it.
     pub(crate) fn client_address(&self) -> Option<SocketAddr> {
-        self.origin.as_ref().map(|origin| origin.client)
+        self.origin.as_ref().and_then(|origin| origin.client)
     }
 
     /// Lets in a client that turned out to be at `address`.
     pub(crate) fn admit(&mut self, address: SocketAddr, permit: Permit) {
-        self.permit = Some(permit);
+        // A client that says who it is has one: see `Worker::admit`.
         if let Some(origin) = &mut self.origin {
-            origin.client = address;
+            origin.client = Some(address);
+            origin.permit = Some(permit);
         }
     }
 
@@ -198,7 +197,7 @@ impl Connection {
         log::info!(
             target: "connection",
             "client={} target={} end={} duration_ms={} bytes_from_client={} bytes_from_target={} dials={}",
-            origin.client,
+            name(origin.client),
             name(target),
             self.session.ending().map_or("-", name_ending),
             duration.as_millis(),

@@ -22,7 +22,7 @@ use crate::Settings;
 use crate::choice::Chooser;
 use crate::connection::{Connection, Origin};
 use crate::idle::Idle;
-use crate::limits::{Admission, Permit};
+use crate::limits::Admission;
 use crate::listener::Listener;
 use crate::orders::Orders;
 use crate::pause_log::PauseLog;
@@ -413,8 +413,7 @@ impl Worker {
         self.accepting.note_room(self.now);
     }
 
-    /// `permit` is `None` for a client that has yet to say who it is.
-    fn open(&mut self, client: OwnedFd, origin: Option<Origin>, permit: Option<Permit>) {
+    fn open(&mut self, client: OwnedFd, origin: Option<Origin>) {
         self.count().active_connections.increment();
         // A trial comes before the dials that count. Which they are the chooser knows.
         let dials_max = u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX);
@@ -426,7 +425,7 @@ impl Worker {
         };
         let introduction = self.introduction_of(&client);
         let idle = Idle::new(self.sweep.clock_ms(self.now));
-        let mut connection = Connection::new(session, client, origin, permit, idle);
+        let mut connection = Connection::new(session, client, origin, idle);
         connection.introduction = introduction;
         let key = self.connections.insert(connection);
         if expects_preface {

@@ -24,7 +24,14 @@ pub(crate) struct Admission {
 #[must_use = "dropping it gives the place back"]
 pub(crate) struct Permit {
     /// `None` where nothing is counted.
-    _held: Option<Box<Held>>,
+    held: Option<Box<Held>>,
+}
+
+impl Permit {
+    /// Whether there is anything to give back.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.held.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -75,7 +82,7 @@ impl Admission {
         }
         let is_counted = self.clients.is_some() || self.connections.is_some();
         let held = is_counted.then(|| Box::new(Held { admission: Arc::clone(self), client }));
-        Ok(Permit { _held: held })
+        Ok(Permit { held })
     }
 
     fn leave(&self, client: Option<Client>) {
@@ -136,7 +143,7 @@ mod tests {
         let admission = admission(&Limits::default());
         assert!(!admission.needs_address());
         let permit = admission.admit(None).unwrap();
-        assert!(permit._held.is_none());
+        assert!(!permit.is_counted());
         assert_eq!(Arc::strong_count(&admission), 1);
         assert!(size_of::<Permit>() <= 8);
     }

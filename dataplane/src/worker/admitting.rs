@@ -7,6 +7,7 @@ use socket2::SockRef;
 
 use super::Worker;
 use crate::connection::Origin;
+use crate::limits::Permit;
 use crate::ring::Key;
 
 impl Worker {
@@ -28,8 +29,13 @@ impl Worker {
         };
         match admitted {
             Ok(permit) => {
-                let origin = address.map(|client| Origin { client, accepted: self.now });
-                self.open(client, origin, permit);
+                let is_counted = permit.as_ref().is_some_and(Permit::is_counted);
+                let origin = (address.is_some() || is_counted).then(|| Origin {
+                    client: address,
+                    accepted: self.now,
+                    permit,
+                });
+                self.open(client, origin);
             }
             Err(reason) => {
                 self.note_rejection(reason, address);
