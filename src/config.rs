@@ -123,6 +123,8 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let log = raw.log_connections.as_deref();
     let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
     let idle_timeouts = idle_timeouts(raw, read);
+    let keepalive =
+        read.value(var::TCP_KEEPALIVE, raw.tcp_keepalive.as_deref(), value::delay(Seconds));
     let timeout = raw.health_check_timeout.as_deref();
     // A bad value is reported where the health checks read it.
     let health_check_timeout =
@@ -136,6 +138,7 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         connect_timeout: connect_timeout?,
         first_target_timeout: health_check_timeout? + FIRST_TARGET_MARGIN,
         idle_timeouts: idle_timeouts?,
+        keepalive: unless_zero(keepalive?),
         shutdown_timeout: shutdown_timeout?,
         log_connections: log_connections?,
     })
@@ -145,12 +148,15 @@ fn idle_timeouts(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::IdleTim
     let open = read.value(var::IDLE_TIMEOUT, raw.idle_timeout.as_deref(), value::delay(Seconds));
     let text = raw.half_closed_timeout.as_deref();
     let half_closed = read.optional(var::HALF_CLOSED_TIMEOUT, text, value::delay(Seconds));
-    let unless_off = |timeout: Duration| (!timeout.is_zero()).then_some(timeout);
     let (open, half_closed) = (open?, half_closed?);
     Some(dataplane::IdleTimeouts {
-        open: unless_off(open),
-        half_closed: unless_off(half_closed.unwrap_or(open)),
+        open: unless_zero(open),
+        half_closed: unless_zero(half_closed.unwrap_or(open)),
     })
+}
+
+fn unless_zero(time: Duration) -> Option<Duration> {
+    (!time.is_zero()).then_some(time)
 }
 
 fn control_settings(

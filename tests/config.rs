@@ -38,6 +38,7 @@ const BAD: &[(&str, &str)] = &[
     ("POOL_TIMEOUT", "2 s"),
     ("IDLE_TIMEOUT", "25h"),
     ("HALF_CLOSED_TIMEOUT", "-1"),
+    ("TCP_KEEPALIVE", "1d"),
     ("CORES", "0"),
     ("LISTEN_BACKLOG", "0"),
     ("ADMIN_HOST", "localhost"),

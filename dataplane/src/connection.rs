@@ -24,6 +24,8 @@ pub(crate) struct Connection {
     chosen: Option<Rc<LocalTarget>>,
     tried: Vec<Rc<LocalTarget>>,
     pub(crate) idle: Idle,
+    /// The kernel was told to find out when a peer is gone.
+    pub(crate) is_watched_over: bool,
     log: Option<Box<Log>>,
 }
 
@@ -70,6 +72,7 @@ impl Connection {
             chosen: None,
             tried: Vec::new(),
             idle,
+            is_watched_over: false,
             log,
         }
     }

@@ -5,6 +5,7 @@ mod balance;
 mod connection;
 mod idle;
 mod listener;
+mod liveness;
 mod orders;
 mod pace;
 mod pause_log;
@@ -42,6 +43,10 @@ pub struct Settings {
     pub first_target_timeout: Duration,
     /// How long connections are kept on which nothing moves.
     pub idle_timeouts: IdleTimeouts,
+    /// How long a peer is silent before it is asked for a sign of life (tcp(7), `TCP_KEEPIDLE`).
+    /// Without one it is given up after as long again, or after 4 s if that is longer, unless it is
+    /// idle for too long before.
+    pub keepalive: Option<Duration>,
     /// After accepting stopped, how long live sessions may go on before they are reset.
     pub shutdown_timeout: Duration,
     /// Log each connection's end.

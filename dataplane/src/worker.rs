@@ -127,7 +127,7 @@ impl Worker {
             dials: EqualTimers::new(settings.connect_timeout),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
-            sweep: Sweep::new(settings.idle_timeouts, now),
+            sweep: Sweep::new(&settings, now),
             starved: VecDeque::new(),
             now,
             buffers_shrunk: now,

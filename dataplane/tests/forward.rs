@@ -79,6 +79,7 @@ fn settings() -> Settings {
         connect_timeout: Duration::from_secs(2),
         first_target_timeout: Duration::from_secs(3),
         idle_timeouts: IdleTimeouts::default(),
+        keepalive: None,
         shutdown_timeout: Duration::from_secs(5),
         log_connections: false,
     }

@@ -20,4 +20,5 @@ mod pair;
 mod resets;
 mod shutdown;
 mod target_file;
+mod vanished;
 mod zones;

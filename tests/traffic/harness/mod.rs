@@ -6,6 +6,7 @@ pub(crate) mod address;
 pub(crate) mod backend;
 pub(crate) mod balancer;
 pub(crate) mod http;
+pub(crate) mod namespace;
 pub(crate) mod nginx;
 pub(crate) mod process;
 pub(crate) mod raw_target;
