@@ -149,6 +149,8 @@ fn control_settings(
     let threshold = raw.fail_open_threshold.as_deref();
     let fail_open_threshold =
         read.value(var::FAIL_OPEN_THRESHOLD, threshold, value::number(0..=100));
+    let text = raw.drain_timeout.as_deref();
+    let drain_timeout = read.value(var::DRAIN_TIMEOUT, text, value::delay(Seconds));
     let health = health_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
@@ -157,6 +159,7 @@ fn control_settings(
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
+        drain_timeout: drain_timeout?,
         zone: zone?,
     })
 }

@@ -34,6 +34,7 @@ const BAD: &[(&str, &str)] = &[
     ("BALANCE", "fastest"),
     ("ZONE_AWARE", "1"),
     ("AVAILABILITY_ZONE", " eu-west-1a"),
+    ("DRAIN_TIMEOUT", "never"),
     ("CONNECT_ATTEMPTS", "17"),
     ("POOL_TIMEOUT", "2 s"),
     ("CORES", "0"),

@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use exchange::{Entry, Publisher, Snapshot, Target, TargetState};
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, sleep_until};
 
 use crate::probe::Failure;
 use crate::prober::{Checked, Prober};
@@ -34,6 +34,8 @@ pub(crate) struct Controller {
     pub(crate) prober: Prober,
     pub(crate) publisher: Publisher,
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
+    /// When there is something to publish although nothing has happened.
+    pub(crate) due: Option<Instant>,
 }
 
 impl Controller {
@@ -48,9 +50,10 @@ impl Controller {
                     None => return,
                 },
                 _ = ticks.tick() => {
-                    self.roster.tick();
+                    self.roster.tick(now());
                     self.publish(None);
                 }
+                () = wait_until(self.due) => self.publish(None),
             }
         }
     }
@@ -58,7 +61,7 @@ impl Controller {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Discovered(targets) => {
-                self.roster.discovered(targets);
+                self.roster.discovered(targets, now());
                 self.publish(None);
             }
             Event::Located(zone) => {
@@ -66,7 +69,7 @@ impl Controller {
                 self.publish(None);
             }
             Event::Checked(Checked { target, result }) => {
-                self.roster.checked(&target, result.is_ok());
+                self.roster.checked(&target, result.is_ok(), now());
                 self.publish(result.err().as_ref());
             }
         }
@@ -74,7 +77,9 @@ impl Controller {
 
     /// Publishes what has changed, if anything, and logs it. `failure` is what led to it.
     fn publish(&mut self, failure: Option<&Failure>) {
-        let after = self.roster.snapshot();
+        let now = now();
+        let after = self.roster.snapshot(now);
+        self.due = self.roster.next_due(now);
         let before = Arc::clone(&self.snapshots.borrow());
         if Arc::ptr_eq(&before, &after) || before.generation == after.generation {
             return;
@@ -89,22 +94,34 @@ impl Controller {
     }
 }
 
+/// As the runtime tells it, whose clock tests may stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Waits for ever where there is nothing to wait for.
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The log lines that tell `after` from `before`.
 fn changes(
     before: &Snapshot,
     after: &Snapshot,
     failure: Option<&Failure>,
 ) -> Vec<(log::Level, String)> {
-    let by_identity = |snapshot: &Snapshot| -> HashMap<Identity, TargetState> {
-        let entries = snapshot.entries.iter();
-        entries.map(|entry| (Identity::of(&entry.target), entry.state)).collect()
-    };
     let (old, new) = (by_identity(before), by_identity(after));
     let mut lines = Vec::new();
     for entry in &after.entries {
         let old = old.get(&Identity::of(&entry.target));
-        if old != Some(&entry.state) {
+        if old.is_none_or(|old| (old.state, &old.reason) != (entry.state, &entry.reason)) {
             lines.push(arrival_line(entry, failure));
+        }
+        if entry.reset && old.is_none_or(|old| !old.reset) {
+            lines.extend(reset_line(entry));
         }
     }
     for entry in &before.entries {
@@ -125,13 +142,30 @@ fn changes(
     lines
 }
 
+fn by_identity(snapshot: &Snapshot) -> HashMap<Identity, &Entry> {
+    snapshot.entries.iter().map(|entry| (Identity::of(&entry.target), entry)).collect()
+}
+
+fn reset_line(entry: &Entry) -> Option<(log::Level, String)> {
+    let count = match entry.counters.active() {
+        0 => return None,
+        1 => "1 connection is".to_owned(),
+        count => format!("{count} connections are"),
+    };
+    Some((log::Level::Warn, format!("target {}: {count} reset", name(&entry.target))))
+}
+
 fn arrival_line(entry: &Entry, failure: Option<&Failure>) -> (log::Level, String) {
     let level = match entry.state {
         TargetState::Unhealthy | TargetState::Ejected => log::Level::Warn,
         _ => log::Level::Info,
     };
-    let reason = failure.filter(|_| entry.state == TargetState::Unhealthy);
-    let reason = reason.map(|failure| format!(": {failure}")).unwrap_or_default();
+    let failure = failure.filter(|_| entry.state == TargetState::Unhealthy);
+    let reason = match (&entry.reason, failure) {
+        (Some(reason), _) => format!(": {reason}"),
+        (None, Some(failure)) => format!(": {failure}"),
+        (None, None) => String::new(),
+    };
     (level, format!("target {} is {}{reason}", name(&entry.target), entry.state))
 }
 
@@ -163,22 +197,29 @@ mod tests {
 
     #[test]
     fn each_change_is_told_once_with_its_reason() {
-        let mut roster = Roster::new(Rules { rise: 1, fall: 1, fail_open_threshold: 0, cores: 1 });
+        let now = now();
+        let mut roster = Roster::new(Rules {
+            rise: 1,
+            fall: 1,
+            fail_open_threshold: 0,
+            drain_timeout: Duration::ZERO,
+            cores: 1,
+        });
         let first = Target::at("10.0.0.1:80".parse().unwrap());
         let second = Target { id: TargetId::new("i-2"), ..first.clone() };
-        let mut before = roster.snapshot();
+        let mut before = roster.snapshot(now);
         let mut lines = |roster: &mut Roster, failure: Option<&Failure>| -> Vec<String> {
-            let after = roster.snapshot();
+            let after = roster.snapshot(now);
             let lines = changes(&before, &after, failure);
             before = after;
             lines.into_iter().map(|(level, line)| format!("{level} {line}")).collect()
         };
 
-        roster.discovered(vec![first.clone()]);
+        roster.discovered(vec![first.clone()], now);
         assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is checking"]);
-        roster.checked(&Identity::of(&first), true);
+        roster.checked(&Identity::of(&first), true, now);
         assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is healthy"]);
-        roster.checked(&Identity::of(&first), false);
+        roster.checked(&Identity::of(&first), false, now);
         assert_eq!(
             lines(&mut roster, Some(&Failure::Status(503))),
             [
@@ -187,23 +228,23 @@ mod tests {
             ]
         );
         assert!(lines(&mut roster, Some(&Failure::Status(503))).is_empty());
-        roster.discovered(vec![second]);
+        roster.discovered(vec![second], now);
         assert_eq!(
             lines(&mut roster, None),
             [
-                "INFO target 10.0.0.1:80 is draining",
+                "INFO target 10.0.0.1:80 is draining: left discovery",
                 "INFO target 10.0.0.1:80 (i-2) is checking",
                 "INFO fail-open ends: 0 of 1 targets are healthy",
             ]
         );
-        roster.tick();
-        roster.tick();
+        roster.tick(now);
+        roster.tick(now);
         assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is gone"]);
-        roster.discovered(vec![]);
+        roster.discovered(vec![], now);
         let none = "WARN no targets are left: clients are turned away until there are some";
         assert!(lines(&mut roster, None).contains(&none.to_owned()));
-        roster.tick();
-        roster.tick();
+        roster.tick(now);
+        roster.tick(now);
         assert!(!lines(&mut roster, None).contains(&none.to_owned()));
     }
 }

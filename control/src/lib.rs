@@ -4,6 +4,7 @@
 mod admin;
 mod controller;
 pub mod discovery;
+mod drain;
 mod escaped;
 pub mod health;
 mod jitter;
@@ -50,6 +51,8 @@ pub struct Settings {
     /// In percent (0-100): at or below this share of healthy targets, all that are not draining
     /// are used; 0: only when none is healthy.
     pub fail_open_threshold: u8,
+    /// How long connections to a withdrawn target may go on before they are reset; zero: not at all.
+    pub drain_timeout: Duration,
     /// Which zone this balancer is in, if targets there are to be preferred.
     pub zone: zone::Settings,
 }
@@ -98,6 +101,7 @@ impl Control {
             rise: settings.health.rise,
             fall: settings.health.fall,
             fail_open_threshold: settings.fail_open_threshold,
+            drain_timeout: settings.drain_timeout,
             cores: publisher.cores(),
         };
         let controller = Controller {
@@ -105,6 +109,7 @@ impl Control {
             prober: Prober::new(&settings.health, Arc::clone(&metrics), event_sender.clone()),
             publisher,
             snapshots: snapshot_sender,
+            due: None,
         };
         tokio::spawn(controller.run(events));
         tokio::spawn(zone::run(settings.zone, event_sender.clone()));

@@ -1,18 +1,16 @@
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use exchange::{
     Entry, Generation, Locality, Snapshot, Target, TargetCounters, TargetId, TargetState,
 };
 
+use crate::drain::Drain;
 use crate::health::Health;
 use crate::locality::localities;
-
-/// Ticks in a row that a withdrawn target has to be without connections before it is forgotten: a
-/// core may be about to connect by an older snapshot.
-const IDLE_TICKS: u32 = 2;
 
 /// What makes a target the same target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +34,8 @@ pub(crate) struct Rules {
     pub(crate) fall: u32,
     /// As in [`crate::Settings`], in percent.
     pub(crate) fail_open_threshold: u8,
+    /// As in [`crate::Settings`].
+    pub(crate) drain_timeout: Duration,
     /// Data-plane cores.
     pub(crate) cores: usize,
 }
@@ -55,8 +55,7 @@ pub(crate) struct Roster {
 struct Member {
     target: Arc<Target>,
     health: Health,
-    /// None while discovered; else the number of ticks in a row without connections.
-    draining: Option<u32>,
+    drain: Drain,
     counters: Arc<TargetCounters>,
 }
 
@@ -67,15 +66,15 @@ impl Roster {
 
     /// The targets are these now. Known ones keep their history, even when they were draining;
     /// those that are gone drain.
-    pub(crate) fn discovered(&mut self, targets: Vec<Target>) {
-        for member in self.members.values_mut() {
-            member.draining.get_or_insert(0);
-        }
+    pub(crate) fn discovered(&mut self, targets: Vec<Target>, now: Instant) {
+        let mut gone: BTreeSet<Identity> = self.members.keys().cloned().collect();
         for target in targets {
-            match self.members.entry(Identity::of(&target)) {
+            let identity = Identity::of(&target);
+            gone.remove(&identity);
+            match self.members.entry(identity) {
                 Slot::Occupied(slot) => {
                     let member = slot.into_mut();
-                    member.draining = None;
+                    member.drain.discover();
                     if *member.target != target {
                         // Its zone became known or was corrected.
                         member.target = Arc::new(target);
@@ -85,10 +84,15 @@ impl Roster {
                     slot.insert(Member {
                         target: Arc::new(target),
                         health: Health::default(),
-                        draining: None,
+                        drain: Drain::default(),
                         counters: Arc::new(TargetCounters::new(self.rules.cores)),
                     });
                 }
+            }
+        }
+        for identity in gone {
+            if let Some(member) = self.members.get_mut(&identity) {
+                member.drain.withdraw(now);
             }
         }
     }
@@ -99,34 +103,37 @@ impl Roster {
     }
 
     /// A check of `target` has passed or not. Late results of targets that have left are ignored.
-    pub(crate) fn checked(&mut self, target: &Identity, passed: bool) {
+    pub(crate) fn checked(&mut self, target: &Identity, passed: bool, _now: Instant) {
         if let Some(member) = self.members.get_mut(target)
-            && member.draining.is_none()
+            && !member.drain.is_withdrawn()
         {
             member.health.record(passed, self.rules.rise, self.rules.fall);
         }
     }
 
     /// Some time has passed: forgets withdrawn targets that have no connections left.
-    pub(crate) fn tick(&mut self) {
-        self.members.retain(|_, member| {
-            let Some(idle_ticks) = &mut member.draining else { return true };
-            *idle_ticks = if member.counters.active() == 0 { *idle_ticks + 1 } else { 0 };
-            *idle_ticks < IDLE_TICKS
-        });
+    pub(crate) fn tick(&mut self, _now: Instant) {
+        self.members.retain(|_, member| !member.drain.tick(member.counters.active() == 0));
+    }
+
+    /// When a later call of [`Roster::snapshot`] than one at `now` will say something else although
+    /// nothing has happened.
+    pub(crate) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let dues = self.members.values().filter_map(|it| it.drain.due(self.rules.drain_timeout));
+        dues.filter(|due| *due > now).min()
     }
 
     /// The newest snapshot; of a new generation if anything in it has changed since the last call.
-    pub(crate) fn snapshot(&mut self) -> Arc<Snapshot> {
-        let next = self.assess();
+    pub(crate) fn snapshot(&mut self, now: Instant) -> Arc<Snapshot> {
+        let next = self.assess(now);
         if !is_same(&next, &self.latest) {
             self.latest = Arc::new(next);
         }
         Arc::clone(&self.latest)
     }
 
-    fn assess(&self) -> Snapshot {
-        let present = || self.members.values().filter(|member| member.draining.is_none());
+    fn assess(&self, now: Instant) -> Snapshot {
+        let present = || self.members.values().filter(|member| !member.drain.is_draining());
         let count = present().count();
         let healthy = present().filter(|member| member.health.is_healthy()).count();
         let known = present().filter(|member| member.health.has_first_result()).count();
@@ -138,12 +145,15 @@ impl Roster {
         let fail_open = too_few && (settled || self.latest.fail_open && known > 0);
 
         let entries = self.members.values().map(|member| {
-            let draining = member.draining.is_some();
+            let draining = member.drain.is_draining();
+            let due = member.drain.due(self.rules.drain_timeout);
             let health = &member.health;
             Entry {
                 state: if draining { TargetState::Draining } else { health.state() },
                 eligible: !draining
                     && (health.is_healthy() || fail_open && health.has_first_result()),
+                reason: member.drain.reason().map(Into::into),
+                reset: due.is_some_and(|due| due <= now),
                 ..Entry::new(Arc::clone(&member.target), Arc::clone(&member.counters))
             }
         });
@@ -171,6 +181,8 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
     let is_same_entry = |(a, b): (&Entry, &Entry)| {
         a.state == b.state
             && a.eligible == b.eligible
+            && a.reason == b.reason
+            && a.reset == b.reset
             && Arc::ptr_eq(&a.target, &b.target)
             && Arc::ptr_eq(&a.counters, &b.counters)
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use crate::pipes::Pipe;
-use crate::session::{Ending, Session, Side};
+use crate::session::{Cause, Ending, Session, Side};
 use crate::targets::LocalTarget;
 
 /// A session together with what it stands for: its descriptors and its target.
@@ -38,6 +38,8 @@ pub(crate) struct Dial {
     pub(crate) due: Instant,
     /// It is being ended because the client is gone: says nothing about the target.
     pub(crate) cancelled: bool,
+    /// It is being ended because the target is not to be used any more: another is dialled.
+    pub(crate) revoked: bool,
 }
 
 /// What is kept for the log line at the connection's end.
@@ -120,10 +122,10 @@ impl Connection {
         target.opened();
         self.chosen = Some(target);
         self.target = Some(socket);
-        self.dial = Some(Dial { due, cancelled: false });
+        self.dial = Some(Dial { due, cancelled: false, revoked: false });
     }
 
-    /// Notes that the dial failed; its socket, to be closed.
+    /// Notes that the dial failed or was revoked; its socket, to be closed.
     pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
         self.dial = None;
         if let Some(target) = self.chosen.take() {
@@ -168,7 +170,9 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::ClientReset => "client_reset",
         Ending::TargetReset => "target_reset",
         Ending::NoTarget => "no_target",
-        Ending::Aborted => "shutdown",
+        Ending::Aborted(Cause::Shutdown) => "shutdown",
+        Ending::Aborted(Cause::TargetWithdrawn) => "target_withdrawn",
+        Ending::Aborted(Cause::TargetUnhealthy) => "target_unhealthy",
     }
 }
 

@@ -79,7 +79,18 @@ pub(crate) enum Ending {
     /// No target could be dialled.
     NoTarget,
     /// Ended from outside.
-    Aborted,
+    Aborted(Cause),
+}
+
+/// Why a session is ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The time for a graceful end is over.
+    Shutdown,
+    /// Its target was withdrawn, and the time to drain it is over.
+    TargetWithdrawn,
+    /// Its target fails its health checks.
+    TargetUnhealthy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +182,10 @@ impl Session {
                 self.end_mut(Side::Target).open = true;
             }
             Event::DialFailed => self.note_dial_failed(ops),
+            Event::DialRevoked => {
+                self.dials_left = self.dials_left.saturating_add(1);
+                self.note_dial_failed(ops);
+            }
             Event::NoTarget => self.dial = Dial::Failed,
             Event::Received { from, piece, full, more } => {
                 self.note_received(from, piece, full, more, ops);
@@ -214,7 +229,7 @@ impl Session {
             }
             Event::WatchDue => self.note_watch_due(ops),
             Event::SendQueue { to, bytes } => self.note_send_queue(to, bytes),
-            Event::Abort => self.ending = self.ending.or(Some(Ending::Aborted)),
+            Event::Abort(cause) => self.ending = self.ending.or(Some(Ending::Aborted(cause))),
         }
     }
 

@@ -3,8 +3,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use exchange::{Locality, Outcome, Report, Snapshot, Target, TargetCounters};
+use exchange::{Entry, Locality, Outcome, Report, Snapshot, Target, TargetCounters, TargetState};
 use socket2::SockAddr;
+
+use crate::session::Cause;
 
 /// A target as one core knows it.
 #[derive(Debug)]
@@ -15,6 +17,7 @@ pub(crate) struct LocalTarget {
     core: usize,
     connections: Cell<u32>,
     is_in_own_zone: Cell<Option<bool>>,
+    reset: Cell<Option<Cause>>,
 }
 
 impl LocalTarget {
@@ -26,6 +29,7 @@ impl LocalTarget {
             core,
             connections: Cell::new(0),
             is_in_own_zone: Cell::new(None),
+            reset: Cell::new(None),
         })
     }
 
@@ -45,6 +49,11 @@ impl LocalTarget {
     /// Whether it is in the balancer's zone; `None` unless both zones are known.
     pub(crate) fn is_in_own_zone(&self) -> Option<bool> {
         self.is_in_own_zone.get()
+    }
+
+    /// Why connections to it are to be reset, if they are: also those that are made now.
+    pub(crate) fn reset(&self) -> Option<Cause> {
+        self.reset.get()
     }
 
     /// Counts a dial that succeeded.
@@ -123,6 +132,7 @@ impl Targets {
             };
             let zones = snapshot.own_zone.as_ref().zip(entry.target.zone.as_ref());
             local.is_in_own_zone.set(zones.map(|(own, its)| own == its));
+            local.reset.set(cause_of_reset(entry));
             if entry.eligible {
                 self.eligible.push(Rc::clone(&local));
             }
@@ -130,6 +140,11 @@ impl Targets {
         }
         self.localities = snapshot.localities.iter().filter_map(|it| self.local(it)).collect();
         self.settled = snapshot.settled;
+    }
+
+    /// Whether there are connections to targets of which none is to be kept.
+    pub(crate) fn has_connections_to_reset(&self) -> bool {
+        self.known.iter().any(|target| target.reset().is_some() && target.connections() > 0)
     }
 
     fn local(&self, locality: &Locality) -> Option<LocalLocality> {
@@ -154,9 +169,16 @@ impl Targets {
     }
 }
 
+fn cause_of_reset(entry: &Entry) -> Option<Cause> {
+    entry.reset.then_some(match entry.state {
+        TargetState::Draining => Cause::TargetWithdrawn,
+        _ => Cause::TargetUnhealthy,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use exchange::{Entry, Target, TargetState};
+    use exchange::Target;
 
     use super::*;
 
@@ -185,6 +207,30 @@ mod tests {
         assert_eq!(ports(&targets), [2, 3]);
         assert_eq!(targets.eligible()[1].connections(), 1);
         assert_eq!(entries[1].counters.active(), 1);
+    }
+
+    #[test]
+    fn a_target_is_reset_for_as_long_as_the_snapshot_says_so() {
+        let mut entries = vec![entry(1, true), entry(2, true)];
+        let mut targets = Targets::new(0);
+        let mut update = |entries: &[Entry]| {
+            targets.update(&Snapshot { entries: entries.to_vec(), ..Snapshot::default() });
+            let [first, second] = [0, 1].map(|index| targets.known[index].reset());
+            assert_eq!(second, None);
+            (first, targets.has_connections_to_reset(), Rc::clone(&targets.known[0]))
+        };
+        let (reset, _, first) = update(&entries);
+        assert_eq!(reset, None);
+        first.opened();
+        entries[0].reset = true;
+        entries[0].state = TargetState::Unhealthy;
+        assert!(matches!(update(&entries), (Some(Cause::TargetUnhealthy), true, _)));
+        entries[0].state = TargetState::Draining;
+        assert!(matches!(update(&entries), (Some(Cause::TargetWithdrawn), true, _)));
+        first.closed();
+        assert!(matches!(update(&entries), (Some(Cause::TargetWithdrawn), false, _)));
+        entries[0].reset = false;
+        assert!(matches!(update(&entries), (None, false, _)));
     }
 
     #[test]

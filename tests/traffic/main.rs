@@ -8,6 +8,7 @@ mod balancing;
 mod connection_log;
 mod departures;
 mod dialling;
+mod drain;
 mod exhaustion;
 mod half_close;
 mod harness;

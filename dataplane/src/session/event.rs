@@ -1,6 +1,6 @@
 #[cfg(doc)]
 use super::Op;
-use super::{Piece, Side};
+use super::{Cause, Piece, Side};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,9 @@ pub(crate) enum Event {
     Dialled,
     /// The dial failed or was cancelled; nothing is left of it.
     DialFailed,
+    /// The dial's target is not to be used any more, and nothing is left of the dial: it counts as
+    /// if it had not been made.
+    DialRevoked,
     /// There is no (further) target to dial.
     NoTarget,
     /// Bytes arrived; `full`: they filled a buffer; `more`: the receive goes on.
@@ -43,5 +46,5 @@ pub(crate) enum Event {
     /// [`Op::MeasureSendQueue`] is due: `bytes` queued to `to` were not acknowledged yet.
     SendQueue { to: Side, bytes: usize },
     /// End now, by resets.
-    Abort,
+    Abort(Cause),
 }

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Worker;
+use crate::connection::Connection;
 use crate::ring::Key;
 use crate::session::Event;
 use crate::targets::LocalTarget;
@@ -41,6 +42,15 @@ impl Worker {
         }
     }
 
+    /// Ends a dial because its target is not to be used any more.
+    pub(super) fn revoke_dial(&mut self, key: Key) {
+        let dial = self.connections.get_mut(key).and_then(|connection| connection.dial.as_mut());
+        if let Some(dial) = dial.filter(|dial| !dial.revoked) {
+            dial.revoked = true;
+            self.ring.cancel_connect(key);
+        }
+    }
+
     /// Ends dials that have taken too long.
     pub(super) fn end_overdue_dials(&mut self) {
         while let Some(key) = self.dials.pop_due(self.now) {
@@ -57,38 +67,45 @@ impl Worker {
     pub(super) fn handle_connected(&mut self, key: Key, result: io::Result<()>) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(dial) = connection.dial else { return };
-        let event = match result {
-            Ok(()) => {
-                connection.dial = None;
-                let zone = connection.chosen().and_then(|target| {
-                    target.dialled();
-                    target.is_in_own_zone()
-                });
-                let count = self.count();
-                count.successful_connections.increment();
-                match zone {
-                    Some(true) => count.same_zone_connections.increment(),
-                    Some(false) => count.other_zone_connections.increment(),
-                    None => (),
-                }
-                Event::Dialled
-            }
-            Err(error) => {
-                let target = connection.chosen().cloned();
-                if let Some(socket) = connection.fail_dial() {
-                    self.ring.close(socket);
-                }
-                if !dial.cancelled {
-                    self.count().failed_dials.increment();
-                    if let Some(target) = target {
-                        log::debug!("dialling {}: {error}", target.address());
-                        self.reporter.report(target.failed());
-                    }
-                }
-                Event::DialFailed
-            }
+        let target = connection.chosen().cloned();
+        let is_revoked = dial.revoked || target.as_ref().is_some_and(|it| it.reset().is_some());
+        if is_revoked {
+            self.forget_dial(key);
+            return self.feed(key, Event::DialRevoked);
+        }
+        let Err(error) = result else {
+            connection.dial = None;
+            self.count_connected(target.as_deref());
+            return self.feed(key, Event::Dialled);
         };
-        self.feed(key, event);
+        self.forget_dial(key);
+        if !dial.cancelled {
+            self.count().failed_dials.increment();
+            if let Some(target) = target {
+                log::debug!("dialling {}: {error}", target.address());
+                self.reporter.report(target.failed());
+            }
+        }
+        self.feed(key, Event::DialFailed);
+    }
+
+    fn forget_dial(&mut self, key: Key) {
+        let socket = self.connections.get_mut(key).and_then(Connection::fail_dial);
+        if let Some(socket) = socket {
+            self.ring.close(socket);
+        }
+    }
+
+    fn count_connected(&self, target: Option<&LocalTarget>) {
+        let count = self.count();
+        count.successful_connections.increment();
+        let Some(target) = target else { return };
+        target.dialled();
+        match target.is_in_own_zone() {
+            Some(true) => count.same_zone_connections.increment(),
+            Some(false) => count.other_zone_connections.increment(),
+            None => (),
+        }
     }
 }
 
