@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use crate::choice::Tried;
+use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
 use crate::session::{Cause, Ending, Session, Side};
-use crate::targets::LocalTarget;
 
 /// A session together with what it stands for: its descriptors and its target.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Connection {
     is_nonblocking: bool,
     pub(crate) dial: Option<Dial>,
     chosen: Option<Rc<LocalTarget>>,
-    tried: Vec<Rc<LocalTarget>>,
+    tried: Tried,
     log: Option<Box<Log>>,
 }
 
@@ -40,6 +41,8 @@ pub(crate) struct Dial {
     pub(crate) cancelled: bool,
     /// It is being ended because the target is not to be used any more: another is dialled.
     pub(crate) revoked: bool,
+    /// How it ends has to be reported, whatever becomes of the client.
+    pub(crate) is_trial: bool,
 }
 
 /// What is kept for the log line at the connection's end.
@@ -63,7 +66,7 @@ impl Connection {
             is_nonblocking: false,
             dial: None,
             chosen: None,
-            tried: Vec::new(),
+            tried: Tried::default(),
             log,
         }
     }
@@ -110,7 +113,7 @@ impl Connection {
     }
 
     /// The targets dialled in vain so far.
-    pub(crate) fn tried(&self) -> &[Rc<LocalTarget>] {
+    pub(crate) fn tried(&self) -> &Tried {
         &self.tried
     }
 
@@ -118,19 +121,29 @@ impl Connection {
         self.chosen.as_ref()
     }
 
-    pub(crate) fn start_dial(&mut self, target: Rc<LocalTarget>, socket: OwnedFd, due: Instant) {
+    pub(crate) fn start_dial(&mut self, target: Rc<LocalTarget>, socket: OwnedFd, dial: Dial) {
         target.opened();
         self.chosen = Some(target);
         self.target = Some(socket);
-        self.dial = Some(Dial { due, cancelled: false, revoked: false });
+        self.dial = Some(dial);
     }
 
-    /// Notes that the dial failed or was revoked; its socket, to be closed.
+    /// Notes that the dial failed; its socket, to be closed.
     pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
+        let was_trial = self.dial.take().is_some_and(|dial| dial.is_trial);
+        if let Some(target) = self.chosen.take() {
+            target.closed();
+            self.tried.add(target, was_trial);
+        }
+        self.target.take()
+    }
+
+    /// Notes that the dial was revoked; its socket, to be closed.
+    pub(crate) fn drop_revoked_dial(&mut self) -> Option<OwnedFd> {
         self.dial = None;
         if let Some(target) = self.chosen.take() {
             target.closed();
-            self.tried.push(target);
+            self.tried.add_revoked(target);
         }
         self.target.take()
     }
@@ -159,7 +172,7 @@ impl Connection {
             duration.as_millis(),
             self.session.received_bytes(Side::Client),
             self.session.received_bytes(Side::Target),
-            self.tried.len() + usize::from(target.is_some()),
+            self.tried.targets().len() + usize::from(target.is_some()),
         );
     }
 }

@@ -15,6 +15,9 @@ impl Worker {
             self.targets.update(&snapshot);
             self.reset_out_of_use();
         }
+        if self.settings.balance.heeds_load() {
+            self.targets.read_other_cores(self.now);
+        }
         self.reporter.flush();
         self.steer_accepting();
         self.end_overdue_dials();
