@@ -151,7 +151,12 @@ fn control_settings(
         read.value(var::FAIL_OPEN_THRESHOLD, threshold, value::number(0..=100));
     let text = raw.drain_timeout.as_deref();
     let drain_timeout = read.value(var::DRAIN_TIMEOUT, text, value::delay(Seconds));
+    let text = raw.unhealthy_connections.as_deref();
+    let reset_unhealthy = read.value(var::UNHEALTHY_CONNECTIONS, text, value::is_reset);
+    let text = raw.slow_start.as_deref();
+    let slow_start = read.value(var::SLOW_START, text, value::delay(Seconds));
     let health = health_settings(raw, read);
+    let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
     Some(control::Settings {
@@ -160,8 +165,19 @@ fn control_settings(
         health: health?,
         fail_open_threshold: fail_open_threshold?,
         drain_timeout: drain_timeout?,
+        reset_unhealthy: reset_unhealthy?,
+        slow_start: slow_start?,
+        breaker: breaker?,
         zone: zone?,
     })
+}
+
+fn breaker_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::breaker::Settings> {
+    let text = raw.circuit_breaker_threshold.as_deref();
+    let threshold = read.value(var::CIRCUIT_BREAKER_THRESHOLD, text, value::number(1..=1000));
+    let text = raw.circuit_breaker_timeout.as_deref();
+    let timeout = read.value(var::CIRCUIT_BREAKER_TIMEOUT, text, value::period(Minutes));
+    Some(control::breaker::Settings { threshold: threshold?, timeout: timeout? })
 }
 
 fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health::Settings> {
@@ -192,10 +208,6 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
 /// A value that is bad stays bad after an upgrade: better to hear of it now.
 fn check_variables_of_later_releases(raw: &var::Raw, read: &mut Reader) {
     read.value(var::POOL_SIZE, raw.pool_size.as_deref(), value::number(0..=10_000_u32));
-    let threshold = raw.circuit_breaker_threshold.as_deref();
-    read.value(var::CIRCUIT_BREAKER_THRESHOLD, threshold, value::number(1..=1000_u32));
-    let timeout = raw.circuit_breaker_timeout.as_deref();
-    read.value(var::CIRCUIT_BREAKER_TIMEOUT, timeout, value::period(Minutes));
 }
 
 fn address(host: Option<IpAddr>, port: Option<u16>) -> Option<SocketAddr> {

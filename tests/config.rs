@@ -35,6 +35,8 @@ const BAD: &[(&str, &str)] = &[
     ("ZONE_AWARE", "1"),
     ("AVAILABILITY_ZONE", " eu-west-1a"),
     ("DRAIN_TIMEOUT", "never"),
+    ("UNHEALTHY_CONNECTIONS", "close"),
+    ("SLOW_START", "25h"),
     ("CONNECT_ATTEMPTS", "17"),
     ("POOL_TIMEOUT", "2 s"),
     ("CORES", "0"),

@@ -106,6 +106,7 @@ struct TargetView<'a> {
     address: SocketAddr,
     zone: Option<&'a str>,
     state: &'static str,
+    /// Why, where the state does not say it all.
     reason: Option<&'a str>,
     active_connections: u64,
 }

@@ -101,6 +101,10 @@ variables! {
         "for ZONE_AWARE: the zone the balancer is in";
     DRAIN_TIMEOUT drain_timeout Value("300")
         "how long connections to a target that was withdrawn may go on before they are reset (s); 0: not at all";
+    UNHEALTHY_CONNECTIONS unhealthy_connections Value("keep")
+        "keep or reset the open connections of a target that turns unhealthy; under fail-open they are kept";
+    SLOW_START slow_start Value("0")
+        "how long the share of new connections of a target grows that is admitted beside others (s); 0: it gets all of it at once";
     CONNECT_ATTEMPTS connect_attempts Value("3")
         "distinct targets tried for one client before giving up, 1-16";
     POOL_TIMEOUT pool_timeout Value("2")
@@ -130,9 +134,9 @@ variables! {
     POOL_SIZE pool_size Value("100")
         "most connections dialled ahead per target, 0-10000; takes effect with a later release";
     CIRCUIT_BREAKER_THRESHOLD circuit_breaker_threshold Value("5")
-        "consecutive failures that open a target's breaker, 1-1000; takes effect with a later release";
+        "failed dials in a row that open a target's circuit breaker, so that it gets no clients, 1-1000";
     CIRCUIT_BREAKER_TIMEOUT circuit_breaker_timeout Value("5")
-        "time before an open breaker allows a trial (min); takes effect with a later release";
+        "time before one trial connection may close an open breaker (min)";
 }
 
 #[cfg(test)]

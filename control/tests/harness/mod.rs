@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{Control, Settings, discovery, health, zone};
-use exchange::{CoreCounters, Snapshot, Subscriber, Target};
+use control::{Control, Settings, breaker, discovery, health, zone};
+use exchange::{CoreCounters, Reporter, Snapshot, Subscriber, Target};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,6 +90,9 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
         },
         fail_open_threshold: 0,
         drain_timeout: Duration::from_mins(5),
+        reset_unhealthy: false,
+        slow_start: Duration::ZERO,
+        breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
         zone: zone::Settings::Ignored,
     }
 }
@@ -101,6 +104,7 @@ pub struct Plane {
     pub control: Control,
     subscriber: Subscriber,
     latest: Mutex<Arc<Snapshot>>,
+    reporter: Mutex<Reporter>,
     /// Ends the runtime's thread when dropped.
     _running: tokio::sync::oneshot::Sender<()>,
 }
@@ -110,7 +114,7 @@ impl Plane {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let admin = listener.local_addr().unwrap();
         let (publisher, mut subscribers) = exchange::broadcast(1).unwrap();
-        let (_, reports) = exchange::reports(1).unwrap();
+        let (mut reporters, reports) = exchange::reports(1).unwrap();
         let counters: Arc<[CoreCounters]> = [CoreCounters::default()].into();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(control::MAX_BLOCKING_THREADS)
@@ -134,6 +138,7 @@ impl Plane {
             control,
             subscriber: subscribers.remove(0),
             latest: Mutex::default(),
+            reporter: Mutex::new(reporters.remove(0)),
             _running: running,
         }
     }
