@@ -8,8 +8,9 @@ use tokio::time::{MissedTickBehavior, sleep_until};
 
 use crate::escaped::Escaped;
 use crate::metrics::Metrics;
+use crate::order::{Order, Refusal, Wish};
 use crate::prober::{Checked, Prober};
-use crate::roster::{Identity, Roster};
+use crate::roster::{Identity, Roster, Undrained};
 
 /// How often withdrawn targets are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -28,6 +29,8 @@ pub(crate) enum Event {
     Checked(Checked),
     /// The cores have something to say about their dials.
     Reported(Vec<Report>),
+    /// An operator wants something.
+    Ordered(Order),
 }
 
 /// The one place where decisions are made: takes events in, gives snapshots out.
@@ -74,7 +77,23 @@ impl Controller {
                     self.roster.reported(report, now);
                 }
             }
+            Event::Ordered(order) => self.obey(order, now),
         }
+    }
+
+    fn obey(&mut self, Order { id, wish, reply }: Order, now: Instant) {
+        let obeyed = match wish {
+            Wish::Drain if self.roster.drain(&id, now) => Ok(()),
+            Wish::Drain => Err(Refusal::Unknown),
+            Wish::Undrain => match self.roster.undrain(&id) {
+                Undrained::Done => Ok(()),
+                Undrained::Away => Err(Refusal::Away),
+                Undrained::Unknown => Err(Refusal::Unknown),
+            },
+        };
+        self.publish();
+        // Who asked may have gone.
+        let _ = reply.send(obeyed.map(|()| Arc::clone(&self.snapshots.borrow())));
     }
 
     /// Publishes what has changed, if anything, and logs it.

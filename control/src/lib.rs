@@ -11,6 +11,7 @@ pub mod health;
 mod jitter;
 mod locality;
 mod metrics;
+mod order;
 mod probe;
 mod prober;
 mod reports;
@@ -100,6 +101,8 @@ impl Control {
         let (snapshot_sender, snapshots) = watch::channel(Arc::default());
         let accepting = Arc::new(AtomicBool::new(false));
 
+        let (event_sender, events) = mpsc::channel(controller::EVENT_QUEUE);
+
         if let Some(listener) = admin {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -107,11 +110,11 @@ impl Control {
                 metrics: Arc::clone(&metrics),
                 snapshots: snapshots.clone(),
                 accepting: Arc::clone(&accepting),
+                events: event_sender.clone(),
             };
             tokio::spawn(admin.serve(listener));
         }
 
-        let (event_sender, events) = mpsc::channel(controller::EVENT_QUEUE);
         let rules = Rules {
             rise: settings.health.rise,
             fall: settings.health.fall,

@@ -18,13 +18,13 @@ fn identity(n: u8) -> Identity {
 }
 
 fn roster(fail_open_threshold: u8) -> Roster {
-    let breaker = breaker::Settings { threshold: 3, timeout: Duration::from_secs(60) };
+    let breaker = breaker::Settings { threshold: 3, timeout: Duration::from_mins(1) };
     Roster::new(Rules {
         rise: 2,
         fall: 2,
         fail_open_threshold,
         breaker,
-        drain_timeout: Duration::from_secs(300),
+        drain_timeout: Duration::from_mins(5),
         reset_unhealthy: false,
         slow_start: Duration::ZERO,
         cores: 2,
