@@ -1,4 +1,5 @@
 //! Orders to the admin server, as operators and others give them.
+#![allow(clippy::unwrap_used, reason = "this is test code, outside a test function too")]
 
 mod harness;
 
