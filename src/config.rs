@@ -7,6 +7,7 @@ mod environment;
 mod idle;
 mod misspelt;
 mod problem;
+mod proxy_protocol;
 mod reader;
 mod value;
 pub(crate) mod variable;
@@ -122,6 +123,8 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let shutdown_timeout = read.value(var::SHUTDOWN_TIMEOUT, timeout, value::delay(Seconds));
     let log = raw.log_connections.as_deref();
     let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
+    let proxy_protocol = proxy_protocol::settings(raw, read);
+    let idle_timeouts = idle_timeouts(raw, read);
     let timeout = raw.health_check_timeout.as_deref();
     // A bad value is reported where the health checks read it.
     let health_check_timeout =
@@ -131,11 +134,25 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         // The start-up checks find out.
         connections_max: usize::MAX,
         listen_backlog: listen_backlog?,
+        proxy_protocol: proxy_protocol?,
         connect_attempts: usize::from(connect_attempts.map(|n: u8| n)?),
         connect_timeout: connect_timeout?,
         first_target_timeout: health_check_timeout? + FIRST_TARGET_MARGIN,
+        idle_timeouts: idle_timeouts?,
         shutdown_timeout: shutdown_timeout?,
         log_connections: log_connections?,
+    })
+}
+
+fn idle_timeouts(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::IdleTimeouts> {
+    let open = read.value(var::IDLE_TIMEOUT, raw.idle_timeout.as_deref(), value::delay(Seconds));
+    let text = raw.half_closed_timeout.as_deref();
+    let half_closed = read.optional(var::HALF_CLOSED_TIMEOUT, text, value::delay(Seconds));
+    let unless_off = |timeout: Duration| (!timeout.is_zero()).then_some(timeout);
+    let (open, half_closed) = (open?, half_closed?);
+    Some(dataplane::IdleTimeouts {
+        open: unless_off(open),
+        half_closed: unless_off(half_closed.unwrap_or(open)),
     })
 }
 
@@ -194,6 +211,7 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
     let rise = read.value(var::HEALTH_CHECK_RISE, text, value::number(1..=100));
     let text = raw.health_check_fall.as_deref();
     let fall = read.value(var::HEALTH_CHECK_FALL, text, value::number(1..=100));
+    let proxy_header = proxy_protocol::of_health_checks(raw, read);
     Some(control::health::Settings {
         period: period?,
         path: path?,
@@ -202,6 +220,7 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
         status: status?,
         rise: rise?,
         fall: fall?,
+        proxy_header: proxy_header?,
     })
 }
 

@@ -1,3 +1,5 @@
+mod zone_line;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::order::{Order, Refusal, Wish};
 use crate::prober::{Checked, Prober};
 use crate::roster::{Identity, Roster, Undrained};
+use zone_line::zone_line;
 
 /// How often withdrawn targets are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -56,7 +59,7 @@ impl Controller {
                     Some(event) => self.handle(event),
                     None => return,
                 },
-                _ = ticks.tick() => self.roster.tick(),
+                _ = ticks.tick() => self.roster.tick(now()),
                 () = wait_until(self.due) => {}
             }
             self.publish();
@@ -154,6 +157,7 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
     if before.fail_open != after.fail_open {
         lines.push(fail_open_line(after));
     }
+    lines.extend(zone_line(before, after));
     lines
 }
 

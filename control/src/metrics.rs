@@ -17,7 +17,7 @@ use prometheus::{
 use crate::breaker::Turns;
 use crate::discovery::FileError;
 #[cfg(feature = "aws")]
-use crate::discovery::ec2::{Census, Outcome};
+use crate::discovery::ec2::{Census, FaultKind, Outcome};
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -53,9 +53,13 @@ impl Metrics {
             &["kind"],
         );
         let discovery_failures = discovery_failures.expect("name and label are valid");
+        // Present from 0.
         for kind in FileError::KINDS {
-            // Present from 0.
             discovery_failures.with_label_values(&[kind]);
+        }
+        #[cfg(feature = "aws")]
+        for kind in FaultKind::ALL {
+            discovery_failures.with_label_values(&[kind.label()]);
         }
         Self {
             cores,
@@ -92,8 +96,10 @@ impl Metrics {
     #[cfg(feature = "aws")]
     pub(crate) fn refreshed(&self, outcome: Outcome, census: Option<&Census>) {
         self.refreshes.ended(outcome, census);
-        if outcome.is_good() {
-            self.discovered();
+        match outcome {
+            Outcome::Failed(kind) => self.discovery_failed(kind.label()),
+            Outcome::Answered(_) if outcome.is_good() => self.discovered(),
+            Outcome::Answered(_) => (),
         }
     }
 
@@ -127,8 +133,8 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&registry.gather()).expect("text has no size limit")
     }
 
-    fn core_metrics(&self) -> [Box<dyn Collector>; 6] {
-        [
+    fn core_metrics(&self) -> Vec<Box<dyn Collector>> {
+        vec![
             gauge(
                 "load_balancer_active_connections",
                 "Open client connections",
@@ -153,6 +159,11 @@ impl Metrics {
                 "load_balancer_retry_budget_exhausted_total",
                 "Client connections given up because there were too many retries",
                 self.sum(|core| &core.retry_budget_exhausted),
+            ),
+            total(
+                "load_balancer_idle_timeouts_total",
+                "Client connections ended because nothing had moved on them for too long",
+                self.sum(|core| &core.idle_timeouts),
             ),
             gauge(
                 "load_balancer_accept_paused",
@@ -264,6 +275,7 @@ mod tests {
             "load_balancer_failed_connections_total 0",
             "load_balancer_failed_dials_total 0",
             "load_balancer_retry_budget_exhausted_total 0",
+            "load_balancer_idle_timeouts_total 0",
             "load_balancer_accept_paused 0",
             "load_balancer_circuit_breaker_transitions_total{to=\"half_open\"} 0",
             "load_balancer_fail_open 0",
@@ -314,8 +326,6 @@ mod tests {
     #[test]
     fn a_refresh_is_counted_and_only_a_good_one_is_news() {
         use crate::discovery::belief::Verdict;
-        use crate::discovery::ec2::FaultKind;
-
         let metrics = Metrics::new([].into());
         let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
         *metrics.discovered_at.lock().unwrap() = long_ago;
@@ -328,6 +338,8 @@ mod tests {
             "load_balancer_discovery_refreshes_total{outcome=\"partial\"} 1",
             "load_balancer_discovery_refreshes_total{outcome=\"throttled\"} 1",
             "load_balancer_discovery_refreshes_total{outcome=\"no_credentials\"} 0",
+            "load_balancer_discovery_failures_total{kind=\"throttled\"} 1",
+            "load_balancer_discovery_failures_total{kind=\"no_credentials\"} 0",
             "load_balancer_discovery_targets_found 2",
             "load_balancer_discovery_targets_ignored{reason=\"loopback\"} 3",
             "load_balancer_discovery_targets_ignored{reason=\"not_running\"} 0",

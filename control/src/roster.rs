@@ -193,7 +193,7 @@ impl Roster {
     }
 
     /// To be called every so often: forgets withdrawn targets that have no connections left.
-    pub fn tick(&mut self) {
+    pub fn tick(&mut self, _now: Instant) {
         self.members.retain(|_, member| !member.drain.tick(member.counters.active() == 0));
     }
 

@@ -32,7 +32,7 @@ pub enum Choice {
 pub struct Tried {
     targets: Vec<Rc<LocalTarget>>,
     had_trial: bool,
-    revoked: usize,
+    revoked: u32,
 }
 
 impl Tried {
@@ -56,7 +56,7 @@ impl Tried {
     /// How many dials count: a trial was made for the balancer's sake, not for the client's, and
     /// one that was revoked might have succeeded.
     pub fn attempts(&self) -> usize {
-        self.targets.len() - usize::from(self.had_trial) - self.revoked
+        self.targets.len() - usize::from(self.had_trial) - self.revoked as usize
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use crate::choice::Tried;
+use crate::idle::Idle;
+use crate::introduction::Introduction;
 use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
 use crate::session::{Cause, Ending, Session, Side};
@@ -21,8 +23,11 @@ pub(crate) struct Connection {
     pipes: [Option<Draining>; 2],
     is_nonblocking: bool,
     pub(crate) dial: Option<Dial>,
+    /// Until a target was dialled, where PROXY protocol headers are in use.
+    pub(crate) introduction: Option<Box<Introduction>>,
     chosen: Option<Rc<LocalTarget>>,
     tried: Tried,
+    pub(crate) idle: Idle,
     log: Option<Box<Log>>,
 }
 
@@ -53,7 +58,12 @@ struct Log {
 }
 
 impl Connection {
-    pub(crate) fn new(session: Session, client: OwnedFd, log_since: Option<Instant>) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        client: OwnedFd,
+        idle: Idle,
+        log_since: Option<Instant>,
+    ) -> Self {
         let log = log_since.map(|accepted| {
             let client = SockRef::from(&client).peer_addr().ok();
             Box::new(Log { client: client.and_then(|client| client.as_socket()), accepted })
@@ -65,8 +75,10 @@ impl Connection {
             pipes: [None, None],
             is_nonblocking: false,
             dial: None,
+            introduction: None,
             chosen: None,
             tried: Tried::default(),
+            idle,
             log,
         }
     }
@@ -183,9 +195,12 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::ClientReset => "client_reset",
         Ending::TargetReset => "target_reset",
         Ending::NoTarget => "no_target",
+        Ending::Refused => "refused",
+        Ending::IdleTimeout => "idle_timeout",
         Ending::Aborted(Cause::Shutdown) => "shutdown",
         Ending::Aborted(Cause::TargetWithdrawn) => "target_withdrawn",
         Ending::Aborted(Cause::TargetUnhealthy) => "target_unhealthy",
+        Ending::Aborted(Cause::NoBuffer) => "no_buffer",
     }
 }
 

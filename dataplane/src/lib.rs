@@ -4,13 +4,18 @@
 mod balance;
 mod candidates;
 mod choice;
+mod cidrs;
 mod connection;
+mod idle;
+mod introduction;
 mod listener;
 mod local_target;
 mod orders;
+mod pace;
 mod pause_log;
 mod pipes;
 mod plane;
+mod proxy_protocol;
 mod retry_budget;
 mod ring;
 mod session;
@@ -22,8 +27,11 @@ mod worker;
 use std::time::Duration;
 
 pub use balance::Balance;
+pub use cidrs::Cidrs;
+pub use idle::IdleTimeouts;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
+pub use proxy_protocol::{ProxyProtocol, ProxyVersion};
 
 /// What decides where connections go, for simulations that drive it as a core does. Not part of the
 /// interface.
@@ -46,16 +54,38 @@ pub struct Settings {
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.
     pub connections_max: usize,
+    /// PROXY protocol headers, expected and sent.
+    pub proxy_protocol: ProxyProtocol,
     /// Most connections that each core's listener queues, as in listen(2).
     pub listen_backlog: u32,
     /// How long one dial of a target may take.
     pub connect_timeout: Duration,
     /// How long, at most, clients wait in the listen queue at start for the first eligible target.
     pub first_target_timeout: Duration,
+    /// How long connections are kept on which nothing moves.
+    pub idle_timeouts: IdleTimeouts,
     /// After accepting stopped, how long live sessions may go on before they are reset.
     pub shutdown_timeout: Duration,
     /// Log each connection's end.
     pub log_connections: bool,
+}
+
+impl Default for Settings {
+    /// The defaults of the environment variables; 1,000 connections.
+    fn default() -> Self {
+        Self {
+            balance: Balance::default(),
+            connect_attempts: 3,
+            connections_max: 1000,
+            proxy_protocol: ProxyProtocol::default(),
+            listen_backlog: 4096,
+            connect_timeout: Duration::from_secs(2),
+            first_target_timeout: Duration::from_secs(3),
+            idle_timeouts: IdleTimeouts::default(),
+            shutdown_timeout: Duration::from_secs(30),
+            log_connections: false,
+        }
+    }
 }
 
 /// Makes a ring as every core will need it and drops it again.

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataplane::{Balance, Core, DataPlane, Listener, Settings};
+use dataplane::{Core, DataPlane, Listener, Settings};
 use exchange::{
     CoreCounters, Entry, Outcome, Reports, Snapshot, Target, TargetCounters, TargetState, Trial,
     broadcast, reports,
@@ -36,14 +36,10 @@ impl Plane {
             reporter,
         });
         let settings = Settings {
-            balance: Balance::P2c,
-            connections_max: 10_000,
-            listen_backlog: 128,
             connect_attempts,
             connect_timeout: Duration::from_secs(1),
-            first_target_timeout: Duration::from_secs(3),
             shutdown_timeout: Duration::ZERO,
-            log_connections: false,
+            ..Settings::default()
         };
         let mut running = DataPlane::start(&settings, cores.collect(), &counters).unwrap();
         running.accept().unwrap();

@@ -5,6 +5,7 @@
 mod support;
 
 mod balancing;
+mod breaker;
 mod connection_log;
 mod departures;
 mod dialling;
@@ -13,10 +14,12 @@ mod exhaustion;
 mod half_close;
 mod harness;
 mod health;
+mod idle;
 mod ipv6;
 mod load;
 mod nginx;
 mod pair;
+mod proxy_protocol;
 mod resets;
 mod shutdown;
 mod target_file;

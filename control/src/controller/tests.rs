@@ -84,14 +84,14 @@ fn each_change_is_told_once_with_its_reason() {
             "INFO fail-open ends: 0 of 1 targets are healthy",
         ]
     );
-    told.roster.tick();
-    told.roster.tick();
+    told.roster.tick(told.now);
+    told.roster.tick(told.now);
     assert_eq!(told.lines(), ["INFO target 10.0.0.1:80 is gone"]);
     told.discovered(&[]);
     let none = "WARN no targets are left: clients are turned away until there are some";
     assert!(told.lines().contains(&none.to_owned()));
-    told.roster.tick();
-    told.roster.tick();
+    told.roster.tick(told.now);
+    told.roster.tick(told.now);
     assert!(!told.lines().contains(&none.to_owned()));
 }
 

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use control::{Control, Settings, breaker, discovery, health, zone};
-use exchange::{CoreCounters, Reporter, Snapshot, Subscriber, Target};
+use exchange::{CoreCounters, Outcome, Report, Reporter, Snapshot, Subscriber, Target};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -87,6 +87,7 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
             status: "200-399".parse().unwrap(),
             rise: 2,
             fall: 3,
+            proxy_header: None,
         },
         fail_open_threshold: 0,
         drain_timeout: Duration::from_mins(5),
@@ -155,6 +156,12 @@ impl Plane {
             *latest = newer;
         }
         Arc::clone(&latest)
+    }
+
+    /// What a core has to say about `target`.
+    pub fn report(&self, target: &Target, outcome: Outcome) {
+        let target = Arc::new(target.clone());
+        self.reporter.lock().unwrap().report(Report { target, outcome });
     }
 
     /// Each target's state as a core would see it, in order; eligible ones with a star.

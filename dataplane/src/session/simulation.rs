@@ -4,19 +4,21 @@
 
 mod application;
 mod kernel;
+mod preface;
 
 use super::{Cause, Ending, Event, Session, Side};
 use kernel::Kernel;
 
 const SEEDS: u64 = 120_000;
-const CAUSES: [Cause; 3] = [Cause::Shutdown, Cause::TargetWithdrawn, Cause::TargetUnhealthy];
+const CAUSES: [Cause; 4] =
+    [Cause::Shutdown, Cause::TargetWithdrawn, Cause::TargetUnhealthy, Cause::NoBuffer];
 /// A session that is still alive after so many steps is aborted: nobody reads any more.
 const STEPS_MAX: usize = 10_000;
 const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
 fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
-    let mut endings = [0; 7];
+    let mut endings = [0; 10];
     for seed in 0..SEEDS {
         endings[number(simulate(seed))] += 1;
     }
@@ -36,7 +38,9 @@ fn number(ending: Ending) -> usize {
         Ending::ClientReset => 1,
         Ending::TargetReset => 2,
         Ending::NoTarget => 3,
-        Ending::Aborted(cause) => 4 + CAUSES.iter().position(|it| *it == cause).unwrap(),
+        Ending::Refused => 4,
+        Ending::IdleTimeout => 5,
+        Ending::Aborted(cause) => 6 + CAUSES.iter().position(|it| *it == cause).unwrap(),
     }
 }
 
@@ -52,6 +56,10 @@ fn simulate(seed: u64) -> Ending {
         }
         if step == STEPS_MAX || world.kernel.rng.u32(..4000) == 0 {
             world.abort();
+        } else if world.session.awaits_preface() && world.kernel.rng.u32(..400) == 0 {
+            world.feed(Event::Refused);
+        } else if world.kernel.rng.u32(..4000) == 0 {
+            world.time_out();
         } else if let Some(event) = world.kernel.step() {
             world.feed(event);
         }
@@ -74,21 +82,33 @@ struct World {
     kernel: Kernel,
     session: Session,
     aborted: Option<Cause>,
+    timed_out: bool,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let mut kernel = Kernel::new(seed);
         let mut ops = Vec::new();
-        let session = Session::accepted(kernel.dials_max(), &mut ops);
+        let session = if kernel.preface.is_complete() {
+            Session::accepted(kernel.dials_max(), &mut ops)
+        } else {
+            Session::awaiting_preface(kernel.dials_max(), &mut ops)
+        };
         for op in ops {
             assert_eq!(kernel.submit(op), None);
         }
-        Self { kernel, session, aborted: None }
+        Self { kernel, session, aborted: None, timed_out: false }
     }
 
     fn feed(&mut self, event: Event) {
         let mut ops = Vec::new();
+        if event == Event::Dialled
+            && let Some(header) = self.kernel.header()
+        {
+            self.session.handle(header, &mut ops);
+        }
+        let preface = self.session.awaits_preface().then_some(&mut self.kernel.preface);
+        let event = preface.map_or(event, |preface| preface.read(event));
         self.session.handle(event, &mut ops);
         let mut next = 0;
         while let Some(&op) = ops.get(next) {
@@ -106,6 +126,11 @@ impl World {
         self.feed(Event::Abort(cause));
     }
 
+    fn time_out(&mut self) {
+        self.timed_out = true;
+        self.feed(Event::IdleTimeout);
+    }
+
     fn check(&mut self) -> Ending {
         assert!(self.session.is_finished(), "never ends: {:?}\n{:?}", self.session, self.kernel);
         let ending = self.session.ending().expect("a finished session has an ending");
@@ -113,15 +138,17 @@ impl World {
         if let Ending::Aborted(cause) = ending {
             assert_eq!(Some(cause), self.aborted);
         }
+        assert!(self.timed_out || ending != Ending::IdleTimeout);
         match ending {
             Ending::Complete => self.check_complete(),
-            Ending::NoTarget => {
+            Ending::NoTarget | Ending::Refused => {
+                assert!(ending == Ending::NoTarget || !self.session.is_dialled());
                 let client = self.kernel.application(Side::Client);
                 assert!(client.saw_reset() || client.has_reset());
             }
             Ending::ClientReset => self.check_reset(Side::Client),
             Ending::TargetReset => self.check_reset(Side::Target),
-            Ending::Aborted(_) => self.check_aborted(),
+            Ending::IdleTimeout | Ending::Aborted(_) => self.check_aborted(),
         }
         ending
     }
@@ -135,7 +162,8 @@ impl World {
                 continue; // in the last moment, unseen
             }
             assert!(application.saw_end_of_stream(), "{side:?} got no FIN");
-            assert_eq!(application.read(), peer_wrote, "{side:?} got fewer bytes than were sent");
+            let read = application.read_payload() + application.skipped();
+            assert_eq!(read, peer_wrote, "{side:?} got fewer bytes than were sent");
         }
     }
 
@@ -154,7 +182,7 @@ impl World {
         }
         assert!(peer.saw_reset(), "no reset reached the {:?}", by.peer());
         if !gave_up {
-            assert_eq!(peer.read(), received, "bytes read before the RST are lost");
+            assert_eq!(peer.read_payload(), received, "bytes read before the RST are lost");
         }
     }
 

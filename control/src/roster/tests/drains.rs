@@ -64,7 +64,7 @@ fn what_an_operator_drains_is_checked_but_not_used_until_it_is_undrained() {
     assert_eq!(roster.to_be_checked().count(), 2);
     // It is never forgotten while it is discovered.
     for _ in 0..5 {
-        roster.tick();
+        roster.tick(at(0));
     }
     // Nor used when the others fail: its checks alone would end fail-open.
     for _ in 0..2 {
@@ -103,8 +103,8 @@ fn an_operators_drain_outlives_refreshes_and_the_targets_absence() {
     assert_eq!(reasons(&mut roster)[0].as_deref(), Some("left discovery"));
     assert_eq!(roster.undrain(&id(1)), Undrained::Away);
     roster.drain(&id(1), at(3));
-    roster.tick();
-    roster.tick();
+    roster.tick(at(0));
+    roster.tick(at(0));
     assert_eq!(shown(&mut roster), "2h*");
     roster.discovered(vec![target(1), target(2)], at(4));
     roster.checked(&identity(1), Ok(()), at(4));
@@ -112,8 +112,8 @@ fn an_operators_drain_outlives_refreshes_and_the_targets_absence() {
     assert_eq!(reasons(&mut roster)[0].as_deref(), Some("drained by operator"));
 
     roster.discovered(vec![target(2)], at(5));
-    roster.tick();
-    roster.tick();
+    roster.tick(at(0));
+    roster.tick(at(0));
     assert_eq!(roster.undrain(&id(1)), Undrained::Away);
     assert_eq!(roster.undrain(&id(1)), Undrained::Unknown, "there is no such wish any more");
     assert!(!roster.drain(&id(1), at(6)), "unknown");
