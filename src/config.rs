@@ -7,6 +7,7 @@ mod environment;
 mod idle;
 mod misspelt;
 mod problem;
+mod proxy_protocol;
 mod reader;
 mod value;
 pub(crate) mod variable;
@@ -122,6 +123,7 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let shutdown_timeout = read.value(var::SHUTDOWN_TIMEOUT, timeout, value::delay(Seconds));
     let log = raw.log_connections.as_deref();
     let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
+    let proxy_protocol = proxy_protocol::settings(raw, read);
     let idle_timeouts = idle_timeouts(raw, read);
     let keepalive =
         read.value(var::TCP_KEEPALIVE, raw.tcp_keepalive.as_deref(), value::delay(Seconds));
@@ -134,6 +136,7 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         // The start-up checks find out.
         connections_max: usize::MAX,
         listen_backlog: listen_backlog?,
+        proxy_protocol: proxy_protocol?,
         connect_attempts: usize::from(connect_attempts.map(|n: u8| n)?),
         connect_timeout: connect_timeout?,
         first_target_timeout: health_check_timeout? + FIRST_TARGET_MARGIN,
@@ -169,7 +172,14 @@ fn control_settings(
     let threshold = raw.fail_open_threshold.as_deref();
     let fail_open_threshold =
         read.value(var::FAIL_OPEN_THRESHOLD, threshold, value::number(0..=100));
+    let text = raw.drain_timeout.as_deref();
+    let drain_timeout = read.value(var::DRAIN_TIMEOUT, text, value::delay(Seconds));
+    let text = raw.unhealthy_connections.as_deref();
+    let reset_unhealthy = read.value(var::UNHEALTHY_CONNECTIONS, text, value::is_reset);
+    let text = raw.slow_start.as_deref();
+    let slow_start = read.value(var::SLOW_START, text, value::delay(Seconds));
     let health = health_settings(raw, read);
+    let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
     Some(control::Settings {
@@ -177,8 +187,20 @@ fn control_settings(
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
+        drain_timeout: drain_timeout?,
+        reset_unhealthy: reset_unhealthy?,
+        slow_start: slow_start?,
+        breaker: breaker?,
         zone: zone?,
     })
+}
+
+fn breaker_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::breaker::Settings> {
+    let text = raw.circuit_breaker_threshold.as_deref();
+    let threshold = read.value(var::CIRCUIT_BREAKER_THRESHOLD, text, value::number(1..=1000));
+    let text = raw.circuit_breaker_timeout.as_deref();
+    let timeout = read.value(var::CIRCUIT_BREAKER_TIMEOUT, text, value::period(Minutes));
+    Some(control::breaker::Settings { threshold: threshold?, timeout: timeout? })
 }
 
 fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health::Settings> {
@@ -195,6 +217,7 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
     let rise = read.value(var::HEALTH_CHECK_RISE, text, value::number(1..=100));
     let text = raw.health_check_fall.as_deref();
     let fall = read.value(var::HEALTH_CHECK_FALL, text, value::number(1..=100));
+    let proxy_header = proxy_protocol::of_health_checks(raw, read);
     Some(control::health::Settings {
         period: period?,
         path: path?,
@@ -203,16 +226,13 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
         status: status?,
         rise: rise?,
         fall: fall?,
+        proxy_header: proxy_header?,
     })
 }
 
 /// A value that is bad stays bad after an upgrade: better to hear of it now.
 fn check_variables_of_later_releases(raw: &var::Raw, read: &mut Reader) {
     read.value(var::POOL_SIZE, raw.pool_size.as_deref(), value::number(0..=10_000_u32));
-    let threshold = raw.circuit_breaker_threshold.as_deref();
-    read.value(var::CIRCUIT_BREAKER_THRESHOLD, threshold, value::number(1..=1000_u32));
-    let timeout = raw.circuit_breaker_timeout.as_deref();
-    read.value(var::CIRCUIT_BREAKER_TIMEOUT, timeout, value::period(Minutes));
 }
 
 fn address(host: Option<IpAddr>, port: Option<u16>) -> Option<SocketAddr> {

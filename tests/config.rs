@@ -30,12 +30,20 @@ const BAD: &[(&str, &str)] = &[
     ("HEALTH_CHECK_STATUS", "20x"),
     ("HEALTH_CHECK_RISE", "0"),
     ("HEALTH_CHECK_FALL", "101"),
+    ("HEALTH_CHECK_PROXY_PROTOCOL", "v2"),
     ("FAIL_OPEN_THRESHOLD", "101"),
     ("BALANCE", "fastest"),
     ("ZONE_AWARE", "1"),
     ("AVAILABILITY_ZONE", " eu-west-1a"),
+    ("DRAIN_TIMEOUT", "never"),
+    ("UNHEALTHY_CONNECTIONS", "close"),
+    ("SLOW_START", "25h"),
     ("CONNECT_ATTEMPTS", "17"),
     ("POOL_TIMEOUT", "2 s"),
+    ("PROXY_PROTOCOL", "v3"),
+    ("ACCEPT_PROXY_PROTOCOL", "v2"),
+    ("TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.1/8"),
+    ("PROXY_PROTOCOL_TLVS", "keep"),
     ("IDLE_TIMEOUT", "25h"),
     ("HALF_CLOSED_TIMEOUT", "-1"),
     ("TCP_KEEPALIVE", "1d"),
@@ -49,6 +57,7 @@ const BAD: &[(&str, &str)] = &[
     ("LOG_FORMAT", "xml"),
     ("RUST_LOG", "control=loud"),
     ("AWS_REGION", "Ireland!"),
+    ("AWS_DEFAULT_REGION", "eu west"),
     ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "169.254.169.254"),
     ("AWS_EC2_METADATA_DISABLED", "yes"),
     ("DISCOVERY_SHRINK_LIMIT", "101"),
@@ -97,8 +106,12 @@ fn every_bad_variable_is_in_one_message_and_nothing_is_bound() {
     assert_eq!(ended.code, CONFIG);
     assert!(ended.stderr.contains(&format!("({} variables)", BAD.len())), "{}", ended.stderr);
     for (name, value) in BAD {
-        let line = ended.line(&format!("{name}=\"{}\" ", value.escape_debug()));
+        let head = format!("{name}=\"{}\" ", value.escape_debug());
+        let line = ended.line(&head);
         assert!(line.contains("accepted"), "{line}");
+        // What was quoted needs no quoting again.
+        let (_, reason) = line.split_once(&head).unwrap();
+        assert!(!["`", "\""].iter().any(|mark| reason.contains(&format!("{mark}{value}{mark}"))));
     }
     assert!(!ended.stderr.contains("\n  PORT"), "{}", ended.stderr);
     assert!(!ended.stderr.contains('\x1b'));
@@ -182,6 +195,17 @@ fn the_own_zone_needs_a_source() {
     assert_refused(&variables, "AVAILABILITY_ZONE", &parts);
 }
 
+#[test]
+fn proxies_that_are_trusted_have_to_be_named() {
+    let accept = ("ACCEPT_PROXY_PROTOCOL", "true");
+    let parts = ["not set", "ACCEPT_PROXY_PROTOCOL=true needs it", "10.0.0.0/8"];
+    assert_refused(&[accept], "TRUSTED_PROXIES", &parts);
+    assert_refused(&[accept, ("TRUSTED_PROXIES", "")], "TRUSTED_PROXIES", &parts);
+    for list in ["10.0.0.0/33", "lb.example", "10.0.0.1,,10.0.0.2"] {
+        assert_refused(&[accept, ("TRUSTED_PROXIES", list)], "TRUSTED_PROXIES", &["accepted: "]);
+    }
+}
+
 /// A file of this test's own that is removed at its end.
 struct File(PathBuf);
 
@@ -207,7 +231,7 @@ fn assert_file_refused(path: &str) {
     let variables = [("NODE_FILTER", "file"), ("TARGETS_FILE", path)];
     let ended = with(&variables);
     assert_eq!(ended.code, CONFIG, "{}", ended.stderr);
-    assert!(ended.line("TARGETS_FILE").contains(path), "{}", ended.stderr);
+    assert_eq!(ended.line("TARGETS_FILE").matches(path).count(), 1, "{}", ended.stderr);
 }
 
 #[test]

@@ -1,14 +1,19 @@
+mod zone_line;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use exchange::{Entry, Publisher, Snapshot, Target, TargetState};
+use exchange::{Entry, Publisher, Report, Snapshot, Target, TargetState};
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, sleep_until};
 
-use crate::probe::Failure;
+use crate::escaped::Escaped;
+use crate::metrics::Metrics;
+use crate::order::{Order, Refusal, Wish};
 use crate::prober::{Checked, Prober};
-use crate::roster::{Identity, Roster};
+use crate::roster::{Identity, Roster, Undrained};
+use zone_line::zone_line;
 
 /// How often withdrawn targets are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -25,6 +30,10 @@ pub(crate) enum Event {
     Located(Arc<str>),
     /// A target was checked.
     Checked(Checked),
+    /// The cores have something to say about their dials.
+    Reported(Vec<Report>),
+    /// An operator wants something.
+    Ordered(Order),
 }
 
 /// The one place where decisions are made: takes events in, gives snapshots out.
@@ -34,6 +43,9 @@ pub(crate) struct Controller {
     pub(crate) prober: Prober,
     pub(crate) publisher: Publisher,
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// When there is something to publish although nothing has happened.
+    pub(crate) due: Option<Instant>,
 }
 
 impl Controller {
@@ -47,64 +59,87 @@ impl Controller {
                     Some(event) => self.handle(event),
                     None => return,
                 },
-                _ = ticks.tick() => {
-                    self.roster.tick();
-                    self.publish(None);
-                }
+                _ = ticks.tick() => self.roster.tick(now()),
+                () = wait_until(self.due) => {}
             }
+            self.publish();
         }
     }
 
     fn handle(&mut self, event: Event) {
+        let now = now();
         match event {
-            Event::Discovered(targets) => {
-                self.roster.discovered(targets);
-                self.publish(None);
-            }
-            Event::Located(zone) => {
-                self.roster.located(zone);
-                self.publish(None);
-            }
+            Event::Discovered(targets) => self.roster.discovered(targets, now),
+            Event::Located(zone) => self.roster.located(zone),
             Event::Checked(Checked { target, result }) => {
-                self.roster.checked(&target, result.is_ok());
-                self.publish(result.err().as_ref());
+                let result = result.map_err(|failure| failure.to_string());
+                self.roster.checked(&target, result.as_ref().copied().map_err(|e| &**e), now);
             }
+            Event::Reported(reports) => {
+                for report in &reports {
+                    self.roster.reported(report, now);
+                }
+            }
+            Event::Ordered(order) => self.obey(order, now),
         }
     }
 
-    /// Publishes what has changed, if anything, and logs it. `failure` is what led to it.
-    fn publish(&mut self, failure: Option<&Failure>) {
-        let after = self.roster.snapshot();
+    fn obey(&mut self, Order { id, wish, reply }: Order, now: Instant) {
+        let obeyed = match wish {
+            Wish::Drain if self.roster.drain(&id, now) => Ok(()),
+            Wish::Drain => Err(Refusal::Unknown),
+            Wish::Undrain => match self.roster.undrain(&id) {
+                Undrained::Done => Ok(()),
+                Undrained::Away => Err(Refusal::Away),
+                Undrained::Unknown => Err(Refusal::Unknown),
+            },
+        };
+        self.publish();
+        // Who asked may have gone.
+        let _ = reply.send(obeyed.map(|()| Arc::clone(&self.snapshots.borrow())));
+    }
+
+    /// Publishes what has changed, if anything, and logs it.
+    fn publish(&mut self) {
+        let now = now();
+        let after = self.roster.snapshot(now);
+        self.due = self.roster.next_due(now);
+        self.metrics.breakers_turned(self.roster.breaker_turns());
         let before = Arc::clone(&self.snapshots.borrow());
         if Arc::ptr_eq(&before, &after) || before.generation == after.generation {
             return;
         }
         self.publisher.publish(&after);
         self.snapshots.send_replace(Arc::clone(&after));
-        let present = after.entries.iter().filter(|entry| entry.state != TargetState::Draining);
-        self.prober.check_only(present.map(|entry| &*entry.target));
-        for (level, line) in changes(&before, &after, failure) {
+        self.prober.check_only(self.roster.to_be_checked());
+        for (level, line) in changes(&before, &after) {
             log::log!(level, "{line}");
         }
     }
 }
 
+/// As the runtime tells it, whose clock tests may stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Waits for ever where there is nothing to wait for.
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The log lines that tell `after` from `before`.
-fn changes(
-    before: &Snapshot,
-    after: &Snapshot,
-    failure: Option<&Failure>,
-) -> Vec<(log::Level, String)> {
-    let by_identity = |snapshot: &Snapshot| -> HashMap<Identity, TargetState> {
-        let entries = snapshot.entries.iter();
-        entries.map(|entry| (Identity::of(&entry.target), entry.state)).collect()
-    };
+fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
     let (old, new) = (by_identity(before), by_identity(after));
     let mut lines = Vec::new();
     for entry in &after.entries {
-        let old = old.get(&Identity::of(&entry.target));
-        if old != Some(&entry.state) {
-            lines.push(arrival_line(entry, failure));
+        let old = old.get(&Identity::of(&entry.target)).copied();
+        lines.extend(state_line(old, entry));
+        if entry.reset && old.is_none_or(|old| !old.reset) {
+            lines.extend(reset_line(entry));
         }
     }
     for entry in &before.entries {
@@ -122,17 +157,47 @@ fn changes(
     if before.fail_open != after.fail_open {
         lines.push(fail_open_line(after));
     }
+    lines.extend(zone_line(before, after));
     lines
 }
 
-fn arrival_line(entry: &Entry, failure: Option<&Failure>) -> (log::Level, String) {
-    let level = match entry.state {
-        TargetState::Unhealthy | TargetState::Ejected => log::Level::Warn,
-        _ => log::Level::Info,
+fn by_identity(snapshot: &Snapshot) -> HashMap<Identity, &Entry> {
+    snapshot.entries.iter().map(|entry| (Identity::of(&entry.target), entry)).collect()
+}
+
+/// One line for each new state and each turn of a circuit breaker. That checks of an unhealthy
+/// target now fail for another reason is not worth one.
+fn state_line(old: Option<&Entry>, new: &Entry) -> Option<(log::Level, String)> {
+    let was = |state| old.is_some_and(|old| old.state == state);
+    let has_turned = new.state == TargetState::Ejected
+        && old.is_some_and(|old| {
+            old.reason != new.reason || old.trial.is_some() != new.trial.is_some()
+        });
+    let drains_otherwise =
+        new.state == TargetState::Draining && old.is_some_and(|old| old.reason != new.reason);
+    if was(new.state) && !has_turned && !drains_otherwise {
+        return None;
+    }
+    let is_bad = match new.state {
+        TargetState::Unhealthy => true,
+        TargetState::Ejected => new.trial.is_none(),
+        TargetState::Checking | TargetState::Healthy | TargetState::Draining => false,
     };
-    let reason = failure.filter(|_| entry.state == TargetState::Unhealthy);
-    let reason = reason.map(|failure| format!(": {failure}")).unwrap_or_default();
-    (level, format!("target {} is {}{reason}", name(&entry.target), entry.state))
+    let level = if is_bad { log::Level::Warn } else { log::Level::Info };
+    let is_back = new.state == TargetState::Healthy && was(TargetState::Ejected);
+    let reason = new.reason.as_deref().or(is_back.then_some("the trial connection reached it"));
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    Some((level, format!("target {} is {}{reason}", name(&new.target), new.state)))
+}
+
+/// How many connections that costs, if any: all cores are about to do it.
+fn reset_line(entry: &Entry) -> Option<(log::Level, String)> {
+    let count = match entry.counters.active() {
+        0 => return None,
+        1 => "1 connection is".to_owned(),
+        count => format!("{count} connections are"),
+    };
+    Some((log::Level::Warn, format!("target {}: {count} reset", name(&entry.target))))
 }
 
 fn fail_open_line(after: &Snapshot) -> (log::Level, String) {
@@ -152,58 +217,12 @@ fn fail_open_line(after: &Snapshot) -> (log::Level, String) {
 /// The address, and the id where that is another.
 fn name(target: &Target) -> String {
     let address = target.address.to_string();
-    if target.id.as_str() == address { address } else { format!("{address} ({})", target.id) }
+    if target.id.as_str() == address {
+        address
+    } else {
+        format!("{address} ({})", Escaped(target.id.as_str()))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::roster::Rules;
-    use exchange::TargetId;
-
-    #[test]
-    fn each_change_is_told_once_with_its_reason() {
-        let mut roster = Roster::new(Rules { rise: 1, fall: 1, fail_open_threshold: 0, cores: 1 });
-        let first = Target::at("10.0.0.1:80".parse().unwrap());
-        let second = Target { id: TargetId::new("i-2"), ..first.clone() };
-        let mut before = roster.snapshot();
-        let mut lines = |roster: &mut Roster, failure: Option<&Failure>| -> Vec<String> {
-            let after = roster.snapshot();
-            let lines = changes(&before, &after, failure);
-            before = after;
-            lines.into_iter().map(|(level, line)| format!("{level} {line}")).collect()
-        };
-
-        roster.discovered(vec![first.clone()]);
-        assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is checking"]);
-        roster.checked(&Identity::of(&first), true);
-        assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is healthy"]);
-        roster.checked(&Identity::of(&first), false);
-        assert_eq!(
-            lines(&mut roster, Some(&Failure::Status(503))),
-            [
-                "WARN target 10.0.0.1:80 is unhealthy: status 503",
-                "WARN fail-open begins: 0 of 1 targets are healthy, so all are used",
-            ]
-        );
-        assert!(lines(&mut roster, Some(&Failure::Status(503))).is_empty());
-        roster.discovered(vec![second]);
-        assert_eq!(
-            lines(&mut roster, None),
-            [
-                "INFO target 10.0.0.1:80 is draining",
-                "INFO target 10.0.0.1:80 (i-2) is checking",
-                "INFO fail-open ends: 0 of 1 targets are healthy",
-            ]
-        );
-        roster.tick();
-        roster.tick();
-        assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is gone"]);
-        roster.discovered(vec![]);
-        let none = "WARN no targets are left: clients are turned away until there are some";
-        assert!(lines(&mut roster, None).contains(&none.to_owned()));
-        roster.tick();
-        roster.tick();
-        assert!(!lines(&mut roster, None).contains(&none.to_owned()));
-    }
-}
+mod tests;

@@ -2,20 +2,31 @@
 //! only product is an immutable [`exchange::Snapshot`], published to every core.
 
 mod admin;
+pub mod breaker;
 mod controller;
 pub mod discovery;
+mod drain;
 mod escaped;
 pub mod health;
 mod jitter;
 mod locality;
 mod metrics;
+mod order;
 mod probe;
 mod prober;
+mod reports;
 mod roster;
 #[cfg(test)]
 mod scratch;
 mod trial;
 pub mod zone;
+
+/// What decides, without I/O and clock: for simulations of a whole fleet.
+#[doc(hidden)]
+pub mod policy {
+    pub use crate::breaker::Turns;
+    pub use crate::roster::{Identity, Roster, Rules};
+}
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -50,6 +61,15 @@ pub struct Settings {
     /// In percent (0-100): at or below this share of healthy targets, all that are not draining
     /// are used; 0: only when none is healthy.
     pub fail_open_threshold: u8,
+    /// How long connections to a target that drains may go on before they are reset; zero: not at
+    /// all.
+    pub drain_timeout: Duration,
+    /// Whether live connections are reset to a target that fails its health checks and is not used.
+    pub reset_unhealthy: bool,
+    /// How long the share of a target grows that joins others; zero: it gets all of it at once.
+    pub slow_start: Duration,
+    /// When a target that cannot be connected to is left alone.
+    pub breaker: breaker::Settings,
     /// Which zone this balancer is in, if targets there are to be preferred.
     pub zone: zone::Settings,
 }
@@ -77,10 +97,11 @@ impl Control {
         counters: Arc<[CoreCounters]>,
         admin: Option<TcpListener>,
     ) -> std::io::Result<Self> {
-        drop(reports);
         let metrics = Arc::new(Metrics::new(counters));
         let (snapshot_sender, snapshots) = watch::channel(Arc::default());
         let accepting = Arc::new(AtomicBool::new(false));
+
+        let (event_sender, events) = mpsc::channel(controller::EVENT_QUEUE);
 
         if let Some(listener) = admin {
             listener.set_nonblocking(true)?;
@@ -89,15 +110,19 @@ impl Control {
                 metrics: Arc::clone(&metrics),
                 snapshots: snapshots.clone(),
                 accepting: Arc::clone(&accepting),
+                events: event_sender.clone(),
             };
             tokio::spawn(admin.serve(listener));
         }
 
-        let (event_sender, events) = mpsc::channel(controller::EVENT_QUEUE);
         let rules = Rules {
             rise: settings.health.rise,
             fall: settings.health.fall,
             fail_open_threshold: settings.fail_open_threshold,
+            drain_timeout: settings.drain_timeout,
+            reset_unhealthy: settings.reset_unhealthy,
+            slow_start: settings.slow_start,
+            breaker: settings.breaker,
             cores: publisher.cores(),
         };
         let controller = Controller {
@@ -105,8 +130,15 @@ impl Control {
             prober: Prober::new(&settings.health, Arc::clone(&metrics), event_sender.clone()),
             publisher,
             snapshots: snapshot_sender,
+            metrics: Arc::clone(&metrics),
+            due: None,
         };
         tokio::spawn(controller.run(events));
+        tokio::spawn(reports::pass_on(
+            reports::Wakes::of(&reports)?,
+            reports,
+            event_sender.clone(),
+        ));
         tokio::spawn(zone::run(settings.zone, event_sender.clone()));
         let refresh = Arc::new(Notify::new());
         let can_refresh = matches!(settings.discovery, discovery::Settings::File(_));

@@ -1,21 +1,23 @@
 //! Every metric, and its name once.
 
+mod breakers;
 #[cfg(feature = "aws")]
 mod refreshes;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Counter, Snapshot, TargetState};
+use exchange::{CoreCounters, Counter, Rejection, Snapshot, TargetState};
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 
+use crate::breaker::Turns;
 use crate::discovery::FileError;
 #[cfg(feature = "aws")]
-use crate::discovery::ec2::{Census, Outcome};
+use crate::discovery::ec2::{Census, FaultKind, Outcome};
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -29,6 +31,7 @@ pub(crate) struct Metrics {
     probe_latency: Histogram,
     discovery_failures: IntCounterVec,
     discovered_at: Mutex<Instant>,
+    breakers: breakers::Breakers,
     #[cfg(feature = "aws")]
     refreshes: refreshes::Refreshes,
 }
@@ -50,15 +53,20 @@ impl Metrics {
             &["kind"],
         );
         let discovery_failures = discovery_failures.expect("name and label are valid");
+        // Present from 0.
         for kind in FileError::KINDS {
-            // Present from 0.
             discovery_failures.with_label_values(&[kind]);
+        }
+        #[cfg(feature = "aws")]
+        for kind in FaultKind::ALL {
+            discovery_failures.with_label_values(&[kind.label()]);
         }
         Self {
             cores,
             probe_latency: probe_latency.expect("name and buckets are valid"),
             discovery_failures,
             discovered_at: Mutex::new(Instant::now()),
+            breakers: breakers::Breakers::new(),
             #[cfg(feature = "aws")]
             refreshes: refreshes::Refreshes::new(),
         }
@@ -79,12 +87,19 @@ impl Metrics {
         self.discovery_failures.with_label_values(&[kind]).inc();
     }
 
+    /// Circuit breakers have turned this often since the start.
+    pub(crate) fn breakers_turned(&self, turns: Turns) {
+        self.breakers.turned(turns);
+    }
+
     /// A refresh from AWS has ended like this; `census` is of its answer, if there was one.
     #[cfg(feature = "aws")]
     pub(crate) fn refreshed(&self, outcome: Outcome, census: Option<&Census>) {
         self.refreshes.ended(outcome, census);
-        if outcome.is_good() {
-            self.discovered();
+        match outcome {
+            Outcome::Failed(kind) => self.discovery_failed(kind.label()),
+            Outcome::Answered(_) if outcome.is_good() => self.discovered(),
+            Outcome::Answered(_) => (),
         }
     }
 
@@ -98,11 +113,14 @@ impl Metrics {
             Box::new(self.discovery_failures.clone()),
             Box::new(self.discovery_age()),
             Box::new(node_health(snapshot)),
+            Box::new(breakers::states(snapshot)),
+            Box::new(self.breakers.transitions()),
             Box::new(self.zone_connections()),
+            Box::new(self.rejections()),
             Box::new(build_info()),
             gauge(
                 "load_balancer_fail_open",
-                "1 while targets are used although their health checks fail",
+                "1 while targets are used although too few are healthy",
                 u64::from(snapshot.fail_open),
             ),
         ];
@@ -138,6 +156,11 @@ impl Metrics {
                 self.sum(|core| &core.failed_dials),
             ),
             total(
+                "load_balancer_retry_budget_exhausted_total",
+                "Client connections given up because there were too many retries",
+                self.sum(|core| &core.retry_budget_exhausted),
+            ),
+            total(
                 "load_balancer_idle_timeouts_total",
                 "Client connections ended because nothing had moved on them for too long",
                 self.sum(|core| &core.idle_timeouts),
@@ -167,6 +190,19 @@ impl Metrics {
         connections
     }
 
+    fn rejections(&self) -> IntCounterVec {
+        let opts = Opts::new(
+            "load_balancer_rejected_connections_total",
+            "Client connections that were reset instead of being forwarded",
+        );
+        let rejections = IntCounterVec::new(opts, &["reason"]).expect("name and label are valid");
+        for reason in Rejection::ALL {
+            let total = self.sum(|core| core.rejected.of(reason));
+            rejections.with_label_values(&[reason.name()]).inc_by(total);
+        }
+        rejections
+    }
+
     fn discovery_age(&self) -> Gauge {
         let at = *self.discovered_at.lock().unwrap_or_else(PoisonError::into_inner);
         let gauge = Gauge::new(
@@ -185,7 +221,7 @@ fn node_health(snapshot: &Snapshot) -> IntGaugeVec {
     let health = IntGaugeVec::new(
         Opts::new(
             "load_balancer_node_health_status",
-            "1 for a target that passes its health checks, else 0",
+            "1 for a target that passes its health checks and is not ejected, else 0",
         ),
         &["node"],
     );
@@ -238,8 +274,10 @@ mod tests {
             "# TYPE load_balancer_failed_connections_total counter",
             "load_balancer_failed_connections_total 0",
             "load_balancer_failed_dials_total 0",
+            "load_balancer_retry_budget_exhausted_total 0",
             "load_balancer_idle_timeouts_total 0",
             "load_balancer_accept_paused 0",
+            "load_balancer_circuit_breaker_transitions_total{to=\"half_open\"} 0",
             "load_balancer_fail_open 0",
             "# TYPE load_balancer_zone_connections_total counter",
             "load_balancer_zone_connections_total{zone=\"same\"} 0",
@@ -263,6 +301,8 @@ mod tests {
         cores[0].same_zone_connections.add(5);
         cores[1].same_zone_connections.add(6);
         cores[1].other_zone_connections.add(2);
+        cores[0].rejected.of(Rejection::MaxConnections).add(8);
+        cores[1].rejected.of(Rejection::MaxConnections).add(9);
         let metrics = Metrics::new(cores);
         metrics.probed(Duration::from_millis(2));
         metrics.discovery_failed("invalid");
@@ -272,6 +312,8 @@ mod tests {
             "load_balancer_active_connections 1",
             "load_balancer_zone_connections_total{zone=\"same\"} 11",
             "load_balancer_zone_connections_total{zone=\"other\"} 2",
+            "load_balancer_rejected_connections_total{reason=\"max_connections\"} 17",
+            "load_balancer_rejected_connections_total{reason=\"not_allowed\"} 0",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.001\"} 0",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.0025\"} 1",
             "load_balancer_discovery_failures_total{kind=\"invalid\"} 1",
@@ -284,8 +326,6 @@ mod tests {
     #[test]
     fn a_refresh_is_counted_and_only_a_good_one_is_news() {
         use crate::discovery::belief::Verdict;
-        use crate::discovery::ec2::FaultKind;
-
         let metrics = Metrics::new([].into());
         let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
         *metrics.discovered_at.lock().unwrap() = long_ago;
@@ -298,6 +338,8 @@ mod tests {
             "load_balancer_discovery_refreshes_total{outcome=\"partial\"} 1",
             "load_balancer_discovery_refreshes_total{outcome=\"throttled\"} 1",
             "load_balancer_discovery_refreshes_total{outcome=\"no_credentials\"} 0",
+            "load_balancer_discovery_failures_total{kind=\"throttled\"} 1",
+            "load_balancer_discovery_failures_total{kind=\"no_credentials\"} 0",
             "load_balancer_discovery_targets_found 2",
             "load_balancer_discovery_targets_ignored{reason=\"loopback\"} 3",
             "load_balancer_discovery_targets_ignored{reason=\"not_running\"} 0",
@@ -328,7 +370,7 @@ mod tests {
         assert!(text.contains("load_balancer_node_health_status{node=\"10.0.0.1:80\"} 1\n"));
         assert!(text.contains("load_balancer_node_health_status{node=\"[::1]:80\"} 0\n"));
         assert!(text.contains("load_balancer_fail_open 1\n"));
-        assert_eq!(text.matches("node=\"10.0.0.1:80\"").count(), 1);
+        assert_eq!(text.matches("status{node=\"10.0.0.1:80\"").count(), 1);
         snapshot.entries.clear();
         assert!(!metrics.expose(&snapshot).contains("node=\""));
     }

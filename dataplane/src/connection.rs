@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use crate::choice::Tried;
 use crate::idle::Idle;
+use crate::introduction::Introduction;
+use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
-use crate::session::{Ending, Session, Side};
-use crate::targets::LocalTarget;
+use crate::session::{Cause, Ending, Session, Side};
 
 /// A session together with what it stands for: its descriptors and its target.
 #[derive(Debug)]
@@ -21,8 +23,10 @@ pub(crate) struct Connection {
     pipes: [Option<Draining>; 2],
     is_nonblocking: bool,
     pub(crate) dial: Option<Dial>,
+    /// Until a target was dialled, where PROXY protocol headers are in use.
+    pub(crate) introduction: Option<Box<Introduction>>,
     chosen: Option<Rc<LocalTarget>>,
-    tried: Vec<Rc<LocalTarget>>,
+    tried: Tried,
     pub(crate) idle: Idle,
     /// The kernel was told to find out when a peer is gone.
     pub(crate) is_watched_over: bool,
@@ -42,6 +46,10 @@ pub(crate) struct Dial {
     pub(crate) due: Instant,
     /// It is being ended because the client is gone: says nothing about the target.
     pub(crate) cancelled: bool,
+    /// It is being ended because the target is not to be used any more: another is dialled.
+    pub(crate) revoked: bool,
+    /// How it ends has to be reported, whatever becomes of the client.
+    pub(crate) is_trial: bool,
 }
 
 /// What is kept for the log line at the connection's end.
@@ -69,8 +77,9 @@ impl Connection {
             pipes: [None, None],
             is_nonblocking: false,
             dial: None,
+            introduction: None,
             chosen: None,
-            tried: Vec::new(),
+            tried: Tried::default(),
             idle,
             is_watched_over: false,
             log,
@@ -119,7 +128,7 @@ impl Connection {
     }
 
     /// The targets dialled in vain so far.
-    pub(crate) fn tried(&self) -> &[Rc<LocalTarget>] {
+    pub(crate) fn tried(&self) -> &Tried {
         &self.tried
     }
 
@@ -127,19 +136,29 @@ impl Connection {
         self.chosen.as_ref()
     }
 
-    pub(crate) fn start_dial(&mut self, target: Rc<LocalTarget>, socket: OwnedFd, due: Instant) {
+    pub(crate) fn start_dial(&mut self, target: Rc<LocalTarget>, socket: OwnedFd, dial: Dial) {
         target.opened();
         self.chosen = Some(target);
         self.target = Some(socket);
-        self.dial = Some(Dial { due, cancelled: false });
+        self.dial = Some(dial);
     }
 
     /// Notes that the dial failed; its socket, to be closed.
     pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
+        let was_trial = self.dial.take().is_some_and(|dial| dial.is_trial);
+        if let Some(target) = self.chosen.take() {
+            target.closed();
+            self.tried.add(target, was_trial);
+        }
+        self.target.take()
+    }
+
+    /// Notes that the dial was revoked; its socket, to be closed.
+    pub(crate) fn drop_revoked_dial(&mut self) -> Option<OwnedFd> {
         self.dial = None;
         if let Some(target) = self.chosen.take() {
             target.closed();
-            self.tried.push(target);
+            self.tried.add_revoked(target);
         }
         self.target.take()
     }
@@ -168,7 +187,7 @@ impl Connection {
             duration.as_millis(),
             self.session.received_bytes(Side::Client),
             self.session.received_bytes(Side::Target),
-            self.tried.len() + usize::from(target.is_some()),
+            self.tried.targets().len() + usize::from(target.is_some()),
         );
     }
 }
@@ -179,8 +198,12 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::ClientReset => "client_reset",
         Ending::TargetReset => "target_reset",
         Ending::NoTarget => "no_target",
+        Ending::Refused => "refused",
         Ending::IdleTimeout => "idle_timeout",
-        Ending::Aborted => "shutdown",
+        Ending::Aborted(Cause::Shutdown) => "shutdown",
+        Ending::Aborted(Cause::TargetWithdrawn) => "target_withdrawn",
+        Ending::Aborted(Cause::TargetUnhealthy) => "target_unhealthy",
+        Ending::Aborted(Cause::NoBuffer) => "no_buffer",
     }
 }
 

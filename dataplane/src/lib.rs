@@ -2,15 +2,22 @@
 //! ring, buffers and sessions. Nothing is shared between cores on the hot path.
 
 mod balance;
+mod candidates;
+mod choice;
+mod cidrs;
 mod connection;
 mod idle;
+mod introduction;
 mod listener;
 mod liveness;
+mod local_target;
 mod orders;
 mod pace;
 mod pause_log;
 mod pipes;
 mod plane;
+mod proxy_protocol;
+mod retry_budget;
 mod ring;
 mod session;
 mod slots;
@@ -21,20 +28,35 @@ mod worker;
 use std::time::Duration;
 
 pub use balance::Balance;
+pub use cidrs::Cidrs;
 pub use idle::IdleTimeouts;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
+pub use proxy_protocol::{ProxyProtocol, ProxyVersion};
+
+/// What decides where connections go, for simulations that drive it as a core does. Not part of the
+/// interface.
+#[doc(hidden)]
+pub mod policy {
+    pub use crate::balance::Balancer;
+    pub use crate::choice::{Choice, Chooser, Tried};
+    pub use crate::local_target::{LastDial, LocalTarget};
+    pub use crate::retry_budget::RetryBudget;
+    pub use crate::targets::Targets;
+}
 
 /// What every core is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How a target is chosen.
     pub balance: Balance,
-    /// Distinct targets tried for one client before giving up; at least 1, at most 255.
+    /// Distinct targets tried for one client before giving up; at least 1, at most 254.
     pub connect_attempts: usize,
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.
     pub connections_max: usize,
+    /// PROXY protocol headers, expected and sent.
+    pub proxy_protocol: ProxyProtocol,
     /// Most connections that each core's listener queues, as in listen(2).
     pub listen_backlog: u32,
     /// How long one dial of a target may take.
@@ -51,6 +73,25 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Log each connection's end.
     pub log_connections: bool,
+}
+
+impl Default for Settings {
+    /// The defaults of the environment variables; 1,000 connections.
+    fn default() -> Self {
+        Self {
+            balance: Balance::default(),
+            connect_attempts: 3,
+            connections_max: 1000,
+            proxy_protocol: ProxyProtocol::default(),
+            listen_backlog: 4096,
+            connect_timeout: Duration::from_secs(2),
+            first_target_timeout: Duration::from_secs(3),
+            idle_timeouts: IdleTimeouts::default(),
+            keepalive: Some(Duration::from_mins(1)),
+            shutdown_timeout: Duration::from_secs(30),
+            log_connections: false,
+        }
+    }
 }
 
 /// Makes a ring as every core will need it and drops it again.

@@ -98,7 +98,9 @@ mod tests {
             assert!(pace.next() <= now, "call {call}");
             let turns = turns(&mut pace, now, seen.len());
             assert!(turns.len() <= TURNS_MAX);
-            turns.into_iter().for_each(|slot| seen[slot] = true);
+            for slot in turns {
+                seen[slot] = true;
+            }
             now += Duration::from_millis(1);
         }
         assert!(seen.iter().all(|seen| *seen));

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataplane::{Balance, Core, DataPlane, IdleTimeouts, Listener, Settings};
+use dataplane::{Balance, Core, DataPlane, Listener, Settings};
 use exchange::{
     CoreCounters, Entry, Publisher, Snapshot, Target, TargetCounters, TargetState, broadcast,
     reports,
@@ -73,15 +73,8 @@ impl Drop for Plane {
 fn settings() -> Settings {
     Settings {
         balance: Balance::RoundRobin,
-        connections_max: 10_000,
-        listen_backlog: 128,
-        connect_attempts: 3,
-        connect_timeout: Duration::from_secs(2),
-        first_target_timeout: Duration::from_secs(3),
-        idle_timeouts: IdleTimeouts::default(),
-        keepalive: None,
         shutdown_timeout: Duration::from_secs(5),
-        log_connections: false,
+        ..Settings::default()
     }
 }
 

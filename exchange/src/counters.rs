@@ -1,3 +1,4 @@
+use crate::Rejections;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one core writes and anyone reads.
@@ -41,6 +42,8 @@ pub struct CoreCounters {
     pub failed_connections: Counter,
     /// Total: dials of a target that failed or took too long.
     pub failed_dials: Counter,
+    /// Total: client connections given up because the retry budget was spent.
+    pub retry_budget_exhausted: Counter,
     /// Total: client connections that got a target of the balancer's own zone.
     pub same_zone_connections: Counter,
     /// Total: client connections that got a target known to be in another zone than the balancer.
@@ -49,6 +52,8 @@ pub struct CoreCounters {
     pub idle_timeouts: Counter,
     /// Gauge: 1 while accepting is paused for want of descriptors.
     pub accept_paused: Counter,
+    /// Totals: client connections that were reset instead of being forwarded.
+    pub rejected: Rejections,
 }
 
 /// What every core counts about one target; lives as long as anybody refers to the target.

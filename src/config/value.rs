@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use dataplane::Balance;
+use dataplane::{Balance, ProxyVersion};
 
 use crate::logging::{self, LogFormat};
 
@@ -112,6 +112,11 @@ pub(super) fn boolean(text: &str) -> Parsed<bool> {
     choice(&[("true", true), ("false", false)])(text)
 }
 
+/// Whether to reset what could be kept.
+pub(super) fn is_reset(text: &str) -> Parsed<bool> {
+    choice(&[("keep", false), ("reset", true)])(text)
+}
+
 /// Where the targets come from.
 pub(super) fn node_filter(text: &str) -> Parsed<NodeFilter> {
     choice(&[
@@ -130,6 +135,16 @@ pub(super) fn balance(text: &str) -> Parsed<Balance> {
         ("random", Balance::Random),
         ("least_connections", Balance::LeastConnections),
     ])(text)
+}
+
+/// Which PROXY protocol header targets get.
+pub(super) fn proxy_protocol(text: &str) -> Parsed<Option<ProxyVersion>> {
+    choice(&[("off", None), ("v1", Some(ProxyVersion::V1)), ("v2", Some(ProxyVersion::V2))])(text)
+}
+
+/// Whether the fields of a PROXY protocol header are left out.
+pub(super) fn proxy_protocol_tlvs(text: &str) -> Parsed<bool> {
+    choice(&[("pass", false), ("drop", true)])(text)
 }
 
 /// How log lines look.
@@ -170,6 +185,7 @@ pub(super) fn log_filter(text: &str) -> Parsed<String> {
     };
     match directives.into_iter().find(|word| !known(word)) {
         None => Ok(text.to_owned()),
+        Some(word) if word == text => Err(format!("is no level and no module; {accepted}")),
         Some(word) => Err(format!("has {word:?}, which is no level and no module; {accepted}")),
     }
 }

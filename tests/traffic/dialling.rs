@@ -14,9 +14,11 @@ fn refusing() -> (SocketAddr, HealthServer) {
     (address, HealthServer::start(address))
 }
 
-/// Waits until every target gets traffic: a failed attempt has nowhere to go before.
+/// Waits until every target gets traffic: a failed attempt has nowhere to go before. No breaker is
+/// to open: it would spare the attempts that are counted here.
 fn start(targets: &[SocketAddr], environment: &[(&str, &str)]) -> Balancer {
-    let environment = [environment, &[("BALANCE", "round_robin")]].concat();
+    let patient = [("BALANCE", "round_robin"), ("CIRCUIT_BREAKER_THRESHOLD", "1000")];
+    let environment = [environment, &patient].concat();
     let balancer = Balancer::start(targets, &environment);
     for &target in targets {
         balancer.wait_for_state(target, "healthy");
@@ -62,6 +64,21 @@ fn no_more_targets_are_tried_than_allowed() {
     assert_reset(&balancer);
     balancer.wait_for_count("failed_connections_total", 1);
     assert_eq!(balancer.count("failed_dials_total"), 2);
+}
+
+#[test]
+fn targets_that_refuse_everybody_are_not_hit_by_each_client_twice() {
+    const CLIENTS: u64 = 300;
+    let (one, two) = (refusing(), refusing());
+    let balancer = start(&[one.0, two.0], &[("CORES", "1")]);
+    for _ in 0..CLIENTS {
+        assert_reset(&balancer);
+    }
+    balancer.wait_for_count("failed_connections_total", CLIENTS);
+    let given_up = balancer.count("retry_budget_exhausted_total");
+    // The reserve is worth 100 retries, and that again each ten seconds; the clients pay for 60.
+    assert!(given_up > 0);
+    assert_eq!(balancer.count("failed_dials_total"), 2 * CLIENTS - given_up);
 }
 
 #[test]

@@ -5,9 +5,11 @@
 mod support;
 
 mod balancing;
+mod breaker;
 mod connection_log;
 mod departures;
 mod dialling;
+mod drain;
 mod exhaustion;
 mod half_close;
 mod harness;
@@ -17,6 +19,7 @@ mod ipv6;
 mod load;
 mod nginx;
 mod pair;
+mod proxy_protocol;
 mod resets;
 mod shutdown;
 mod target_file;

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{Control, Settings, discovery, health, zone};
-use exchange::{CoreCounters, Snapshot, Subscriber, Target};
+use control::{Control, Settings, breaker, discovery, health, zone};
+use exchange::{CoreCounters, Outcome, Report, Reporter, Snapshot, Subscriber, Target};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -87,8 +87,13 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
             status: "200-399".parse().unwrap(),
             rise: 2,
             fall: 3,
+            proxy_header: None,
         },
         fail_open_threshold: 0,
+        drain_timeout: Duration::from_mins(5),
+        reset_unhealthy: false,
+        slow_start: Duration::ZERO,
+        breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
         zone: zone::Settings::Ignored,
     }
 }
@@ -100,16 +105,21 @@ pub struct Plane {
     pub control: Control,
     subscriber: Subscriber,
     latest: Mutex<Arc<Snapshot>>,
+    reporter: Mutex<Reporter>,
     /// Ends the runtime's thread when dropped.
     _running: tokio::sync::oneshot::Sender<()>,
 }
 
 impl Plane {
     pub fn start(settings: Settings) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), settings)
+    }
+
+    /// With an admin server that `listener` is for.
+    pub fn start_on(listener: TcpListener, settings: Settings) -> Self {
         let admin = listener.local_addr().unwrap();
         let (publisher, mut subscribers) = exchange::broadcast(1).unwrap();
-        let (_, reports) = exchange::reports(1).unwrap();
+        let (mut reporters, reports) = exchange::reports(1).unwrap();
         let counters: Arc<[CoreCounters]> = [CoreCounters::default()].into();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(control::MAX_BLOCKING_THREADS)
@@ -133,6 +143,7 @@ impl Plane {
             control,
             subscriber: subscribers.remove(0),
             latest: Mutex::default(),
+            reporter: Mutex::new(reporters.remove(0)),
             _running: running,
         }
     }
@@ -145,6 +156,12 @@ impl Plane {
             *latest = newer;
         }
         Arc::clone(&latest)
+    }
+
+    /// What a core has to say about `target`.
+    pub fn report(&self, target: &Target, outcome: Outcome) {
+        let target = Arc::new(target.clone());
+        self.reporter.lock().unwrap().report(Report { target, outcome });
     }
 
     /// Each target's state as a core would see it, in order; eligible ones with a star.
@@ -185,6 +202,12 @@ impl Plane {
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.map(|value| value.parse().unwrap())
     }
+}
+
+/// Says that a test cannot run here, past what libtest hides.
+pub fn skip(name: &str, reason: &str) {
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "skipped: {name}: {reason}").unwrap();
 }
 
 /// Asks for a value until it is as it must be.

@@ -1,14 +1,25 @@
 #[cfg(doc)]
 use super::Op;
-use super::{Piece, Side};
+use super::{Cause, Piece, Preface, Side};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
+    /// Bytes of the header that a client begins with arrived; `piece` is what of them is payload.
+    /// `more`: the receive goes on.
+    Prefaced { piece: Piece, preface: Preface, more: bool },
+    /// The client is not to be served.
+    Refused,
+    /// A header for the target is ready: it goes before everything else. Comes right before
+    /// `Dialled`.
+    Header { piece: Piece },
     /// The dial succeeded: the target's side is open.
     Dialled,
     /// The dial failed or was cancelled; nothing is left of it.
     DialFailed,
+    /// The dial's target is not to be used any more, and nothing is left of the dial: it counts as
+    /// if it had not been made.
+    DialRevoked,
     /// There is no (further) target to dial.
     NoTarget,
     /// Bytes arrived; `full`: they filled a buffer; `more`: the receive goes on.
@@ -45,5 +56,5 @@ pub(crate) enum Event {
     /// Nothing moves any more: end, by resets.
     IdleTimeout,
     /// End now, by resets.
-    Abort,
+    Abort(Cause),
 }

@@ -4,20 +4,23 @@
 
 mod application;
 mod kernel;
+mod preface;
 
-use super::{Ending, Event, Session, Side};
+use super::{Cause, Ending, Event, Session, Side};
 use kernel::Kernel;
 
 const SEEDS: u64 = 120_000;
+const CAUSES: [Cause; 4] =
+    [Cause::Shutdown, Cause::TargetWithdrawn, Cause::TargetUnhealthy, Cause::NoBuffer];
 /// A session that is still alive after so many steps is aborted: nobody reads any more.
 const STEPS_MAX: usize = 10_000;
 const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
 fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
-    let mut endings = [0; 6];
+    let mut endings = [0; 10];
     for seed in 0..SEEDS {
-        endings[simulate(seed) as usize] += 1;
+        endings[number(simulate(seed))] += 1;
     }
     // Every way to end must have been taken often, or the simulation shows less than it seems to.
     assert!(endings.iter().all(|&count| count > SEEDS / 200), "endings: {endings:?}");
@@ -27,6 +30,18 @@ fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
 fn one_seed() {
     let seed = std::env::var("SESSION_SEED").ok().map_or(1, |seed| seed.parse().unwrap());
     simulate(seed);
+}
+
+fn number(ending: Ending) -> usize {
+    match ending {
+        Ending::Complete => 0,
+        Ending::ClientReset => 1,
+        Ending::TargetReset => 2,
+        Ending::NoTarget => 3,
+        Ending::Refused => 4,
+        Ending::IdleTimeout => 5,
+        Ending::Aborted(cause) => 6 + CAUSES.iter().position(|it| *it == cause).unwrap(),
+    }
 }
 
 fn simulate(seed: u64) -> Ending {
@@ -41,6 +56,8 @@ fn simulate(seed: u64) -> Ending {
         }
         if step == STEPS_MAX || world.kernel.rng.u32(..4000) == 0 {
             world.abort();
+        } else if world.session.awaits_preface() && world.kernel.rng.u32(..400) == 0 {
+            world.feed(Event::Refused);
         } else if world.kernel.rng.u32(..4000) == 0 {
             world.time_out();
         } else if let Some(event) = world.kernel.step() {
@@ -64,7 +81,7 @@ impl Drop for Report {
 struct World {
     kernel: Kernel,
     session: Session,
-    aborted: bool,
+    aborted: Option<Cause>,
     timed_out: bool,
 }
 
@@ -72,15 +89,26 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut kernel = Kernel::new(seed);
         let mut ops = Vec::new();
-        let session = Session::accepted(kernel.dials_max(), &mut ops);
+        let session = if kernel.preface.is_complete() {
+            Session::accepted(kernel.dials_max(), &mut ops)
+        } else {
+            Session::awaiting_preface(kernel.dials_max(), &mut ops)
+        };
         for op in ops {
             assert_eq!(kernel.submit(op), None);
         }
-        Self { kernel, session, aborted: false, timed_out: false }
+        Self { kernel, session, aborted: None, timed_out: false }
     }
 
     fn feed(&mut self, event: Event) {
         let mut ops = Vec::new();
+        if event == Event::Dialled
+            && let Some(header) = self.kernel.header()
+        {
+            self.session.handle(header, &mut ops);
+        }
+        let preface = self.session.awaits_preface().then_some(&mut self.kernel.preface);
+        let event = preface.map_or(event, |preface| preface.read(event));
         self.session.handle(event, &mut ops);
         let mut next = 0;
         while let Some(&op) = ops.get(next) {
@@ -92,8 +120,10 @@ impl World {
     }
 
     fn abort(&mut self) {
-        self.aborted = true;
-        self.feed(Event::Abort);
+        // Only the first counts.
+        let cause = CAUSES[self.kernel.rng.usize(..CAUSES.len())];
+        self.aborted.get_or_insert(cause);
+        self.feed(Event::Abort(cause));
     }
 
     fn time_out(&mut self) {
@@ -105,17 +135,20 @@ impl World {
         assert!(self.session.is_finished(), "never ends: {:?}\n{:?}", self.session, self.kernel);
         let ending = self.session.ending().expect("a finished session has an ending");
         self.kernel.assert_nothing_left();
-        assert!(self.aborted || ending != Ending::Aborted);
+        if let Ending::Aborted(cause) = ending {
+            assert_eq!(Some(cause), self.aborted);
+        }
         assert!(self.timed_out || ending != Ending::IdleTimeout);
         match ending {
             Ending::Complete => self.check_complete(),
-            Ending::NoTarget => {
+            Ending::NoTarget | Ending::Refused => {
+                assert!(ending == Ending::NoTarget || !self.session.is_dialled());
                 let client = self.kernel.application(Side::Client);
                 assert!(client.saw_reset() || client.has_reset());
             }
             Ending::ClientReset => self.check_reset(Side::Client),
             Ending::TargetReset => self.check_reset(Side::Target),
-            Ending::IdleTimeout | Ending::Aborted => self.check_aborted(),
+            Ending::IdleTimeout | Ending::Aborted(_) => self.check_aborted(),
         }
         ending
     }
@@ -129,7 +162,8 @@ impl World {
                 continue; // in the last moment, unseen
             }
             assert!(application.saw_end_of_stream(), "{side:?} got no FIN");
-            assert_eq!(application.read(), peer_wrote, "{side:?} got fewer bytes than were sent");
+            let read = application.read_payload() + application.skipped();
+            assert_eq!(read, peer_wrote, "{side:?} got fewer bytes than were sent");
         }
     }
 
@@ -148,7 +182,7 @@ impl World {
         }
         assert!(peer.saw_reset(), "no reset reached the {:?}", by.peer());
         if !gave_up {
-            assert_eq!(peer.read(), received, "bytes read before the RST are lost");
+            assert_eq!(peer.read_payload(), received, "bytes read before the RST are lost");
         }
     }
 
