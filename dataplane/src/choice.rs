@@ -48,12 +48,19 @@ impl Tried {
         self.uncounted += 1;
     }
 
+    /// Adds one whose dial was revoked.
+    pub fn add_revoked(&mut self, target: Rc<LocalTarget>) {
+        self.targets.push(target);
+        self.uncounted += 1;
+    }
+
     /// All of them.
     pub fn targets(&self) -> &[Rc<LocalTarget>] {
         &self.targets
     }
 
-    /// How many dials count: a trial was made for the balancer's sake, not for the client's.
+    /// How many dials count: a trial was made for the balancer's sake, not for the client's, and
+    /// one that was revoked might have succeeded.
     pub fn attempts(&self) -> usize {
         self.targets.len() - self.uncounted
     }

@@ -3,13 +3,12 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::thread;
 
 use crate::harness::address::{ports, unique};
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::http::{self, Client};
-use crate::harness::namespace;
+use crate::harness::namespace::Namespaces;
 use crate::harness::process::cpu_ticks;
 use crate::harness::stream::connect_from;
 use crate::harness::{skip, wait_until};
@@ -22,20 +21,18 @@ const COUNT: u64 = 50;
 const QUIET: [(&str, &str); 2] = [("HEALTH_CHECK_PERIOD", "1h"), ("NODE_CHECK_PERIOD", "1h")];
 
 /// Runs `test` where there are few local ports, or says why not.
-fn with_few_ports(test: impl FnOnce() + Send + 'static) {
+fn with_few_ports(test: impl FnOnce() + Send) {
+    let namespaces = match Namespaces::new() {
+        Ok(namespaces) => namespaces,
+        Err(error) => return skip(&format!("no network namespaces: {error}")),
+    };
     // Chosen where others choose theirs.
     ports();
-    let test = || {
-        if let Err(error) = namespace::enter() {
-            return skip(&error);
-        }
+    namespaces.near(|| {
         let range = format!("{} {}", PORTS.start(), PORTS.end());
         fs::write("/proc/sys/net/ipv4/ip_local_port_range", range).unwrap();
         test();
-    };
-    // A thread keeps its namespace.
-    let name = thread::current().name().unwrap_or_default().to_owned();
-    thread::Builder::new().name(name).spawn(test).unwrap().join().unwrap();
+    });
 }
 
 /// Clients that were served and stay.

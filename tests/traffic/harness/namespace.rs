@@ -1,36 +1,87 @@
-//! A network of a test's own, for what would disturb others: sysctls, and ports that run out.
-
 use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
-use std::process::Command;
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// Moves the calling thread, and whatever it starts from now on, into a new network namespace with
-/// nothing but loopback.
-///
-/// # Errors
-/// Why not: usually, this is not root.
-pub(crate) fn enter() -> Result<(), String> {
-    // It prints a line once it is inside and loopback is up, and holds the namespace until then.
-    let mut holder = Command::new("unshare")
-        .args(["--net", "sh", "-c", "ip link set lo up && echo up && read _"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .map_err(|error| format!("no unshare: {error}"))?;
-    let mut up = [0; 3];
-    let output = holder.stdout.as_mut().expect("it is piped");
-    let entered = std::io::Read::read_exact(output, &mut up)
-        .map_err(|_| "no network namespace can be made, which takes root".to_owned())
-        .and_then(|()| {
-            let namespace = File::open(format!("/proc/{}/ns/net", holder.id()));
-            let namespace = namespace.map_err(|error| error.to_string())?;
-            let kind = Some(LinkNameSpaceType::Network);
-            move_into_link_name_space(namespace.as_fd(), kind).map_err(|error| error.to_string())
+/// The name of both ends of the link.
+const LINK: &str = "wire0";
+
+/// Two network namespaces with a link between them; gone afterwards. The far one can fall silent.
+pub(crate) struct Namespaces {
+    near: String,
+    far: String,
+}
+
+impl Namespaces {
+    pub(crate) const NEAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
+    pub(crate) const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
+
+    /// None where they cannot be made: the reason.
+    pub(crate) fn new() -> Result<Self, String> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = |end| format!("slb-{}-{number}-{end}", process::id());
+        let made = Self { near: name("near"), far: name("far") };
+        ip(&["netns", "add", &made.near])?;
+        ip(&["netns", "add", &made.far])?;
+        let peer = ["peer", "name", LINK, "netns", &made.far];
+        ip(&[&["-n", &made.near, "link", "add", "name", LINK, "type", "veth"], &peer[..]].concat())?;
+        for (namespace, address) in [(&made.near, Self::NEAR), (&made.far, Self::FAR)] {
+            let address = format!("{address}/24");
+            ip(&["-n", namespace, "address", "add", &address, "dev", LINK])?;
+            ip(&["-n", namespace, "link", "set", LINK, "up"])?;
+            ip(&["-n", namespace, "link", "set", "lo", "up"])?;
+        }
+        Ok(made)
+    }
+
+    /// Runs `work` with its sockets, threads and processes in the near one.
+    pub(crate) fn near<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        within(&self.near, work)
+    }
+
+    /// Runs `work` with its sockets, threads and processes in the far one.
+    pub(crate) fn far<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        within(&self.far, work)
+    }
+
+    /// From now on nothing comes from the far one any more, and nobody is told: were the link taken
+    /// down, the near one would see that.
+    pub(crate) fn silence_far(&self) {
+        ip(&["-n", &self.far, "route", "add", "blackhole", &Self::NEAR.to_string()]).unwrap();
+    }
+}
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        for namespace in [&self.near, &self.far] {
+            // Fails for one that was never made.
+            let _ = ip(&["netns", "delete", namespace]);
+        }
+    }
+}
+
+fn within<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
+    let file = File::open(format!("/run/netns/{namespace}")).unwrap();
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            work()
         });
-    drop(holder.stdin.take());
-    holder.wait().map_err(|error| error.to_string())?;
-    entered
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn ip(arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new("ip").args(arguments).output();
+    let output = output.map_err(|error| format!("ip: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr);
+    Err(format!("ip {}: {}", arguments.join(" "), error.trim()))
 }
