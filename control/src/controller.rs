@@ -2,10 +2,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::{Entry, Publisher, Snapshot, Target, TargetState};
+use exchange::{Affinity, Entry, Publisher, Snapshot, Target, TargetState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use crate::affinity::{self, Tables};
 use crate::probe::Failure;
 use crate::prober::{Checked, Prober};
 use crate::roster::{Identity, Roster};
@@ -25,6 +26,8 @@ pub(crate) enum Event {
     Located(Arc<str>),
     /// A target was checked.
     Checked(Checked),
+    /// The affinity table that was asked for is built.
+    Mapped(Arc<Affinity>),
 }
 
 /// The one place where decisions are made: takes events in, gives snapshots out.
@@ -32,6 +35,10 @@ pub(crate) enum Event {
 pub(crate) struct Controller {
     pub(crate) roster: Roster,
     pub(crate) prober: Prober,
+    /// Where clients keep their targets.
+    pub(crate) tables: Option<Tables>,
+    /// For what is made on other threads.
+    pub(crate) events: mpsc::Sender<Event>,
     pub(crate) publisher: Publisher,
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
 }
@@ -69,6 +76,13 @@ impl Controller {
                 self.roster.checked(&target, result.is_ok());
                 self.publish(result.err().as_ref());
             }
+            Event::Mapped(affinity) => {
+                if let Some(tables) = &mut self.tables {
+                    tables.built();
+                }
+                self.roster.mapped(affinity);
+                self.publish(None);
+            }
         }
     }
 
@@ -85,6 +99,18 @@ impl Controller {
         self.prober.check_only(present.map(|entry| &*entry.target));
         for (level, line) in changes(&before, &after, failure) {
             log::log!(level, "{line}");
+        }
+        self.map(&after);
+    }
+
+    /// Has the affinity table follow the eligible targets.
+    fn map(&mut self, snapshot: &Snapshot) {
+        if let Some(targets) = self.tables.as_mut().and_then(|tables| tables.next(snapshot)) {
+            let events = self.events.clone();
+            affinity::build(targets, move |affinity| {
+                // Nobody listens only if the process is ending anyway.
+                let _ = events.blocking_send(Event::Mapped(affinity));
+            });
         }
     }
 }

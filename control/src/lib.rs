@@ -2,6 +2,7 @@
 //! only product is an immutable [`exchange::Snapshot`], published to every core.
 
 mod admin;
+mod affinity;
 mod controller;
 pub mod discovery;
 mod escaped;
@@ -26,6 +27,7 @@ use exchange::{CoreCounters, Publisher, Reports, Snapshot};
 use tokio::sync::{Notify, mpsc, watch};
 
 use admin::Admin;
+use affinity::Tables;
 use controller::Controller;
 use metrics::Metrics;
 use prober::Prober;
@@ -50,6 +52,8 @@ pub struct Settings {
     /// In percent (0-100): at or below this share of healthy targets, all that are not draining
     /// are used; 0: only when none is healthy.
     pub fail_open_threshold: u8,
+    /// Whether clients keep their targets: snapshots then carry an [`exchange::Affinity`].
+    pub affinity: bool,
     /// Which zone this balancer is in, if targets there are to be preferred.
     pub zone: zone::Settings,
 }
@@ -103,6 +107,8 @@ impl Control {
         let controller = Controller {
             roster: Roster::new(rules),
             prober: Prober::new(&settings.health, Arc::clone(&metrics), event_sender.clone()),
+            tables: settings.affinity.then(Tables::default),
+            events: event_sender.clone(),
             publisher,
             snapshots: snapshot_sender,
         };

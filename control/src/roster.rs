@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use exchange::{
-    Entry, Generation, Locality, Snapshot, Target, TargetCounters, TargetId, TargetState,
+    Affinity, Entry, Generation, Locality, Snapshot, Target, TargetCounters, TargetId, TargetState,
 };
 
 use crate::health::Health;
@@ -48,6 +48,8 @@ pub(crate) struct Roster {
     members: BTreeMap<Identity, Member>,
     /// Where this balancer is, once known and where it matters.
     own_zone: Option<Arc<str>>,
+    /// Where clients keep their targets, the latest table.
+    affinity: Option<Arc<Affinity>>,
     latest: Arc<Snapshot>,
 }
 
@@ -62,7 +64,13 @@ struct Member {
 
 impl Roster {
     pub(crate) fn new(rules: Rules) -> Self {
-        Self { rules, members: BTreeMap::new(), own_zone: None, latest: Arc::default() }
+        Self {
+            rules,
+            members: BTreeMap::new(),
+            own_zone: None,
+            affinity: None,
+            latest: Arc::default(),
+        }
     }
 
     /// The targets are these now. Known ones keep their history, even when they were draining;
@@ -96,6 +104,11 @@ impl Roster {
     /// This balancer is in `zone`, and prefers targets that are too.
     pub(crate) fn located(&mut self, zone: Arc<str>) {
         self.own_zone = Some(zone);
+    }
+
+    /// Clients' targets are these from now on.
+    pub(crate) fn mapped(&mut self, affinity: Arc<Affinity>) {
+        self.affinity = Some(affinity);
     }
 
     /// A check of `target` has passed or not. Late results of targets that have left are ignored.
@@ -153,6 +166,7 @@ impl Roster {
             fail_open,
             settled,
             own_zone: self.own_zone.clone(),
+            affinity: self.affinity.clone(),
             // Under fail-open nobody knows what a zone can carry.
             localities: if fail_open { Vec::new() } else { self.localities(&entries) },
             entries,
@@ -177,6 +191,7 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
     a.fail_open == b.fail_open
         && a.settled == b.settled
         && a.own_zone == b.own_zone
+        && a.affinity.as_ref().map(Arc::as_ptr) == b.affinity.as_ref().map(Arc::as_ptr)
         && a.entries.len() == b.entries.len()
         && a.entries.iter().zip(&b.entries).all(is_same_entry)
 }

@@ -89,6 +89,7 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
             fall: 3,
         },
         fail_open_threshold: 0,
+        affinity: false,
         zone: zone::Settings::Ignored,
     }
 }
