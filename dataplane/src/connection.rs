@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use crate::choice::Tried;
+use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
 use crate::session::{Ending, Session, Side};
-use crate::targets::LocalTarget;
 
 /// A session together with what it stands for: its descriptors and its target.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Connection {
     is_nonblocking: bool,
     pub(crate) dial: Option<Dial>,
     chosen: Option<Rc<LocalTarget>>,
-    tried: Vec<Rc<LocalTarget>>,
+    tried: Tried,
     log: Option<Box<Log>>,
 }
 
@@ -38,6 +39,8 @@ pub(crate) struct Dial {
     pub(crate) due: Instant,
     /// It is being ended because the client is gone: says nothing about the target.
     pub(crate) cancelled: bool,
+    /// How it ends has to be reported, whatever becomes of the client.
+    pub(crate) is_trial: bool,
 }
 
 /// What is kept for the log line at the connection's end.
@@ -61,7 +64,7 @@ impl Connection {
             is_nonblocking: false,
             dial: None,
             chosen: None,
-            tried: Vec::new(),
+            tried: Tried::default(),
             log,
         }
     }
@@ -108,7 +111,7 @@ impl Connection {
     }
 
     /// The targets dialled in vain so far.
-    pub(crate) fn tried(&self) -> &[Rc<LocalTarget>] {
+    pub(crate) fn tried(&self) -> &Tried {
         &self.tried
     }
 
@@ -116,19 +119,19 @@ impl Connection {
         self.chosen.as_ref()
     }
 
-    pub(crate) fn start_dial(&mut self, target: Rc<LocalTarget>, socket: OwnedFd, due: Instant) {
+    pub(crate) fn start_dial(&mut self, target: Rc<LocalTarget>, socket: OwnedFd, dial: Dial) {
         target.opened();
         self.chosen = Some(target);
         self.target = Some(socket);
-        self.dial = Some(Dial { due, cancelled: false });
+        self.dial = Some(dial);
     }
 
     /// Notes that the dial failed; its socket, to be closed.
     pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
-        self.dial = None;
+        let was_trial = self.dial.take().is_some_and(|dial| dial.is_trial);
         if let Some(target) = self.chosen.take() {
             target.closed();
-            self.tried.push(target);
+            self.tried.add(target, was_trial);
         }
         self.target.take()
     }
@@ -157,7 +160,7 @@ impl Connection {
             duration.as_millis(),
             self.session.received_bytes(Side::Client),
             self.session.received_bytes(Side::Target),
-            self.tried.len() + usize::from(target.is_some()),
+            self.tried.targets().len() + usize::from(target.is_some()),
         );
     }
 }

@@ -2,12 +2,16 @@
 //! ring, buffers and sessions. Nothing is shared between cores on the hot path.
 
 mod balance;
+mod candidates;
+mod choice;
 mod connection;
 mod listener;
+mod local_target;
 mod orders;
 mod pause_log;
 mod pipes;
 mod plane;
+mod retry_budget;
 mod ring;
 mod session;
 mod slots;
@@ -21,12 +25,23 @@ pub use balance::Balance;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
 
+/// What decides where connections go, for simulations that drive it as a core does. Not part of the
+/// interface.
+#[doc(hidden)]
+pub mod policy {
+    pub use crate::balance::Balancer;
+    pub use crate::choice::{Choice, Chooser, Tried};
+    pub use crate::local_target::{LastDial, LocalTarget};
+    pub use crate::retry_budget::RetryBudget;
+    pub use crate::targets::Targets;
+}
+
 /// What every core is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How a target is chosen.
     pub balance: Balance,
-    /// Distinct targets tried for one client before giving up; at least 1, at most 255.
+    /// Distinct targets tried for one client before giving up; at least 1, at most 254.
     pub connect_attempts: usize,
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.

@@ -1,73 +1,15 @@
-use std::cell::Cell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use exchange::{Locality, Outcome, Report, Snapshot, Target, TargetCounters};
-use socket2::SockAddr;
+use exchange::{Entry, Locality, Snapshot, TargetState, Trial};
 
-/// A target as one core knows it.
-#[derive(Debug)]
-pub(crate) struct LocalTarget {
-    target: Arc<Target>,
-    socket_address: Rc<SockAddr>,
-    counters: Arc<TargetCounters>,
-    core: usize,
-    connections: Cell<u32>,
-    is_in_own_zone: Cell<Option<bool>>,
-}
+use crate::candidates::Candidates;
+use crate::local_target::LocalTarget;
 
-impl LocalTarget {
-    fn new(target: &Arc<Target>, counters: &Arc<TargetCounters>, core: usize) -> Rc<Self> {
-        Rc::new(Self {
-            target: Arc::clone(target),
-            socket_address: Rc::new(target.address.into()),
-            counters: Arc::clone(counters),
-            core,
-            connections: Cell::new(0),
-            is_in_own_zone: Cell::new(None),
-        })
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.target.address
-    }
-
-    pub(crate) fn socket_address(&self) -> &Rc<SockAddr> {
-        &self.socket_address
-    }
-
-    /// This core's connections to the target, those being dialled among them.
-    pub(crate) fn connections(&self) -> u32 {
-        self.connections.get()
-    }
-
-    /// Whether it is in the balancer's zone; `None` unless both zones are known.
-    pub(crate) fn is_in_own_zone(&self) -> Option<bool> {
-        self.is_in_own_zone.get()
-    }
-
-    /// Counts a dial that succeeded.
-    pub(crate) fn dialled(&self) {
-        self.counters.on(self.core).dialled.increment();
-    }
-
-    /// The report of a dial that failed.
-    pub(crate) fn failed(&self) -> Report {
-        let outcome = Outcome::Failed { count: 1, successes: self.counters.dialled() };
-        Report { target: Arc::clone(&self.target), outcome }
-    }
-
-    pub(crate) fn opened(&self) {
-        self.connections.set(self.connections.get() + 1);
-        self.counters.on(self.core).active.increment();
-    }
-
-    pub(crate) fn closed(&self) {
-        self.connections.set(self.connections.get() - 1);
-        self.counters.on(self.core).active.decrement();
-    }
-}
+/// How often other cores' counts are read at most, and how many of them at a time.
+const READ_INTERVAL: Duration = Duration::from_millis(1);
+const COUNTS_READ_MAX: usize = 64;
 
 /// Targets of one zone, and what part of the new connections they get.
 #[derive(Debug)]
@@ -75,71 +17,91 @@ pub(crate) struct LocalLocality {
     /// In units of 1 / [`exchange::Locality::WHOLE`].
     pub(crate) share: u32,
     /// Not empty.
-    pub(crate) targets: Vec<Rc<LocalTarget>>,
+    pub(crate) targets: Candidates,
 }
 
 /// One core's view of the latest snapshot.
 #[derive(Debug)]
-pub(crate) struct Targets {
+pub struct Targets {
     core: usize,
+    cores: usize,
     known: Vec<Rc<LocalTarget>>,
-    eligible: Vec<Rc<LocalTarget>>,
+    eligible: Candidates,
     localities: Vec<LocalLocality>,
+    /// Trials that this core has not asked for yet.
+    trials: Vec<(Rc<LocalTarget>, Arc<Trial>)>,
     settled: bool,
+    /// Whose counts on other cores are read next.
+    read_next: usize,
+    read_due: Option<Instant>,
 }
 
 impl Targets {
-    /// None yet, for the core with this number.
-    pub(crate) fn new(core: usize) -> Self {
+    /// None yet, for core `core` of so many.
+    pub fn new(core: usize, cores: usize) -> Self {
         Self {
             core,
+            cores,
             known: Vec::new(),
-            eligible: Vec::new(),
+            eligible: Candidates::default(),
             localities: Vec::new(),
+            trials: Vec::new(),
             settled: false,
+            read_next: 0,
+            read_due: None,
         }
     }
 
     /// So many eligible ones, and these localities of them.
     #[cfg(test)]
     pub(crate) fn for_test(count: u16, localities: Vec<Locality>) -> Self {
-        let mut targets = Self::new(0);
+        let mut targets = Self::new(0, 1);
         let entries = (1..=count).map(|port| tests::entry(port, true)).collect();
         targets.update(&Snapshot { entries, localities, ..Snapshot::default() });
         targets
     }
 
     /// Takes over a newer snapshot. Targets that stay keep their counts.
-    pub(crate) fn update(&mut self, snapshot: &Snapshot) {
+    pub fn update(&mut self, snapshot: &Snapshot) {
         let mut old = std::mem::take(&mut self.known);
         // Entries come in a stable order: a target is usually found where it was.
         old.reverse();
-        self.eligible.clear();
+        self.trials.clear();
+        let mut eligible = Vec::new();
         for entry in &snapshot.entries {
-            let is_same = |local: &Rc<LocalTarget>| Arc::ptr_eq(&local.counters, &entry.counters);
-            let local = match old.iter().rposition(is_same) {
+            let local = match old.iter().rposition(|local| local.is(entry)) {
                 Some(index) => old.remove(index),
-                None => LocalTarget::new(&entry.target, &entry.counters, self.core),
+                None => LocalTarget::new(entry, self.core),
             };
-            let zones = snapshot.own_zone.as_ref().zip(entry.target.zone.as_ref());
-            local.is_in_own_zone.set(zones.map(|(own, its)| own == its));
+            local.update(entry, snapshot.own_zone.as_ref());
             if entry.eligible {
-                self.eligible.push(Rc::clone(&local));
+                eligible.push(Rc::clone(&local));
+            }
+            if let Some(trial) = offered_trial(entry)
+                && !local.has_asked_for(trial)
+            {
+                self.trials.push((Rc::clone(&local), Arc::clone(trial)));
             }
             self.known.push(local);
         }
+        self.eligible = eligible.into_iter().collect();
         self.localities = snapshot.localities.iter().filter_map(|it| self.local(it)).collect();
         self.settled = snapshot.settled;
     }
 
     fn local(&self, locality: &Locality) -> Option<LocalLocality> {
         let targets = locality.entries.iter().filter_map(|&index| self.known.get(index));
-        let targets: Vec<_> = targets.cloned().collect();
-        (!targets.is_empty()).then_some(LocalLocality { share: locality.share, targets })
+        let targets: Candidates = targets.cloned().collect();
+        let is_empty = targets.all().is_empty();
+        (!is_empty).then_some(LocalLocality { share: locality.share, targets })
     }
 
     /// Those that may get new connections.
-    pub(crate) fn eligible(&self) -> &[Rc<LocalTarget>] {
+    pub fn eligible(&self) -> &[Rc<LocalTarget>] {
+        self.eligible.all()
+    }
+
+    pub(crate) fn candidates(&self) -> &Candidates {
         &self.eligible
     }
 
@@ -150,13 +112,44 @@ impl Targets {
 
     /// Whether waiting brings no eligible target that is not there yet.
     pub(crate) fn is_ready(&self) -> bool {
-        self.settled || !self.eligible.is_empty()
+        self.settled || !self.eligible().is_empty()
     }
+
+    /// A target that is to be dialled by way of trial, which no other core does. Each trial is
+    /// asked for once.
+    pub(crate) fn claim_trial(&mut self) -> Option<Rc<LocalTarget>> {
+        while let Some((target, trial)) = self.trials.pop() {
+            if target.claim(trial) {
+                return Some(target);
+            }
+        }
+        None
+    }
+
+    /// Reads how many connections other cores have to some of the targets, in turn. Cheap enough
+    /// to be called again and again: at most [`COUNTS_READ_MAX`] counts in a [`READ_INTERVAL`].
+    pub fn read_other_cores(&mut self, now: Instant) {
+        let eligible = self.eligible.all();
+        if self.cores <= 1 || eligible.is_empty() || self.read_due.is_some_and(|due| now < due) {
+            return;
+        }
+        self.read_due = Some(now + READ_INTERVAL);
+        let turns = (COUNTS_READ_MAX / (self.cores - 1)).max(1).min(eligible.len());
+        for _ in 0..turns {
+            self.read_next = (self.read_next + 1) % eligible.len();
+            eligible[self.read_next].read_other_cores();
+        }
+    }
+}
+
+/// The trial of a target that is not leaving.
+fn offered_trial(entry: &Entry) -> Option<&Arc<Trial>> {
+    entry.trial.as_ref().filter(|_| entry.state != TargetState::Draining)
 }
 
 #[cfg(test)]
 mod tests {
-    use exchange::{Entry, Target, TargetState};
+    use exchange::{Target, TargetCounters};
 
     use super::*;
 
@@ -166,14 +159,18 @@ mod tests {
         Entry { state: TargetState::Healthy, eligible, ..entry }
     }
 
+    fn ports_of(targets: &[Rc<LocalTarget>]) -> Vec<u16> {
+        targets.iter().map(|target| target.address().port()).collect()
+    }
+
     fn ports(targets: &Targets) -> Vec<u16> {
-        targets.eligible().iter().map(|target| target.address().port()).collect()
+        ports_of(targets.eligible())
     }
 
     #[test]
     fn counts_survive_an_update_and_only_eligible_targets_are_offered() {
         let mut entries = vec![entry(1, true), entry(2, false), entry(3, true)];
-        let mut targets = Targets::new(0);
+        let mut targets = Targets::new(0, 1);
         assert!(!targets.is_ready());
         targets.update(&Snapshot { entries: entries.clone(), ..Snapshot::default() });
         assert!(targets.is_ready());
@@ -195,7 +192,7 @@ mod tests {
             entry
         };
         let mut entries = vec![in_zone(1, "a"), in_zone(2, "b"), entry(3, true)];
-        let mut targets = Targets::new(0);
+        let mut targets = Targets::new(0, 1);
         let locality = |share, entries: &[usize]| Locality { share, entries: entries.to_vec() };
         targets.update(&Snapshot {
             entries: entries.clone(),
@@ -205,11 +202,8 @@ mod tests {
         });
         let zones: Vec<_> = targets.eligible().iter().map(|it| it.is_in_own_zone()).collect();
         assert_eq!(zones, [Some(true), Some(false), None]);
-        let shown: Vec<_> = targets
-            .localities()
-            .iter()
-            .map(|it| (it.share, it.targets.iter().map(|t| t.address().port()).collect()))
-            .collect();
+        let shown: Vec<_> =
+            targets.localities().iter().map(|it| (it.share, ports_of(it.targets.all()))).collect();
         let expected: [(u32, Vec<u16>); 2] = [(5, vec![2]), (6, vec![3, 1])];
         assert_eq!(shown, expected, "what is not there is left out");
 
@@ -221,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_same_address_with_other_counters_is_another_target() {
-        let mut targets = Targets::new(0);
+        let mut targets = Targets::new(0, 1);
         targets.update(&Snapshot { entries: vec![entry(1, true)], ..Snapshot::default() });
         targets.eligible()[0].opened();
         targets.update(&Snapshot { entries: vec![entry(1, true)], ..Snapshot::default() });

@@ -17,7 +17,7 @@ use rustix::net::Shutdown;
 use socket2::SockRef;
 
 use crate::Settings;
-use crate::balance::Balancer;
+use crate::choice::Chooser;
 use crate::connection::Connection;
 use crate::listener::Listener;
 use crate::orders::Orders;
@@ -43,7 +43,7 @@ pub(crate) struct Worker {
     ring: Ring,
     connections: Slots<Connection>,
     targets: Targets,
-    balancer: Balancer,
+    chooser: Chooser,
     subscriber: Subscriber,
     reporter: Reporter,
     orders: Arc<Orders>,
@@ -108,8 +108,14 @@ impl Worker {
         Ok(Self {
             ring,
             connections: Slots::new(),
-            targets: Targets::new(core),
-            balancer: Balancer::new(settings.balance, fastrand::Rng::new()),
+            targets: Targets::new(core, cores),
+            chooser: Chooser::new(
+                settings.balance,
+                settings.connect_attempts,
+                cores,
+                fastrand::Rng::new(),
+                now,
+            ),
             subscriber,
             reporter,
             orders,
@@ -369,7 +375,8 @@ impl Worker {
 
     fn open(&mut self, client: OwnedFd) {
         self.count().active_connections.increment();
-        let dials_max = u8::try_from(self.settings.connect_attempts).unwrap_or(u8::MAX);
+        // A trial comes before the dials that count. Which they are the chooser knows.
+        let dials_max = u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX);
         let session = Session::accepted(dials_max, &mut self.ops);
         let log_since = self.settings.log_connections.then_some(self.now);
         let key = self.connections.insert(Connection::new(session, client, log_since));

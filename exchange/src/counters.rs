@@ -41,6 +41,8 @@ pub struct CoreCounters {
     pub failed_connections: Counter,
     /// Total: dials of a target that failed or took too long.
     pub failed_dials: Counter,
+    /// Total: client connections given up because the retry budget was spent.
+    pub retry_budget_exhausted: Counter,
     /// Total: client connections that got a target of the balancer's own zone.
     pub same_zone_connections: Counter,
     /// Total: client connections that got a target known to be in another zone than the balancer.

@@ -4,32 +4,51 @@ use std::os::fd::OwnedFd;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Worker;
+use crate::choice::Choice;
+use crate::connection::Dial;
+use crate::local_target::LocalTarget;
 use crate::ring::Key;
 use crate::session::Event;
-use crate::targets::LocalTarget;
 
 impl Worker {
     /// Dials a target that was not tried for this client before.
     pub(super) fn dial(&mut self, key: Key) -> Option<Event> {
         let connection = self.connections.get_mut(key)?;
-        let picked = self.balancer.pick(&self.targets, connection.tried());
-        let Some(target) = picked else { return Some(Event::NoTarget) };
+        let choice = self.chooser.choose(&mut self.targets, connection.tried(), self.now);
+        let (target, is_trial) = match choice {
+            Choice::Dial(target) => (target, false),
+            Choice::Trial(target) => (target, true),
+            Choice::NoTarget => return Some(Event::NoTarget),
+            Choice::BudgetSpent => {
+                self.count().retry_budget_exhausted.increment();
+                return Some(Event::NoTarget);
+            }
+        };
         let socket = match make_socket(&target) {
             Ok(socket) => socket,
             Err(error) => {
                 // Of no target's doing: another one would fare no better. Accepting stops early
                 // enough for this not to happen, unless others use the descriptors up.
+                self.end_dial(&target, is_trial, None);
                 self.pause_accepting(&format!("socket: {error}"));
                 return Some(Event::NoTarget);
             }
         };
         self.ring.connect(key, &socket, target.socket_address());
-        connection.start_dial(target, socket, self.now + self.settings.connect_timeout);
+        let due = self.now + self.settings.connect_timeout;
+        connection.start_dial(target, socket, Dial { due, cancelled: false, is_trial });
         let connections = &mut self.connections;
         self.dials.start(self.now, key, |key| {
             connections.get_mut(key).is_none_or(|connection| connection.dial.is_none())
         });
         None
+    }
+
+    /// Passes on what the control plane has to hear of a dial's end.
+    fn end_dial(&mut self, target: &LocalTarget, is_trial: bool, reached: Option<bool>) {
+        if let Some(report) = target.dialled(is_trial, reached) {
+            self.reporter.report(report);
+        }
     }
 
     /// Ends a dial because the client is gone.
@@ -57,16 +76,14 @@ impl Worker {
     pub(super) fn handle_connected(&mut self, key: Key, result: io::Result<()>) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(dial) = connection.dial else { return };
+        let Some(target) = connection.chosen().cloned() else { return };
         let event = match result {
             Ok(()) => {
                 connection.dial = None;
-                let zone = connection.chosen().and_then(|target| {
-                    target.dialled();
-                    target.is_in_own_zone()
-                });
+                self.end_dial(&target, dial.is_trial, Some(true));
                 let count = self.count();
                 count.successful_connections.increment();
-                match zone {
+                match target.is_in_own_zone() {
                     Some(true) => count.same_zone_connections.increment(),
                     Some(false) => count.other_zone_connections.increment(),
                     None => (),
@@ -74,17 +91,14 @@ impl Worker {
                 Event::Dialled
             }
             Err(error) => {
-                let target = connection.chosen().cloned();
                 if let Some(socket) = connection.fail_dial() {
                     self.ring.close(socket);
                 }
                 if !dial.cancelled {
                     self.count().failed_dials.increment();
-                    if let Some(target) = target {
-                        log::debug!("dialling {}: {error}", target.address());
-                        self.reporter.report(target.failed());
-                    }
+                    log::debug!("dialling {}: {error}", target.address());
                 }
+                self.end_dial(&target, dial.is_trial, (!dial.cancelled).then_some(false));
                 Event::DialFailed
             }
         };

@@ -14,6 +14,9 @@ impl Worker {
         if let Some(snapshot) = self.subscriber.latest() {
             self.targets.update(&snapshot);
         }
+        if self.settings.balance.heeds_load() {
+            self.targets.read_other_cores(self.now);
+        }
         self.reporter.flush();
         self.steer_accepting();
         self.end_overdue_dials();

@@ -1,0 +1,98 @@
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::balance::{Balance, Balancer};
+use crate::local_target::{LastDial, LocalTarget};
+use crate::retry_budget::RetryBudget;
+use crate::targets::Targets;
+
+/// One core's decision where each dial of each client goes.
+#[derive(Debug)]
+pub struct Chooser {
+    balancer: Balancer,
+    budget: RetryBudget,
+    connect_attempts: usize,
+}
+
+/// What is to be dialled next for a client.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// This target.
+    Dial(Rc<LocalTarget>),
+    /// This target, to find out whether it can be reached again; how that ends has to be reported.
+    Trial(Rc<LocalTarget>),
+    /// None: all were tried, or as many as may be.
+    NoTarget,
+    /// None: there have been too many retries lately, and what is left failed when last dialled.
+    BudgetSpent,
+}
+
+/// The targets that were dialled in vain for one client.
+#[derive(Debug, Default)]
+pub struct Tried {
+    targets: Vec<Rc<LocalTarget>>,
+    had_trial: bool,
+}
+
+impl Tried {
+    /// Adds one.
+    pub fn add(&mut self, target: Rc<LocalTarget>, was_trial: bool) {
+        self.targets.push(target);
+        self.had_trial |= was_trial;
+    }
+
+    /// All of them.
+    pub fn targets(&self) -> &[Rc<LocalTarget>] {
+        &self.targets
+    }
+
+    /// How many dials count: a trial was made for the balancer's sake, not for the client's.
+    pub fn attempts(&self) -> usize {
+        self.targets.len() - usize::from(self.had_trial)
+    }
+}
+
+impl Chooser {
+    /// For one of `cores` cores; at most `connect_attempts` targets are dialled for a client, not
+    /// counting a trial.
+    pub fn new(
+        balance: Balance,
+        connect_attempts: usize,
+        cores: usize,
+        rng: fastrand::Rng,
+        now: Instant,
+    ) -> Self {
+        Self {
+            balancer: Balancer::new(balance, rng),
+            budget: RetryBudget::new(cores, now),
+            connect_attempts,
+        }
+    }
+
+    /// What to dial for a client for whom all of `tried` were dialled in vain.
+    pub fn choose(&mut self, targets: &mut Targets, tried: &Tried, now: Instant) -> Choice {
+        if tried.targets.is_empty() {
+            self.budget.deposit(now);
+            if let Some(target) = targets.claim_trial() {
+                return Choice::Trial(target);
+            }
+        }
+        if tried.attempts() >= self.connect_attempts {
+            return Choice::NoTarget;
+        }
+        let Some(target) = self.balancer.pick(targets, &tried.targets, now) else {
+            return Choice::NoTarget;
+        };
+        // What was reached last time, or is not known yet, is free: a target that is down is found
+        // out by the first dial that ends.
+        let is_free = tried.attempts() == 0 || target.last_dial() != LastDial::Failed;
+        if is_free || self.budget.withdraw(now) {
+            Choice::Dial(target)
+        } else {
+            Choice::BudgetSpent
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

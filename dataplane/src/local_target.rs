@@ -1,0 +1,155 @@
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use exchange::{Entry, Outcome, Ramp, Report, Target, TargetCounters, Trial};
+use socket2::SockAddr;
+
+/// A target as one core knows it.
+#[derive(Debug)]
+pub struct LocalTarget {
+    target: Arc<Target>,
+    socket_address: Rc<SockAddr>,
+    counters: Arc<TargetCounters>,
+    core: usize,
+    connections: Cell<u32>,
+    /// The other cores' connections to it, as last read.
+    elsewhere: Cell<u32>,
+    is_in_own_zone: Cell<Option<bool>>,
+    last_dial: Cell<LastDial>,
+    ramp: Cell<Option<Ramp>>,
+    /// The last trial that this core asked for; snapshots may go on offering it.
+    asked_for: RefCell<Option<Arc<Trial>>>,
+}
+
+/// How the dial of a target that this core ended last went. The first one is the best to retry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LastDial {
+    /// The target was reached.
+    Reached,
+    /// This core has dialled it never, or never to the end.
+    #[default]
+    Unknown,
+    /// The target was not reached.
+    Failed,
+}
+
+impl LocalTarget {
+    pub(crate) fn new(entry: &Entry, core: usize) -> Rc<Self> {
+        Rc::new(Self {
+            target: Arc::clone(&entry.target),
+            socket_address: Rc::new(entry.target.address.into()),
+            counters: Arc::clone(&entry.counters),
+            core,
+            connections: Cell::new(0),
+            elsewhere: Cell::new(0),
+            is_in_own_zone: Cell::new(None),
+            last_dial: Cell::default(),
+            ramp: Cell::new(None),
+            asked_for: RefCell::new(None),
+        })
+    }
+
+    /// Whether the entry is about this target.
+    pub(crate) fn is(&self, entry: &Entry) -> bool {
+        Arc::ptr_eq(&self.counters, &entry.counters)
+    }
+
+    /// Takes over what a newer snapshot says of it.
+    pub(crate) fn update(&self, entry: &Entry, own_zone: Option<&Arc<str>>) {
+        let zones = own_zone.zip(entry.target.zone.as_ref());
+        self.is_in_own_zone.set(zones.map(|(own, its)| own == its));
+        self.ramp.set(entry.ramp);
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.target.address
+    }
+
+    pub(crate) fn socket_address(&self) -> &Rc<SockAddr> {
+        &self.socket_address
+    }
+
+    /// This core's connections to the target, those being dialled among them.
+    pub fn connections(&self) -> u32 {
+        self.connections.get()
+    }
+
+    /// Connections to the target, those of other cores as of when they were last read.
+    pub fn load(&self) -> u32 {
+        self.connections.get().saturating_add(self.elsewhere.get())
+    }
+
+    /// Reads what the other cores count: a cache miss for each of them.
+    pub(crate) fn read_other_cores(&self) {
+        let own = self.counters.on(self.core).active.get();
+        let elsewhere = self.counters.active().saturating_sub(own);
+        self.elsewhere.set(u32::try_from(elsewhere).unwrap_or(u32::MAX));
+    }
+
+    /// Whether it is in the balancer's zone; `None` unless both zones are known.
+    pub(crate) fn is_in_own_zone(&self) -> Option<bool> {
+        self.is_in_own_zone.get()
+    }
+
+    /// How this core's last dial of it went.
+    pub fn last_dial(&self) -> LastDial {
+        self.last_dial.get()
+    }
+
+    pub(crate) fn ramp(&self) -> Option<Ramp> {
+        self.ramp.get()
+    }
+
+    /// The part of its full share that it gets at `now`: from 0.0 to 1.0.
+    pub(crate) fn part(&self, now: Instant) -> f64 {
+        self.ramp.get().map_or(1.0, |ramp| ramp.part(now))
+    }
+
+    /// Whether [`Self::claim`] was called with this trial before.
+    pub(crate) fn has_asked_for(&self, trial: &Arc<Trial>) -> bool {
+        self.asked_for.borrow().as_ref().is_some_and(|old| Arc::ptr_eq(old, trial))
+    }
+
+    /// Whether this core is the one that makes the trial.
+    pub(crate) fn claim(&self, trial: Arc<Trial>) -> bool {
+        let is_claimed = trial.claim();
+        *self.asked_for.borrow_mut() = Some(trial);
+        is_claimed
+    }
+
+    /// A dial begins: it counts as a connection until [`Self::closed`].
+    pub fn opened(&self) {
+        self.connections.set(self.connections.get() + 1);
+        self.counters.on(self.core).active.increment();
+    }
+
+    /// The end of what was opened.
+    pub fn closed(&self) {
+        self.connections.set(self.connections.get() - 1);
+        self.counters.on(self.core).active.decrement();
+    }
+
+    /// Notes whether a dial reached the target, `None` if it was cut short and nothing is known.
+    /// Returns what the control plane has to hear of it: the end of each trial, and each failure.
+    #[must_use = "a trial whose end is not reported is the target's last"]
+    pub fn dialled(&self, is_trial: bool, reached: Option<bool>) -> Option<Report> {
+        match reached {
+            Some(true) => {
+                self.last_dial.set(LastDial::Reached);
+                self.counters.on(self.core).dialled.increment();
+            }
+            Some(false) => self.last_dial.set(LastDial::Failed),
+            None => (),
+        }
+        let outcome = match reached {
+            _ if is_trial => Outcome::Tried { reached },
+            Some(false) => Outcome::Failed { count: 1, successes: self.counters.dialled() },
+            _ => return None,
+        };
+        Some(Report { target: Arc::clone(&self.target), outcome })
+    }
+}
