@@ -1,22 +1,25 @@
 use super::environment::Environment;
-use super::variable::{NODE_FILTER, TABLE, Variable};
+use super::variable::{NODE_FILTER, TABLE, Variable, ZONE_AWARE};
 
 /// A log line for each variable that is set and has no effect, as its own meaning says: it waits for
-/// a later release, or another `NODE_FILTER` would read it.
+/// a later release, another `NODE_FILTER` would read it, or what it is for is turned off.
 pub(super) fn without_effect(environment: &Environment) -> Vec<String> {
-    let filter = environment.get(NODE_FILTER).unwrap_or(NODE_FILTER.default.as_str());
     let set = TABLE.iter().filter(|variable| environment.get(**variable).is_some());
-    set.filter_map(|variable| line(*variable, filter)).collect()
+    set.filter_map(|variable| line(*variable, environment)).collect()
 }
 
-fn line(variable: Variable, filter: &str) -> Option<String> {
+fn line(variable: Variable, environment: &Environment) -> Option<String> {
     let Variable { name, meaning, .. } = variable;
     if meaning.ends_with("takes effect with a later release") {
         return Some(format!("{name} is set, but takes effect with a later release"));
     }
     let (readers, _) = meaning.strip_prefix("for ")?.split_once(": ")?;
-    let is_read = readers.split(" and ").any(|reader| reader == filter);
-    (!is_read).then(|| format!("{name} is set, but NODE_FILTER={filter} does not read it"))
+    // Most are for some values of NODE_FILTER, and one for another variable's.
+    let (reader, wanted) =
+        if readers == ZONE_AWARE.name { (ZONE_AWARE, "true") } else { (NODE_FILTER, readers) };
+    let value = environment.get(reader).unwrap_or(reader.default.as_str());
+    let is_read = wanted.split(" and ").any(|wanted| wanted == value);
+    (!is_read).then(|| format!("{name} is set, but {}={value} does not read it", reader.name))
 }
 
 #[cfg(test)]
@@ -40,5 +43,20 @@ mod tests {
             told(&[("TARGETS", "10.0.0.1"), ("ASG_NAME", "workers"), ("AWS_REGION", "us-east-1")]),
             ["TARGETS is set, but NODE_FILTER=asg does not read it"]
         );
+    }
+
+    #[test]
+    fn the_own_zone_is_read_where_zones_matter_whatever_the_filter() {
+        let told = |aware: &str, filter: &str| {
+            let zone = ("AVAILABILITY_ZONE", "eu-west-1a");
+            let variables = [zone, ("ZONE_AWARE", aware), ("NODE_FILTER", filter)];
+            let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+            without_effect(&variables.collect())
+        };
+        for filter in ["", "asg", "static"] {
+            assert!(told("true", filter).is_empty());
+            let line = "AVAILABILITY_ZONE is set, but ZONE_AWARE=false does not read it";
+            assert_eq!(told("", filter), [line]);
+        }
     }
 }
