@@ -15,6 +15,8 @@ mod zone;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use dataplane::Balance;
+
 pub(crate) use environment::Environment;
 pub(crate) use misspelt::Misspelt;
 pub(crate) use problem::{ConfigError, Problem};
@@ -152,11 +154,14 @@ fn control_settings(
     let health = health_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
+    // A bad value is reported where the data plane reads it.
+    let balance = Reader::default().value(var::BALANCE, raw.balance.as_deref(), value::balance);
     Some(control::Settings {
         discovery: discovery?,
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
+        affinity: balance? == Balance::Maglev,
         zone: zone?,
     })
 }

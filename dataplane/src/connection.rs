@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use crate::session::{Ending, Session, Side};
 pub(crate) struct Connection {
     pub(crate) session: Session,
     client: Option<OwnedFd>,
+    /// Once somebody had to know.
+    client_address: Option<IpAddr>,
     /// The connection to the target, also while it is being dialled.
     target: Option<OwnedFd>,
     /// By the side they go to.
@@ -59,6 +61,7 @@ impl Connection {
         Self {
             session,
             client: Some(client),
+            client_address: None,
             target: None,
             pipes: [None, None],
             is_nonblocking: false,
@@ -108,6 +111,16 @@ impl Connection {
     /// Lets go of the pipe to a side.
     pub(crate) fn stop_draining(&mut self, to: Side) -> Option<Draining> {
         self.pipes[to as usize].take()
+    }
+
+    /// The client's address: the one it was said to have, else its socket's. None if the client is
+    /// gone already (getpeername(2), ENOTCONN). Costs a system call the first time.
+    pub(crate) fn client_address(&mut self) -> Option<IpAddr> {
+        if self.client_address.is_none() {
+            let peer = self.client.as_ref().and_then(|it| SockRef::from(it).peer_addr().ok());
+            self.client_address = peer.and_then(|peer| peer.as_socket()).map(|peer| peer.ip());
+        }
+        self.client_address
     }
 
     /// The targets dialled in vain so far.

@@ -4,13 +4,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use exchange::{Entry, Outcome, Ramp, Report, Target, TargetCounters, Trial};
+use exchange::{Entry, Outcome, Ramp, Report, Target, TargetCounters, TargetKey, Trial};
 use socket2::SockAddr;
 
 /// A target as one core knows it.
 #[derive(Debug)]
 pub struct LocalTarget {
     target: Arc<Target>,
+    key: TargetKey,
     socket_address: Rc<SockAddr>,
     counters: Arc<TargetCounters>,
     core: usize,
@@ -40,6 +41,7 @@ impl LocalTarget {
     pub(crate) fn new(entry: &Entry, core: usize) -> Rc<Self> {
         Rc::new(Self {
             target: Arc::clone(&entry.target),
+            key: TargetKey::of(&entry.target),
             socket_address: Rc::new(entry.target.address.into()),
             counters: Arc::clone(&entry.counters),
             core,
@@ -62,6 +64,15 @@ impl LocalTarget {
         let zones = own_zone.zip(entry.target.zone.as_ref());
         self.is_in_own_zone.set(zones.map(|(own, its)| own == its));
         self.ramp.set(entry.ramp);
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What clients' preferences for it follow from.
+    pub(crate) fn key(&self) -> TargetKey {
+        self.key
     }
 
     /// Where it serves.

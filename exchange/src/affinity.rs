@@ -50,6 +50,11 @@ impl Affinity {
         &self.targets
     }
 
+    /// The number of `target` among [`Affinity::targets`], if it is one of them.
+    pub fn number_of(&self, target: &Target) -> Option<usize> {
+        self.targets.binary_search_by(|it| identity(it).cmp(&identity(target))).ok()
+    }
+
     /// The number of the client's target among [`Affinity::targets`]; none where there are none.
     pub fn choose(&self, client: ClientKey) -> Option<usize> {
         self.table.get(below(client.0, SIZE) as usize).map(|&number| usize::from(number))

@@ -1,9 +1,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use exchange::ClientKey;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Worker;
+use crate::balance::Balance;
 use crate::choice::Choice;
 use crate::connection::Dial;
 use crate::local_target::LocalTarget;
@@ -14,7 +16,11 @@ impl Worker {
     /// Dials a target that was not tried for this client before.
     pub(super) fn dial(&mut self, key: Key) -> Option<Event> {
         let connection = self.connections.get_mut(key)?;
-        let choice = self.chooser.choose(&mut self.targets, connection.tried(), self.now);
+        let client = match self.settings.balance {
+            Balance::Maglev => connection.client_address().map(ClientKey::of),
+            _ => None,
+        };
+        let choice = self.chooser.choose(&mut self.targets, client, connection.tried(), self.now);
         let (target, is_trial) = match choice {
             Choice::Dial(target) => (target, false),
             Choice::Trial(target) => (target, true),

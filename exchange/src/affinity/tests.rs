@@ -162,6 +162,16 @@ fn a_client_has_its_own_order_of_preference() {
 }
 
 #[test]
+fn targets_are_numbered() {
+    let all = targets(20);
+    let affinity = Affinity::of(all[1..].to_vec());
+    for target in &all[1..] {
+        assert_eq!(affinity.targets()[affinity.number_of(target).unwrap()], *target);
+    }
+    assert_eq!(affinity.number_of(&all[0]), None);
+}
+
+#[test]
 fn there_is_no_choice_among_none_and_only_one_among_one() {
     assert_eq!(Affinity::of(vec![]).choose(key("192.0.2.1")), None);
     assert_eq!(Affinity::of(targets(1)).choose(key("192.0.2.1")), Some(0));
