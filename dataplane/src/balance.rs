@@ -1,5 +1,7 @@
 //! Which of the eligible targets gets a new connection.
 
+#[cfg(test)]
+mod simulation;
 mod slow_start;
 #[cfg(test)]
 mod tests;

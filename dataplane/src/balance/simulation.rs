@@ -1,0 +1,141 @@
+//! Several cores that balance each by itself, with what they know of each other.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use exchange::{Entry, Snapshot, Target, TargetCounters, TargetState};
+
+use super::{Balance, Balancer};
+use crate::targets::Targets;
+
+const TICK: Duration = Duration::from_millis(1);
+
+fn snapshot(targets: u16, cores: usize) -> Snapshot {
+    let entry = |port| {
+        let target = Arc::new(Target::at(([127, 0, 0, 1], port).into()));
+        let entry = Entry::new(target, Arc::new(TargetCounters::new(cores)));
+        Entry { state: TargetState::Healthy, eligible: true, ..entry }
+    };
+    Snapshot { entries: (1..=targets).map(entry).collect(), ..Snapshot::default() }
+}
+
+fn cores(
+    balance: Balance,
+    count: usize,
+    seed: u64,
+    snapshot: &Snapshot,
+) -> Vec<(Targets, Balancer)> {
+    let core = |core| {
+        let mut targets = Targets::new(core, count);
+        targets.update(snapshot);
+        (targets, Balancer::new(balance, fastrand::Rng::with_seed(seed * 100 + core as u64)))
+    };
+    (0..count).map(core).collect()
+}
+
+/// The busiest target's connections, of all cores, by the mean's.
+fn spread(snapshot: &Snapshot) -> f64 {
+    let counts = snapshot.entries.iter().map(|entry| entry.counters.active());
+    let mean = counts.clone().sum::<u64>() as f64 / snapshot.entries.len() as f64;
+    counts.max().unwrap() as f64 / mean
+}
+
+/// The largest spread that is seen once a second after the start, with `rate` connections a
+/// millisecond that live for two seconds on average; half of them come to the first core, half of
+/// the rest to the second, and so on.
+fn largest_spread(balance: Balance, count: usize, rate: f64, seed: u64) -> f64 {
+    let snapshot = snapshot(10, count);
+    let mut cores = cores(balance, count, seed, &snapshot);
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let start = Instant::now();
+    // When it ends, and where it is.
+    let mut live = BinaryHeap::new();
+    let (mut targets, mut largest) = (Vec::new(), 0.0_f64);
+    for ms in 0..12_000_u32 {
+        let now = start + ms * TICK;
+        while let Some(&Reverse((end, index))) = live.peek()
+            && end <= ms
+        {
+            live.pop();
+            let target: &Rc<crate::local_target::LocalTarget> = &targets[index];
+            target.closed();
+        }
+        let arrivals = rate as u32 + u32::from(rng.f64() < rate.fract());
+        for _ in 0..arrivals {
+            let core = (0..count - 1).find(|_| rng.bool()).unwrap_or(count - 1);
+            let (known, balancer) = &mut cores[core];
+            let target = balancer.pick(known, &[], now).unwrap();
+            target.opened();
+            let lifetime = -rng.f64().max(1e-9).ln() * 2000.0;
+            live.push(Reverse((ms + 1 + lifetime as u32, targets.len())));
+            targets.push(target);
+        }
+        cores.iter_mut().for_each(|(targets, _)| targets.read_other_cores(now));
+        if ms >= 6000 && ms % 1000 == 0 {
+            largest = largest.max(spread(&snapshot));
+        }
+    }
+    largest
+}
+
+#[test]
+fn all_cores_together_spread_connections_evenly() {
+    for balance in [Balance::P2c, Balance::LeastConnections] {
+        for count in [2, 3, 5, 8] {
+            for rate in [0.2, 4.0] {
+                for seed in 0..2 {
+                    let largest = largest_spread(balance, count, rate, seed);
+                    assert!(
+                        largest <= 1.25,
+                        "{balance:?}, {count} cores, {rate} per ms, seed {seed}: {largest}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_core_without_connections_of_its_own_heeds_those_of_the_others() {
+    for balance in [Balance::P2c, Balance::LeastConnections] {
+        let mut snapshot = snapshot(10, 2);
+        let newcomer = snapshot.entries.pop().unwrap();
+        let mut cores = cores(balance, 2, 1, &snapshot);
+        let mut now = Instant::now();
+        let (targets, balancer) = &mut cores[0];
+        for _ in 0..900 {
+            balancer.pick(targets, &[], now).unwrap().opened();
+        }
+        snapshot.entries.push(newcomer);
+        let (targets, balancer) = &mut cores[1];
+        targets.update(&snapshot);
+        for _ in 0..400 {
+            now += TICK;
+            targets.read_other_cores(now);
+            balancer.pick(targets, &[], now).unwrap().opened();
+        }
+        let largest = spread(&snapshot);
+        assert!(largest <= 1.1, "{balance:?}: {largest}");
+    }
+}
+
+#[test]
+fn only_so_many_counts_are_read_at_a_time_and_all_in_the_end() {
+    let snapshot = snapshot(100, 5);
+    let mut targets = Targets::new(0, 5);
+    targets.update(&snapshot);
+    for entry in &snapshot.entries {
+        entry.counters.on(3).active.add(7);
+    }
+    let seen = |targets: &Targets| targets.eligible().iter().filter(|it| it.load() == 7).count();
+    let mut now = Instant::now();
+    for expected in [16, 32, 48, 64, 80, 96, 100] {
+        targets.read_other_cores(now);
+        targets.read_other_cores(now + TICK / 2);
+        assert_eq!(seen(&targets), expected);
+        now += TICK;
+    }
+}
