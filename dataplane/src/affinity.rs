@@ -127,7 +127,8 @@ mod tests {
         let mut core = Core::new(0, &snapshot(&PORTS, &PORTS));
         let mut seen = HashSet::new();
         for _ in 0..200 {
-            let choice = core.chooser.choose(&mut core.targets, None, &Tried::default(), Instant::now());
+            let choice =
+                core.chooser.choose(&mut core.targets, None, &Tried::default(), Instant::now());
             let Choice::Dial(target) = choice else { panic!("{choice:?}") };
             seen.insert(target.address());
         }
