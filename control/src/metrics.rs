@@ -6,7 +6,7 @@ mod refreshes;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Counter, Snapshot, TargetState};
+use exchange::{CoreCounters, Counter, Rejection, Snapshot, TargetState};
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -99,6 +99,7 @@ impl Metrics {
             Box::new(self.discovery_age()),
             Box::new(node_health(snapshot)),
             Box::new(self.zone_connections()),
+            Box::new(self.rejections()),
             Box::new(build_info()),
             gauge(
                 "load_balancer_fail_open",
@@ -160,6 +161,19 @@ impl Metrics {
         connections.with_label_values(&["same"]).inc_by(same);
         connections.with_label_values(&["other"]).inc_by(other);
         connections
+    }
+
+    fn rejections(&self) -> IntCounterVec {
+        let opts = Opts::new(
+            "load_balancer_rejected_connections_total",
+            "Client connections that were reset instead of being forwarded",
+        );
+        let rejections = IntCounterVec::new(opts, &["reason"]).expect("name and label are valid");
+        for reason in Rejection::ALL {
+            let total = self.sum(|core| core.rejected.of(reason));
+            rejections.with_label_values(&[reason.name()]).inc_by(total);
+        }
+        rejections
     }
 
     fn discovery_age(&self) -> Gauge {
@@ -257,6 +271,8 @@ mod tests {
         cores[0].same_zone_connections.add(5);
         cores[1].same_zone_connections.add(6);
         cores[1].other_zone_connections.add(2);
+        cores[0].rejected.of(Rejection::MaxConnections).add(8);
+        cores[1].rejected.of(Rejection::MaxConnections).add(9);
         let metrics = Metrics::new(cores);
         metrics.probed(Duration::from_millis(2));
         metrics.discovery_failed("invalid");
@@ -266,6 +282,8 @@ mod tests {
             "load_balancer_active_connections 1",
             "load_balancer_zone_connections_total{zone=\"same\"} 11",
             "load_balancer_zone_connections_total{zone=\"other\"} 2",
+            "load_balancer_rejected_connections_total{reason=\"max_connections\"} 17",
+            "load_balancer_rejected_connections_total{reason=\"not_allowed\"} 0",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.001\"} 0",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.0025\"} 1",
             "load_balancer_discovery_failures_total{kind=\"invalid\"} 1",

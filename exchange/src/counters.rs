@@ -1,3 +1,4 @@
+use crate::Rejections;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one core writes and anyone reads.
@@ -49,6 +50,8 @@ pub struct CoreCounters {
     pub other_zone_connections: Counter,
     /// Gauge: 1 while accepting is paused for want of descriptors.
     pub accept_paused: Counter,
+    /// Totals: client connections that were reset instead of being forwarded.
+    pub rejected: Rejections,
 }
 
 /// What every core counts about one target; lives as long as anybody refers to the target.
