@@ -2,12 +2,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::{Affinity, Entry, Publisher, Snapshot, Target, TargetState};
+use exchange::{Affinity, Entry, Publisher, Report, Snapshot, Target, TargetState};
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use crate::affinity::{self, Tables};
-use crate::probe::Failure;
+use crate::metrics::Metrics;
 use crate::prober::{Checked, Prober};
 use crate::roster::{Identity, Roster};
 
@@ -28,6 +28,8 @@ pub(crate) enum Event {
     Checked(Checked),
     /// The affinity table that was asked for is built.
     Mapped(Arc<Affinity>),
+    /// The cores have something to say about their dials.
+    Reported(Vec<Report>),
 }
 
 /// The one place where decisions are made: takes events in, gives snapshots out.
@@ -41,6 +43,7 @@ pub(crate) struct Controller {
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) publisher: Publisher,
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Controller {
@@ -49,46 +52,47 @@ impl Controller {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let due = self.roster.next_due();
+            let until_due = sleep_until(due.map_or_else(Instant::now, Instant::from_std));
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.handle(event),
                     None => return,
                 },
-                _ = ticks.tick() => {
-                    self.roster.tick();
-                    self.publish(None);
-                }
+                _ = ticks.tick() => self.roster.tick(),
+                () = until_due, if due.is_some() => {}
             }
+            self.publish();
         }
     }
 
     fn handle(&mut self, event: Event) {
+        let now = Instant::now().into_std();
         match event {
-            Event::Discovered(targets) => {
-                self.roster.discovered(targets);
-                self.publish(None);
-            }
-            Event::Located(zone) => {
-                self.roster.located(zone);
-                self.publish(None);
-            }
+            Event::Discovered(targets) => self.roster.discovered(targets, now),
+            Event::Located(zone) => self.roster.located(zone),
             Event::Checked(Checked { target, result }) => {
-                self.roster.checked(&target, result.is_ok());
-                self.publish(result.err().as_ref());
+                let result = result.map_err(|failure| failure.to_string());
+                self.roster.checked(&target, result.as_ref().copied().map_err(|e| &**e), now);
             }
             Event::Mapped(affinity) => {
                 if let Some(tables) = &mut self.tables {
                     tables.built();
                 }
                 self.roster.mapped(affinity);
-                self.publish(None);
+            }
+            Event::Reported(reports) => {
+                for report in &reports {
+                    self.roster.reported(report, now);
+                }
             }
         }
     }
 
-    /// Publishes what has changed, if anything, and logs it. `failure` is what led to it.
-    fn publish(&mut self, failure: Option<&Failure>) {
-        let after = self.roster.snapshot();
+    /// Publishes what has changed, if anything, and logs it.
+    fn publish(&mut self) {
+        let after = self.roster.snapshot(Instant::now().into_std());
+        self.metrics.breakers_turned(self.roster.breaker_turns());
         let before = Arc::clone(&self.snapshots.borrow());
         if Arc::ptr_eq(&before, &after) || before.generation == after.generation {
             return;
@@ -97,7 +101,7 @@ impl Controller {
         self.snapshots.send_replace(Arc::clone(&after));
         let present = after.entries.iter().filter(|entry| entry.state != TargetState::Draining);
         self.prober.check_only(present.map(|entry| &*entry.target));
-        for (level, line) in changes(&before, &after, failure) {
+        for (level, line) in changes(&before, &after) {
             log::log!(level, "{line}");
         }
         self.map(&after);
@@ -116,22 +120,11 @@ impl Controller {
 }
 
 /// The log lines that tell `after` from `before`.
-fn changes(
-    before: &Snapshot,
-    after: &Snapshot,
-    failure: Option<&Failure>,
-) -> Vec<(log::Level, String)> {
-    let by_identity = |snapshot: &Snapshot| -> HashMap<Identity, TargetState> {
-        let entries = snapshot.entries.iter();
-        entries.map(|entry| (Identity::of(&entry.target), entry.state)).collect()
-    };
+fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
     let (old, new) = (by_identity(before), by_identity(after));
     let mut lines = Vec::new();
     for entry in &after.entries {
-        let old = old.get(&Identity::of(&entry.target));
-        if old != Some(&entry.state) {
-            lines.push(arrival_line(entry, failure));
-        }
+        lines.extend(state_line(old.get(&Identity::of(&entry.target)).copied(), entry));
     }
     for entry in &before.entries {
         if !new.contains_key(&Identity::of(&entry.target)) {
@@ -151,14 +144,31 @@ fn changes(
     lines
 }
 
-fn arrival_line(entry: &Entry, failure: Option<&Failure>) -> (log::Level, String) {
-    let level = match entry.state {
-        TargetState::Unhealthy | TargetState::Ejected => log::Level::Warn,
-        _ => log::Level::Info,
+fn by_identity(snapshot: &Snapshot) -> HashMap<Identity, &Entry> {
+    snapshot.entries.iter().map(|entry| (Identity::of(&entry.target), entry)).collect()
+}
+
+/// One line for each new state and each turn of a circuit breaker. That checks of an unhealthy
+/// target now fail for another reason is not worth one.
+fn state_line(old: Option<&Entry>, new: &Entry) -> Option<(log::Level, String)> {
+    let was = |state| old.is_some_and(|old| old.state == state);
+    let has_turned = new.state == TargetState::Ejected
+        && old.is_some_and(|old| {
+            old.reason != new.reason || old.trial.is_some() != new.trial.is_some()
+        });
+    if was(new.state) && !has_turned {
+        return None;
+    }
+    let is_bad = match new.state {
+        TargetState::Unhealthy => true,
+        TargetState::Ejected => new.trial.is_none(),
+        TargetState::Checking | TargetState::Healthy | TargetState::Draining => false,
     };
-    let reason = failure.filter(|_| entry.state == TargetState::Unhealthy);
-    let reason = reason.map(|failure| format!(": {failure}")).unwrap_or_default();
-    (level, format!("target {} is {}{reason}", name(&entry.target), entry.state))
+    let level = if is_bad { log::Level::Warn } else { log::Level::Info };
+    let is_back = new.state == TargetState::Healthy && was(TargetState::Ejected);
+    let reason = new.reason.as_deref().or(is_back.then_some("the trial connection reached it"));
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    Some((level, format!("target {} is {}{reason}", name(&new.target), new.state)))
 }
 
 fn fail_open_line(after: &Snapshot) -> (log::Level, String) {
@@ -182,54 +192,4 @@ fn name(target: &Target) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::roster::Rules;
-    use exchange::TargetId;
-
-    #[test]
-    fn each_change_is_told_once_with_its_reason() {
-        let mut roster = Roster::new(Rules { rise: 1, fall: 1, fail_open_threshold: 0, cores: 1 });
-        let first = Target::at("10.0.0.1:80".parse().unwrap());
-        let second = Target { id: TargetId::new("i-2"), ..first.clone() };
-        let mut before = roster.snapshot();
-        let mut lines = |roster: &mut Roster, failure: Option<&Failure>| -> Vec<String> {
-            let after = roster.snapshot();
-            let lines = changes(&before, &after, failure);
-            before = after;
-            lines.into_iter().map(|(level, line)| format!("{level} {line}")).collect()
-        };
-
-        roster.discovered(vec![first.clone()]);
-        assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is checking"]);
-        roster.checked(&Identity::of(&first), true);
-        assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is healthy"]);
-        roster.checked(&Identity::of(&first), false);
-        assert_eq!(
-            lines(&mut roster, Some(&Failure::Status(503))),
-            [
-                "WARN target 10.0.0.1:80 is unhealthy: status 503",
-                "WARN fail-open begins: 0 of 1 targets are healthy, so all are used",
-            ]
-        );
-        assert!(lines(&mut roster, Some(&Failure::Status(503))).is_empty());
-        roster.discovered(vec![second]);
-        assert_eq!(
-            lines(&mut roster, None),
-            [
-                "INFO target 10.0.0.1:80 is draining",
-                "INFO target 10.0.0.1:80 (i-2) is checking",
-                "INFO fail-open ends: 0 of 1 targets are healthy",
-            ]
-        );
-        roster.tick();
-        roster.tick();
-        assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is gone"]);
-        roster.discovered(vec![]);
-        let none = "WARN no targets are left: clients are turned away until there are some";
-        assert!(lines(&mut roster, None).contains(&none.to_owned()));
-        roster.tick();
-        roster.tick();
-        assert!(!lines(&mut roster, None).contains(&none.to_owned()));
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 
 mod admin;
 mod affinity;
+pub mod breaker;
 mod controller;
 pub mod discovery;
 mod escaped;
@@ -12,11 +13,19 @@ mod locality;
 mod metrics;
 mod probe;
 mod prober;
+mod reports;
 mod roster;
 #[cfg(test)]
 mod scratch;
 mod trial;
 pub mod zone;
+
+/// What decides, without I/O and clock: for simulations of a whole fleet.
+#[doc(hidden)]
+pub mod policy {
+    pub use crate::breaker::Turns;
+    pub use crate::roster::{Identity, Roster, Rules};
+}
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -54,6 +63,8 @@ pub struct Settings {
     pub fail_open_threshold: u8,
     /// Whether clients keep their targets: snapshots then carry an [`exchange::Affinity`].
     pub affinity: bool,
+    /// When a target that cannot be connected to is left alone.
+    pub breaker: breaker::Settings,
     /// Which zone this balancer is in, if targets there are to be preferred.
     pub zone: zone::Settings,
 }
@@ -81,7 +92,6 @@ impl Control {
         counters: Arc<[CoreCounters]>,
         admin: Option<TcpListener>,
     ) -> std::io::Result<Self> {
-        drop(reports);
         let metrics = Arc::new(Metrics::new(counters));
         let (snapshot_sender, snapshots) = watch::channel(Arc::default());
         let accepting = Arc::new(AtomicBool::new(false));
@@ -102,6 +112,7 @@ impl Control {
             rise: settings.health.rise,
             fall: settings.health.fall,
             fail_open_threshold: settings.fail_open_threshold,
+            breaker: settings.breaker,
             cores: publisher.cores(),
         };
         let controller = Controller {
@@ -111,8 +122,14 @@ impl Control {
             events: event_sender.clone(),
             publisher,
             snapshots: snapshot_sender,
+            metrics: Arc::clone(&metrics),
         };
         tokio::spawn(controller.run(events));
+        tokio::spawn(reports::pass_on(
+            reports::Wakes::of(&reports)?,
+            reports,
+            event_sender.clone(),
+        ));
         tokio::spawn(zone::run(settings.zone, event_sender.clone()));
         let refresh = Arc::new(Notify::new());
         let can_refresh = matches!(settings.discovery, discovery::Settings::File(_));

@@ -1,5 +1,6 @@
 //! Every metric, and its name once.
 
+mod breakers;
 #[cfg(feature = "aws")]
 mod refreshes;
 
@@ -13,6 +14,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::breaker::Turns;
 use crate::discovery::FileError;
 #[cfg(feature = "aws")]
 use crate::discovery::ec2::{Census, Outcome};
@@ -29,6 +31,7 @@ pub(crate) struct Metrics {
     probe_latency: Histogram,
     discovery_failures: IntCounterVec,
     discovered_at: Mutex<Instant>,
+    breakers: breakers::Breakers,
     #[cfg(feature = "aws")]
     refreshes: refreshes::Refreshes,
 }
@@ -59,6 +62,7 @@ impl Metrics {
             probe_latency: probe_latency.expect("name and buckets are valid"),
             discovery_failures,
             discovered_at: Mutex::new(Instant::now()),
+            breakers: breakers::Breakers::new(),
             #[cfg(feature = "aws")]
             refreshes: refreshes::Refreshes::new(),
         }
@@ -77,6 +81,11 @@ impl Metrics {
     /// Discovery has failed.
     pub(crate) fn discovery_failed(&self, kind: &str) {
         self.discovery_failures.with_label_values(&[kind]).inc();
+    }
+
+    /// Circuit breakers have turned this often since the start.
+    pub(crate) fn breakers_turned(&self, turns: Turns) {
+        self.breakers.turned(turns);
     }
 
     /// A refresh from AWS has ended like this; `census` is of its answer, if there was one.
@@ -98,12 +107,14 @@ impl Metrics {
             Box::new(self.discovery_failures.clone()),
             Box::new(self.discovery_age()),
             Box::new(node_health(snapshot)),
+            Box::new(breakers::states(snapshot)),
+            Box::new(self.breakers.transitions()),
             Box::new(self.zone_connections()),
             Box::new(self.rejections()),
             Box::new(build_info()),
             gauge(
                 "load_balancer_fail_open",
-                "1 while targets are used although their health checks fail",
+                "1 while targets are used although too few are healthy",
                 u64::from(snapshot.fail_open),
             ),
         ];
@@ -194,7 +205,7 @@ fn node_health(snapshot: &Snapshot) -> IntGaugeVec {
     let health = IntGaugeVec::new(
         Opts::new(
             "load_balancer_node_health_status",
-            "1 for a target that passes its health checks, else 0",
+            "1 for a target that passes its health checks and is not ejected, else 0",
         ),
         &["node"],
     );

@@ -2,11 +2,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use exchange::{
-    Affinity, Entry, Generation, Locality, Snapshot, Target, TargetCounters, TargetId, TargetState,
+    Affinity, Entry, Generation, Locality, Outcome, Report, Snapshot, Target, TargetCounters,
+    TargetId, TargetState,
 };
 
+use crate::breaker::{self, Breaker, Standing, Turns};
 use crate::health::Health;
 use crate::locality::localities;
 
@@ -16,33 +19,39 @@ const IDLE_TICKS: u32 = 2;
 
 /// What makes a target the same target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Identity {
-    pub(crate) address: SocketAddr,
-    pub(crate) id: TargetId,
+pub struct Identity {
+    /// Where it serves.
+    pub address: SocketAddr,
+    /// What it is called.
+    pub id: TargetId,
 }
 
 impl Identity {
-    pub(crate) fn of(target: &Target) -> Self {
+    /// That of `target`.
+    pub fn of(target: &Target) -> Self {
         Self { address: target.address, id: target.id.clone() }
     }
 }
 
 /// What the roster is told once.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
+pub struct Rules {
     /// As in [`crate::health::Settings`].
-    pub(crate) rise: u32,
+    pub rise: u32,
     /// As in [`crate::health::Settings`].
-    pub(crate) fall: u32,
+    pub fall: u32,
     /// As in [`crate::Settings`], in percent.
-    pub(crate) fail_open_threshold: u8,
+    pub fail_open_threshold: u8,
+    /// When a target's circuit breaker opens, and for how long.
+    pub breaker: breaker::Settings,
     /// Data-plane cores.
-    pub(crate) cores: usize,
+    pub cores: usize,
 }
 
-/// All known targets and what follows from them. Pure: it does no I/O and reads no clock.
+/// All known targets and what follows from them. Pure: it does no I/O and reads no clock. The times
+/// it is told are monotonic and never go back.
 #[derive(Debug)]
-pub(crate) struct Roster {
+pub struct Roster {
     rules: Rules,
     /// Ordered, so that every instance lists the same targets alike.
     members: BTreeMap<Identity, Member>,
@@ -50,6 +59,8 @@ pub(crate) struct Roster {
     own_zone: Option<Arc<str>>,
     /// Where clients keep their targets, the latest table.
     affinity: Option<Arc<Affinity>>,
+    /// How often circuit breakers have turned.
+    turns: Turns,
     latest: Arc<Snapshot>,
 }
 
@@ -57,25 +68,31 @@ pub(crate) struct Roster {
 struct Member {
     target: Arc<Target>,
     health: Health,
+    /// Why the latest check failed, if one has.
+    failure: Option<Arc<str>>,
+    breaker: Breaker,
     /// None while discovered; else the number of ticks in a row without connections.
     draining: Option<u32>,
     counters: Arc<TargetCounters>,
 }
 
 impl Roster {
-    pub(crate) fn new(rules: Rules) -> Self {
+    /// One that knows of no target yet.
+    pub fn new(rules: Rules) -> Self {
         Self {
             rules,
             members: BTreeMap::new(),
             own_zone: None,
             affinity: None,
+            turns: Turns::default(),
             latest: Arc::default(),
         }
     }
 
     /// The targets are these now. Known ones keep their history, even when they were draining;
     /// those that are gone drain.
-    pub(crate) fn discovered(&mut self, targets: Vec<Target>) {
+    #[allow(unused_variables, reason = "what drains will have a deadline")]
+    pub fn discovered(&mut self, targets: Vec<Target>, now: Instant) {
         for member in self.members.values_mut() {
             member.draining.get_or_insert(0);
         }
@@ -93,6 +110,8 @@ impl Roster {
                     slot.insert(Member {
                         target: Arc::new(target),
                         health: Health::default(),
+                        failure: None,
+                        breaker: Breaker::new(self.rules.breaker),
                         draining: None,
                         counters: Arc::new(TargetCounters::new(self.rules.cores)),
                     });
@@ -102,26 +121,45 @@ impl Roster {
     }
 
     /// This balancer is in `zone`, and prefers targets that are too.
-    pub(crate) fn located(&mut self, zone: Arc<str>) {
+    pub fn located(&mut self, zone: Arc<str>) {
         self.own_zone = Some(zone);
     }
 
     /// Clients' targets are these from now on.
-    pub(crate) fn mapped(&mut self, affinity: Arc<Affinity>) {
+    pub fn mapped(&mut self, affinity: Arc<Affinity>) {
         self.affinity = Some(affinity);
     }
 
-    /// A check of `target` has passed or not. Late results of targets that have left are ignored.
-    pub(crate) fn checked(&mut self, target: &Identity, passed: bool) {
-        if let Some(member) = self.members.get_mut(target)
-            && member.draining.is_none()
-        {
-            member.health.record(passed, self.rules.rise, self.rules.fall);
+    /// A check of `target` has passed, or failed for the reason given. Late results of targets that
+    /// have left are ignored.
+    pub fn checked(&mut self, target: &Identity, result: Result<(), &str>, now: Instant) {
+        let Some(member) = self.members.get_mut(target) else { return };
+        if member.draining.is_some() {
+            return;
         }
+        member.health.record(result.is_ok(), self.rules.rise, self.rules.fall);
+        if let Err(reason) = result
+            && member.failure.as_deref() != Some(reason)
+        {
+            member.failure = Some(reason.into());
+        }
+        self.turns.count(member.breaker.advance(member.standing(), now));
     }
 
-    /// Some time has passed: forgets withdrawn targets that have no connections left.
-    pub(crate) fn tick(&mut self) {
+    /// A core has reported. Late reports of targets that are forgotten are ignored.
+    pub fn reported(&mut self, report: &Report, now: Instant) {
+        let Some(member) = self.members.get_mut(&Identity::of(&report.target)) else { return };
+        let turn = match report.outcome {
+            Outcome::Failed { count, successes } => {
+                member.breaker.failed(count, successes, member.counters.dialled(), now)
+            }
+            Outcome::Tried { reached } => member.breaker.tried(reached, now),
+        };
+        self.turns.count(turn);
+    }
+
+    /// To be called every so often: forgets withdrawn targets that have no connections left.
+    pub fn tick(&mut self) {
         self.members.retain(|_, member| {
             let Some(idle_ticks) = &mut member.draining else { return true };
             *idle_ticks = if member.counters.active() == 0 { *idle_ticks + 1 } else { 0 };
@@ -129,8 +167,11 @@ impl Roster {
         });
     }
 
-    /// The newest snapshot; of a new generation if anything in it has changed since the last call.
-    pub(crate) fn snapshot(&mut self) -> Arc<Snapshot> {
+    /// The snapshot of `now`; of a new generation if anything in it has changed since the last call.
+    pub fn snapshot(&mut self, now: Instant) -> Arc<Snapshot> {
+        for member in self.members.values_mut() {
+            self.turns.count(member.breaker.advance(member.standing(), now));
+        }
         let next = self.assess();
         if !is_same(&next, &self.latest) {
             self.latest = Arc::new(next);
@@ -138,10 +179,21 @@ impl Roster {
         Arc::clone(&self.latest)
     }
 
+    /// When the snapshot will change by itself: it has to be asked for then, not only after events.
+    pub fn next_due(&self) -> Option<Instant> {
+        let is_healthy = |member: &&Member| member.standing() == Standing::Healthy;
+        self.members.values().filter(is_healthy).filter_map(|member| member.breaker.due()).min()
+    }
+
+    /// How often circuit breakers have turned since the start.
+    pub fn breaker_turns(&self) -> Turns {
+        self.turns
+    }
+
     fn assess(&self) -> Snapshot {
         let present = || self.members.values().filter(|member| member.draining.is_none());
         let count = present().count();
-        let healthy = present().filter(|member| member.health.is_healthy()).count();
+        let healthy = present().filter(|member| member.is_fit()).count();
         let known = present().filter(|member| member.health.has_first_result()).count();
 
         let settled = count > 0 && known == count;
@@ -152,11 +204,13 @@ impl Roster {
 
         let entries = self.members.values().map(|member| {
             let draining = member.draining.is_some();
-            let health = &member.health;
+            let is_known = member.health.has_first_result();
+            let state = member.state();
             Entry {
-                state: if draining { TargetState::Draining } else { health.state() },
-                eligible: !draining
-                    && (health.is_healthy() || fail_open && health.has_first_result()),
+                state,
+                eligible: !draining && (member.is_fit() || fail_open && is_known),
+                reason: member.reason(state),
+                trial: member.breaker.trial().filter(|_| !draining).map(Arc::clone),
                 ..Entry::new(Arc::clone(&member.target), Arc::clone(&member.counters))
             }
         });
@@ -180,11 +234,49 @@ impl Roster {
     }
 }
 
+impl Member {
+    /// Whether it is good enough to be used while there are others.
+    fn is_fit(&self) -> bool {
+        self.health.is_healthy() && self.breaker.is_closed()
+    }
+
+    fn standing(&self) -> Standing {
+        if self.draining.is_some() {
+            Standing::Withdrawn
+        } else if self.health.is_healthy() {
+            Standing::Healthy
+        } else {
+            Standing::Unhealthy
+        }
+    }
+
+    /// Where several states hold, the one that says most about where clients go.
+    fn state(&self) -> TargetState {
+        if self.draining.is_some() {
+            TargetState::Draining
+        } else if self.breaker.is_closed() {
+            self.health.state()
+        } else {
+            TargetState::Ejected
+        }
+    }
+
+    fn reason(&self, state: TargetState) -> Option<Arc<str>> {
+        match state {
+            TargetState::Ejected => self.breaker.reason().map(Arc::clone),
+            TargetState::Unhealthy => self.failure.clone(),
+            TargetState::Checking | TargetState::Healthy | TargetState::Draining => None,
+        }
+    }
+}
+
 /// Whether two snapshots say the same, their generations aside. Localities follow from the rest.
 fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
     let is_same_entry = |(a, b): (&Entry, &Entry)| {
         a.state == b.state
             && a.eligible == b.eligible
+            && a.reason == b.reason
+            && a.trial.as_ref().map(Arc::as_ptr) == b.trial.as_ref().map(Arc::as_ptr)
             && Arc::ptr_eq(&a.target, &b.target)
             && Arc::ptr_eq(&a.counters, &b.counters)
     };

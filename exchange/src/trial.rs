@@ -16,6 +16,11 @@ impl Trial {
         // Nothing is published by the claim itself: the order of other memory does not matter.
         !self.0.swap(true, Relaxed)
     }
+
+    /// Whether somebody has claimed it.
+    pub fn is_claimed(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::*;
 
@@ -11,12 +13,22 @@ fn identity(n: u8) -> Identity {
 }
 
 fn roster(fail_open_threshold: u8) -> Roster {
-    Roster::new(Rules { rise: 2, fall: 2, fail_open_threshold, cores: 2 })
+    let breaker = breaker::Settings { threshold: 3, timeout: Duration::from_secs(60) };
+    Roster::new(Rules { rise: 2, fall: 2, fail_open_threshold, breaker, cores: 2 })
 }
+
+/// An instant that is the same throughout, and later ones.
+fn at(seconds: u64) -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    *START.get_or_init(Instant::now) + Duration::from_secs(seconds)
+}
+
+/// What a check that fails gives as its reason.
+const BAD: Result<(), &str> = Err("status 503");
 
 /// Each entry as its address's last number, its state's first letter and `*` where eligible.
 fn shown(roster: &mut Roster) -> String {
-    let snapshot = roster.snapshot();
+    let snapshot = roster.snapshot(at(0));
     let entries = snapshot.entries.iter().map(|entry| {
         let ip = entry.target.address.ip().to_string();
         let number = ip.rsplit('.').next().unwrap().to_owned();
@@ -29,44 +41,44 @@ fn shown(roster: &mut Roster) -> String {
 #[test]
 fn only_targets_that_passed_are_eligible() {
     let mut roster = roster(0);
-    assert_eq!(roster.snapshot().generation, Generation(0));
-    roster.discovered(vec![target(2), target(1)]);
+    assert_eq!(roster.snapshot(at(0)).generation, Generation(0));
+    roster.discovered(vec![target(2), target(1)], at(0));
     assert_eq!(shown(&mut roster), "1c 2c");
-    assert!(!roster.snapshot().settled);
-    roster.checked(&identity(2), true);
+    assert!(!roster.snapshot(at(0)).settled);
+    roster.checked(&identity(2), Ok(()), at(0));
     assert_eq!(shown(&mut roster), "1c 2h*");
-    roster.checked(&identity(1), false);
-    assert!(roster.snapshot().settled);
-    roster.checked(&identity(1), false);
+    roster.checked(&identity(1), BAD, at(0));
+    assert!(roster.snapshot(at(0)).settled);
+    roster.checked(&identity(1), BAD, at(0));
     assert_eq!(shown(&mut roster), "1u 2h*");
 }
 
 #[test]
 fn a_new_affinity_table_is_news() {
     let mut roster = roster(0);
-    roster.discovered(vec![target(1)]);
-    let before = roster.snapshot();
+    roster.discovered(vec![target(1)], at(0));
+    let before = roster.snapshot(at(0));
     assert!(before.affinity.is_none());
     let affinity = Arc::new(Affinity::of(vec![Arc::new(target(1))]));
     roster.mapped(Arc::clone(&affinity));
-    let after = roster.snapshot();
+    let after = roster.snapshot(at(0));
     assert!(after.generation > before.generation);
     assert!(Arc::ptr_eq(after.affinity.as_ref().unwrap(), &affinity));
-    assert!(Arc::ptr_eq(&after, &roster.snapshot()));
+    assert!(Arc::ptr_eq(&after, &roster.snapshot(at(0))));
 }
 
 #[test]
 fn the_generation_counts_changes_only() {
     let mut roster = roster(0);
-    roster.discovered(vec![target(1)]);
-    roster.checked(&identity(1), true);
-    let before = roster.snapshot();
-    roster.checked(&identity(1), true);
-    roster.discovered(vec![target(1)]);
+    roster.discovered(vec![target(1)], at(0));
+    roster.checked(&identity(1), Ok(()), at(0));
+    let before = roster.snapshot(at(0));
+    roster.checked(&identity(1), Ok(()), at(0));
+    roster.discovered(vec![target(1)], at(0));
     roster.tick();
-    assert!(Arc::ptr_eq(&before, &roster.snapshot()));
-    roster.discovered(vec![target(1).in_zone("a")]);
-    let after = roster.snapshot();
+    assert!(Arc::ptr_eq(&before, &roster.snapshot(at(0))));
+    roster.discovered(vec![target(1).in_zone("a")], at(0));
+    let after = roster.snapshot(at(0));
     assert_eq!(after.generation.0, before.generation.0 + 1);
     assert_eq!(after.entries[0].target.zone.as_deref(), Some("a"));
     assert!(Arc::ptr_eq(&before.entries[0].counters, &after.entries[0].counters));
@@ -75,57 +87,57 @@ fn the_generation_counts_changes_only() {
 #[test]
 fn fail_open_begins_once_all_are_known_and_none_is_healthy() {
     let mut roster = roster(0);
-    roster.discovered(vec![target(1), target(2)]);
-    roster.checked(&identity(1), false);
+    roster.discovered(vec![target(1), target(2)], at(0));
+    roster.checked(&identity(1), BAD, at(0));
     assert_eq!(shown(&mut roster), "1c 2c");
-    assert!(!roster.snapshot().fail_open);
-    roster.checked(&identity(2), false);
+    assert!(!roster.snapshot(at(0)).fail_open);
+    roster.checked(&identity(2), BAD, at(0));
     assert_eq!(shown(&mut roster), "1c* 2c*");
-    assert!(roster.snapshot().fail_open);
-    roster.checked(&identity(2), true);
+    assert!(roster.snapshot(at(0)).fail_open);
+    roster.checked(&identity(2), Ok(()), at(0));
     assert_eq!(shown(&mut roster), "1c 2h*");
-    assert!(!roster.snapshot().fail_open);
+    assert!(!roster.snapshot(at(0)).fail_open);
 }
 
 #[test]
 fn a_newcomer_does_not_end_fail_open_and_gets_nothing_unchecked() {
     let mut roster = roster(0);
-    roster.discovered(vec![target(1)]);
-    roster.checked(&identity(1), false);
+    roster.discovered(vec![target(1)], at(0));
+    roster.checked(&identity(1), BAD, at(0));
     assert_eq!(shown(&mut roster), "1c*");
-    roster.discovered(vec![target(1), target(2)]);
+    roster.discovered(vec![target(1), target(2)], at(0));
     assert_eq!(shown(&mut roster), "1c* 2c");
-    assert!(!roster.snapshot().settled);
+    assert!(!roster.snapshot(at(0)).settled);
     // Nobody known is left.
-    roster.discovered(vec![target(2)]);
+    roster.discovered(vec![target(2)], at(0));
     assert_eq!(shown(&mut roster), "1d 2c");
-    assert!(!roster.snapshot().fail_open);
+    assert!(!roster.snapshot(at(0)).fail_open);
 }
 
 #[test]
 fn the_threshold_is_a_share_of_those_not_draining() {
     let mut roster = roster(50);
-    roster.discovered((1..=4).map(target).collect());
+    roster.discovered((1..=4).map(target).collect(), at(0));
     for n in 1..=4 {
-        roster.checked(&identity(n), n <= 3);
+        roster.checked(&identity(n), if n <= 3 { Ok(()) } else { BAD }, at(0));
     }
     assert_eq!(shown(&mut roster), "1h* 2h* 3h* 4c");
     // Two of three.
-    roster.discovered((2..=4).map(target).collect());
-    assert!(!roster.snapshot().fail_open);
+    roster.discovered((2..=4).map(target).collect(), at(0));
+    assert!(!roster.snapshot(at(0)).fail_open);
     // One of two.
-    roster.discovered((3..=4).map(target).collect());
+    roster.discovered((3..=4).map(target).collect(), at(0));
     assert_eq!(shown(&mut roster), "1d 2d 3h* 4c*");
 }
 
 #[test]
 fn a_withdrawn_target_drains_until_its_last_connection_is_gone() {
     let mut roster = roster(0);
-    roster.discovered(vec![target(1), target(2)]);
-    roster.checked(&identity(1), true);
-    let counters = Arc::clone(&roster.snapshot().entries[0].counters);
+    roster.discovered(vec![target(1), target(2)], at(0));
+    roster.checked(&identity(1), Ok(()), at(0));
+    let counters = Arc::clone(&roster.snapshot(at(0)).entries[0].counters);
     counters.on(1).active.increment();
-    roster.discovered(vec![target(2)]);
+    roster.discovered(vec![target(2)], at(0));
     for _ in 0..5 {
         roster.tick();
         assert_eq!(shown(&mut roster), "1d 2c");
@@ -140,20 +152,20 @@ fn a_withdrawn_target_drains_until_its_last_connection_is_gone() {
 #[test]
 fn a_target_that_comes_back_while_draining_keeps_its_history() {
     let mut roster = roster(0);
-    roster.discovered(vec![target(1)]);
-    roster.checked(&identity(1), true);
-    let before = roster.snapshot();
-    roster.discovered(vec![]);
-    roster.checked(&identity(1), false);
-    roster.checked(&identity(1), false);
+    roster.discovered(vec![target(1)], at(0));
+    roster.checked(&identity(1), Ok(()), at(0));
+    let before = roster.snapshot(at(0));
+    roster.discovered(vec![], at(0));
+    roster.checked(&identity(1), BAD, at(0));
+    roster.checked(&identity(1), BAD, at(0));
     roster.tick();
     assert_eq!(shown(&mut roster), "1d");
-    assert!(!roster.snapshot().settled && !roster.snapshot().fail_open);
-    roster.discovered(vec![target(1)]);
+    assert!(!roster.snapshot(at(0)).settled && !roster.snapshot(at(0)).fail_open);
+    roster.discovered(vec![target(1)], at(0));
     assert_eq!(shown(&mut roster), "1h*");
-    assert!(Arc::ptr_eq(&before.entries[0].counters, &roster.snapshot().entries[0].counters));
+    assert!(Arc::ptr_eq(&before.entries[0].counters, &roster.snapshot(at(0)).entries[0].counters));
     // The ticks it was idle before do not count the next time.
-    roster.discovered(vec![]);
+    roster.discovered(vec![], at(0));
     roster.tick();
     assert_eq!(shown(&mut roster), "1d");
 }
@@ -162,9 +174,9 @@ fn a_target_that_comes_back_while_draining_keeps_its_history() {
 fn the_same_address_with_another_id_starts_anew() {
     let mut roster = roster(0);
     let named = |id: &str| Target { id: TargetId::new(id), ..target(1) };
-    roster.discovered(vec![named("i-1")]);
-    roster.checked(&Identity::of(&named("i-1")), true);
-    roster.discovered(vec![named("i-2")]);
+    roster.discovered(vec![named("i-1")], at(0));
+    roster.checked(&Identity::of(&named("i-1")), Ok(()), at(0));
+    roster.discovered(vec![named("i-2")], at(0));
     assert_eq!(shown(&mut roster), "1d 1c");
 }
 
@@ -176,11 +188,11 @@ fn invariants_hold_whatever_happens() {
         let threshold = [0, 30, 50, 100][random.below(4)];
         let mut roster = roster(threshold);
         let mut checked_ever: HashMap<Identity, bool> = HashMap::new();
-        let mut before = roster.snapshot();
+        let mut before = roster.snapshot(at(0));
         for step in 0..300 {
             let place = format!("seed {seed}, step {step}");
             step_once(&mut roster, &mut random, &mut checked_ever);
-            let after = roster.snapshot();
+            let after = roster.snapshot(at(0));
             check_invariants(&before, &after, &checked_ever, &place);
             for entry in &after.entries {
                 checked_ever.entry(Identity::of(&entry.target)).or_insert(false);
@@ -204,7 +216,7 @@ fn step_once(roster: &mut Roster, random: &mut Random, checked_ever: &mut HashMa
                     set.push(target);
                 }
             }
-            roster.discovered(set);
+            roster.discovered(set, at(0));
         }
         1 => roster.tick(),
         2 => {
@@ -217,7 +229,8 @@ fn step_once(roster: &mut Roster, random: &mut Random, checked_ever: &mut HashMa
         _ => {
             let target = identity(u8::try_from(1 + random.below(8)).unwrap());
             let present = roster.members.get(&target).is_some_and(|m| m.draining.is_none());
-            roster.checked(&target, random.below(2) == 0);
+            let result = if random.below(2) == 0 { Ok(()) } else { BAD };
+            roster.checked(&target, result, at(0));
             if present {
                 checked_ever.insert(target, true);
             }
@@ -270,7 +283,7 @@ impl Random {
 
 /// Each locality's share, in percent, and its entries.
 fn localities(roster: &mut Roster) -> Vec<(u32, Vec<usize>)> {
-    let snapshot = roster.snapshot();
+    let snapshot = roster.snapshot(at(0));
     let percent = |share: u32| (share * 100 + Locality::WHOLE / 2) / Locality::WHOLE;
     snapshot.localities.iter().map(|it| (percent(it.share), it.entries.clone())).collect()
 }
@@ -279,19 +292,20 @@ fn localities(roster: &mut Roster) -> Vec<(u32, Vec<usize>)> {
 fn localities_follow_the_own_zone_and_who_is_eligible() {
     let mut roster = roster(0);
     let zones = ["a", "b", "b", "b"];
-    roster.discovered((1..).zip(zones).map(|(n, zone)| target(n).in_zone(zone)).collect());
+    roster.discovered((1..).zip(zones).map(|(n, zone)| target(n).in_zone(zone)).collect(), at(0));
     for n in 1..=4 {
-        roster.checked(&identity(n), true);
+        roster.checked(&identity(n), Ok(()), at(0));
     }
-    let before = roster.snapshot();
+    let before = roster.snapshot(at(0));
     assert!(before.own_zone.is_none() && before.localities.is_empty());
     roster.located("a".into());
     assert_eq!(localities(&mut roster), [(50, vec![0]), (50, vec![1, 2, 3])]);
-    let after = roster.snapshot();
+    let after = roster.snapshot(at(0));
     assert_eq!(after.own_zone.as_deref(), Some("a"));
     assert_eq!(after.generation.0, before.generation.0 + 1);
 
-    let fail = |roster: &mut Roster, n| (0..2).for_each(|_| roster.checked(&identity(n), false));
+    let fail =
+        |roster: &mut Roster, n| (0..2).for_each(|_| roster.checked(&identity(n), BAD, at(0)));
     fail(&mut roster, 3);
     assert_eq!(localities(&mut roster), [(67, vec![0]), (33, vec![1, 3])]);
     fail(&mut roster, 2);
