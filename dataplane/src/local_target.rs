@@ -66,7 +66,8 @@ impl LocalTarget {
         self.ramp.set(entry.ramp);
     }
 
-    pub(crate) fn target(&self) -> &Target {
+    /// Who it is.
+    pub fn target(&self) -> &Target {
         &self.target
     }
 
