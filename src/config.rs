@@ -124,6 +124,7 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let shutdown_timeout = read.value(var::SHUTDOWN_TIMEOUT, timeout, value::delay(Seconds));
     let log = raw.log_connections.as_deref();
     let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
+    let idle_timeouts = idle_timeouts(raw, read);
     let timeout = raw.health_check_timeout.as_deref();
     // A bad value is reported where the health checks read it.
     let health_check_timeout =
@@ -136,8 +137,21 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         connect_attempts: usize::from(connect_attempts.map(|n: u8| n)?),
         connect_timeout: connect_timeout?,
         first_target_timeout: health_check_timeout? + FIRST_TARGET_MARGIN,
+        idle_timeouts: idle_timeouts?,
         shutdown_timeout: shutdown_timeout?,
         log_connections: log_connections?,
+    })
+}
+
+fn idle_timeouts(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::IdleTimeouts> {
+    let open = read.value(var::IDLE_TIMEOUT, raw.idle_timeout.as_deref(), value::delay(Seconds));
+    let text = raw.half_closed_timeout.as_deref();
+    let half_closed = read.optional(var::HALF_CLOSED_TIMEOUT, text, value::delay(Seconds));
+    let unless_off = |timeout: Duration| (!timeout.is_zero()).then_some(timeout);
+    let (open, half_closed) = (open?, half_closed?);
+    Some(dataplane::IdleTimeouts {
+        open: unless_off(open),
+        half_closed: unless_off(half_closed.unwrap_or(open)),
     })
 }
 
@@ -152,6 +166,7 @@ fn control_settings(
     let fail_open_threshold =
         read.value(var::FAIL_OPEN_THRESHOLD, threshold, value::number(0..=100));
     let health = health_settings(raw, read);
+    let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
     // A bad value is reported where the data plane reads it.
@@ -162,8 +177,17 @@ fn control_settings(
         health: health?,
         fail_open_threshold: fail_open_threshold?,
         affinity: balance? == Balance::Maglev,
+        breaker: breaker?,
         zone: zone?,
     })
+}
+
+fn breaker_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::breaker::Settings> {
+    let text = raw.circuit_breaker_threshold.as_deref();
+    let threshold = read.value(var::CIRCUIT_BREAKER_THRESHOLD, text, value::number(1..=1000));
+    let text = raw.circuit_breaker_timeout.as_deref();
+    let timeout = read.value(var::CIRCUIT_BREAKER_TIMEOUT, text, value::period(Minutes));
+    Some(control::breaker::Settings { threshold: threshold?, timeout: timeout? })
 }
 
 fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health::Settings> {
@@ -194,10 +218,6 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
 /// A value that is bad stays bad after an upgrade: better to hear of it now.
 fn check_variables_of_later_releases(raw: &var::Raw, read: &mut Reader) {
     read.value(var::POOL_SIZE, raw.pool_size.as_deref(), value::number(0..=10_000_u32));
-    let threshold = raw.circuit_breaker_threshold.as_deref();
-    read.value(var::CIRCUIT_BREAKER_THRESHOLD, threshold, value::number(1..=1000_u32));
-    let timeout = raw.circuit_breaker_timeout.as_deref();
-    read.value(var::CIRCUIT_BREAKER_TIMEOUT, timeout, value::period(Minutes));
 }
 
 fn address(host: Option<IpAddr>, port: Option<u16>) -> Option<SocketAddr> {

@@ -106,6 +106,8 @@ struct TargetView<'a> {
     address: SocketAddr,
     zone: Option<&'a str>,
     state: &'static str,
+    /// Why, where the state does not say it all.
+    reason: Option<&'a str>,
     active_connections: u64,
 }
 
@@ -116,6 +118,7 @@ impl<'a> TargetView<'a> {
             address: entry.target.address,
             zone: entry.target.zone.as_deref(),
             state: entry.state.as_str(),
+            reason: entry.reason.as_deref(),
             active_connections: entry.counters.active(),
         }
     }

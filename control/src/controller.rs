@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use exchange::{Affinity, Entry, Publisher, Report, Snapshot, Target, TargetState};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, sleep_until};
+use tokio::time::{MissedTickBehavior, sleep_until};
 
 use crate::affinity::{self, Tables};
 use crate::metrics::Metrics;
@@ -44,6 +44,8 @@ pub(crate) struct Controller {
     pub(crate) publisher: Publisher,
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
     pub(crate) metrics: Arc<Metrics>,
+    /// When there is something to publish although nothing has happened.
+    pub(crate) due: Option<Instant>,
 }
 
 impl Controller {
@@ -52,22 +54,20 @@ impl Controller {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let due = self.roster.next_due();
-            let until_due = sleep_until(due.map_or_else(Instant::now, Instant::from_std));
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.handle(event),
                     None => return,
                 },
-                _ = ticks.tick() => self.roster.tick(),
-                () = until_due, if due.is_some() => {}
+                _ = ticks.tick() => self.roster.tick(now()),
+                () = wait_until(self.due) => {}
             }
             self.publish();
         }
     }
 
     fn handle(&mut self, event: Event) {
-        let now = Instant::now().into_std();
+        let now = now();
         match event {
             Event::Discovered(targets) => self.roster.discovered(targets, now),
             Event::Located(zone) => self.roster.located(zone),
@@ -91,7 +91,9 @@ impl Controller {
 
     /// Publishes what has changed, if anything, and logs it.
     fn publish(&mut self) {
-        let after = self.roster.snapshot(Instant::now().into_std());
+        let now = now();
+        let after = self.roster.snapshot(now);
+        self.due = self.roster.next_due(now);
         self.metrics.breakers_turned(self.roster.breaker_turns());
         let before = Arc::clone(&self.snapshots.borrow());
         if Arc::ptr_eq(&before, &after) || before.generation == after.generation {
@@ -116,6 +118,19 @@ impl Controller {
                 let _ = events.blocking_send(Event::Mapped(affinity));
             });
         }
+    }
+}
+
+/// As the runtime tells it, whose clock tests may stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Waits for ever where there is nothing to wait for.
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 

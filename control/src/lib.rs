@@ -123,6 +123,7 @@ impl Control {
             publisher,
             snapshots: snapshot_sender,
             metrics: Arc::clone(&metrics),
+            due: None,
         };
         tokio::spawn(controller.run(events));
         tokio::spawn(reports::pass_on(

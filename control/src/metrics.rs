@@ -127,8 +127,8 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&registry.gather()).expect("text has no size limit")
     }
 
-    fn core_metrics(&self) -> [Box<dyn Collector>; 5] {
-        [
+    fn core_metrics(&self) -> Vec<Box<dyn Collector>> {
+        vec![
             gauge(
                 "load_balancer_active_connections",
                 "Open client connections",
@@ -148,6 +148,16 @@ impl Metrics {
                 "load_balancer_failed_dials_total",
                 "Attempts to connect to a target that failed or took too long",
                 self.sum(|core| &core.failed_dials),
+            ),
+            total(
+                "load_balancer_retry_budget_exhausted_total",
+                "Client connections given up because there were too many retries",
+                self.sum(|core| &core.retry_budget_exhausted),
+            ),
+            total(
+                "load_balancer_idle_timeouts_total",
+                "Client connections ended because nothing had moved on them for too long",
+                self.sum(|core| &core.idle_timeouts),
             ),
             gauge(
                 "load_balancer_accept_paused",
@@ -258,7 +268,10 @@ mod tests {
             "# TYPE load_balancer_failed_connections_total counter",
             "load_balancer_failed_connections_total 0",
             "load_balancer_failed_dials_total 0",
+            "load_balancer_retry_budget_exhausted_total 0",
+            "load_balancer_idle_timeouts_total 0",
             "load_balancer_accept_paused 0",
+            "load_balancer_circuit_breaker_transitions_total{to=\"half_open\"} 0",
             "load_balancer_fail_open 0",
             "# TYPE load_balancer_zone_connections_total counter",
             "load_balancer_zone_connections_total{zone=\"same\"} 0",
@@ -351,7 +364,7 @@ mod tests {
         assert!(text.contains("load_balancer_node_health_status{node=\"10.0.0.1:80\"} 1\n"));
         assert!(text.contains("load_balancer_node_health_status{node=\"[::1]:80\"} 0\n"));
         assert!(text.contains("load_balancer_fail_open 1\n"));
-        assert_eq!(text.matches("node=\"10.0.0.1:80\"").count(), 1);
+        assert_eq!(text.matches("status{node=\"10.0.0.1:80\"").count(), 1);
         snapshot.entries.clear();
         assert!(!metrics.expose(&snapshot).contains("node=\""));
     }

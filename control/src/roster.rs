@@ -159,7 +159,8 @@ impl Roster {
     }
 
     /// To be called every so often: forgets withdrawn targets that have no connections left.
-    pub fn tick(&mut self) {
+    #[allow(unused_variables, reason = "nothing of it depends on the time yet")]
+    pub fn tick(&mut self, now: Instant) {
         self.members.retain(|_, member| {
             let Some(idle_ticks) = &mut member.draining else { return true };
             *idle_ticks = if member.counters.active() == 0 { *idle_ticks + 1 } else { 0 };
@@ -179,10 +180,12 @@ impl Roster {
         Arc::clone(&self.latest)
     }
 
-    /// When the snapshot will change by itself: it has to be asked for then, not only after events.
-    pub fn next_due(&self) -> Option<Instant> {
+    /// When a later call of [`Roster::snapshot`] than one at `now` will say something else although
+    /// nothing has happened.
+    pub fn next_due(&self, now: Instant) -> Option<Instant> {
         let is_healthy = |member: &&Member| member.standing() == Standing::Healthy;
-        self.members.values().filter(is_healthy).filter_map(|member| member.breaker.due()).min()
+        let healthy = self.members.values().filter(is_healthy);
+        healthy.filter_map(|member| member.breaker.due()).filter(|due| *due > now).min()
     }
 
     /// How often circuit breakers have turned since the start.

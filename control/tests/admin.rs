@@ -46,9 +46,11 @@ fn targets_are_listed_as_json() {
         "generation": plane.snapshot().generation.0,
         "targets": [
             {"id": four.address.to_string(), "address": four.address.to_string(),
-             "zone": "eu-west-1a", "state": "healthy", "active_connections": 0},
+             "zone": "eu-west-1a", "state": "healthy", "reason": null,
+             "active_connections": 0},
             {"id": six.address.to_string(), "address": format!("[::1]:{}", six.address.port()),
-             "zone": null, "state": "healthy", "active_connections": 7},
+             "zone": null, "state": "healthy", "reason": null,
+             "active_connections": 7},
         ],
     });
     assert_eq!(answer, expected);

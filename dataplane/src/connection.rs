@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use crate::choice::Tried;
+use crate::idle::Idle;
 use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
 use crate::session::{Ending, Session, Side};
@@ -25,6 +26,7 @@ pub(crate) struct Connection {
     pub(crate) dial: Option<Dial>,
     chosen: Option<Rc<LocalTarget>>,
     tried: Tried,
+    pub(crate) idle: Idle,
     log: Option<Box<Log>>,
 }
 
@@ -53,7 +55,12 @@ struct Log {
 }
 
 impl Connection {
-    pub(crate) fn new(session: Session, client: OwnedFd, log_since: Option<Instant>) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        client: OwnedFd,
+        idle: Idle,
+        log_since: Option<Instant>,
+    ) -> Self {
         let log = log_since.map(|accepted| {
             let client = SockRef::from(&client).peer_addr().ok();
             Box::new(Log { client: client.and_then(|client| client.as_socket()), accepted })
@@ -68,6 +75,7 @@ impl Connection {
             dial: None,
             chosen: None,
             tried: Tried::default(),
+            idle,
             log,
         }
     }
@@ -184,6 +192,7 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::ClientReset => "client_reset",
         Ending::TargetReset => "target_reset",
         Ending::NoTarget => "no_target",
+        Ending::IdleTimeout => "idle_timeout",
         Ending::Aborted => "shutdown",
     }
 }

@@ -6,9 +6,11 @@ mod balance;
 mod candidates;
 mod choice;
 mod connection;
+mod idle;
 mod listener;
 mod local_target;
 mod orders;
+mod pace;
 mod pause_log;
 mod pipes;
 mod plane;
@@ -23,6 +25,7 @@ mod worker;
 use std::time::Duration;
 
 pub use balance::Balance;
+pub use idle::IdleTimeouts;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
 
@@ -53,10 +56,29 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long, at most, clients wait in the listen queue at start for the first eligible target.
     pub first_target_timeout: Duration,
+    /// How long connections are kept on which nothing moves.
+    pub idle_timeouts: IdleTimeouts,
     /// After accepting stopped, how long live sessions may go on before they are reset.
     pub shutdown_timeout: Duration,
     /// Log each connection's end.
     pub log_connections: bool,
+}
+
+impl Default for Settings {
+    /// The defaults of the environment variables; 1,000 connections.
+    fn default() -> Self {
+        Self {
+            balance: Balance::default(),
+            connect_attempts: 3,
+            connections_max: 1000,
+            listen_backlog: 4096,
+            connect_timeout: Duration::from_secs(2),
+            first_target_timeout: Duration::from_secs(3),
+            idle_timeouts: IdleTimeouts::default(),
+            shutdown_timeout: Duration::from_secs(30),
+            log_connections: false,
+        }
+    }
 }
 
 /// Makes a ring as every core will need it and drops it again.

@@ -78,6 +78,8 @@ pub(crate) enum Ending {
     TargetReset,
     /// No target could be dialled.
     NoTarget,
+    /// Nothing moved for too long.
+    IdleTimeout,
     /// Ended from outside.
     Aborted,
 }
@@ -156,6 +158,24 @@ impl Session {
         self.end(from).received_bytes
     }
 
+    /// Grows (and wraps) with every byte received or sent. FIN counts as one, as it does in TCP's
+    /// sequence numbers (RFC 9293, section 3.4).
+    pub(crate) fn progress(&self) -> u32 {
+        let of = |end: &End| {
+            let bytes = end.received_bytes.wrapping_add(end.sent_bytes);
+            bytes.wrapping_add(end.end_of_stream.into())
+        };
+        let [client, target] = &self.ends;
+        #[expect(clippy::cast_possible_truncation, reason = "wraps")]
+        let progress = of(client).wrapping_add(of(target)) as u32;
+        progress
+    }
+
+    /// Whether a side has sent FIN.
+    pub(crate) fn is_half_closed(&self) -> bool {
+        self.ends.iter().any(|end| end.end_of_stream)
+    }
+
     fn end(&self, side: Side) -> &End {
         &self.ends[side as usize]
     }
@@ -214,6 +234,7 @@ impl Session {
             }
             Event::WatchDue => self.note_watch_due(ops),
             Event::SendQueue { to, bytes } => self.note_send_queue(to, bytes),
+            Event::IdleTimeout => self.ending = self.ending.or(Some(Ending::IdleTimeout)),
             Event::Abort => self.ending = self.ending.or(Some(Ending::Aborted)),
         }
     }

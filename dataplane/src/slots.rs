@@ -50,10 +50,22 @@ impl<T> Slots<T> {
         self.free.len() == self.slots.len()
     }
 
+    /// Places for values, empty ones among them.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The key of the value in a place, if there is one.
+    pub(crate) fn key_at(&self, index: usize) -> Option<Key> {
+        let slot = self.slots.get(index)?;
+        slot.value.as_ref()?;
+        let index = u32::try_from(index).expect("fewer values than descriptors");
+        Some(Key { slot: index, generation: slot.generation })
+    }
+
     /// The keys of all values.
     pub(crate) fn keys(&self) -> Vec<Key> {
-        let keyed = self.slots.iter().zip(0..).filter(|(slot, _)| slot.value.is_some());
-        keyed.map(|(slot, index)| Key { slot: index, generation: slot.generation }).collect()
+        (0..self.slots.len()).filter_map(|index| self.key_at(index)).collect()
     }
 }
 

@@ -242,4 +242,20 @@ mod tests {
         targets.update(&Snapshot { entries: vec![entry(1, true)], ..Snapshot::default() });
         assert_eq!(targets.eligible()[0].connections(), 0);
     }
+
+    #[test]
+    fn each_trial_is_asked_for_once() {
+        let mut entry = entry(1, false);
+        let mut targets = Targets::new(0, 1);
+        for _ in 0..2 {
+            entry.trial = Some(Arc::new(Trial::default()));
+            let snapshot = Snapshot { entries: vec![entry.clone()], ..Snapshot::default() };
+            targets.update(&snapshot);
+            targets.update(&snapshot);
+            assert_eq!(targets.trials.len(), 1);
+            assert!(targets.claim_trial().is_some());
+            targets.update(&snapshot);
+            assert!(targets.trials.is_empty(), "still offered, but asked for already");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 mod accepting;
 mod dialling;
 mod splicing;
+mod sweep;
 mod upkeep;
 
 use std::collections::VecDeque;
@@ -19,6 +20,7 @@ use socket2::SockRef;
 use crate::Settings;
 use crate::choice::Chooser;
 use crate::connection::Connection;
+use crate::idle::Idle;
 use crate::listener::Listener;
 use crate::orders::Orders;
 use crate::pause_log::PauseLog;
@@ -29,6 +31,7 @@ use crate::slots::Slots;
 use crate::targets::Targets;
 use crate::timers::{EqualTimers, Timers};
 use accepting::Accepting;
+use sweep::Sweep;
 
 /// The longest wait: what nobody wakes the core for is looked at this often.
 const WAIT_MAX: Duration = Duration::from_millis(100);
@@ -58,6 +61,7 @@ pub(crate) struct Worker {
     dials: EqualTimers,
     watches: EqualTimers,
     measures: Timers<(Key, Side)>,
+    sweep: Sweep,
     /// Receives that ended because there was no buffer left, and wait for one.
     starved: VecDeque<(Key, Side)>,
     /// Read once a turn.
@@ -129,6 +133,7 @@ impl Worker {
             dials: EqualTimers::new(settings.connect_timeout),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
+            sweep: Sweep::new(settings.idle_timeouts, now),
             starved: VecDeque::new(),
             now,
             buffers_shrunk: now,
@@ -183,8 +188,13 @@ impl Worker {
     }
 
     fn wait_time(&self) -> Duration {
-        let timers =
-            [self.dials.next(), self.watches.next(), self.measures.next(), self.accepting.due()];
+        let timers = [
+            self.dials.next(),
+            self.watches.next(),
+            self.measures.next(),
+            self.accepting.due(),
+            (!self.connections.is_empty()).then(|| self.sweep.next()),
+        ];
         let next = timers.into_iter().flatten().min();
         next.map_or(WAIT_MAX, |due| due.saturating_duration_since(self.now).min(WAIT_MAX))
     }
@@ -379,7 +389,8 @@ impl Worker {
         let dials_max = u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX);
         let session = Session::accepted(dials_max, &mut self.ops);
         let log_since = self.settings.log_connections.then_some(self.now);
-        let key = self.connections.insert(Connection::new(session, client, log_since));
+        let idle = Idle::new(self.sweep.clock_ms(self.now));
+        let key = self.connections.insert(Connection::new(session, client, idle, log_since));
         self.perform_all(key);
     }
 }

@@ -73,13 +73,8 @@ impl Drop for Plane {
 fn settings() -> Settings {
     Settings {
         balance: Balance::RoundRobin,
-        connections_max: 10_000,
-        listen_backlog: 128,
-        connect_attempts: 3,
-        connect_timeout: Duration::from_secs(2),
-        first_target_timeout: Duration::from_secs(3),
         shutdown_timeout: Duration::from_secs(5),
-        log_connections: false,
+        ..Settings::default()
     }
 }
 

@@ -48,6 +48,8 @@ pub struct CoreCounters {
     pub same_zone_connections: Counter,
     /// Total: client connections that got a target known to be in another zone than the balancer.
     pub other_zone_connections: Counter,
+    /// Total: client connections ended because nothing had moved on them for too long.
+    pub idle_timeouts: Counter,
     /// Gauge: 1 while accepting is paused for want of descriptors.
     pub accept_paused: Counter,
     /// Totals: client connections that were reset instead of being forwarded.

@@ -26,15 +26,16 @@ pub(super) fn examine(settings: &control::Settings, report: &mut Report) {
 async fn discover(settings: &Settings, report: &mut Report) -> Option<Vec<Target>> {
     let (source, targets) = match settings {
         Settings::Static(targets) => ("TARGETS".to_owned(), targets.clone()),
-        Settings::File(file) => match read_file(file) {
-            Ok(targets) => {
-                (format!("target file {}", file.path.to_string_lossy().escape_debug()), targets)
+        Settings::File(file) => {
+            let name = format!("target file {}", file.path.to_string_lossy().escape_debug());
+            match read_file(file) {
+                Ok(targets) => (name, targets),
+                Err(reason) => {
+                    report.failure(Check::Discovery, None, format!("{name} {reason}"));
+                    return None;
+                }
             }
-            Err(reason) => {
-                report.failure(Check::Discovery, None, reason);
-                return None;
-            }
-        },
+        }
         #[cfg(feature = "aws")]
         Settings::Aws(aws) => (aws.mode.to_string(), super::aws::discover(aws, report).await?),
     };

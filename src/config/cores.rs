@@ -21,7 +21,8 @@ impl FromStr for Cores {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if !text.contains(['-', ',']) {
-            return match number(text)? {
+            let count = number(text).ok_or_else(|| format!("is no number; {ACCEPTED}"))?;
+            return match count {
                 0 => Err(format!("leaves no core to carry traffic; {ACCEPTED}")),
                 count => Ok(Self::Count(count)),
             };
@@ -29,9 +30,12 @@ impl FromStr for Cores {
         let mut cpus = BTreeSet::new();
         for part in text.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let (first, last) = (number(first)?, number(last)?);
+            let has = if part == text { "is".to_owned() } else { format!("has {part:?},") };
+            let (Some(first), Some(last)) = (number(first), number(last)) else {
+                return Err(format!("{has} no CPU or range of them; {ACCEPTED}"));
+            };
             if first > last {
-                return Err(format!("has the range {part:?} backwards; {ACCEPTED}"));
+                return Err(format!("{has} a range backwards; {ACCEPTED}"));
             }
             cpus.extend(first..=last);
         }
@@ -39,10 +43,9 @@ impl FromStr for Cores {
     }
 }
 
-fn number(text: &str) -> Result<usize, String> {
+fn number(text: &str) -> Option<usize> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let number = text.parse().ok().filter(|number| digits && *number < CPU_COUNT_MAX);
-    number.ok_or_else(|| format!("has {text:?} where a number is expected; {ACCEPTED}"))
+    text.parse().ok().filter(|number| digits && *number < CPU_COUNT_MAX)
 }
 
 impl Cores {

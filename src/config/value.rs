@@ -171,6 +171,7 @@ pub(super) fn log_filter(text: &str) -> Parsed<String> {
     };
     match directives.into_iter().find(|word| !known(word)) {
         None => Ok(text.to_owned()),
+        Some(word) if word == text => Err(format!("is no level and no module; {accepted}")),
         Some(word) => Err(format!("has {word:?}, which is no level and no module; {accepted}")),
     }
 }

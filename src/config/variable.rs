@@ -103,6 +103,10 @@ variables! {
         "distinct targets tried for one client before giving up, 1-16";
     POOL_TIMEOUT pool_timeout Value("2")
         "longest that connecting to a target may take (s)";
+    IDLE_TIMEOUT idle_timeout Value("350")
+        "how long a connection is kept on which no byte moves in either direction, before it is reset (s); 0: for ever";
+    HALF_CLOSED_TIMEOUT half_closed_timeout Described("IDLE_TIMEOUT")
+        "the same once one side has ended its stream (s)";
     CORES cores Described("every allowed CPU")
         "CPUs that carry traffic: a count (4) or a list (0-3,8; one alone: 3-3)";
     LISTEN_BACKLOG listen_backlog Value("4096")
@@ -128,9 +132,9 @@ variables! {
     POOL_SIZE pool_size Value("100")
         "most connections dialled ahead per target, 0-10000; takes effect with a later release";
     CIRCUIT_BREAKER_THRESHOLD circuit_breaker_threshold Value("5")
-        "consecutive failures that open a target's breaker, 1-1000; takes effect with a later release";
+        "failed dials in a row that open a target's circuit breaker, so that it gets no clients, 1-1000";
     CIRCUIT_BREAKER_TIMEOUT circuit_breaker_timeout Value("5")
-        "time before an open breaker allows a trial (min); takes effect with a later release";
+        "time before one trial connection may close an open breaker (min)";
 }
 
 #[cfg(test)]

@@ -4,4 +4,4 @@ mod dials;
 mod fleet;
 
 pub(crate) use dials::Dials;
-pub(crate) use fleet::FleetJudge;
+pub(crate) use fleet::{FleetJudge, Tally};

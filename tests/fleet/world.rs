@@ -114,7 +114,7 @@ impl World {
             Event::Checked(target, stay, is_good) => self.note_checked(&target, stay, is_good),
             Event::Tick => {
                 self.agenda.after(TICK, Event::Tick);
-                self.roster.tick();
+                self.roster.tick(now);
                 self.publish();
                 self.judge.judge_outcome(&self.latest, &self.hosts, &self.setting, now);
             }
@@ -181,7 +181,7 @@ impl World {
         let now = self.agenda.now();
         let before = Arc::clone(&self.latest);
         self.latest = self.roster.snapshot(now);
-        if let Some(due) = self.roster.next_due()
+        if let Some(due) = self.roster.next_due(now)
             && self.due.is_none_or(|noted| due < noted)
         {
             self.due = Some(due);

@@ -65,6 +65,21 @@ fn no_more_targets_are_tried_than_allowed() {
 }
 
 #[test]
+fn targets_that_refuse_everybody_are_not_hit_by_each_client_twice() {
+    const CLIENTS: u64 = 300;
+    let (one, two) = (refusing(), refusing());
+    let balancer = start(&[one.0, two.0], &[("CORES", "1")]);
+    for _ in 0..CLIENTS {
+        assert_reset(&balancer);
+    }
+    balancer.wait_for_count("failed_connections_total", CLIENTS);
+    let given_up = balancer.count("retry_budget_exhausted_total");
+    // The reserve is worth 100 retries, and that again each ten seconds; the clients pay for 60.
+    assert!(given_up > 0);
+    assert_eq!(balancer.count("failed_dials_total"), 2 * CLIENTS - given_up);
+}
+
+#[test]
 fn a_dial_that_takes_too_long_goes_to_another_target() {
     const POOL_TIMEOUT: Duration = Duration::from_millis(300);
     let backend = Backend::start();

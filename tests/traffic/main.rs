@@ -13,6 +13,7 @@ mod exhaustion;
 mod half_close;
 mod harness;
 mod health;
+mod idle;
 mod ipv6;
 mod load;
 mod nginx;

@@ -1,50 +1,119 @@
+use std::time::Duration;
+
 use super::*;
+use crate::breaker;
 use crate::roster::Rules;
-use crate::{breaker, policy};
-use exchange::TargetId;
+use exchange::{Outcome, TargetId};
+
+/// A roster and what was logged of it, at a time that only the test moves.
+struct Told {
+    roster: Roster,
+    before: Arc<Snapshot>,
+    now: std::time::Instant,
+}
+
+impl Told {
+    fn nothing() -> Self {
+        let breaker = breaker::Settings { threshold: 2, timeout: Duration::from_secs(60) };
+        let rules = Rules { rise: 1, fall: 1, fail_open_threshold: 0, breaker, cores: 1 };
+        let now = std::time::Instant::now();
+        Self { roster: Roster::new(rules), before: Arc::default(), now }
+    }
+
+    /// The log lines for what has happened since the last call.
+    fn lines(&mut self) -> Vec<String> {
+        let after = self.roster.snapshot(self.now);
+        let lines = changes(&self.before, &after);
+        self.before = after;
+        lines.into_iter().map(|(level, line)| format!("{level} {line}")).collect()
+    }
+
+    fn discovered(&mut self, targets: &[&Target]) {
+        self.roster.discovered(targets.iter().copied().cloned().collect(), self.now);
+    }
+
+    fn checked(&mut self, target: &Target, result: Result<(), &str>) {
+        self.roster.checked(&Identity::of(target), result, self.now);
+    }
+
+    fn reported(&mut self, target: &Target, outcome: Outcome) {
+        self.roster.reported(&Report { target: Arc::new(target.clone()), outcome }, self.now);
+    }
+}
+
+fn first_target() -> Target {
+    Target::at("10.0.0.1:80".parse().unwrap())
+}
 
 #[test]
 fn each_change_is_told_once_with_its_reason() {
-    let mut roster = Roster::new(Rules { rise: 1, fall: 1, fail_open_threshold: 0, cores: 1 });
-    let first = Target::at("10.0.0.1:80".parse().unwrap());
+    let mut told = Told::nothing();
+    let first = first_target();
     let second = Target { id: TargetId::new("i-2"), ..first.clone() };
-    let mut before = roster.snapshot();
-    let mut lines = |roster: &mut Roster, failure: Option<&Failure>| -> Vec<String> {
-        let after = roster.snapshot();
-        let lines = changes(&before, &after, failure);
-        before = after;
-        lines.into_iter().map(|(level, line)| format!("{level} {line}")).collect()
-    };
 
-    roster.discovered(vec![first.clone()]);
-    assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is checking"]);
-    roster.checked(&Identity::of(&first), true);
-    assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is healthy"]);
-    roster.checked(&Identity::of(&first), false);
+    told.discovered(&[&first]);
+    assert_eq!(told.lines(), ["INFO target 10.0.0.1:80 is checking"]);
+    told.checked(&first, Ok(()));
+    assert_eq!(told.lines(), ["INFO target 10.0.0.1:80 is healthy"]);
+    told.checked(&first, Err("status 503"));
     assert_eq!(
-        lines(&mut roster, Some(&Failure::Status(503))),
+        told.lines(),
         [
             "WARN target 10.0.0.1:80 is unhealthy: status 503",
             "WARN fail-open begins: 0 of 1 targets are healthy, so all are used",
         ]
     );
-    assert!(lines(&mut roster, Some(&Failure::Status(503))).is_empty());
-    roster.discovered(vec![second]);
+    told.checked(&first, Err("status 503"));
+    told.checked(&first, Err("timed out"));
+    assert!(told.lines().is_empty());
+    told.discovered(&[&second]);
     assert_eq!(
-        lines(&mut roster, None),
+        told.lines(),
         [
             "INFO target 10.0.0.1:80 is draining",
             "INFO target 10.0.0.1:80 (i-2) is checking",
             "INFO fail-open ends: 0 of 1 targets are healthy",
         ]
     );
-    roster.tick();
-    roster.tick();
-    assert_eq!(lines(&mut roster, None), ["INFO target 10.0.0.1:80 is gone"]);
-    roster.discovered(vec![]);
+    told.roster.tick(told.now);
+    told.roster.tick(told.now);
+    assert_eq!(told.lines(), ["INFO target 10.0.0.1:80 is gone"]);
+    told.discovered(&[]);
     let none = "WARN no targets are left: clients are turned away until there are some";
-    assert!(lines(&mut roster, None).contains(&none.to_owned()));
-    roster.tick();
-    roster.tick();
-    assert!(!lines(&mut roster, None).contains(&none.to_owned()));
+    assert!(told.lines().contains(&none.to_owned()));
+    told.roster.tick(told.now);
+    told.roster.tick(told.now);
+    assert!(!told.lines().contains(&none.to_owned()));
+}
+
+#[test]
+fn each_turn_of_a_breaker_is_told_once_with_its_reason() {
+    let mut told = Told::nothing();
+    let first = first_target();
+    let second = Target::at("10.0.0.2:80".parse().unwrap());
+    told.discovered(&[&first, &second]);
+    told.checked(&first, Ok(()));
+    told.checked(&second, Ok(()));
+    told.lines();
+
+    told.reported(&first, Outcome::Failed { count: 2, successes: 0 });
+    assert_eq!(told.lines(), ["WARN target 10.0.0.1:80 is ejected: 2 dials in a row failed"]);
+    told.reported(&first, Outcome::Failed { count: 2, successes: 0 });
+    assert!(told.lines().is_empty());
+    told.now += Duration::from_secs(60);
+    assert_eq!(told.lines(), ["INFO target 10.0.0.1:80 is ejected: a trial connection is due"]);
+    assert!(told.before.entries[0].trial.as_ref().unwrap().claim());
+    told.reported(&first, Outcome::Tried { reached: None });
+    assert!(told.lines().is_empty());
+    assert!(told.before.entries[0].trial.as_ref().unwrap().claim());
+    told.reported(&first, Outcome::Tried { reached: Some(false) });
+    assert_eq!(told.lines(), ["WARN target 10.0.0.1:80 is ejected: the trial connection failed"]);
+    told.now += Duration::from_secs(60);
+    told.lines();
+    assert!(told.before.entries[0].trial.as_ref().unwrap().claim());
+    told.reported(&first, Outcome::Tried { reached: Some(true) });
+    assert_eq!(
+        told.lines(),
+        ["INFO target 10.0.0.1:80 is healthy: the trial connection reached it"]
+    );
 }

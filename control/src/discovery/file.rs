@@ -9,7 +9,6 @@ use serde::Deserialize;
 use super::endpoint::Endpoint;
 use super::label::Label;
 use super::{FileSettings, admit};
-use crate::escaped::Escaped;
 
 /// Largest target file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -22,32 +21,32 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 /// target of their group. A list without targets is well-formed.
 ///
 /// # Errors
-/// A sentence naming the file, what is wrong with it and where.
+/// A phrase that says what is wrong with the file, and where; it goes after the file's name.
 pub fn read_file(settings: &FileSettings) -> Result<Vec<Target>, String> {
     read(settings).map_err(|error| error.to_string())
 }
 
-/// Why a target file cannot be used. Each names the file.
+/// Why a target file cannot be used: a phrase that goes after the file's name.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
-    #[error("target file {path} cannot be read: {reason}")]
-    Unreadable { path: String, reason: String },
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
     #[error(
-        "target file {path} is not valid: {reason}; accepted: \
+        "is not valid: {0}; accepted: \
         [{{\"targets\": [\"ip[:port]\"], \"labels\": {{\"zone\": \"…\", \"id\": \"…\"}}}}]"
     )]
-    Invalid { path: String, reason: String },
-    #[error("target file {path}: {reason}")]
-    Refused { path: String, reason: String },
+    Invalid(String),
+    #[error("cannot be used: {0}")]
+    Refused(String),
 }
 
 impl FileError {
     /// The value of the metric's label.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Unreadable { .. } => "unreadable",
-            Self::Invalid { .. } => "invalid",
-            Self::Refused { .. } => "refused",
+            Self::Unreadable(_) => "unreadable",
+            Self::Invalid(_) => "invalid",
+            Self::Refused(_) => "refused",
         }
     }
 
@@ -57,25 +56,18 @@ impl FileError {
 
 /// As [`read_file`], with the error's kind.
 pub(crate) fn read(settings: &FileSettings) -> Result<Vec<Target>, FileError> {
-    let path = Escaped(&settings.path.to_string_lossy()).to_string();
-    let content = match read_bounded(&settings.path) {
-        Ok(content) => content,
-        Err(error) => return Err(FileError::Unreadable { path, reason: error.to_string() }),
-    };
-    let groups: Vec<Group> = match serde_json::from_slice(&content) {
-        Ok(groups) => groups,
-        Err(error) => return Err(FileError::Invalid { path, reason: position_first(&error) }),
-    };
+    let content =
+        read_bounded(&settings.path).map_err(|error| FileError::Unreadable(error.to_string()))?;
+    let groups: Vec<Group> = serde_json::from_slice(&content)
+        .map_err(|error| FileError::Invalid(position_first(&error)))?;
     let mut seen = HashSet::new();
     let mut targets = Vec::new();
     for target in groups.iter().flat_map(|group| group.targets(settings.default_port)) {
         if !seen.insert(target.address) {
             let reason = format!("the address {} is there more than once", target.address);
-            return Err(FileError::Invalid { path, reason });
+            return Err(FileError::Invalid(reason));
         }
-        if let Err(reason) = admit(&target, settings.own_address) {
-            return Err(FileError::Refused { path, reason });
-        }
+        admit(&target, settings.own_address).map_err(FileError::Refused)?;
         targets.push(target);
     }
     Ok(targets)
@@ -217,7 +209,7 @@ mod tests {
             let error = parse(content).unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
             let error = error.to_string();
-            assert!(error.contains("targets.json") && error.contains(named), "{error}");
+            assert!(error.contains(named) && !error.contains("targets.json"), "{error}");
             assert!(!error.contains('\n'), "{error}");
             assert!(error.len() < 700, "{error}");
             assert!(error.matches("accepted").count() <= 1, "{error}");

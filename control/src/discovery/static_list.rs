@@ -33,20 +33,29 @@ pub fn parse_targets(
         });
         match target {
             Ok(target) => targets.push(target),
-            Err(reason) => problems.push(format!("entry {number}: {reason}")),
+            Err(reason) => problems.push((number, reason)),
         }
     }
     if problems.is_empty() {
         return Ok(targets);
     }
-    Err(format!("has bad entries: {}; {}", told(&problems), accepted()))
+    Err(format!("{}; {}", told(&problems, list), accepted()))
 }
 
 /// So many bad entries are told one by one; a list of another kind altogether has no end of them.
 const PROBLEMS_TOLD_MAX: usize = 20;
 
-fn told(problems: &[String]) -> String {
-    let told = problems[..problems.len().min(PROBLEMS_TOLD_MAX)].join("; ");
+fn told(problems: &[(usize, String)], list: &str) -> String {
+    // What is wrong with an entry that is the whole list goes without naming it once more.
+    let whole = format!("`{}` ", Escaped(list.trim()));
+    if let [(_, reason)] = problems
+        && let Some(what) = reason.strip_prefix(&whole)
+    {
+        return what.to_owned();
+    }
+    let told = problems.iter().take(PROBLEMS_TOLD_MAX);
+    let told: Vec<_> = told.map(|(number, what)| format!("entry {number}: {what}")).collect();
+    let told = format!("has bad entries: {}", told.join("; "));
     match problems.len().saturating_sub(PROBLEMS_TOLD_MAX) {
         0 => told,
         more => format!("{told}; and {more} more"),
@@ -128,11 +137,13 @@ mod tests {
             (" ", "is empty"),
             ("10.0.0.1,", "entry 2: ``"),
             ("10.0.0.1,,10.0.0.2", "entry 2: ``"),
-            ("web-1", "`web-1`"),
-            ("10.0.0.1:0", "`10.0.0.1:0`"),
-            ("10.0.0.1@", "`10.0.0.1@` has no valid zone"),
-            ("10.0.0.1@a b", "`10.0.0.1@a b` has no valid zone"),
-            ("10.0.0.1@a\nb", "`10.0.0.1@a\\nb` has no valid zone"),
+            ("web-1", "is not an IP address"),
+            ("web-1@a", "entry 1: `web-1` is not an IP address"),
+            ("10.0.0.1:0", "has no valid port"),
+            ("10.0.0.1@", "has no valid zone"),
+            ("10.0.0.1@a b", "has no valid zone"),
+            ("10.0.0.1@a\nb", "has no valid zone"),
+            ("::1,10.0.0.1@a\nb", "entry 2: `10.0.0.1@a\\nb` has no valid zone"),
             ("10.0.0.1, 10.0.0.1:80", "entry 2: `10.0.0.1:80` is a duplicate"),
             ("10.0.0.1, ::ffff:10.0.0.1", "is a duplicate"),
             ("10.0.0.1@a, 10.0.0.1@b", "is a duplicate"),

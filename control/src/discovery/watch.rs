@@ -1,5 +1,6 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use exchange::Target;
@@ -8,6 +9,7 @@ use tokio::sync::{Notify, mpsc};
 use super::FileSettings;
 use super::file::{self, FileError};
 use crate::controller::Event;
+use crate::escaped::Escaped;
 use crate::metrics::Metrics;
 
 /// How often the file's metadata is looked at.
@@ -23,7 +25,7 @@ pub(super) async fn run(
     events: &mpsc::Sender<Event>,
 ) {
     let mut watch = Watch { settings, seen: None, read_at: None };
-    let mut problem = Problem::default();
+    let mut problem = Problem::of(&watch.settings.path);
     loop {
         // File systems can hang: never on the thread that runs everything else.
         let look = tokio::task::spawn_blocking(move || watch.look(period));
@@ -100,21 +102,31 @@ impl Signature {
 }
 
 /// The problem that was last told, so that it is told once.
-#[derive(Default)]
-struct Problem(Option<String>);
+struct Problem {
+    /// The file's name, as it may be told.
+    path: String,
+    told: Option<String>,
+}
 
 impl Problem {
+    fn of(path: &Path) -> Self {
+        Self { path: Escaped(&path.to_string_lossy()).to_string(), told: None }
+    }
+
     /// The line to log about `outcome`, if it is news.
     fn follow(&mut self, outcome: &Outcome) -> Option<String> {
         match outcome {
             Ok(targets) => self
-                .0
+                .told
                 .take()
                 .map(|_| format!("the target file is good again, targets: {}", targets.len())),
             Err(error) => {
                 let problem = error.to_string();
-                let line = format!("{problem}; the last good targets stay in use");
-                (self.0.replace(problem.clone()) != Some(problem)).then_some(line)
+                let line = format!(
+                    "target file {} {problem}; the last good targets stay in use",
+                    self.path
+                );
+                (self.told.replace(problem.clone()) != Some(problem)).then_some(line)
             }
         }
     }
@@ -176,10 +188,8 @@ mod tests {
 
     #[test]
     fn a_problem_is_told_once_and_its_end_once() {
-        let invalid = |reason: &str| {
-            Err(FileError::Invalid { path: "/t".to_owned(), reason: reason.to_owned() })
-        };
-        let mut problem = Problem::default();
+        let invalid = |reason: &str| Err(FileError::Invalid(reason.to_owned()));
+        let mut problem = Problem::of(Path::new("/t"));
         assert_eq!(problem.follow(&Ok(vec![])), None);
         assert!(problem.follow(&invalid("a")).unwrap().contains("/t is not valid: a"));
         assert_eq!(problem.follow(&invalid("a")), None);

@@ -3,8 +3,6 @@ use std::str::FromStr;
 
 use ureq::http::uri::PathAndQuery;
 
-use crate::escaped::Escaped;
-
 /// Longest path, in bytes.
 const MAX_BYTES: usize = 1024;
 
@@ -32,9 +30,8 @@ impl FromStr for CheckPath {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
             Err(format!(
-                "`{}` {what}; accepted: a path of at most {MAX_BYTES} bytes that begins with / \
-                 and holds no spaces or control characters; anything unusual percent-encoded",
-                Escaped(text),
+                "{what}; accepted: a path of at most {MAX_BYTES} bytes that begins with / and \
+                 holds no spaces or control characters; anything unusual percent-encoded"
             ))
         };
         if !text.starts_with('/') {

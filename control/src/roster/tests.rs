@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::*;
 
+mod breakers;
+
 fn target(n: u8) -> Target {
     Target::at(SocketAddr::from(([10, 0, 0, n], 80)))
 }
@@ -28,7 +30,11 @@ const BAD: Result<(), &str> = Err("status 503");
 
 /// Each entry as its address's last number, its state's first letter and `*` where eligible.
 fn shown(roster: &mut Roster) -> String {
-    let snapshot = roster.snapshot(at(0));
+    shown_at(roster, 0)
+}
+
+fn shown_at(roster: &mut Roster, seconds: u64) -> String {
+    let snapshot = roster.snapshot(at(seconds));
     let entries = snapshot.entries.iter().map(|entry| {
         let ip = entry.target.address.ip().to_string();
         let number = ip.rsplit('.').next().unwrap().to_owned();
@@ -75,7 +81,7 @@ fn the_generation_counts_changes_only() {
     let before = roster.snapshot(at(0));
     roster.checked(&identity(1), Ok(()), at(0));
     roster.discovered(vec![target(1)], at(0));
-    roster.tick();
+    roster.tick(at(0));
     assert!(Arc::ptr_eq(&before, &roster.snapshot(at(0))));
     roster.discovered(vec![target(1).in_zone("a")], at(0));
     let after = roster.snapshot(at(0));
@@ -139,13 +145,13 @@ fn a_withdrawn_target_drains_until_its_last_connection_is_gone() {
     counters.on(1).active.increment();
     roster.discovered(vec![target(2)], at(0));
     for _ in 0..5 {
-        roster.tick();
+        roster.tick(at(0));
         assert_eq!(shown(&mut roster), "1d 2c");
     }
     counters.on(1).active.decrement();
-    roster.tick();
+    roster.tick(at(0));
     assert_eq!(shown(&mut roster), "1d 2c");
-    roster.tick();
+    roster.tick(at(0));
     assert_eq!(shown(&mut roster), "2c");
 }
 
@@ -158,7 +164,7 @@ fn a_target_that_comes_back_while_draining_keeps_its_history() {
     roster.discovered(vec![], at(0));
     roster.checked(&identity(1), BAD, at(0));
     roster.checked(&identity(1), BAD, at(0));
-    roster.tick();
+    roster.tick(at(0));
     assert_eq!(shown(&mut roster), "1d");
     assert!(!roster.snapshot(at(0)).settled && !roster.snapshot(at(0)).fail_open);
     roster.discovered(vec![target(1)], at(0));
@@ -166,7 +172,7 @@ fn a_target_that_comes_back_while_draining_keeps_its_history() {
     assert!(Arc::ptr_eq(&before.entries[0].counters, &roster.snapshot(at(0)).entries[0].counters));
     // The ticks it was idle before do not count the next time.
     roster.discovered(vec![], at(0));
-    roster.tick();
+    roster.tick(at(0));
     assert_eq!(shown(&mut roster), "1d");
 }
 
@@ -218,7 +224,7 @@ fn step_once(roster: &mut Roster, random: &mut Random, checked_ever: &mut HashMa
             }
             roster.discovered(set, at(0));
         }
-        1 => roster.tick(),
+        1 => roster.tick(at(0)),
         2 => {
             let members: Vec<_> = roster.members.values().collect();
             if !members.is_empty() {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{Control, Settings, discovery, health, zone};
-use exchange::{CoreCounters, Snapshot, Subscriber, Target};
+use control::{Control, Settings, breaker, discovery, health, zone};
+use exchange::{CoreCounters, Outcome, Report, Reporter, Snapshot, Subscriber, Target};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,6 +90,7 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
         },
         fail_open_threshold: 0,
         affinity: false,
+        breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
         zone: zone::Settings::Ignored,
     }
 }
@@ -101,6 +102,7 @@ pub struct Plane {
     pub control: Control,
     subscriber: Subscriber,
     latest: Mutex<Arc<Snapshot>>,
+    reporter: Mutex<Reporter>,
     /// Ends the runtime's thread when dropped.
     _running: tokio::sync::oneshot::Sender<()>,
 }
@@ -110,7 +112,7 @@ impl Plane {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let admin = listener.local_addr().unwrap();
         let (publisher, mut subscribers) = exchange::broadcast(1).unwrap();
-        let (_, reports) = exchange::reports(1).unwrap();
+        let (mut reporters, reports) = exchange::reports(1).unwrap();
         let counters: Arc<[CoreCounters]> = [CoreCounters::default()].into();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(control::MAX_BLOCKING_THREADS)
@@ -134,6 +136,7 @@ impl Plane {
             control,
             subscriber: subscribers.remove(0),
             latest: Mutex::default(),
+            reporter: Mutex::new(reporters.remove(0)),
             _running: running,
         }
     }
@@ -146,6 +149,12 @@ impl Plane {
             *latest = newer;
         }
         Arc::clone(&latest)
+    }
+
+    /// What a core has to say about `target`.
+    pub fn report(&self, target: &Target, outcome: Outcome) {
+        let target = Arc::new(target.clone());
+        self.reporter.lock().unwrap().report(Report { target, outcome });
     }
 
     /// Each target's state as a core would see it, in order; eligible ones with a star.

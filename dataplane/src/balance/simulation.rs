@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use exchange::{Entry, Snapshot, Target, TargetCounters, TargetState};
 
 use super::{Balance, Balancer};
+use crate::local_target::LocalTarget;
 use crate::targets::Targets;
 
 const TICK: Duration = Duration::from_millis(1);
+/// In percent. 125 is promised; up to 114 is seen if cores know nothing of each other.
+const SPREAD_MAX: u64 = 110;
 
 fn snapshot(targets: u16, cores: usize) -> Snapshot {
     let entry = |port| {
@@ -36,44 +39,46 @@ fn cores(
     (0..count).map(core).collect()
 }
 
-/// The busiest target's connections, of all cores, by the mean's.
-fn spread(snapshot: &Snapshot) -> f64 {
+/// The busiest target's connections, of all cores, in percent of the mean.
+fn spread(snapshot: &Snapshot) -> u64 {
     let counts = snapshot.entries.iter().map(|entry| entry.counters.active());
-    let mean = counts.clone().sum::<u64>() as f64 / snapshot.entries.len() as f64;
-    counts.max().unwrap() as f64 / mean
+    counts.clone().max().unwrap() * 100 * counts.clone().count() as u64 / counts.sum::<u64>()
 }
 
-/// The largest spread that is seen once a second after the start, with `rate` connections a
-/// millisecond that live for two seconds on average; half of them come to the first core, half of
-/// the rest to the second, and so on.
-fn largest_spread(balance: Balance, count: usize, rate: f64, seed: u64) -> f64 {
+/// The largest spread that is seen once a second after the start, with `rate` connections a second
+/// that live for two seconds on average; half of them come to the first core, half of the rest to
+/// the second, and so on.
+fn largest_spread(balance: Balance, count: usize, rate: u32, seed: u64) -> u64 {
     let snapshot = snapshot(10, count);
     let mut cores = cores(balance, count, seed, &snapshot);
     let mut rng = fastrand::Rng::with_seed(seed);
     let start = Instant::now();
-    // When it ends, and where it is.
+    // When each ends, and which it is.
     let mut live = BinaryHeap::new();
-    let (mut targets, mut largest) = (Vec::new(), 0.0_f64);
+    let mut all: Vec<Rc<LocalTarget>> = Vec::new();
+    let (mut due, mut largest) = (0, 0);
     for ms in 0..12_000_u32 {
         let now = start + ms * TICK;
         while let Some(&Reverse((end, index))) = live.peek()
             && end <= ms
         {
             live.pop();
-            let target: &Rc<crate::local_target::LocalTarget> = &targets[index];
-            target.closed();
+            let ended: &Rc<LocalTarget> = &all[index];
+            ended.closed();
         }
-        let arrivals = rate as u32 + u32::from(rng.f64() < rate.fract());
-        for _ in 0..arrivals {
+        due += rng.u32(..=2 * rate);
+        while due >= 1000 {
+            due -= 1000;
             let core = (0..count - 1).find(|_| rng.bool()).unwrap_or(count - 1);
-            let (known, balancer) = &mut cores[core];
-            let target = balancer.pick(known, &[], now).unwrap();
+            let (targets, balancer) = &mut cores[core];
+            let target = balancer.pick(targets, &[], now).unwrap();
             target.opened();
-            let lifetime = -rng.f64().max(1e-9).ln() * 2000.0;
-            live.push(Reverse((ms + 1 + lifetime as u32, targets.len())));
-            targets.push(target);
+            live.push(Reverse((ms + rng.u32(1..4000), all.len())));
+            all.push(target);
         }
-        cores.iter_mut().for_each(|(targets, _)| targets.read_other_cores(now));
+        for (targets, _) in &mut cores {
+            targets.read_other_cores(now);
+        }
         if ms >= 6000 && ms % 1000 == 0 {
             largest = largest.max(spread(&snapshot));
         }
@@ -85,12 +90,12 @@ fn largest_spread(balance: Balance, count: usize, rate: f64, seed: u64) -> f64 {
 fn all_cores_together_spread_connections_evenly() {
     for balance in [Balance::P2c, Balance::LeastConnections] {
         for count in [2, 3, 5, 8] {
-            for rate in [0.2, 4.0] {
+            for rate in [200, 4000] {
                 for seed in 0..2 {
                     let largest = largest_spread(balance, count, rate, seed);
                     assert!(
-                        largest <= 1.25,
-                        "{balance:?}, {count} cores, {rate} per ms, seed {seed}: {largest}"
+                        largest <= SPREAD_MAX,
+                        "{balance:?}, {count} cores, {rate}/s, seed {seed}: {largest}"
                     );
                 }
             }
@@ -112,13 +117,14 @@ fn a_core_without_connections_of_its_own_heeds_those_of_the_others() {
         snapshot.entries.push(newcomer);
         let (targets, balancer) = &mut cores[1];
         targets.update(&snapshot);
-        for _ in 0..400 {
+        for _ in 0..900 {
             now += TICK;
             targets.read_other_cores(now);
             balancer.pick(targets, &[], now).unwrap().opened();
         }
-        let largest = spread(&snapshot);
-        assert!(largest <= 1.1, "{balance:?}: {largest}");
+        // Of its own connections it would get a tenth: 90.
+        let newcomer = snapshot.entries[9].counters.active();
+        assert!((160..=185).contains(&newcomer), "{balance:?}: {newcomer}");
     }
 }
 

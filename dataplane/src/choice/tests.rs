@@ -97,7 +97,7 @@ fn the_first_client_of_any_core_makes_the_trial_and_no_other_does() {
         assert_eq!(core.outcomes(), []);
     }
     offer(&mut snapshot, 1);
-    cores.iter_mut().for_each(|core| core.targets.update(&snapshot));
+    cores[0].targets.update(&snapshot);
     assert_eq!(cores[0].serve(|_| true), End::Reached(2), "another trial");
 }
 
@@ -114,7 +114,9 @@ fn a_failed_trial_costs_the_client_no_attempt_and_is_reported_once() {
 #[test]
 fn several_trials_go_to_a_client_each() {
     let mut snapshot = snapshot(4, 2);
-    (0..3).for_each(|index| offer(&mut snapshot, index));
+    for index in 0..3 {
+        offer(&mut snapshot, index);
+    }
     // Another core was faster with one of them.
     assert!(snapshot.entries[1].trial.as_ref().unwrap().claim());
     let mut core = Core::alone(&snapshot, 3);

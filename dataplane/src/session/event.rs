@@ -42,6 +42,8 @@ pub(crate) enum Event {
     WatchDue,
     /// [`Op::MeasureSendQueue`] is due: `bytes` queued to `to` were not acknowledged yet.
     SendQueue { to: Side, bytes: usize },
+    /// Nothing moves any more: end, by resets.
+    IdleTimeout,
     /// End now, by resets.
     Abort,
 }

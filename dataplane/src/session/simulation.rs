@@ -15,7 +15,7 @@ const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
 fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
-    let mut endings = [0; 5];
+    let mut endings = [0; 6];
     for seed in 0..SEEDS {
         endings[simulate(seed) as usize] += 1;
     }
@@ -41,6 +41,8 @@ fn simulate(seed: u64) -> Ending {
         }
         if step == STEPS_MAX || world.kernel.rng.u32(..4000) == 0 {
             world.abort();
+        } else if world.kernel.rng.u32(..4000) == 0 {
+            world.time_out();
         } else if let Some(event) = world.kernel.step() {
             world.feed(event);
         }
@@ -63,6 +65,7 @@ struct World {
     kernel: Kernel,
     session: Session,
     aborted: bool,
+    timed_out: bool,
 }
 
 impl World {
@@ -73,7 +76,7 @@ impl World {
         for op in ops {
             assert_eq!(kernel.submit(op), None);
         }
-        Self { kernel, session, aborted: false }
+        Self { kernel, session, aborted: false, timed_out: false }
     }
 
     fn feed(&mut self, event: Event) {
@@ -93,11 +96,17 @@ impl World {
         self.feed(Event::Abort);
     }
 
+    fn time_out(&mut self) {
+        self.timed_out = true;
+        self.feed(Event::IdleTimeout);
+    }
+
     fn check(&mut self) -> Ending {
         assert!(self.session.is_finished(), "never ends: {:?}\n{:?}", self.session, self.kernel);
         let ending = self.session.ending().expect("a finished session has an ending");
         self.kernel.assert_nothing_left();
-        assert_eq!(self.aborted && ending == Ending::Aborted, ending == Ending::Aborted);
+        assert!(self.aborted || ending != Ending::Aborted);
+        assert!(self.timed_out || ending != Ending::IdleTimeout);
         match ending {
             Ending::Complete => self.check_complete(),
             Ending::NoTarget => {
@@ -106,7 +115,7 @@ impl World {
             }
             Ending::ClientReset => self.check_reset(Side::Client),
             Ending::TargetReset => self.check_reset(Side::Target),
-            Ending::Aborted => self.check_aborted(),
+            Ending::IdleTimeout | Ending::Aborted => self.check_aborted(),
         }
         ending
     }

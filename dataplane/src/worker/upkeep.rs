@@ -30,6 +30,7 @@ impl Worker {
                 self.feed(key, event);
             }
         }
+        self.sweep();
         self.feed_starved();
         if self.now.saturating_duration_since(self.buffers_shrunk) >= SHRINK_INTERVAL {
             self.buffers_shrunk = self.now;

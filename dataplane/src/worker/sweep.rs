@@ -1,0 +1,83 @@
+use std::time::{Duration, Instant};
+
+use super::Worker;
+use crate::idle::IdleTimeouts;
+use crate::pace::Pace;
+use crate::ring::{Key, send_queue_bytes};
+use crate::session::{Event, Side};
+
+/// Each connection is visited so often while it may be idle. It ends at the first visit after its
+/// timeout, and its last byte may have come just after a visit: two passes late at most.
+const VISITS_PER_TIMEOUT: u32 = 16;
+/// A pass takes no longer, whatever the timeouts.
+const PASS_MAX: Duration = Duration::from_secs(30);
+/// A pass takes no shorter: what a core does beside moving bytes is bounded.
+const PASS_MIN: Duration = Duration::from_millis(5);
+
+/// The walk over all connections of a core in search of those that nothing moves on any more.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    timeouts: IdleTimeouts,
+    pace: Pace,
+    /// Where the clock of [`crate::idle::Idle`] began.
+    epoch: Instant,
+}
+
+impl Sweep {
+    pub(super) fn new(timeouts: IdleTimeouts, now: Instant) -> Self {
+        let shortest = [timeouts.open, timeouts.half_closed].into_iter().flatten().min();
+        let pass = shortest.map_or(PASS_MAX, |shortest| shortest / VISITS_PER_TIMEOUT);
+        Self { timeouts, pace: Pace::new(pass.clamp(PASS_MIN, PASS_MAX), now), epoch: now }
+    }
+
+    /// When there is something to do without anything having happened.
+    pub(super) fn next(&self) -> Instant {
+        self.pace.next()
+    }
+
+    /// The time on the clock of [`crate::idle::Idle`]: milliseconds, wrapping after 49 days.
+    #[expect(clippy::cast_possible_truncation, reason = "wraps")]
+    pub(super) fn clock_ms(&self, now: Instant) -> u32 {
+        now.saturating_duration_since(self.epoch).as_millis() as u32
+    }
+
+    fn timeout(&self, is_half_closed: bool) -> Option<Duration> {
+        if is_half_closed { self.timeouts.half_closed } else { self.timeouts.open }
+    }
+}
+
+impl Worker {
+    /// Visits the connections whose turn it is.
+    pub(super) fn sweep(&mut self) {
+        let turns = self.sweep.pace.due(self.now, self.connections.slots());
+        for slot in turns.into_iter().flatten() {
+            if let Some(key) = self.connections.key_at(slot) {
+                self.visit(key);
+            }
+        }
+    }
+
+    fn visit(&mut self, key: Key) {
+        let now_ms = self.sweep.clock_ms(self.now);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let session = &connection.session;
+        if session.ending().is_some() {
+            return;
+        }
+        if !session.is_dialled() {
+            // Bounded by the time that a dial may take.
+            return connection.idle.renew(now_ms);
+        }
+        let timeout = self.sweep.timeout(session.is_half_closed());
+        let mut idle = connection.idle;
+        let quiet = idle.visit(now_ms, session.progress(), || {
+            let sockets = Side::BOTH.map(|side| connection.socket(side));
+            sockets.into_iter().flatten().map(send_queue_bytes).sum()
+        });
+        connection.idle = idle;
+        if timeout.is_some_and(|timeout| quiet >= timeout) {
+            self.count().idle_timeouts.increment();
+            self.feed(key, Event::IdleTimeout);
+        }
+    }
+}
