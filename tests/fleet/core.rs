@@ -44,6 +44,13 @@ impl Client {
         self.is_trial
     }
 
+    /// Its connection is over.
+    pub(crate) fn close(self) {
+        if let Some(target) = self.target {
+            target.closed();
+        }
+    }
+
     /// Whether it has reached a target.
     pub(crate) fn is_connected(&self) -> bool {
         self.is_connected
@@ -112,13 +119,6 @@ impl Core {
             client.tried.add(target, client.is_trial);
         }
         report
-    }
-
-    /// The client's connection is over.
-    pub(crate) fn close(&self, client: &Client) {
-        if let Some(target) = &client.target {
-            target.closed();
-        }
     }
 }
 

@@ -23,7 +23,7 @@ fn theoretical_rate(failing: f64) -> f64 {
 /// The same as measured with the control plane's own policy.
 fn measured_rate(failing: f64, checks: u32, seed: u64) -> f64 {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let breaker = breaker::Settings { threshold: 5, timeout: Duration::from_secs(300) };
+    let breaker = breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) };
     let mut roster =
         Roster::new(Rules { rise: RISE, fall: FALL, fail_open_threshold: 0, breaker, cores: 1 });
     let now = Instant::now();

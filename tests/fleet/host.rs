@@ -66,6 +66,10 @@ impl Host {
         self.has_bad_thirds
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn target(&self) -> Target {
         let id = TargetId::new(&format!("i-{}-{}", self.address.ip(), self.instance));
         Target { id, address: self.address, zone: None }

@@ -22,7 +22,7 @@ use judge::Tally;
 use rules::Setting;
 use world::World;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 const SEEDS: u64 = 200;
 
 #[test]

@@ -133,7 +133,7 @@ impl World {
             Event::Leave(client) => self.end_dial(client, None),
             Event::Close(client) => {
                 if let Some(client) = self.clients.remove(&client) {
-                    self.cores[client.core].close(&client);
+                    client.close();
                 }
             }
             Event::Weather(weather) => weather::happen(self, weather),
@@ -160,7 +160,7 @@ impl World {
         if self.checked.get(&target) != Some(&stay) {
             return;
         }
-        let host = self.hosts.iter_mut().find(|host| host.target().address == target.address);
+        let host = self.hosts.iter_mut().find(|host| host.address() == target.address);
         let outcome = host.expect("hosts are never forgotten").check(&mut self.rng);
         let period = CHECK_PERIOD.mul_f64(0.9 + 0.2 * self.rng.f64());
         let next = period.max(outcome.after);
@@ -245,7 +245,7 @@ impl World {
             return;
         };
         self.judge.dialled(entry, client.is_trial(), now);
-        let host = self.hosts.iter().find(|host| host.target().address == entry.target.address);
+        let host = self.hosts.iter().find(|host| host.address() == entry.target.address);
         let outcome = host.expect("hosts are never forgotten").dial(&mut self.rng);
         self.agenda.after(outcome.after, Event::Dialled(number, outcome.is_good));
     }
