@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use control::policy::Identity;
 use dataplane::policy::{Choice, Chooser, LocalTarget, Targets, Tried};
-use exchange::{Entry, Report, Snapshot};
+use exchange::{ClientKey, Entry, Report, Snapshot};
 
 use crate::judge::Dials;
 use crate::rules::Setting;
@@ -23,10 +23,18 @@ pub(crate) struct Core {
     pub(crate) reported_at: Instant,
 }
 
+/// Why a client is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    NoTarget,
+    BudgetSpent,
+}
+
 /// A client between its arrival and its end.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) core: usize,
+    key: Option<ClientKey>,
     tried: Tried,
     /// The one that is being dialled or was reached.
     target: Option<Rc<LocalTarget>>,
@@ -35,8 +43,16 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(core: usize) -> Self {
-        Self { core, tried: Tried::default(), target: None, is_trial: false, is_connected: false }
+    /// One that keeps its target if it has a key.
+    pub(crate) fn new(core: usize, key: Option<ClientKey>) -> Self {
+        Self {
+            core,
+            key,
+            tried: Tried::default(),
+            target: None,
+            is_trial: false,
+            is_connected: false,
+        }
     }
 
     /// Whether its dial is a trial.
@@ -83,24 +99,25 @@ impl Core {
         }
     }
 
-    /// Chooses what is dialled next for the client. None if nothing is, and the client is dropped.
-    pub(crate) fn dial(&mut self, client: &mut Client, now: Instant) -> Option<&Entry> {
+    /// Chooses what is dialled next for the client, if anything is.
+    pub(crate) fn dial(&mut self, client: &mut Client, now: Instant) -> Result<&Entry, Dropped> {
         if client.tried.targets().is_empty() {
             self.dials.arrived(now);
         }
         self.targets.read_other_cores(now);
         let has_trial = self.snapshot.entries.iter().any(is_trial_on_offer);
-        let choice = self.chooser.choose(&mut self.targets, None, &client.tried, now);
+        let choice = self.chooser.choose(&mut self.targets, client.key, &client.tried, now);
         self.dials.judge(&choice, &client.tried, &self.snapshot, has_trial, now);
         let (target, is_trial) = match choice {
             Choice::Dial(target) => (target, false),
             Choice::Trial(target) => (target, true),
-            Choice::NoTarget | Choice::BudgetSpent => return None,
+            Choice::NoTarget => return Err(Dropped::NoTarget),
+            Choice::BudgetSpent => return Err(Dropped::BudgetSpent),
         };
         target.opened();
         client.is_trial = is_trial;
         let target = client.target.insert(target);
-        find(&self.snapshot, target)
+        Ok(find(&self.snapshot, target).expect("judged already"))
     }
 
     /// The client's dial is over; `reached` as in [`LocalTarget::dialled`].

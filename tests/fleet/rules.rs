@@ -17,6 +17,9 @@ pub(crate) const PICKUP_MAX: Duration = Duration::from_millis(1500);
 /// The longest that a report waits.
 pub(crate) const REPORT_MAX: Duration = Duration::from_millis(200);
 
+/// The longest that a client waits that has no patience.
+pub(crate) const LEAVING_MAX: Duration = Duration::from_secs(3);
+
 /// How one balancer is set up, and what it has to bear.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
@@ -34,13 +37,15 @@ pub(crate) struct Setting {
     pub(crate) impatient: u32,
     /// Whether things go wrong.
     pub(crate) has_faults: bool,
+    /// Whether there is a target that serves always and fails every third check.
+    pub(crate) has_bad_thirds: bool,
 }
 
 impl Setting {
     /// Any, as likely as not one that nobody would choose.
     pub(crate) fn random(rng: &mut fastrand::Rng) -> Self {
-        let balances =
-            [Balance::P2c, Balance::RoundRobin, Balance::Random, Balance::LeastConnections];
+        use Balance::{LeastConnections, Maglev, P2c, Random, RoundRobin};
+        let balances = [P2c, RoundRobin, Random, LeastConnections, Maglev];
         Self {
             balance: balances[rng.usize(..balances.len())],
             cores: rng.usize(1..=4),
@@ -51,10 +56,11 @@ impl Setting {
                 timeout: Duration::from_secs(rng.u64(5..=300)),
             },
             fail_open_threshold: [0, 0, 30, 60][rng.usize(..4)],
-            arrivals_per_s: [2.0, 4.0, 8.0][rng.usize(..3)],
+            arrivals_per_s: [2.0, 3.0, 12.0][rng.usize(..3)],
             duration: Duration::from_millis(rng.u64(20..20_000)),
             impatient: [0, 5, 200][rng.usize(..3)],
             has_faults: true,
+            has_bad_thirds: rng.bool(),
         }
     }
 

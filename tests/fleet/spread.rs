@@ -23,6 +23,7 @@ fn p2c_keeps_the_busiest_of_ten_targets_within_a_quarter_of_the_mean() {
             duration: Duration::from_secs(5),
             impatient: 0,
             has_faults: false,
+            has_bad_thirds: false,
         };
         let mut world = World::new(setting, seed);
         // Twelve times as long as a connection lasts.

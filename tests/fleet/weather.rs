@@ -37,14 +37,16 @@ pub(crate) fn happen(world: &mut World, weather: Weather) {
         Weather::Turn => {
             let index = world.rng.usize(..world.hosts.len());
             let condition = BAD[world.rng.usize(..BAD.len())];
-            turn(world, index, condition);
+            let lasts = lasting(&mut world.rng);
+            turn(world, index, condition, lasts);
         }
         Weather::Storm => {
             let condition = BAD[world.rng.usize(..BAD.len())];
+            let lasts = lasting(&mut world.rng);
             let percent = [100, 100, 60][world.rng.usize(..3)];
             for index in 0..world.hosts.len() {
                 if world.rng.u32(..100) < percent {
-                    turn(world, index, condition);
+                    turn(world, index, condition, lasts);
                 }
             }
         }
@@ -54,7 +56,8 @@ pub(crate) fn happen(world: &mut World, weather: Weather) {
             if !world.hosts[index].has_bad_thirds() {
                 world.hosts[index].replace(now);
                 // It boots.
-                turn(world, index, Dead);
+                let lasts = lasting(&mut world.rng);
+                turn(world, index, Dead, lasts);
             }
         }
         Weather::Scale => {
@@ -97,13 +100,16 @@ fn note(world: &mut World, weather: Weather) {
     world.agenda.after(after, Event::Weather(weather));
 }
 
-fn turn(world: &mut World, index: usize, condition: Condition) {
+fn lasting(rng: &mut fastrand::Rng) -> Duration {
+    let longest_s = [3, 30, 600][rng.usize(..3)];
+    Duration::from_millis(rng.u64(..1000 * longest_s))
+}
+
+fn turn(world: &mut World, index: usize, condition: Condition, lasts: Duration) {
     let now = world.agenda.now();
     if world.hosts[index].has_bad_thirds() {
         return;
     }
     world.hosts[index].turn(condition, now);
-    let longest_s = [3, 30, 600][world.rng.usize(..3)];
-    let lasts = Duration::from_millis(world.rng.u64(..1000 * longest_s));
     world.agenda.after(lasts, Event::Weather(Weather::Recover(index)));
 }

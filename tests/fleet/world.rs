@@ -1,15 +1,19 @@
 use std::collections::{BTreeSet, HashMap};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use control::policy::{Identity, Roster};
-use exchange::{Report, Snapshot, Target, TargetState};
+use dataplane::Balance;
+use exchange::{ClientKey, Report, Snapshot, Target, TargetState};
 
 use crate::agenda::Agenda;
-use crate::core::{Client, Core};
+use crate::core::{Client, Core, Dropped};
 use crate::host::Host;
 use crate::judge::FleetJudge;
-use crate::rules::{CHECK_PERIOD, DISCOVERY_PERIOD, PICKUP_MAX, REPORT_MAX, Setting, TICK};
+use crate::rules::{
+    CHECK_PERIOD, DISCOVERY_PERIOD, LEAVING_MAX, PICKUP_MAX, REPORT_MAX, Setting, TICK,
+};
 use crate::weather::{self, Weather};
 
 /// What happens in the fleet.
@@ -65,7 +69,7 @@ impl World {
         let now = Instant::now();
         let core = |number| Core::new(number, &setting, now, seed ^ (number as u64) << 32);
         let mut hosts: Vec<_> = (1..=setting.hosts).map(|number| Host::new(number, now)).collect();
-        if setting.has_faults {
+        if setting.has_bad_thirds {
             hosts.push(Host::new(100, now).with_bad_thirds());
         }
         let mut world = Self {
@@ -226,12 +230,15 @@ impl World {
         self.agenda.after(gap, Event::Arrive);
         self.arrived += 1;
         self.judge.tally.connections += 1;
-        let client = Client::new(self.rng.usize(..self.cores.len()));
+        let keeps_target = self.setting.balance == Balance::Maglev;
+        let address = Ipv4Addr::from_bits(self.rng.u32(..100));
+        let key = keeps_target.then(|| ClientKey::of(address.into()));
+        let client = Client::new(self.rng.usize(..self.cores.len()), key);
         self.clients.insert(self.arrived, client);
         self.dial(self.arrived);
         if self.rng.u32(..1000) < self.setting.impatient {
-            let leaves = Duration::from_micros(self.rng.u64(..3_000_000));
-            self.agenda.after(leaves, Event::Leave(self.arrived));
+            let after = self.delay(LEAVING_MAX);
+            self.agenda.after(after, Event::Leave(self.arrived));
         }
     }
 
@@ -239,10 +246,14 @@ impl World {
         let now = self.agenda.now();
         let client = self.clients.get_mut(&number).expect("it waits for its dial");
         let core = &mut self.cores[client.core];
-        let Some(entry) = core.dial(client, now) else {
-            self.judge.tally.dropped += 1;
-            self.clients.remove(&number);
-            return;
+        let entry = match core.dial(client, now) {
+            Ok(entry) => entry,
+            Err(why) => {
+                self.judge.tally.dropped += 1;
+                self.judge.tally.budget_spent += u64::from(why == Dropped::BudgetSpent);
+                self.clients.remove(&number);
+                return;
+            }
         };
         self.judge.dialled(entry, client.is_trial(), now);
         let host = self.hosts.iter().find(|host| host.address() == entry.target.address);

@@ -29,6 +29,7 @@ pub(crate) struct FleetJudge {
 pub(crate) struct Tally {
     pub(crate) connections: u64,
     pub(crate) dropped: u64,
+    pub(crate) budget_spent: u64,
     pub(crate) retries: u64,
     pub(crate) trials: u64,
     pub(crate) ejections: u64,
@@ -168,6 +169,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         self.connections += other.connections;
         self.dropped += other.dropped;
+        self.budget_spent += other.budget_spent;
         self.retries += other.retries;
         self.trials += other.trials;
         self.ejections += other.ejections;
@@ -176,9 +178,15 @@ impl Tally {
     }
 
     pub(crate) fn assert_that_everything_happened(&self) {
-        let Self { connections, dropped, retries, trials, ejections, fail_opens, withdrawals } =
-            *self;
-        let all = [connections, dropped, retries, trials, ejections, fail_opens, withdrawals];
-        assert!(all.iter().all(|&count| count >= 200), "{self:?}");
+        let rarest = [
+            self.budget_spent,
+            self.dropped,
+            self.ejections,
+            self.fail_opens,
+            self.retries,
+            self.trials,
+            self.withdrawals,
+        ];
+        assert!(rarest.iter().all(|&count| count >= 200), "{self:?}");
     }
 }
