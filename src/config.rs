@@ -7,6 +7,7 @@ mod environment;
 mod idle;
 mod misspelt;
 mod problem;
+mod proxy_protocol;
 mod reader;
 mod value;
 pub(crate) mod variable;
@@ -124,6 +125,7 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let shutdown_timeout = read.value(var::SHUTDOWN_TIMEOUT, timeout, value::delay(Seconds));
     let log = raw.log_connections.as_deref();
     let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
+    let proxy_protocol = proxy_protocol::settings(raw, read);
     let idle_timeouts = idle_timeouts(raw, read);
     let timeout = raw.health_check_timeout.as_deref();
     // A bad value is reported where the health checks read it.
@@ -134,6 +136,7 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         // The start-up checks find out.
         connections_max: usize::MAX,
         listen_backlog: listen_backlog?,
+        proxy_protocol: proxy_protocol?,
         connect_attempts: usize::from(connect_attempts.map(|n: u8| n)?),
         connect_timeout: connect_timeout?,
         first_target_timeout: health_check_timeout? + FIRST_TARGET_MARGIN,
@@ -204,6 +207,7 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
     let rise = read.value(var::HEALTH_CHECK_RISE, text, value::number(1..=100));
     let text = raw.health_check_fall.as_deref();
     let fall = read.value(var::HEALTH_CHECK_FALL, text, value::number(1..=100));
+    let proxy_header = proxy_protocol::of_health_checks(raw, read);
     Some(control::health::Settings {
         period: period?,
         path: path?,
@@ -212,6 +216,7 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
         status: status?,
         rise: rise?,
         fall: fall?,
+        proxy_header: proxy_header?,
     })
 }
 

@@ -130,8 +130,14 @@ impl Balancer {
         log::info!("{}: graceful end begins, /readyz is 503", first.name());
         self.control.set_accepting(false);
         tokio::select! {
-            () = self.end(shutdown_delay) => {
-                log::info!("ended");
+            reset = self.end(shutdown_delay) => {
+                match reset {
+                    0 => log::info!("ended"),
+                    reset => log::warn!(
+                        "ended: {reset} connections were still open after SHUTDOWN_TIMEOUT and \
+                         were reset"
+                    ),
+                }
                 None
             }
             second = second_end(signals, first) => Some(second),
@@ -155,12 +161,13 @@ impl Balancer {
         }
     }
 
-    async fn end(&mut self, shutdown_delay: Duration) {
+    /// Returns how many connections had to be reset.
+    async fn end(&mut self, shutdown_delay: Duration) -> u64 {
         if !shutdown_delay.is_zero() {
             log::info!("clients are accepted for another {shutdown_delay:?} (SHUTDOWN_DELAY)");
             tokio::time::sleep(shutdown_delay).await;
         }
-        let Some(dataplane) = self.dataplane.take() else { return };
+        let Some(dataplane) = self.dataplane.take() else { return 0 };
         let open: u64 = self.counters.iter().map(|core| core.active_connections.get()).sum();
         log::info!(
             "no client is accepted any more; {open} open connections may go on for {:?} \
@@ -170,14 +177,16 @@ impl Balancer {
         dataplane.stop_accepting();
         let (tell, joined) = oneshot::channel();
         let join = move || {
-            dataplane.join();
             // Nobody listens only if the process is ending anyway.
-            let _ = tell.send(());
+            let _ = tell.send(dataplane.join());
         };
         match std::thread::Builder::new().name("join".to_owned()).spawn(join) {
             // An error would mean that the thread panicked, which ends the process.
-            Ok(_) => drop(joined.await),
-            Err(error) => log::error!("open connections are cut: no thread to wait on: {error}"),
+            Ok(_) => joined.await.unwrap_or_default(),
+            Err(error) => {
+                log::error!("open connections are cut: no thread to wait on: {error}");
+                open
+            }
         }
     }
 }

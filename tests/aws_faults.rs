@@ -75,14 +75,8 @@ fn wait_for_healthy(balancer: &Balancer, count: usize) {
     });
 }
 
-fn metric(balancer: &Balancer, series: &str) -> f64 {
-    let text = balancer.get("/metrics").expect("the admin server answers").body;
-    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
-}
-
 fn refreshes(balancer: &Balancer, outcome: &str) -> f64 {
-    metric(balancer, &format!("load_balancer_discovery_refreshes_total{{outcome=\"{outcome}\"}}"))
+    balancer.metric(&format!("discovery_refreshes_total{{outcome=\"{outcome}\"}}"))
 }
 
 /// Waits for `count` more refreshes that end like this.
@@ -266,10 +260,10 @@ fn addresses_that_nothing_is_forwarded_to_are_refused_and_counted() {
     wait_for_healthy(&balancer, 1);
     wait_for_refreshes(&balancer, "ok", 3.0);
     for reason in ["link_local", "not_a_host", "duplicate_address"] {
-        let series = format!("load_balancer_discovery_targets_ignored{{reason=\"{reason}\"}}");
-        assert!((metric(&balancer, &series) - 1.0).abs() < 0.5, "{reason}");
+        let series = format!("discovery_targets_ignored{{reason=\"{reason}\"}}");
+        assert!((balancer.metric(&series) - 1.0).abs() < 0.5, "{reason}");
     }
-    assert!((metric(&balancer, "load_balancer_discovery_targets_found") - 1.0).abs() < 0.5);
+    assert!((balancer.metric("discovery_targets_found") - 1.0).abs() < 0.5);
     let log = balancer.process.stderr();
     for id in ["i-2", "i-3", "i-4"] {
         assert_eq!(log.matches(&format!("instance {id} is no target")).count(), 1, "{log}");
@@ -290,4 +284,17 @@ fn a_throttled_balancer_asks_less_often() {
     let started = Instant::now();
     wait_for_refreshes(&balancer, "throttled", 3.0);
     assert!(started.elapsed().as_millis() >= 2500, "{:?}", started.elapsed());
+}
+
+#[test]
+fn an_aws_variable_that_is_set_to_nothing_counts_as_unset() {
+    let fleet = Fleet::start();
+    let balancer = fleet.ready_balancer(&[
+        ("AWS_REGION", ""),
+        ("AWS_DEFAULT_REGION", "us-east-2"),
+        ("AWS_ENDPOINT_URL_EC2", ""),
+        ("AWS_ENDPOINT_URL_AUTO_SCALING", ""),
+        ("AWS_PROFILE", ""),
+    ]);
+    balancer.wait_for_log("in region us-east-2");
 }

@@ -30,12 +30,17 @@ const BAD: &[(&str, &str)] = &[
     ("HEALTH_CHECK_STATUS", "20x"),
     ("HEALTH_CHECK_RISE", "0"),
     ("HEALTH_CHECK_FALL", "101"),
+    ("HEALTH_CHECK_PROXY_PROTOCOL", "v2"),
     ("FAIL_OPEN_THRESHOLD", "101"),
     ("BALANCE", "fastest"),
     ("ZONE_AWARE", "1"),
     ("AVAILABILITY_ZONE", " eu-west-1a"),
     ("CONNECT_ATTEMPTS", "17"),
     ("POOL_TIMEOUT", "2 s"),
+    ("PROXY_PROTOCOL", "v3"),
+    ("ACCEPT_PROXY_PROTOCOL", "v2"),
+    ("TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.1/8"),
+    ("PROXY_PROTOCOL_TLVS", "keep"),
     ("IDLE_TIMEOUT", "25h"),
     ("HALF_CLOSED_TIMEOUT", "-1"),
     ("CORES", "0"),
@@ -48,6 +53,7 @@ const BAD: &[(&str, &str)] = &[
     ("LOG_FORMAT", "xml"),
     ("RUST_LOG", "control=loud"),
     ("AWS_REGION", "Ireland!"),
+    ("AWS_DEFAULT_REGION", "eu west"),
     ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "169.254.169.254"),
     ("AWS_EC2_METADATA_DISABLED", "yes"),
     ("DISCOVERY_SHRINK_LIMIT", "101"),
@@ -183,6 +189,17 @@ fn the_own_zone_needs_a_source() {
     let variables = [("ZONE_AWARE", "true"), ("AWS_EC2_METADATA_DISABLED", "True")];
     let parts = ["not set", "ZONE_AWARE=true", "AWS_EC2_METADATA_DISABLED"];
     assert_refused(&variables, "AVAILABILITY_ZONE", &parts);
+}
+
+#[test]
+fn proxies_that_are_trusted_have_to_be_named() {
+    let accept = ("ACCEPT_PROXY_PROTOCOL", "true");
+    let parts = ["not set", "ACCEPT_PROXY_PROTOCOL=true needs it", "10.0.0.0/8"];
+    assert_refused(&[accept], "TRUSTED_PROXIES", &parts);
+    assert_refused(&[accept, ("TRUSTED_PROXIES", "")], "TRUSTED_PROXIES", &parts);
+    for list in ["10.0.0.0/33", "lb.example", "10.0.0.1,,10.0.0.2"] {
+        assert_refused(&[accept, ("TRUSTED_PROXIES", list)], "TRUSTED_PROXIES", &["accepted: "]);
+    }
 }
 
 /// A file of this test's own that is removed at its end.

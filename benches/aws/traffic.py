@@ -87,6 +87,7 @@ class Clients:
         self._port = port
         self.errors: list[str] = []
         self.answers = {"keep-alive": 0, "new": 0}
+        self.kept_by: set[str] = set()
         self._by_target: Counter[str] = Counter()
         self._over = False
         self._tasks = [loop.spawn(self._keep_alive()) for _ in range(KEEP_ALIVE_CLIENTS)]
@@ -117,7 +118,7 @@ class Clients:
         while not self._over:
             try:
                 connection = connection or await Connection.open(self._port)
-                await connection.ask()
+                self.kept_by.add(await connection.ask())
                 self.answers["keep-alive"] += 1
             except Exception as error:  # every kind counts
                 self.errors.append(f"keep-alive: {error!r}")

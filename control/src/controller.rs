@@ -1,3 +1,5 @@
+mod zone_line;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +12,7 @@ use crate::affinity::{self, Tables};
 use crate::metrics::Metrics;
 use crate::prober::{Checked, Prober};
 use crate::roster::{Identity, Roster};
+use zone_line::zone_line;
 
 /// How often withdrawn targets are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -156,6 +159,7 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
     if before.fail_open != after.fail_open {
         lines.push(fail_open_line(after));
     }
+    lines.extend(zone_line(before, after));
     lines
 }
 

@@ -1,6 +1,7 @@
 //! HTTP health checks.
 
 mod path;
+mod proxy_header;
 mod status;
 
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use exchange::TargetState;
 
 pub use path::CheckPath;
+pub use proxy_header::ProxyHeader;
 pub use status::StatusSet;
 
 /// How targets are checked.
@@ -21,6 +23,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// The port to check; the target's own where none is given.
     pub port: Option<u16>,
+    /// What a check sends before its request.
+    pub proxy_header: Option<ProxyHeader>,
     /// Which status codes mean healthy.
     pub status: StatusSet,
     /// Passes in a row that admit a target again; its very first pass admits it at once.

@@ -17,7 +17,7 @@ use prometheus::{
 use crate::breaker::Turns;
 use crate::discovery::FileError;
 #[cfg(feature = "aws")]
-use crate::discovery::ec2::{Census, Outcome};
+use crate::discovery::ec2::{Census, FaultKind, Outcome};
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -53,9 +53,13 @@ impl Metrics {
             &["kind"],
         );
         let discovery_failures = discovery_failures.expect("name and label are valid");
+        // Present from 0.
         for kind in FileError::KINDS {
-            // Present from 0.
             discovery_failures.with_label_values(&[kind]);
+        }
+        #[cfg(feature = "aws")]
+        for kind in FaultKind::ALL {
+            discovery_failures.with_label_values(&[kind.label()]);
         }
         Self {
             cores,
@@ -92,8 +96,10 @@ impl Metrics {
     #[cfg(feature = "aws")]
     pub(crate) fn refreshed(&self, outcome: Outcome, census: Option<&Census>) {
         self.refreshes.ended(outcome, census);
-        if outcome.is_good() {
-            self.discovered();
+        match outcome {
+            Outcome::Failed(kind) => self.discovery_failed(kind.label()),
+            Outcome::Answered(_) if outcome.is_good() => self.discovered(),
+            Outcome::Answered(_) => (),
         }
     }
 
@@ -320,8 +326,6 @@ mod tests {
     #[test]
     fn a_refresh_is_counted_and_only_a_good_one_is_news() {
         use crate::discovery::belief::Verdict;
-        use crate::discovery::ec2::FaultKind;
-
         let metrics = Metrics::new([].into());
         let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
         *metrics.discovered_at.lock().unwrap() = long_ago;
@@ -334,6 +338,8 @@ mod tests {
             "load_balancer_discovery_refreshes_total{outcome=\"partial\"} 1",
             "load_balancer_discovery_refreshes_total{outcome=\"throttled\"} 1",
             "load_balancer_discovery_refreshes_total{outcome=\"no_credentials\"} 0",
+            "load_balancer_discovery_failures_total{kind=\"throttled\"} 1",
+            "load_balancer_discovery_failures_total{kind=\"no_credentials\"} 0",
             "load_balancer_discovery_targets_found 2",
             "load_balancer_discovery_targets_ignored{reason=\"loopback\"} 3",
             "load_balancer_discovery_targets_ignored{reason=\"not_running\"} 0",

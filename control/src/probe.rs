@@ -6,11 +6,13 @@ use std::time::Duration;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{
+    ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
+};
 use ureq::{Agent, Error};
 
 use crate::escaped::Escaped;
-use crate::health::{CheckPath, Settings, StatusSet};
+use crate::health::{CheckPath, ProxyHeader, Settings, StatusSet};
 
 /// Largest head of an answer, in bytes; also the size of a probe's receive buffer.
 const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -33,8 +35,9 @@ pub(crate) struct Probe {
 impl Probe {
     pub(crate) fn new(settings: &Settings) -> Self {
         let config = agent_config(settings.timeout);
+        let connector = DefaultConnector::default().chain(Introduction(settings.proxy_header));
         Self {
-            agent: Agent::with_parts(config, DefaultConnector::default(), Literal),
+            agent: Agent::with_parts(config, connector, Literal),
             path: settings.path.clone(),
             port: settings.port,
             status: settings.status.clone(),
@@ -133,6 +136,27 @@ impl Resolver for Literal {
     }
 }
 
+/// The last link of the chain that makes connections: sends what goes before the request.
+#[derive(Debug)]
+struct Introduction(Option<ProxyHeader>);
+
+impl<T: Transport> Connector<T> for Introduction {
+    type Out = T;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        mut connected: Option<T>,
+    ) -> Result<Option<T>, Error> {
+        if let (Some(header), Some(transport)) = (self.0, &mut connected) {
+            let header = header.as_bytes();
+            transport.buffers().output()[..header.len()].copy_from_slice(header);
+            transport.transmit_output(header.len(), details.timeout)?;
+        }
+        Ok(connected)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,8 +167,9 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_millis(300);
 
-    fn probe() -> Probe {
+    fn probe(proxy_header: Option<ProxyHeader>) -> Probe {
         Probe::new(&Settings {
+            proxy_header,
             period: TIMEOUT,
             path: "/ping?a=b".parse().unwrap(),
             timeout: TIMEOUT,
@@ -162,12 +187,22 @@ mod tests {
         answer: impl Iterator<Item = &'static str> + Send + 'static,
         lingers: bool,
     ) -> (Result<(), Failure>, String) {
+        introduced_probe_against(None, host, answer, lingers)
+    }
+
+    fn introduced_probe_against(
+        proxy_header: Option<ProxyHeader>,
+        host: &str,
+        answer: impl Iterator<Item = &'static str> + Send + 'static,
+        lingers: bool,
+    ) -> (Result<(), Failure>, String) {
         let listener = TcpListener::bind((host, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
+            // Version 2 of the PROXY protocol begins with an empty line, too.
+            while head.len() <= 4 || !head.ends_with(b"\r\n\r\n") {
                 let mut byte = [0];
                 stream.read_exact(&mut byte).unwrap();
                 head.push(byte[0]);
@@ -186,7 +221,7 @@ mod tests {
             String::from_utf8(head).unwrap()
         });
         let started = Instant::now();
-        let result = probe().run(address);
+        let result = probe(proxy_header).run(address);
         assert!(started.elapsed() < TIMEOUT + Duration::from_secs(1), "{:?}", started.elapsed());
         (result, server.join().unwrap().replace(&address.to_string(), "ADDRESS"))
     }
@@ -208,6 +243,20 @@ mod tests {
             assert!(head.contains("\r\nhost: address\r\n"), "{head}");
             assert!(head.contains("\r\nuser-agent: stateless-load-balancer/"), "{head}");
             assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_header_goes_before_the_request() {
+        for (header, bytes) in [
+            (ProxyHeader::V1, "PROXY UNKNOWN\r\n"),
+            (ProxyHeader::V2, "\r\n\r\n\0\r\nQUIT\n \0\0\0"),
+        ] {
+            let answer = ["HTTP/1.1 204 No Content\r\n\r\n"].into_iter();
+            let (result, head) = introduced_probe_against(Some(header), "127.0.0.1", answer, true);
+            assert_eq!(result, Ok(()));
+            let request = head.strip_prefix(bytes).unwrap_or_else(|| panic!("{head:?}"));
+            assert!(request.starts_with("GET /ping?a=b HTTP/1.1\r\n"), "{request:?}");
         }
     }
 
@@ -265,7 +314,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let failure = probe().run(address).unwrap_err();
+        let failure = probe(None).run(address).unwrap_err();
         assert_eq!(failure.to_string(), "connection refused");
     }
 

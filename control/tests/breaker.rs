@@ -57,8 +57,10 @@ impl Fleet {
         self.plane.metric(&format!("load_balancer_circuit_breaker_{name}")).unwrap()
     }
 
-    fn state_metric(&self) -> f64 {
-        self.metric(&format!("state{{node=\"{}\"}}", self.first.address))
+    /// 0 closed, 1 half open, 2 open.
+    fn state_metric(&self) -> String {
+        let value = self.metric(&format!("state{{node=\"{}\"}}", self.first.address));
+        value.to_string()
     }
 
     fn transitions(&self) -> [f64; 3] {
@@ -79,7 +81,7 @@ impl Fleet {
 #[test]
 fn a_target_that_fails_is_left_alone_until_a_trial_reaches_it() {
     let fleet = Fleet::start(TIMEOUT);
-    assert_eq!((fleet.state_metric(), fleet.transitions()), (0.0, [0.0; 3]));
+    assert_eq!((fleet.state_metric(), fleet.transitions()), ("0".to_owned(), [0.0; 3]));
     fleet.failed(1);
     fleet.failed(1);
     let opened = Instant::now();
@@ -89,7 +91,7 @@ fn a_target_that_fails_is_left_alone_until_a_trial_reaches_it() {
     assert!(opened.elapsed() >= TIMEOUT, "{:?}", opened.elapsed());
     assert_eq!(fleet.plane.states(), "ejected healthy*");
     assert_eq!(fleet.shown(), ("ejected".to_owned(), Some("a trial connection is due".to_owned())));
-    assert_eq!((fleet.state_metric(), fleet.transitions()), (1.0, [1.0, 1.0, 0.0]));
+    assert_eq!((fleet.state_metric(), fleet.transitions()), ("1".to_owned(), [1.0, 1.0, 0.0]));
 
     let failed = Instant::now();
     fleet.tried(Some(false));
@@ -101,7 +103,7 @@ fn a_target_that_fails_is_left_alone_until_a_trial_reaches_it() {
     fleet.tried(Some(true));
     fleet.plane.wait_for_states("healthy* healthy*");
     assert_eq!(fleet.shown(), ("healthy".to_owned(), None));
-    assert_eq!((fleet.state_metric(), fleet.transitions()), (0.0, [2.0, 2.0, 1.0]));
+    assert_eq!((fleet.state_metric(), fleet.transitions()), ("0".to_owned(), [2.0, 2.0, 1.0]));
 }
 
 #[test]
@@ -126,7 +128,7 @@ fn passing_checks_close_nothing_but_bring_the_trial_forward() {
     let fleet = Fleet::start(Duration::from_hours(1));
     fleet.failed(3);
     fleet.plane.wait_for_states("ejected healthy*");
-    assert_eq!(fleet.state_metric(), 2.0);
+    assert_eq!(fleet.state_metric(), "2");
     assert_eq!(fleet.shown().1.as_deref(), Some("3 dials in a row failed"));
     let probes = fleet.servers[0].probes();
     wait_for(|| fleet.servers[0].probes(), |now| *now >= probes + 5, "checks that pass");

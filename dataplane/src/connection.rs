@@ -7,6 +7,7 @@ use socket2::SockRef;
 
 use crate::choice::Tried;
 use crate::idle::Idle;
+use crate::introduction::Introduction;
 use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
 use crate::session::{Ending, Session, Side};
@@ -16,14 +17,14 @@ use crate::session::{Ending, Session, Side};
 pub(crate) struct Connection {
     pub(crate) session: Session,
     client: Option<OwnedFd>,
-    /// Once somebody had to know.
-    client_address: Option<IpAddr>,
     /// The connection to the target, also while it is being dialled.
     target: Option<OwnedFd>,
     /// By the side they go to.
     pipes: [Option<Draining>; 2],
     is_nonblocking: bool,
     pub(crate) dial: Option<Dial>,
+    /// Until a target was dialled, where PROXY protocol headers are in use.
+    pub(crate) introduction: Option<Box<Introduction>>,
     chosen: Option<Rc<LocalTarget>>,
     tried: Tried,
     pub(crate) idle: Idle,
@@ -68,11 +69,11 @@ impl Connection {
         Self {
             session,
             client: Some(client),
-            client_address: None,
             target: None,
             pipes: [None, None],
             is_nonblocking: false,
             dial: None,
+            introduction: None,
             chosen: None,
             tried: Tried::default(),
             idle,
@@ -121,14 +122,14 @@ impl Connection {
         self.pipes[to as usize].take()
     }
 
-    /// The client's address: the one it was said to have, else its socket's. None if the client is
-    /// gone already (getpeername(2), ENOTCONN). Costs a system call the first time.
-    pub(crate) fn client_address(&mut self) -> Option<IpAddr> {
-        if self.client_address.is_none() {
+    /// The client's address: what its PROXY protocol header says, else its socket's. None if the client
+    /// is gone already (getpeername(2), ENOTCONN). A system call where there is no header.
+    pub(crate) fn client_address(&self) -> Option<IpAddr> {
+        let said = self.introduction.as_ref().and_then(|introduction| introduction.source());
+        said.map(|said| said.ip()).or_else(|| {
             let peer = self.client.as_ref().and_then(|it| SockRef::from(it).peer_addr().ok());
-            self.client_address = peer.and_then(|peer| peer.as_socket()).map(|peer| peer.ip());
-        }
-        self.client_address
+            Some(peer?.as_socket()?.ip())
+        })
     }
 
     /// The targets dialled in vain so far.
@@ -192,6 +193,7 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::ClientReset => "client_reset",
         Ending::TargetReset => "target_reset",
         Ending::NoTarget => "no_target",
+        Ending::Refused => "refused",
         Ending::IdleTimeout => "idle_timeout",
         Ending::Aborted => "shutdown",
     }

@@ -5,8 +5,10 @@ mod affinity;
 mod balance;
 mod candidates;
 mod choice;
+mod cidrs;
 mod connection;
 mod idle;
+mod introduction;
 mod listener;
 mod local_target;
 mod orders;
@@ -14,6 +16,7 @@ mod pace;
 mod pause_log;
 mod pipes;
 mod plane;
+mod proxy_protocol;
 mod retry_budget;
 mod ring;
 mod session;
@@ -25,9 +28,11 @@ mod worker;
 use std::time::Duration;
 
 pub use balance::Balance;
+pub use cidrs::Cidrs;
 pub use idle::IdleTimeouts;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
+pub use proxy_protocol::{ProxyProtocol, ProxyVersion};
 
 /// What decides where connections go, for simulations that drive it as a core does. Not part of the
 /// interface.
@@ -50,6 +55,8 @@ pub struct Settings {
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.
     pub connections_max: usize,
+    /// PROXY protocol headers, expected and sent.
+    pub proxy_protocol: ProxyProtocol,
     /// Most connections that each core's listener queues, as in listen(2).
     pub listen_backlog: u32,
     /// How long one dial of a target may take.
@@ -71,6 +78,7 @@ impl Default for Settings {
             balance: Balance::default(),
             connect_attempts: 3,
             connections_max: 1000,
+            proxy_protocol: ProxyProtocol::default(),
             listen_backlog: 4096,
             connect_timeout: Duration::from_secs(2),
             first_target_timeout: Duration::from_secs(3),

@@ -81,7 +81,7 @@ pub struct DataPlane {
 
 #[derive(Debug)]
 struct Thread {
-    handle: JoinHandle<()>,
+    handle: JoinHandle<u64>,
     waker: Waker,
     go: SyncSender<()>,
 }
@@ -155,11 +155,11 @@ impl DataPlane {
     }
 
     /// Waits until every core has finished, which happens only after [`Self::stop_accepting`].
-    pub fn join(self) {
-        for thread in self.threads {
-            // An error is a panic, which has ended the process.
-            drop(thread.handle.join());
-        }
+    /// Returns how many connections had to be reset because [`Settings::shutdown_timeout`] was
+    /// over.
+    pub fn join(self) -> u64 {
+        // An error is a panic, which has ended the process.
+        self.threads.into_iter().map(|thread| thread.handle.join().unwrap_or_default()).sum()
     }
 }
 
@@ -175,12 +175,11 @@ fn start_core(cpu: usize, parts: Parts) -> Result<(Thread, Answer), StartError> 
             Ok(executor) => {
                 let _ = answer.send(Ok(()));
                 // An error: the start was given up.
-                if may_go.recv().is_ok() {
-                    executor.run();
-                }
+                if may_go.recv().is_ok() { executor.run() } else { 0 }
             }
             Err(error) => {
                 let _ = answer.send(Err(error));
+                0
             }
         })
         .map_err(|error| StartError::Executor {
@@ -212,7 +211,8 @@ impl Executor {
         Ok(Self { executor, worker })
     }
 
-    fn run(self) {
+    /// Returns how many connections had to be reset at the end.
+    fn run(self) -> u64 {
         let worker = Rc::new(RefCell::new(self.worker));
         self.executor.run(async {
             let upkeep = glommio::spawn_local(keep_up(Rc::clone(&worker)));
@@ -228,7 +228,8 @@ impl Executor {
             }
             upkeep.cancel().await;
             worker.borrow_mut().submit_rest();
-        });
+            worker.borrow().aborted()
+        })
     }
 }
 

@@ -204,7 +204,23 @@ impl Ring {
         self.push_unanswered(opcode::Close::new(Fd(descriptor.into_raw_fd())).build());
     }
 
-    /// Takes back a buffer that a completion brought.
+    /// Appends what a completion brought to `bytes`.
+    ///
+    /// # Panics
+    /// When the piece is not within a buffer of this ring.
+    pub(crate) fn read(&self, piece: Piece, bytes: &mut Vec<u8>) {
+        self.buffers.read(piece, bytes);
+    }
+
+    /// Puts `bytes` into a buffer, to be sent; it has to be recycled. None if there is no buffer.
+    ///
+    /// # Panics
+    /// When they are more than a buffer holds.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Option<Piece> {
+        self.buffers.write(bytes)
+    }
+
+    /// Takes back a buffer that a completion or [`Ring::write`] brought.
     pub(crate) fn recycle(&mut self, buffer: u16) {
         self.buffers.recycle(buffer);
     }

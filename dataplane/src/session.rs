@@ -9,6 +9,7 @@
 mod end;
 mod event;
 mod op;
+mod preface;
 #[cfg(test)]
 mod simulation;
 mod splice;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use end::{Activity, End};
 pub(crate) use event::Event;
 pub(crate) use op::Op;
+pub(crate) use preface::Preface;
 
 /// Pieces read from one side and not yet sent to the other, above which reading pauses. Two: one
 /// being sent while the next is being received.
@@ -78,6 +80,8 @@ pub(crate) enum Ending {
     TargetReset,
     /// No target could be dialled.
     NoTarget,
+    /// The client did not say who it is, or may not connect.
+    Refused,
     /// Nothing moved for too long.
     IdleTimeout,
     /// Ended from outside.
@@ -86,6 +90,8 @@ pub(crate) enum Ending {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dial {
+    /// The client has to say who it is first.
+    NotYet,
     InFlight,
     Cancelling,
     Done,
@@ -115,18 +121,24 @@ struct Measure {
 impl Session {
     /// A session for a client that was just accepted. At most `dials_max` targets will be dialled.
     pub(crate) fn accepted(dials_max: u8, ops: &mut Vec<Op>) -> Self {
+        let mut session = Self::prefaced(dials_max);
+        session.start_dial(ops);
+        session.advance(ops);
+        session
+    }
+
+    /// A session without any operation yet.
+    fn prefaced(dials_max: u8) -> Self {
         let mut session = Self {
             ends: [End::default(), End::default()],
-            dial: Dial::InFlight,
-            dials_left: dials_max.saturating_sub(1),
+            dial: Dial::NotYet,
+            dials_left: dials_max,
             ending: None,
             finished: false,
             watch_pending: false,
             measure: None,
         };
         session.end_mut(Side::Client).open = true;
-        ops.push(Op::Dial);
-        session.advance(ops);
         session
     }
 
@@ -186,6 +198,11 @@ impl Session {
 
     fn note(&mut self, event: Event, ops: &mut Vec<Op>) {
         match event {
+            Event::Prefaced { piece, preface, more } => {
+                self.note_prefaced(piece, preface, more, ops);
+            }
+            Event::Refused => self.ending = self.ending.or(Some(Ending::Refused)),
+            Event::Header { piece } => self.note_header(piece),
             Event::Dialled => {
                 self.dial = Dial::Done;
                 self.end_mut(Side::Target).open = true;
@@ -239,11 +256,16 @@ impl Session {
         }
     }
 
+    fn start_dial(&mut self, ops: &mut Vec<Op>) {
+        self.dial = Dial::InFlight;
+        self.dials_left = self.dials_left.saturating_sub(1);
+        ops.push(Op::Dial);
+    }
+
     fn note_dial_failed(&mut self, ops: &mut Vec<Op>) {
         let wanted = self.dial == Dial::InFlight && self.ending.is_none();
         if wanted && self.dials_left > 0 {
-            self.dials_left -= 1;
-            ops.push(Op::Dial);
+            self.start_dial(ops);
         } else {
             self.dial = Dial::Failed;
         }
@@ -335,7 +357,8 @@ impl Session {
         let [client, target] = &self.ends;
         let client_is_gone = client.broken && (target.broken || target.outbox.is_empty());
         self.ending = match self.dial {
-            Dial::Failed if client.broken => Some(Ending::ClientReset),
+            Dial::NotYet | Dial::Failed if client.broken => Some(Ending::ClientReset),
+            Dial::NotYet if client.end_of_stream => Some(Ending::Refused),
             Dial::Failed => Some(Ending::NoTarget),
             // What was read before the client's RST is still dialled for and delivered.
             Dial::InFlight if client_is_gone => Some(Ending::ClientReset),

@@ -3,6 +3,7 @@
 
 mod accepting;
 mod dialling;
+mod introducing;
 mod splicing;
 mod sweep;
 mod upkeep;
@@ -13,7 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Reporter, Subscriber};
+use exchange::{CoreCounters, Rejection, Reporter, Subscriber};
 use rustix::net::Shutdown;
 use socket2::SockRef;
 
@@ -26,7 +27,7 @@ use crate::orders::Orders;
 use crate::pause_log::PauseLog;
 use crate::pipes::Pipes;
 use crate::ring::{BUFFER_SIZE, Completion, Key, Ring, send_queue_bytes};
-use crate::session::{Event, Op, Piece, Session, Side, WATCH_DELAY};
+use crate::session::{Ending, Event, Op, Piece, Session, Side, WATCH_DELAY};
 use crate::slots::Slots;
 use crate::targets::Targets;
 use crate::timers::{EqualTimers, Timers};
@@ -55,10 +56,11 @@ pub(crate) struct Worker {
     core: usize,
     listener: Option<Listener>,
     accepting: Accepting,
-    /// The time for a graceful end is over, and that was logged.
-    aborting: bool,
+    /// Connections that were reset because the time for a graceful end was over.
+    aborted: u64,
     pipes: Pipes,
     dials: EqualTimers,
+    prefaces: EqualTimers,
     watches: EqualTimers,
     measures: Timers<(Key, Side)>,
     sweep: Sweep,
@@ -128,9 +130,10 @@ impl Worker {
             core,
             listener: Some(listener),
             accepting: Accepting::not_yet(now + settings.first_target_timeout),
-            aborting: false,
+            aborted: 0,
             pipes: Pipes::new(pipes_max),
             dials: EqualTimers::new(settings.connect_timeout),
+            prefaces: EqualTimers::new(introducing::PREFACE_TIMEOUT),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
             sweep: Sweep::new(settings.idle_timeouts, now),
@@ -180,6 +183,11 @@ impl Worker {
         self.accepting.is_over() && self.connections.is_empty()
     }
 
+    /// Connections that were reset because the time for a graceful end was over.
+    pub(crate) fn aborted(&self) -> u64 {
+        self.aborted
+    }
+
     /// Has the ring do what it was last asked for: above all, close descriptors.
     pub(crate) fn submit_rest(&mut self) {
         if let Err(error) = self.ring.wait(Duration::ZERO) {
@@ -190,6 +198,7 @@ impl Worker {
     fn wait_time(&self) -> Duration {
         let timers = [
             self.dials.next(),
+            self.prefaces.next(),
             self.watches.next(),
             self.measures.next(),
             self.accepting.due(),
@@ -263,6 +272,7 @@ impl Worker {
             Err(error) if is_cancellation(&error) => Event::ReceiveStopped { from },
             Err(_) => Event::ReceiveFailed { from },
         };
+        let event = if self.expects_prefaces() { self.read_preface(key, event) } else { event };
         self.feed(key, event);
     }
 
@@ -367,31 +377,70 @@ impl Worker {
         let Some(socket) = self.connections.get_mut(key).and_then(|it| it.take_socket(side)) else {
             return;
         };
-        if reset && let Err(error) = SockRef::from(&socket).set_linger(Some(Duration::ZERO)) {
-            log::debug!("SO_LINGER: {error}");
+        if reset {
+            self.reset(socket);
+        } else {
+            self.ring.close(socket);
         }
-        self.ring.close(socket);
     }
 
     fn finish(&mut self, key: Key) {
         let Some(connection) = self.connections.remove(key) else { return };
         self.count().active_connections.decrement();
-        if !connection.session.is_dialled() {
+        let was_refused = connection.session.ending() == Some(Ending::Refused);
+        if !connection.session.is_dialled() && !was_refused {
             self.count().failed_connections.increment();
         }
         connection.finish(self.now);
         self.accepting.note_room(self.now);
     }
 
+    /// Serves a client that was accepted, or turns it away.
+    fn admit(&mut self, client: OwnedFd) {
+        if self.expects_prefaces() {
+            // A client that is gone again has no address, and needs nothing any more.
+            let address = SockRef::from(&client).peer_addr().ok().and_then(|it| it.as_socket());
+            let Some(address) = address else { return self.ring.close(client) };
+            if !self.trusts(address) {
+                self.note_rejection(Rejection::UntrustedProxy);
+                return self.reset(client);
+            }
+        }
+        self.open(client);
+    }
+
+    fn note_rejection(&self, reason: Rejection) {
+        self.count().rejected.of(reason).increment();
+    }
+
     fn open(&mut self, client: OwnedFd) {
         self.count().active_connections.increment();
         // A trial comes before the dials that count. Which they are the chooser knows.
         let dials_max = u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX);
-        let session = Session::accepted(dials_max, &mut self.ops);
+        let expects_preface = self.expects_prefaces();
+        let session = if expects_preface {
+            Session::awaiting_preface(dials_max, &mut self.ops)
+        } else {
+            Session::accepted(dials_max, &mut self.ops)
+        };
+        let introduction = self.introduction_of(&client);
         let log_since = self.settings.log_connections.then_some(self.now);
         let idle = Idle::new(self.sweep.clock_ms(self.now));
-        let key = self.connections.insert(Connection::new(session, client, idle, log_since));
+        let mut connection = Connection::new(session, client, idle, log_since);
+        connection.introduction = introduction;
+        let key = self.connections.insert(connection);
+        if expects_preface {
+            self.start_preface(key);
+        }
         self.perform_all(key);
+    }
+
+    /// Closes by RST what has no operation in flight.
+    fn reset(&mut self, socket: OwnedFd) {
+        if let Err(error) = SockRef::from(&socket).set_linger(Some(Duration::ZERO)) {
+            log::debug!("SO_LINGER: {error}");
+        }
+        self.ring.close(socket);
     }
 }
 

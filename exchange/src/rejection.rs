@@ -9,12 +9,30 @@ pub enum Rejection {
     MaxConnections,
     /// There were as many connections of its address as there may be.
     MaxConnectionsPerClient,
+    /// It is none of the proxies that may say for whom they connect.
+    UntrustedProxy,
+    /// It did not begin with a PROXY protocol header.
+    ProxyHeaderMissing,
+    /// Its PROXY protocol header broke the rules, or ended too early.
+    ProxyHeaderMalformed,
+    /// Its PROXY protocol header was longer than is allowed.
+    ProxyHeaderOversized,
+    /// Its PROXY protocol header took too long.
+    ProxyHeaderLate,
 }
 
 impl Rejection {
     /// Every reason, in the order of their declaration.
-    pub const ALL: [Self; 3] =
-        [Self::NotAllowed, Self::MaxConnections, Self::MaxConnectionsPerClient];
+    pub const ALL: [Self; 8] = [
+        Self::NotAllowed,
+        Self::MaxConnections,
+        Self::MaxConnectionsPerClient,
+        Self::UntrustedProxy,
+        Self::ProxyHeaderMissing,
+        Self::ProxyHeaderMalformed,
+        Self::ProxyHeaderOversized,
+        Self::ProxyHeaderLate,
+    ];
 
     /// The reason as it stands in metrics and log lines.
     pub fn name(self) -> &'static str {
@@ -22,6 +40,11 @@ impl Rejection {
             Self::NotAllowed => "not_allowed",
             Self::MaxConnections => "max_connections",
             Self::MaxConnectionsPerClient => "max_connections_per_client",
+            Self::UntrustedProxy => "untrusted_proxy",
+            Self::ProxyHeaderMissing => "proxy_header_missing",
+            Self::ProxyHeaderMalformed => "proxy_header_malformed",
+            Self::ProxyHeaderOversized => "proxy_header_oversized",
+            Self::ProxyHeaderLate => "proxy_header_late",
         }
     }
 }

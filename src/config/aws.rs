@@ -32,6 +32,8 @@ pub(super) struct Common {
 impl Aws {
     pub(super) fn read(raw: &Raw, read: &mut Reader) -> Option<Self> {
         let region = read.optional(var::AWS_REGION, raw.aws_region.as_deref(), value::region);
+        let text = raw.aws_default_region.as_deref();
+        let default_region = read.optional(var::AWS_DEFAULT_REGION, text, value::region);
         // The lengths that AWS allows: tags in the EC2 User Guide, groups in CreateAutoScalingGroup.
         let tag_name = read.value(var::TAG_NAME, raw.tag_name.as_deref(), value::name(128));
         let tag_value = read.value(var::TAG_VALUE, raw.tag_value.as_deref(), value::name(256));
@@ -42,7 +44,7 @@ impl Aws {
         let allow = raw.allow_loopback_targets.as_deref();
         let allow_loopback = read.value(var::ALLOW_LOOPBACK_TARGETS, allow, value::boolean);
         Some(Self {
-            region: region?,
+            region: region?.or(default_region?),
             tag_name: tag_name?,
             tag_value: tag_value?,
             asg_name: asg_name?,

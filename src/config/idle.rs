@@ -1,5 +1,5 @@
 use super::environment::Environment;
-use super::variable::{BALANCE, NODE_FILTER, TABLE, Variable, ZONE_AWARE};
+use super::variable::{BALANCE, NODE_FILTER, TABLE, Variable};
 
 /// What has no say where a client's target follows from its address alone.
 const UNHEEDED_BY_MAGLEV: [&str; 2] = ["ZONE_AWARE", "SLOW_START"];
@@ -27,9 +27,9 @@ fn line(variable: Variable, environment: &Environment) -> Option<String> {
         ));
     }
     let (readers, _) = meaning.strip_prefix("for ")?.split_once(": ")?;
-    // Most are for some values of NODE_FILTER, and one for another variable's.
-    let (reader, wanted) =
-        if readers == ZONE_AWARE.name { (ZONE_AWARE, "true") } else { (NODE_FILTER, readers) };
+    // Most are for some values of NODE_FILTER, others for another variable that is turned on.
+    let switch = TABLE.iter().find(|variable| variable.name == readers);
+    let (reader, wanted) = switch.map_or((NODE_FILTER, readers), |switch| (*switch, "true"));
     let value = environment.get(reader).unwrap_or(reader.default.as_str());
     let is_read = wanted.split(" and ").any(|wanted| wanted == value);
     (!is_read).then(|| format!("{name} is set, but {}={value} does not read it", reader.name))
@@ -51,6 +51,10 @@ mod tests {
         assert_eq!(
             told(&in_vain),
             ["TARGETS_FILE is set, but NODE_FILTER=static does not read it"]
+        );
+        assert_eq!(
+            told(&[("TRUSTED_PROXIES", "10.0.0.1")]),
+            ["TRUSTED_PROXIES is set, but ACCEPT_PROXY_PROTOCOL=false does not read it"]
         );
         assert_eq!(
             told(&[("TARGETS", "10.0.0.1"), ("ASG_NAME", "workers"), ("AWS_REGION", "us-east-1")]),

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use dataplane::Balance;
+use dataplane::{Balance, ProxyVersion};
 
 use crate::logging::{self, LogFormat};
 
@@ -131,6 +131,16 @@ pub(super) fn balance(text: &str) -> Parsed<Balance> {
         ("least_connections", Balance::LeastConnections),
         ("maglev", Balance::Maglev),
     ])(text)
+}
+
+/// Which PROXY protocol header targets get.
+pub(super) fn proxy_protocol(text: &str) -> Parsed<Option<ProxyVersion>> {
+    choice(&[("off", None), ("v1", Some(ProxyVersion::V1)), ("v2", Some(ProxyVersion::V2))])(text)
+}
+
+/// Whether the fields of a PROXY protocol header are left out.
+pub(super) fn proxy_protocol_tlvs(text: &str) -> Parsed<bool> {
+    choice(&[("pass", false), ("drop", true)])(text)
 }
 
 /// How log lines look.

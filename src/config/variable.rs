@@ -65,6 +65,8 @@ variables! {
         "for tag: its value; * and ? match as AWS has them match";
     AWS_REGION aws_region Value("eu-west-1")
         "for asg and tag: region of the targets; AWS_DEFAULT_REGION and the profile's come before the default";
+    AWS_DEFAULT_REGION aws_default_region Described("the profile's")
+        "for asg and tag: region of the targets where AWS_REGION is not set";
     DISCOVERY_SHRINK_LIMIT discovery_shrink_limit Value("50")
         "for asg and tag: an answer that would remove more than this share of the targets (%), or all, has to be confirmed by two more, 0-100";
     ALLOW_LOOPBACK_TARGETS allow_loopback_targets Value("false")
@@ -91,6 +93,8 @@ variables! {
         "checks passed in a row that admit a target again, 1-100; its very first pass admits it at once";
     HEALTH_CHECK_FALL health_check_fall Value("3")
         "checks failed in a row that take a target out, 1-100";
+    HEALTH_CHECK_PROXY_PROTOCOL health_check_proxy_protocol Value("false")
+        "whether a check begins with a PROXY protocol header that says it is the balancer's own (v1: UNKNOWN, else v2: LOCAL): true or false";
     FAIL_OPEN_THRESHOLD fail_open_threshold Value("0")
         "at or below this share of healthy targets (%) all targets are used, 0-100; 0: only when none is healthy";
     BALANCE balance Value("p2c")
@@ -103,6 +107,14 @@ variables! {
         "distinct targets tried for one client before giving up, 1-16";
     POOL_TIMEOUT pool_timeout Value("2")
         "longest that connecting to a target may take (s)";
+    PROXY_PROTOCOL proxy_protocol Value("off")
+        "PROXY protocol header that targets get before a client's first byte: off, v1 or v2";
+    ACCEPT_PROXY_PROTOCOL accept_proxy_protocol Value("false")
+        "whether clients are the proxies in TRUSTED_PROXIES alone and each connection has to begin with a PROXY protocol header, v1 or v2: true or false";
+    TRUSTED_PROXIES trusted_proxies Described("–")
+        "for ACCEPT_PROXY_PROTOCOL: the proxies that may connect, addresses and blocks (10.0.0.0/8), comma separated; at least one is needed";
+    PROXY_PROTOCOL_TLVS proxy_protocol_tlvs Value("pass")
+        "for ACCEPT_PROXY_PROTOCOL: what becomes of the fields (TLVs) of a proxy's v2 header where PROXY_PROTOCOL is v2, too: pass or drop";
     IDLE_TIMEOUT idle_timeout Value("350")
         "how long a connection is kept on which no byte moves in either direction, before it is reset (s); 0: for ever";
     HALF_CLOSED_TIMEOUT half_closed_timeout Described("IDLE_TIMEOUT")

@@ -11,15 +11,13 @@ fn a_terminated_instance_is_drained_and_not_cut() {
     fleet.tag(&instances, "Name", "worker-node");
     let balancer = fleet.balancer(&instances, &[("NODE_FILTER", "tag")]);
     let clients = Clients::start(balancer.address());
-    let mut client = Client::connect(balancer.address()).unwrap();
-    let address = client.ask().unwrap();
-    let leaving = instances.iter().find(|instance| instance.address == address).unwrap();
+    let (mut client, leaving) = Client::of(&balancer, &instances);
 
     fleet.end("TerminateInstances", leaving);
     balancer.wait_for_state(leaving, "draining");
-    assert!(!clients.next_targets(50).contains(&address));
+    assert!(!clients.next_targets(50).contains(&leaving.address));
     balancer.wait_for_refreshes("ok", 3);
-    assert_eq!(client.ask().unwrap(), address);
+    assert_eq!(client.ask().unwrap(), leaving.address);
     assert_eq!(balancer.state(leaving).as_deref(), Some("draining"));
     drop(client);
     wait_until("it is gone", || balancer.state(leaving).is_none());
@@ -29,16 +27,16 @@ fn a_terminated_instance_is_drained_and_not_cut() {
 fn members_out_of_service_are_drained_and_come_back() {
     let Some(mut fleet) = Fleet::start() else { return };
     let members = fleet.scale_out(3);
-    let balancer = fleet.balancer(&members, &[]);
+    // One that heeds connections would pass over the member that has the client's.
+    let balancer = fleet.balancer(&members, &[("BALANCE", "random")]);
     let clients = Clients::start(balancer.address());
-    let mut client = Client::connect(balancer.address()).unwrap();
-    let address = client.ask().unwrap();
-    let member = members.iter().find(|member| member.address == address).unwrap();
+    let (mut client, member) = Client::of(&balancer, &members);
     let mut expect = |state| {
         balancer.wait_for_state(member, state);
         let is_used = state == "healthy";
-        assert_eq!(clients.next_targets(100).contains(&address), is_used, "{state}");
-        assert_eq!(client.ask().unwrap(), address, "{state}");
+        let is_seen = clients.next_targets(100).contains(&member.address);
+        assert_eq!(is_seen, is_used, "{state}");
+        assert_eq!(client.ask().unwrap(), member.address, "{state}");
     };
     fleet.change_member("EnterStandby", member);
     expect("draining");

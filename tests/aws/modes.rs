@@ -38,9 +38,8 @@ fn the_default_variables_do() {
     let taken = scaled_out.elapsed();
     assert!(taken < Duration::from_secs(11 + 4) + SLACK, "{taken:?}");
 
-    let mut client = Client::connect(balancer.address()).unwrap();
-    let leaving = client.ask().unwrap();
-    let leaving = members.iter().chain([&new]).find(|member| member.address == leaving).unwrap();
+    let all = [members, vec![new]].concat();
+    let (mut client, leaving) = Client::of(&balancer, &all);
     fleet.scale_in(leaving);
     balancer.wait_for_state(leaving, "draining");
     assert!(!clients.next_targets(50).contains(&leaving.address));

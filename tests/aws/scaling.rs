@@ -31,18 +31,16 @@ fn one_that_was_scaled_in_leaves_with_its_last_connection() {
     let members = fleet.scale_out(2);
     let balancer = fleet.balancer(&members, &[]);
     let clients = Clients::start(balancer.address());
-    let mut client = Client::connect(balancer.address()).unwrap();
-    let address = client.ask().unwrap();
-    let (leaving, staying): (Vec<_>, Vec<_>) =
-        members.into_iter().partition(|member| member.address == address);
-    fleet.scale_in(&leaving[0]);
-    balancer.wait_for_state(&leaving[0], "draining");
-    assert_eq!(clients.next_targets(50), [staying[0].address.clone()]);
+    let (mut client, leaving) = Client::of(&balancer, &members);
+    let staying = members.iter().find(|member| *member != leaving).unwrap();
+    fleet.scale_in(leaving);
+    balancer.wait_for_state(leaving, "draining");
+    assert_eq!(clients.next_targets(50), [staying.address.clone()]);
     balancer.wait_for_refreshes("ok", 2);
-    assert_eq!(client.ask().unwrap(), address);
-    assert_eq!(balancer.state(&leaving[0]).as_deref(), Some("draining"));
+    assert_eq!(client.ask().unwrap(), leaving.address);
+    assert_eq!(balancer.state(leaving).as_deref(), Some("draining"));
     drop(client);
-    wait_until("it is gone", || balancer.state(&leaving[0]).is_none());
+    wait_until("it is gone", || balancer.state(leaving).is_none());
 }
 
 #[test]
@@ -51,9 +49,8 @@ fn another_instance_at_the_same_address_is_another_target() {
     let members = fleet.scale_out(3);
     let balancer = fleet.balancer(&members, &[]);
     let clients = Clients::start(balancer.address());
-    let mut client = Client::connect(balancer.address()).unwrap();
-    let address = client.ask().unwrap();
-    let old = members.iter().find(|member| member.address == address).unwrap();
+    let (mut client, old) = Client::of(&balancer, &members);
+    let address = old.address.clone();
     // Both happen between two answers.
     fleet.scale_in(old);
     let new = fleet.launch_again_at(&address);

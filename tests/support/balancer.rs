@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::http::{self, Answer};
+use super::metrics;
 use super::port::Port;
 use super::wait_until;
 
@@ -206,6 +207,13 @@ impl Balancer {
     /// What the admin server answers; `None` where nobody does.
     pub(crate) fn get(&self, path: &str) -> Option<Answer> {
         http::get(self.admin_address(), path).ok()
+    }
+
+    /// The value of a series; `name` is without `load_balancer_`, but with labels.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").expect("the admin server answers").body;
+        metrics::value(&text, name).unwrap_or_else(|| panic!("no {name} in\n{text}"))
     }
 
     /// Waits until a log line holds `text`.

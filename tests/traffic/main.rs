@@ -6,6 +6,7 @@ mod support;
 
 mod affinity;
 mod balancing;
+mod breaker;
 mod connection_log;
 mod departures;
 mod dialling;
@@ -18,6 +19,7 @@ mod ipv6;
 mod load;
 mod nginx;
 mod pair;
+mod proxy_protocol;
 mod resets;
 mod shutdown;
 mod target_file;

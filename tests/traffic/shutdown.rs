@@ -54,6 +54,7 @@ fn idle_clients_are_reset_when_the_time_is_over() {
     let (status, took) = balancer.wait_for_end();
     assert_eq!(status, Some(0));
     assert!(took >= Duration::from_millis(950) && took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(balancer.log_lines("ended: 5 connections were still open").len(), 1);
     for mut client in clients {
         let error = client.0.read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);

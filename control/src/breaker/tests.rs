@@ -1,6 +1,6 @@
 use super::*;
 
-const TIMEOUT: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// A breaker with a threshold of 5, and the time in seconds.
 struct Bench {

@@ -14,7 +14,7 @@ struct Told {
 
 impl Told {
     fn nothing() -> Self {
-        let breaker = breaker::Settings { threshold: 2, timeout: Duration::from_secs(60) };
+        let breaker = breaker::Settings { threshold: 2, timeout: Duration::from_mins(1) };
         let rules = Rules { rise: 1, fall: 1, fail_open_threshold: 0, breaker, cores: 1 };
         let now = std::time::Instant::now();
         Self { roster: Roster::new(rules), before: Arc::default(), now }
@@ -100,7 +100,7 @@ fn each_turn_of_a_breaker_is_told_once_with_its_reason() {
     assert_eq!(told.lines(), ["WARN target 10.0.0.1:80 is ejected: 2 dials in a row failed"]);
     told.reported(&first, Outcome::Failed { count: 2, successes: 0 });
     assert!(told.lines().is_empty());
-    told.now += Duration::from_secs(60);
+    told.now += Duration::from_mins(1);
     assert_eq!(told.lines(), ["INFO target 10.0.0.1:80 is ejected: a trial connection is due"]);
     assert!(told.before.entries[0].trial.as_ref().unwrap().claim());
     told.reported(&first, Outcome::Tried { reached: None });
@@ -108,7 +108,7 @@ fn each_turn_of_a_breaker_is_told_once_with_its_reason() {
     assert!(told.before.entries[0].trial.as_ref().unwrap().claim());
     told.reported(&first, Outcome::Tried { reached: Some(false) });
     assert_eq!(told.lines(), ["WARN target 10.0.0.1:80 is ejected: the trial connection failed"]);
-    told.now += Duration::from_secs(60);
+    told.now += Duration::from_mins(1);
     told.lines();
     assert!(told.before.entries[0].trial.as_ref().unwrap().claim());
     told.reported(&first, Outcome::Tried { reached: Some(true) });

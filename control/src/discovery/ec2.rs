@@ -41,8 +41,7 @@ pub(crate) use tracker::Census;
 pub struct AwsSettings {
     /// What makes an instance a target.
     pub mode: Mode,
-    /// The region of the targets; where none is given, that of `AWS_DEFAULT_REGION` or of the
-    /// profile, and else `default_region`.
+    /// The region of the targets; where none is given, the profile's, and else `default_region`.
     pub region: Option<String>,
     /// The region where none is given in any form.
     pub default_region: String,

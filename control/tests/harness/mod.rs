@@ -87,6 +87,7 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
             status: "200-399".parse().unwrap(),
             rise: 2,
             fall: 3,
+            proxy_header: None,
         },
         fail_open_threshold: 0,
         affinity: false,

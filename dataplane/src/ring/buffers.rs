@@ -91,8 +91,7 @@ impl Buffers {
             return;
         }
         while self.published < self.published_wanted {
-            let Some(buffer) = self.free.pop().or_else(|| self.make()) else { break };
-            self.free_least = self.free_least.min(self.free.len());
+            let Some(buffer) = self.take_free() else { break };
             let address = self.address(Piece { buffer, start: 0, end: BUFFER_SIZE });
             let index = usize::from(self.tail & (PUBLISHED_MAX - 1));
             // SAFETY: the index is within the ring's entries. The kernel does not read this entry
@@ -126,6 +125,42 @@ impl Buffers {
 
     pub(super) fn recycle(&mut self, buffer: u16) {
         self.free.push(buffer);
+    }
+
+    /// Copies `bytes` into a free buffer, which is the caller's until it is recycled. None if there
+    /// is none.
+    ///
+    /// # Panics
+    /// When they are more than a buffer holds.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Option<Piece> {
+        let end = u16::try_from(bytes.len()).ok().filter(|end| *end <= BUFFER_SIZE);
+        let end = end.expect("the bytes fit into a buffer");
+        let buffer = self.take_free()?;
+        self.touched[usize::from(buffer)] = true;
+        let piece = Piece { buffer, start: 0, end };
+        // SAFETY: the piece lies within a buffer of ours that was free: the kernel neither has it
+        // on offer nor works on it. Memory of the ring and a slice do not overlap.
+        unsafe {
+            let target = self.address(piece).cast_mut();
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
+        }
+        Some(piece)
+    }
+
+    /// Appends a piece's bytes to `bytes`.
+    ///
+    /// # Panics
+    /// When the piece is not within a buffer that was made.
+    pub(super) fn read(&self, piece: Piece, bytes: &mut Vec<u8>) {
+        let source = self.address(piece);
+        bytes.reserve(piece.len());
+        // SAFETY: the piece lies within a buffer, and as much room was reserved behind what
+        // `bytes` holds; the copy makes no reference to the buffer, and any bytes are valid ones.
+        unsafe {
+            let target = bytes.as_mut_ptr().add(bytes.len());
+            std::ptr::copy_nonoverlapping(source, target, piece.len());
+            bytes.set_len(bytes.len() + piece.len());
+        }
     }
 
     /// Puts more on offer after all were used. How many there are now.
@@ -176,6 +211,12 @@ impl Buffers {
         let start = self.address(Piece { buffer, start: 0, end: 1 });
         // SAFETY: within a buffer, which the test knows to be free.
         unsafe { start.read() }
+    }
+
+    fn take_free(&mut self) -> Option<u16> {
+        let buffer = self.free.pop().or_else(|| self.make())?;
+        self.free_least = self.free_least.min(self.free.len());
+        Some(buffer)
     }
 
     fn trim(&self, buffer: u16) {

@@ -205,3 +205,27 @@ fn a_watch_sees_a_reset_after_a_fin() {
     };
     assert_ne!(events & error, 0);
 }
+
+#[test]
+fn what_is_written_into_a_buffer_is_sent_and_what_is_received_can_be_read() {
+    let mut ring = Ring::new().unwrap();
+    let (mut near, far) = pair();
+    let bytes: Vec<u8> = (0..BUFFER_SIZE).map(|byte| byte.to_le_bytes()[0]).collect();
+    let piece = ring.write(&bytes).unwrap();
+    ring.send((KEY, Side::Client), &far, piece);
+    assert!(matches!(wait(&mut ring)[..], [Completion::Sent { result: Ok(16384), .. }]));
+    ring.recycle(piece.buffer);
+    let mut arrived = vec![0; bytes.len()];
+    near.read_exact(&mut arrived).unwrap();
+    assert!(arrived == bytes);
+
+    near.write_all(b"hello").unwrap();
+    ring.receive((KEY, Side::Client), &far, false, false);
+    let completions = wait(&mut ring);
+    let [Completion::Received { result: Ok((5, Some(buffer))), .. }] = completions[..] else {
+        panic!("{completions:?}");
+    };
+    let mut read = b"> ".to_vec();
+    ring.read(Piece { buffer, start: 1, end: 5 }, &mut read);
+    assert_eq!(read, b"> ello");
+}

@@ -207,6 +207,13 @@ impl Outbox {
         }
     }
 
+    /// Puts `piece` before all others; none of them may be in flight.
+    pub(super) fn push_front(&mut self, piece: Piece) {
+        if let Some(second) = self.first.replace(piece) {
+            self.rest.push_front(second);
+        }
+    }
+
     pub(super) fn pop(&mut self) -> Option<Piece> {
         let piece = self.first.take()?;
         self.first = self.rest.pop_front();

@@ -1,10 +1,18 @@
 #[cfg(doc)]
 use super::Op;
-use super::{Piece, Side};
+use super::{Piece, Preface, Side};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
+    /// Bytes of the header that a client begins with arrived; `piece` is what of them is payload.
+    /// `more`: the receive goes on.
+    Prefaced { piece: Piece, preface: Preface, more: bool },
+    /// The client is not to be served.
+    Refused,
+    /// A header for the target is ready: it goes before everything else. Comes right before
+    /// `Dialled`.
+    Header { piece: Piece },
     /// The dial succeeded: the target's side is open.
     Dialled,
     /// The dial failed or was cancelled; nothing is left of it.

@@ -4,6 +4,7 @@
 
 mod application;
 mod kernel;
+mod preface;
 
 use super::{Ending, Event, Session, Side};
 use kernel::Kernel;
@@ -15,7 +16,7 @@ const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
 fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
-    let mut endings = [0; 6];
+    let mut endings = [0; 7];
     for seed in 0..SEEDS {
         endings[simulate(seed) as usize] += 1;
     }
@@ -41,6 +42,8 @@ fn simulate(seed: u64) -> Ending {
         }
         if step == STEPS_MAX || world.kernel.rng.u32(..4000) == 0 {
             world.abort();
+        } else if world.session.awaits_preface() && world.kernel.rng.u32(..400) == 0 {
+            world.feed(Event::Refused);
         } else if world.kernel.rng.u32(..4000) == 0 {
             world.time_out();
         } else if let Some(event) = world.kernel.step() {
@@ -72,7 +75,11 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut kernel = Kernel::new(seed);
         let mut ops = Vec::new();
-        let session = Session::accepted(kernel.dials_max(), &mut ops);
+        let session = if kernel.preface.is_complete() {
+            Session::accepted(kernel.dials_max(), &mut ops)
+        } else {
+            Session::awaiting_preface(kernel.dials_max(), &mut ops)
+        };
         for op in ops {
             assert_eq!(kernel.submit(op), None);
         }
@@ -81,6 +88,13 @@ impl World {
 
     fn feed(&mut self, event: Event) {
         let mut ops = Vec::new();
+        if event == Event::Dialled
+            && let Some(header) = self.kernel.header()
+        {
+            self.session.handle(header, &mut ops);
+        }
+        let preface = self.session.awaits_preface().then_some(&mut self.kernel.preface);
+        let event = preface.map_or(event, |preface| preface.read(event));
         self.session.handle(event, &mut ops);
         let mut next = 0;
         while let Some(&op) = ops.get(next) {
@@ -109,7 +123,8 @@ impl World {
         assert!(self.timed_out || ending != Ending::IdleTimeout);
         match ending {
             Ending::Complete => self.check_complete(),
-            Ending::NoTarget => {
+            Ending::NoTarget | Ending::Refused => {
+                assert!(ending == Ending::NoTarget || !self.session.is_dialled());
                 let client = self.kernel.application(Side::Client);
                 assert!(client.saw_reset() || client.has_reset());
             }
@@ -129,7 +144,8 @@ impl World {
                 continue; // in the last moment, unseen
             }
             assert!(application.saw_end_of_stream(), "{side:?} got no FIN");
-            assert_eq!(application.read(), peer_wrote, "{side:?} got fewer bytes than were sent");
+            let read = application.read_payload() + application.skipped();
+            assert_eq!(read, peer_wrote, "{side:?} got fewer bytes than were sent");
         }
     }
 
@@ -148,7 +164,7 @@ impl World {
         }
         assert!(peer.saw_reset(), "no reset reached the {:?}", by.peer());
         if !gave_up {
-            assert_eq!(peer.read(), received, "bytes read before the RST are lost");
+            assert_eq!(peer.read_payload(), received, "bytes read before the RST are lost");
         }
     }
 

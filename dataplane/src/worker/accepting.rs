@@ -71,7 +71,7 @@ impl Worker {
             self.accepting.in_flight -= 1;
         }
         match result {
-            Ok(client) => self.open(client),
+            Ok(client) => self.admit(client),
             Err(error) if is_about_one_connection(&error) || super::is_cancellation(&error) => {}
             Err(error) => {
                 // Anything else that stays as it is would come back at once, too.
@@ -185,7 +185,7 @@ impl Worker {
             let Some(client) = self.listener.as_ref().and_then(Listener::accept_queued) else {
                 break;
             };
-            self.open(client);
+            self.admit(client);
         }
         self.listener = None;
         self.change_accepting(State::Over);

@@ -94,6 +94,7 @@ impl Worker {
                     Some(false) => count.other_zone_connections.increment(),
                     None => (),
                 }
+                self.introduce(key);
                 Event::Dialled
             }
             Err(error) => {

@@ -20,6 +20,7 @@ impl Worker {
         self.reporter.flush();
         self.steer_accepting();
         self.end_overdue_dials();
+        self.end_overdue_prefaces();
         while let Some(key) = self.watches.pop_due(self.now) {
             if self.connections.get_mut(key).is_some() {
                 self.feed(key, Event::WatchDue);
@@ -55,12 +56,9 @@ impl Worker {
     /// Resets what is left, more than once: until the listener is closed connections still come.
     fn abort_all(&mut self) {
         let keys = self.connections.keys();
-        if !self.aborting && !keys.is_empty() {
-            self.aborting = true;
-            log::warn!("core {}: resetting {} live connections", self.core, keys.len());
-        }
         for key in keys {
             if self.connections.get_mut(key).is_some_and(|it| it.session.ending().is_none()) {
+                self.aborted += 1;
                 self.feed(key, Event::Abort);
             }
         }

@@ -91,11 +91,7 @@ impl Balancer {
     /// The value of a series; `name` is without `load_balancer_`.
     #[track_caller]
     pub(crate) fn metric(&self, name: &str) -> f64 {
-        let text = self.0.get("/metrics").unwrap().body;
-        let line = text.lines().find_map(|line| {
-            line.strip_prefix("load_balancer_")?.strip_prefix(name)?.strip_prefix(' ')
-        });
-        line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+        self.0.metric(name)
     }
 
     /// Waits until `count` more refreshes ended like this.

@@ -7,6 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::PATIENCE;
+use super::balancer::Balancer;
+use super::fleet::Instance;
 use super::message::Message;
 
 /// Time between two connections of [`Clients`].
@@ -20,6 +22,14 @@ impl Client {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self(BufReader::new(stream)))
+    }
+
+    /// Connects through `balancer`, and says which of `instances` it got.
+    pub(crate) fn of<'a>(balancer: &Balancer, instances: &'a [Instance]) -> (Self, &'a Instance) {
+        let mut client = Self::connect(balancer.address()).unwrap();
+        let address = client.ask().unwrap();
+        let instance = instances.iter().find(|instance| instance.address == address);
+        (client, instance.expect("it is one of the fleet"))
     }
 
     /// Asks; the answer is the target's address.

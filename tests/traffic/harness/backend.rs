@@ -38,8 +38,18 @@ impl Backend {
         self.health.server = None;
     }
 
-    pub(crate) fn revive(&mut self) {
+    /// Nobody can connect any more, but health checks go on as before.
+    pub(crate) fn refuse(&mut self) {
+        self.server = None;
+    }
+
+    /// The opposite of [`Backend::refuse`].
+    pub(crate) fn accept(&mut self) {
         self.server = Some(serve(self.address));
+    }
+
+    pub(crate) fn revive(&mut self) {
+        self.accept();
         self.health.serve();
     }
 

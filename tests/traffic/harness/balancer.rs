@@ -9,6 +9,7 @@ use super::address::{ports, unique};
 use super::http::{self, Client};
 use super::{stream, wait_for, wait_until};
 use crate::support::balancer::{Process, command};
+use crate::support::metrics;
 
 /// The binary under test between real clients and targets, on an address of its own. Killed when
 /// dropped; it must not have ended by then, unless the test waited for that.
@@ -112,11 +113,7 @@ impl Balancer {
 
     /// The value of a series of `/metrics`; `name` is without `load_balancer_`.
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
-        let text = self.admin_get("/metrics");
-        let line = text.lines().find_map(|line| {
-            line.strip_prefix("load_balancer_")?.strip_prefix(name)?.strip_prefix(' ')
-        });
-        line.map(|value| value.parse().unwrap())
+        metrics::value(&self.admin_get("/metrics"), name)
     }
 
     /// A metric that is a whole number.

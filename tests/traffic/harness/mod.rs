@@ -5,6 +5,7 @@
 pub(crate) mod address;
 pub(crate) mod backend;
 pub(crate) mod balancer;
+pub(crate) mod haproxy;
 pub(crate) mod http;
 pub(crate) mod nginx;
 pub(crate) mod process;

@@ -1,12 +1,12 @@
-use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::identity::IdentityCache;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_autoscaling as autoscaling;
 use aws_sdk_ec2 as ec2;
+use aws_types::service_config::ServiceConfigKey;
 use ec2::types::InstanceStateName;
 
 use super::api::{Api, Filter, Group, Instance, Member, Page};
@@ -50,8 +50,10 @@ impl Client {
             .identity_cache(IdentityCache::lazy().load_timeout(timeouts.credentials).build())
             .load()
             .await;
-        let of_groups = autoscaling::config::Builder::from(&config).interceptor(Wholeness);
-        let of_instances = ec2::config::Builder::from(&config).interceptor(Wholeness);
+        let mut of_groups = autoscaling::config::Builder::from(&config).interceptor(Wholeness);
+        of_groups.set_endpoint_url(endpoint(&config, "Auto Scaling"));
+        let mut of_instances = ec2::config::Builder::from(&config).interceptor(Wholeness);
+        of_instances.set_endpoint_url(endpoint(&config, "EC2"));
         Self {
             autoscaling: autoscaling::Client::from_conf(of_groups.build()),
             ec2: ec2::Client::from_conf(of_instances.build()),
@@ -83,13 +85,25 @@ impl Client {
 /// The instance's own region is not asked for: a balancer that is moved would look elsewhere.
 async fn region(settings: &AwsSettings) -> String {
     let region = RegionProviderChain::first_try(settings.region.clone().map(Region::new))
-        .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new())
         .region()
         .await
         .map(|region| region.to_string());
-    // A variable that is set to nothing counts as unset.
     region.filter(|name| !name.is_empty()).unwrap_or_else(|| settings.default_region.clone())
+}
+
+/// The endpoint that the environment or the profile names for a service, or for all: what the SDK
+/// finds, but a variable that is set to nothing counts as unset. The SDK would panic over one.
+fn endpoint(config: &SdkConfig, service_id: &str) -> Option<String> {
+    let is_given = |url: &String| !url.is_empty();
+    let key = ServiceConfigKey::builder()
+        .service_id(service_id)
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .expect("it is complete");
+    let own = config.service_config().and_then(|services| services.load_config(key));
+    own.filter(is_given).or_else(|| config.endpoint_url().map(str::to_owned).filter(is_given))
 }
 
 impl Api for Client {

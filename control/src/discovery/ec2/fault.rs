@@ -74,7 +74,10 @@ impl FaultKind {
                 "if AWS_ENDPOINT_URL or a proxy is set, check that AWS answers there".to_owned()
             }
             Self::Other => {
-                format!("check the names that are configured, and AWS_REGION (in use: {region})")
+                format!(
+                    "check the names that are configured, AWS_REGION (in use: {region}) and \
+                     AWS_ENDPOINT_URL, if set"
+                )
             }
         }
     }

@@ -189,7 +189,7 @@ fn invariants_hold_with_breakers_whatever_happens() {
                     seconds,
                 ),
                 2 | 3 => {
-                    report(&mut roster, n, Outcome::Failed { count: 2, successes: 0 }, seconds)
+                    report(&mut roster, n, Outcome::Failed { count: 2, successes: 0 }, seconds);
                 }
                 4 | 5 => tried.extend(offered.iter().filter(|(_, it)| it.claim()).map(|(n, _)| n)),
                 6 if !tried.is_empty() => {
@@ -210,10 +210,9 @@ fn invariants_hold_with_breakers_whatever_happens() {
                 );
                 assert!(is_ejected || entry.trial.is_none(), "{place}: trial of {n}");
                 assert!(!is_ejected || entry.reason.is_some(), "{place}: why {n}");
-                if let Some(trial) = &entry.trial {
-                    if !offered.iter().any(|(_, it)| Arc::ptr_eq(it, trial)) {
-                        offered.push((n, Arc::clone(trial)));
-                    }
+                let is_known = |trial| offered.iter().any(|(_, it)| Arc::ptr_eq(it, trial));
+                if let Some(trial) = entry.trial.as_ref().filter(|trial| !is_known(trial)) {
+                    offered.push((n, Arc::clone(trial)));
                 }
                 let unclaimed = offered.iter().filter(|(of, it)| *of == n && !it.is_claimed());
                 let under_way = tried.iter().filter(|of| **of == n);

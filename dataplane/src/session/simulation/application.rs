@@ -7,6 +7,9 @@ pub(super) fn pattern(side: Side, index: u64) -> u8 {
     ((index + 1 + side as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
 }
 
+/// What headers for the target consist of.
+pub(super) const HEADER_BYTE: u8 = 0xA5;
+
 /// One side's application together with its connection to the balancer, as the fake kernel sees
 /// it.
 #[derive(Debug)]
@@ -28,6 +31,9 @@ pub(super) struct Application {
     /// The balancer's send queue.
     outbound: VecDeque<u8>,
     read: u64,
+    /// Bytes that come before what the peer wrote, and how many of the peer's never come.
+    header_bytes: u64,
+    skipped_bytes: u64,
     end_of_stream_queued: bool,
     saw_reset: bool,
     pub(super) closed: bool,
@@ -62,10 +68,18 @@ impl Application {
             inbound: 0,
             outbound: VecDeque::new(),
             read: 0,
+            header_bytes: 0,
+            skipped_bytes: 0,
             end_of_stream_queued: false,
             saw_reset: false,
             closed: false,
         }
+    }
+
+    /// Expects a header of so many bytes, then what the peer wrote without its first
+    /// `skipped_bytes`.
+    pub(super) fn expect(&mut self, header_bytes: u64, skipped_bytes: u64) {
+        (self.header_bytes, self.skipped_bytes) = (header_bytes, skipped_bytes);
     }
 
     /// Does one thing that an application may do now.
@@ -110,7 +124,11 @@ impl Application {
     fn take(&mut self, count: u64) {
         for _ in 0..count {
             let byte = self.outbound.pop_front().expect("count is bounded by the length");
-            assert_eq!(byte, pattern(self.side.peer(), self.read), "wrong byte at {}", self.read);
+            let expected = match self.read.checked_sub(self.header_bytes) {
+                None => HEADER_BYTE,
+                Some(index) => pattern(self.side.peer(), index + self.skipped_bytes),
+            };
+            assert_eq!(byte, expected, "wrong byte at {}", self.read);
             self.read += 1;
         }
     }
@@ -144,6 +162,15 @@ impl Application {
 
     pub(super) fn read(&self) -> u64 {
         self.read
+    }
+
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped_bytes
+    }
+
+    /// What it has read after the header.
+    pub(super) fn read_payload(&self) -> u64 {
+        self.read.saturating_sub(self.header_bytes)
     }
 
     pub(super) fn saw_end_of_stream(&self) -> bool {

@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
-use super::application::{Application, pattern};
+use super::application::{Application, HEADER_BYTE, pattern};
+use super::preface::ClientPreface;
 use crate::session::{Event, Op, Piece, Side};
 
 const BUFFER_SIZE: usize = 16;
@@ -49,7 +50,12 @@ pub(super) struct Kernel {
     pub(super) rng: fastrand::Rng,
     applications: [Application; 2],
     in_flight: [InFlight; 2],
+    /// What the client begins with.
+    pub(super) preface: ClientPreface,
+    /// Length of the header that the target gets first.
+    header_bytes: usize,
     dial: Option<Cancelled>,
+    dialled: bool,
     dials_left: u8,
     /// Chance in 256 that a dial fails.
     dial_failure: u8,
@@ -74,8 +80,11 @@ enum Timer {
 impl Kernel {
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let applications =
+        let mut applications =
             [Side::Client, Side::Target].map(|side| Application::new(side, &mut rng));
+        let preface = ClientPreface::new(&mut rng);
+        let header_bytes = if rng.bool() { rng.usize(1..=BUFFER_SIZE) } else { 0 };
+        applications[Side::Target as usize].expect(header_bytes as u64, preface.bytes());
         let dials_left = rng.u8(1..=3);
         let dial_failure = [0, 0, 60, 220][rng.usize(..4)];
         let fullness = if rng.bool() { 127 } else { 250 };
@@ -83,7 +92,10 @@ impl Kernel {
             rng,
             applications,
             in_flight: [InFlight::default(), InFlight::default()],
+            preface,
+            header_bytes,
             dial: None,
+            dialled: false,
             dials_left,
             dial_failure,
             fullness,
@@ -147,7 +159,7 @@ impl Kernel {
 
     fn application_acts(&mut self, side: Side) -> Option<Event> {
         // The target's application knows of no connection before it was dialled.
-        if side == Side::Client || self.dial.is_none() {
+        if side == Side::Client || self.dialled {
             self.applications[side as usize].act(&mut self.rng);
         }
         None
@@ -172,6 +184,7 @@ impl Kernel {
                 assert!(self.in_flight[to as usize].send.replace(new).is_none());
             }
             Op::Dial => {
+                assert!(self.preface.is_complete(), "dialled before the client said who it is");
                 assert!(self.dial.replace(false).is_none(), "two dials");
                 self.dials_left = self.dials_left.checked_sub(1).expect("too many dials");
             }
@@ -287,17 +300,32 @@ impl Kernel {
         for (index, byte) in (first..first + count).zip(&mut bytes) {
             *byte = pattern(from, index);
         }
-        let buffer = self.free.pop().unwrap_or_else(|| {
-            self.memory.push(None);
-            u16::try_from(self.memory.len() - 1).expect("few buffers")
-        });
-        self.memory[usize::from(buffer)] = Some(bytes);
+        let buffer = self.keep(bytes);
         let more = multishot && self.rng.u8(..20) > 0;
         if !more {
             self.in_flight[from as usize].receive = None;
         }
         let piece = Piece { buffer, start: 0, end: u16::try_from(count).expect("a buffer") };
         Event::Received { from, piece, full: count == FULL, more }
+    }
+
+    /// The header that has to come before `Dialled`, if the target is to get one.
+    pub(super) fn header(&mut self) -> Option<Event> {
+        let end = u16::try_from(self.header_bytes).expect("a buffer holds it");
+        let make = || {
+            let buffer = self.keep([HEADER_BYTE; BUFFER_SIZE]);
+            Event::Header { piece: Piece { buffer, start: 0, end } }
+        };
+        (end > 0).then(make)
+    }
+
+    fn keep(&mut self, bytes: [u8; BUFFER_SIZE]) -> u16 {
+        let buffer = self.free.pop().unwrap_or_else(|| {
+            self.memory.push(None);
+            u16::try_from(self.memory.len() - 1).expect("few buffers")
+        });
+        self.memory[usize::from(buffer)] = Some(bytes);
+        buffer
     }
 
     fn complete_send(&mut self, to: Side) -> Option<Event> {
@@ -387,6 +415,7 @@ impl Kernel {
             let none_left = !cancelled && self.rng.u8(..4) == 0;
             return Some(if none_left { Event::NoTarget } else { Event::DialFailed });
         }
+        self.dialled = true;
         Some(Event::Dialled)
     }
 

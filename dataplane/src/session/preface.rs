@@ -1,0 +1,60 @@
+//! What goes before the payload: the header that a client may have to begin with, and the one that
+//! the target may have to get first.
+
+use super::end::Activity;
+use super::{Dial, Ending, Op, Piece, Session, Side};
+
+/// How far a client's header has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Preface {
+    /// More is to come.
+    Incomplete,
+    /// It is whole; payload may have come with it.
+    Complete,
+    /// It is none.
+    Refused,
+}
+
+impl Session {
+    /// A session for a client that has to begin with a header. Nothing is dialled before that is
+    /// complete; bytes of it come as [`super::Event::Prefaced`].
+    pub(crate) fn awaiting_preface(dials_max: u8, ops: &mut Vec<Op>) -> Self {
+        let mut session = Self::prefaced(dials_max);
+        session.advance(ops);
+        session
+    }
+
+    /// Whether what the client sends next still belongs to its header.
+    pub(crate) fn awaits_preface(&self) -> bool {
+        self.dial == Dial::NotYet && self.ending.is_none()
+    }
+
+    pub(super) fn note_prefaced(
+        &mut self,
+        piece: Piece,
+        preface: Preface,
+        more: bool,
+        ops: &mut Vec<Op>,
+    ) {
+        debug_assert!(self.awaits_preface());
+        match preface {
+            Preface::Incomplete => {}
+            Preface::Complete => self.start_dial(ops),
+            Preface::Refused => self.ending = Some(Ending::Refused),
+        }
+        if preface == Preface::Complete && piece.len() > 0 {
+            self.note_received(Side::Client, piece, false, more, ops);
+            return;
+        }
+        ops.push(Op::Recycle { buffer: piece.buffer });
+        if !more {
+            self.end_mut(Side::Client).receive = Activity::Off;
+        }
+    }
+
+    pub(super) fn note_header(&mut self, piece: Piece) {
+        let target = self.end_mut(Side::Target);
+        debug_assert!(!target.open, "the header comes too late");
+        target.outbox.push_front(piece);
+    }
+}

@@ -1,0 +1,109 @@
+//! PROXY protocol headers: taken from clients, given to targets.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use exchange::Rejection;
+
+use super::Worker;
+use crate::introduction::{Introduction, Progress};
+use crate::ring::Key;
+use crate::session::{Event, Piece, Preface, Side};
+
+/// How long a client's header may take. Not shorter, so that a lost segment can be sent again
+/// ("The PROXY protocol", section 2).
+pub(super) const PREFACE_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl Worker {
+    /// Whether clients have to begin with a header.
+    pub(super) fn expects_prefaces(&self) -> bool {
+        self.settings.proxy_protocol.from.is_some()
+    }
+
+    /// Whether headers are to be expected from a client.
+    pub(super) fn trusts(&self, client: SocketAddr) -> bool {
+        let trusted = self.settings.proxy_protocol.from.as_ref();
+        trusted.is_none_or(|trusted| trusted.contains(client.ip()))
+    }
+
+    /// What is to be known of a client for headers' sake.
+    pub(super) fn introduction_of(&self, client: &OwnedFd) -> Option<Box<Introduction>> {
+        let is_needed =
+            self.expects_prefaces() || self.settings.proxy_protocol.to_targets.is_some();
+        is_needed.then(|| Box::new(Introduction::of(client)))
+    }
+
+    /// Limits the time that a client's header takes.
+    pub(super) fn start_preface(&mut self, key: Key) {
+        let connections = &mut self.connections;
+        self.prefaces.start(self.now, key, |key| {
+            connections.get_mut(key).is_none_or(|it| !it.session.awaits_preface())
+        });
+    }
+
+    /// Turns clients away whose header has taken too long.
+    pub(super) fn end_overdue_prefaces(&mut self) {
+        while let Some(key) = self.prefaces.pop_due(self.now) {
+            if self.connections.get_mut(key).is_some_and(|it| it.session.awaits_preface()) {
+                self.note_rejection(Rejection::ProxyHeaderLate);
+                self.feed(key, Event::Refused);
+            }
+        }
+    }
+
+    /// What a client's event is while its header is expected.
+    pub(super) fn read_preface(&mut self, key: Key, event: Event) -> Event {
+        let Some(connection) = self.connections.get_mut(key) else { return event };
+        if !connection.session.awaits_preface() {
+            return event;
+        }
+        let Some(introduction) = connection.introduction.as_mut() else { return event };
+        match event {
+            Event::Received { from: Side::Client, piece, more, .. } => {
+                let ring = &self.ring;
+                let drops_fields = self.settings.proxy_protocol.drops_fields;
+                let read = |bytes: &mut Vec<u8>| ring.read(piece, bytes);
+                let (piece, preface) = match introduction.take_in(read, drops_fields) {
+                    Ok(Progress::Incomplete) => (piece, Preface::Incomplete),
+                    Ok(Progress::Complete { header_bytes }) => {
+                        (without_header(piece, header_bytes), Preface::Complete)
+                    }
+                    Err(reason) => {
+                        self.note_rejection(reason);
+                        (piece, Preface::Refused)
+                    }
+                };
+                Event::Prefaced { piece, preface, more }
+            }
+            Event::EndOfStream { from: Side::Client } => {
+                let reason = introduction.cut_short();
+                self.note_rejection(reason);
+                event
+            }
+            _ => event,
+        }
+    }
+
+    /// Gives the session what its target has to get first. Called when a target was dialled, right
+    /// before the session is told.
+    pub(super) fn introduce(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        // Not needed any more, whether or not a target is told.
+        let Some(introduction) = connection.introduction.take() else { return };
+        let Some(version) = self.settings.proxy_protocol.to_targets else { return };
+        let header = introduction.header().encode(version);
+        let Some(piece) = self.ring.write(&header) else {
+            log::warn!("core {}: no buffer is left for a PROXY protocol header", self.core);
+            return self.feed(key, Event::Abort);
+        };
+        self.feed(key, Event::Header { piece });
+    }
+}
+
+/// What follows a header whose last `header_bytes` bytes are the first ones of `piece`.
+fn without_header(piece: Piece, header_bytes: usize) -> Piece {
+    let start = u16::try_from(header_bytes).ok().filter(|start| *start <= piece.end - piece.start);
+    let start = start.expect("a header ends within what came last");
+    Piece { start: piece.start + start, ..piece }
+}
