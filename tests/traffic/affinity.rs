@@ -1,6 +1,7 @@
 //! A client's address leads to the same target on every core of every instance.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -92,6 +93,27 @@ fn instances_agree_on_where_clients_of_a_dead_target_go() {
         let served = served_from(one, client);
         assert_eq!(served, served_from(other, client));
         assert_eq!(served == expected[&client], expected[&client] != dead);
+    }
+}
+
+#[test]
+fn a_client_is_who_its_proxy_protocol_header_says() {
+    let stage = Stage::new(&[
+        ("ACCEPT_PROXY_PROTOCOL", "true"),
+        ("TRUSTED_PROXIES", "127.0.0.0/8"),
+        ("HEALTH_CHECK_PERIOD", "1h"),
+    ]);
+    let expected = stage.expected(&[0, 1, 2, 3, 4]);
+    for balancer in &stage.balancers {
+        wait_until("clients are led to their targets", || {
+            clients().all(|client| {
+                let mut connection = balancer.client();
+                let header = format!("PROXY TCP4 {client} 192.0.2.1 1234 80\r\n");
+                connection.0.write_all(header.as_bytes()).unwrap();
+                let (_, body) = connection.get("/").unwrap();
+                body == expected[&client].to_string().into_bytes()
+            })
+        });
     }
 }
 
