@@ -99,6 +99,17 @@ impl Core {
         }
     }
 
+    /// Whether any connections are to be reset.
+    pub(crate) fn has_resets(&self) -> bool {
+        self.snapshot.entries.iter().any(|entry| entry.reset)
+    }
+
+    /// Whether the client's connection is.
+    pub(crate) fn resets(&self, client: &Client) -> bool {
+        let entry = client.target.as_ref().and_then(|target| find(&self.snapshot, target));
+        entry.is_some_and(|entry| entry.reset)
+    }
+
     /// Chooses what is dialled next for the client, if anything is.
     pub(crate) fn dial(&mut self, client: &mut Client, now: Instant) -> Result<&Entry, Dropped> {
         if client.tried.targets().is_empty() {

@@ -1,12 +1,11 @@
 //! How often a target changes its state whose checks fail independently of each other.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use control::breaker;
-use control::policy::{Identity, Roster, Rules};
+use control::policy::{Identity, Roster};
 use exchange::{Target, TargetState};
 
-use crate::rules::{FALL, RISE};
+use crate::rules::{FALL, RISE, Setting};
 
 /// Checks per change of state, in the long run, by the theory of runs: it takes
 /// (1 - p^k) / (q p^k) trials on average until k in a row have succeeded that each do so with
@@ -23,9 +22,7 @@ fn theoretical_rate(failing: f64) -> f64 {
 /// The same as measured with the control plane's own policy.
 fn measured_rate(failing: f64, checks: u32, seed: u64) -> f64 {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let breaker = breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) };
-    let mut roster =
-        Roster::new(Rules { rise: RISE, fall: FALL, fail_open_threshold: 0, breaker, cores: 1 });
+    let mut roster = Roster::new(Setting::calm().rules());
     let now = Instant::now();
     let target = Target::at(([10, 0, 0, 1], 80).into());
     let identity = Identity::of(&target);

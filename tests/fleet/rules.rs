@@ -29,6 +29,9 @@ pub(crate) struct Setting {
     pub(crate) connect_attempts: usize,
     pub(crate) breaker: breaker::Settings,
     pub(crate) fail_open_threshold: u8,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) reset_unhealthy: bool,
+    pub(crate) slow_start: Duration,
     /// New connections a second.
     pub(crate) arrivals_per_s: f64,
     /// Their mean duration.
@@ -42,6 +45,26 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
+    /// As most would have it, with ten targets and no faults.
+    pub(crate) fn calm() -> Self {
+        Self {
+            balance: Balance::P2c,
+            cores: 2,
+            hosts: 10,
+            connect_attempts: 3,
+            breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
+            fail_open_threshold: 0,
+            drain_timeout: Duration::from_mins(5),
+            reset_unhealthy: false,
+            slow_start: Duration::ZERO,
+            arrivals_per_s: 100.0,
+            duration: Duration::from_secs(5),
+            impatient: 0,
+            has_faults: false,
+            has_bad_thirds: false,
+        }
+    }
+
     /// Any, as likely as not one that nobody would choose.
     pub(crate) fn random(rng: &mut fastrand::Rng) -> Self {
         use Balance::{LeastConnections, Maglev, P2c, Random, RoundRobin};
@@ -56,6 +79,9 @@ impl Setting {
                 timeout: Duration::from_secs(rng.u64(5..=300)),
             },
             fail_open_threshold: [0, 0, 30, 60][rng.usize(..4)],
+            drain_timeout: Duration::from_secs(rng.u64(0..=120)),
+            reset_unhealthy: rng.bool(),
+            slow_start: Duration::from_secs([0, 0, 20][rng.usize(..3)]),
             arrivals_per_s: [2.0, 3.0, 12.0][rng.usize(..3)],
             duration: Duration::from_millis(rng.u64(20..20_000)),
             impatient: [0, 5, 200][rng.usize(..3)],
@@ -71,6 +97,9 @@ impl Setting {
             fall: FALL,
             fail_open_threshold: self.fail_open_threshold,
             breaker: self.breaker,
+            drain_timeout: self.drain_timeout,
+            reset_unhealthy: self.reset_unhealthy,
+            slow_start: self.slow_start,
             cores: self.cores,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use control::breaker;
 use dataplane::Balance;
 use exchange::Entry;
 
@@ -12,19 +11,8 @@ use crate::world::World;
 #[test]
 fn p2c_keeps_the_busiest_of_ten_targets_within_a_quarter_of_the_mean() {
     for seed in 0..10 {
-        let setting = Setting {
-            balance: Balance::P2c,
-            cores: 1 + usize::try_from(seed).unwrap() % 4,
-            hosts: 10,
-            connect_attempts: 3,
-            breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
-            fail_open_threshold: 0,
-            arrivals_per_s: 100.0,
-            duration: Duration::from_secs(5),
-            impatient: 0,
-            has_faults: false,
-            has_bad_thirds: false,
-        };
+        let cores = 1 + usize::try_from(seed).unwrap() % 4;
+        let setting = Setting { balance: Balance::P2c, cores, ..Setting::calm() };
         let mut world = World::new(setting, seed);
         // Twelve times as long as a connection lasts.
         world.run(Duration::from_mins(1));

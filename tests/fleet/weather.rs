@@ -20,13 +20,16 @@ pub(crate) enum Weather {
     Replace,
     /// One leaves, or comes back.
     Scale,
+    /// An operator wants one to drain, or no longer.
+    Order,
 }
 
 const BAD: [Condition; 5] = [Dead, Gone, Frozen, Sick, Flapping];
 
 /// Notes the first of all that will happen.
 pub(crate) fn start(world: &mut World) {
-    for weather in [Weather::Turn, Weather::Storm, Weather::Replace, Weather::Scale] {
+    for weather in [Weather::Turn, Weather::Storm, Weather::Replace, Weather::Scale, Weather::Order]
+    {
         note(world, weather);
     }
 }
@@ -65,6 +68,11 @@ pub(crate) fn happen(world: &mut World, weather: Weather) {
             let host: &mut Host = &mut world.hosts[index];
             host.is_listed = host.has_bad_thirds() || !host.is_listed;
         }
+        Weather::Order => {
+            let index = world.rng.usize(..world.hosts.len());
+            let wants_drain = world.rng.bool();
+            world.order(&world.hosts[index].target().id, wants_drain);
+        }
     }
     note(world, weather);
 }
@@ -93,7 +101,7 @@ fn note(world: &mut World, weather: Weather) {
     let mean_s = match weather {
         Weather::Turn => 60,
         Weather::Storm => 1200,
-        Weather::Replace | Weather::Scale => 300,
+        Weather::Replace | Weather::Scale | Weather::Order => 300,
         Weather::Recover(_) => return,
     };
     let after = Duration::from_millis(world.rng.u64(..2000 * mean_s));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use control::policy::{Identity, Roster};
 use dataplane::Balance;
-use exchange::{ClientKey, Report, Snapshot, Target, TargetState};
+use exchange::{ClientKey, Report, Snapshot, Target, TargetId};
 
 use crate::agenda::Agenda;
 use crate::core::{Client, Core, Dropped};
@@ -126,7 +126,7 @@ impl World {
                 self.due = None;
                 self.publish();
             }
-            Event::PickUp(core) => self.cores[core].pick_up(),
+            Event::PickUp(core) => self.pick_up(core),
             Event::Reported(report) => {
                 self.judge.reported(&report);
                 self.roster.reported(&report, now);
@@ -157,6 +157,19 @@ impl World {
         let identities: BTreeSet<_> = targets.iter().map(Identity::of).collect();
         self.judge.listed(&identities, &self.latest, now);
         self.roster.discovered(targets, now);
+        self.publish();
+    }
+
+    /// An operator wants a target to drain, or not to.
+    pub(crate) fn order(&mut self, id: &TargetId, wants_drain: bool) {
+        let now = self.agenda.now();
+        if wants_drain {
+            let is_heeded = self.roster.drain(id, now);
+            self.judge.ordered(id, is_heeded, now);
+        } else {
+            self.roster.undrain(id);
+            self.judge.ordered(id, false, now);
+        }
         self.publish();
     }
 
@@ -206,15 +219,27 @@ impl World {
 
     /// Those that were not checked before are checked at once.
     fn check_only_present(&mut self) {
-        let entries = self.latest.entries.iter();
-        let present = entries.filter(|entry| entry.state != TargetState::Draining);
-        let present: BTreeSet<_> = present.map(|entry| Identity::of(&entry.target)).collect();
+        let present: BTreeSet<_> = self.roster.to_be_checked().map(Identity::of).collect();
         self.checked.retain(|target, _| present.contains(target));
         for target in present {
             if !self.checked.contains_key(&target) {
                 self.stays += 1;
                 self.checked.insert(target.clone(), self.stays);
                 self.agenda.after(Duration::ZERO, Event::Check(target, self.stays));
+            }
+        }
+    }
+
+    /// As a worker does, the core resets what is to be reset.
+    fn pick_up(&mut self, number: usize) {
+        let core = &mut self.cores[number];
+        core.pick_up();
+        if core.has_resets() {
+            let is_over = |client: &Client| {
+                client.core == number && client.is_connected() && core.resets(client)
+            };
+            for (_, client) in self.clients.extract_if(|_, client| is_over(client)) {
+                client.close();
             }
         }
     }
@@ -269,6 +294,7 @@ impl World {
         }
         let core = &mut self.cores[client.core];
         let report = core.end_dial(client, reached);
+        let core_resets = core.resets(client);
         if let Some(report) = report {
             let number = client.core;
             let arrives = self.agenda.now() + self.delay(REPORT_MAX);
@@ -277,6 +303,11 @@ impl World {
             self.agenda.at(core.reported_at, Event::Reported(report));
         }
         match reached {
+            Some(true) if core_resets => {
+                if let Some(client) = self.clients.remove(&number) {
+                    client.close();
+                }
+            }
             Some(true) => {
                 let mean = self.setting.duration.as_secs_f64();
                 let duration = exponential(mean, &mut self.rng);

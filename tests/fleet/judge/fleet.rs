@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use control::policy::Identity;
-use exchange::{Entry, Outcome, Report, Snapshot, TargetState, Trial};
+use exchange::{Entry, Outcome, Report, Snapshot, TargetId, TargetState, Trial};
 
 use crate::host::Host;
 use crate::rules::{CHECK_PERIOD, CHECK_TIMEOUT, CONNECT_TIMEOUT, FALL, PICKUP_MAX, Setting};
@@ -13,6 +13,8 @@ use crate::rules::{CHECK_PERIOD, CHECK_TIMEOUT, CONNECT_TIMEOUT, FALL, PICKUP_MA
 pub(crate) struct FleetJudge {
     /// Withdrawn targets, and since when.
     withdrawn: BTreeMap<Identity, Instant>,
+    /// Targets that operators want to drain, and since when.
+    drained: BTreeMap<TargetId, Instant>,
     /// Trials that were made. Kept, so that no other can have the same address in memory.
     made: Vec<Arc<Trial>>,
     /// Targets that a trial is being made of.
@@ -35,6 +37,7 @@ pub(crate) struct Tally {
     pub(crate) ejections: u64,
     pub(crate) fail_opens: u64,
     pub(crate) withdrawals: u64,
+    pub(crate) orders: u64,
 }
 
 impl FleetJudge {
@@ -56,10 +59,31 @@ impl FleetJudge {
         }
     }
 
+    /// An operator wants the target to drain, or not to.
+    pub(crate) fn ordered(&mut self, id: &TargetId, wants_drain: bool, now: Instant) {
+        if wants_drain {
+            self.tally.orders += u64::from(!self.drained.contains_key(id));
+            self.drained.entry(id.clone()).or_insert(now);
+        } else {
+            self.drained.remove(id);
+            for (identity, listed) in &mut self.listed {
+                if identity.id == *id {
+                    *listed = now;
+                }
+            }
+        }
+    }
+
+    /// Since when the target should get no connections.
+    fn draining_since(&self, target: &Identity) -> Option<Instant> {
+        let [withdrawn, drained] = [self.withdrawn.get(target), self.drained.get(&target.id)];
+        withdrawn.into_iter().chain(drained).min().copied()
+    }
+
     /// A dial of this target begins.
     pub(crate) fn dialled(&mut self, entry: &Entry, is_trial: bool, now: Instant) {
         let identity = Identity::of(&entry.target);
-        if let Some(&since) = self.withdrawn.get(&identity) {
+        if let Some(since) = self.draining_since(&identity) {
             let late = now - since;
             assert!(late <= PICKUP_MAX, "a dial of {identity:?} {late:?} after its withdrawal");
         }
@@ -94,7 +118,7 @@ impl FleetJudge {
         self.tally.fail_opens += u64::from(after.fail_open && !before.fail_open);
         for entry in &after.entries {
             let identity = Identity::of(&entry.target);
-            let is_withdrawn = self.withdrawn.contains_key(&identity);
+            let is_withdrawn = self.draining_since(&identity).is_some();
             assert_eq!(is_withdrawn, entry.state == TargetState::Draining, "{entry:?}");
             assert!(!(is_withdrawn && entry.eligible), "withdrawn and eligible: {entry:?}");
             let old = before.entries.iter().find(|old| is_same(old, entry));
@@ -118,6 +142,20 @@ impl FleetJudge {
         }
     }
 
+    /// No connection outlives its target's drain.
+    fn judge_drains(&self, latest: &Snapshot, setting: &Setting, now: Instant) {
+        let longest = setting.drain_timeout + PICKUP_MAX + CONNECT_TIMEOUT;
+        for entry in &latest.entries {
+            let since = self.draining_since(&Identity::of(&entry.target));
+            if let Some(drained) = since.map(|since| now - since)
+                && drained > longest
+            {
+                let live = entry.counters.active();
+                assert_eq!(live, 0, "connections left after {drained:?}: {entry:?}");
+            }
+        }
+    }
+
     /// Targets that have been well for long enough are used, and those that fail all their checks
     /// are not.
     pub(crate) fn judge_outcome(
@@ -127,6 +165,7 @@ impl FleetJudge {
         setting: &Setting,
         now: Instant,
     ) {
+        self.judge_drains(latest, setting, now);
         // A dial of before may fail late and open the breaker; its trial may be cut short a few
         // times, and then clients have to come.
         let recovery = setting.breaker.timeout + 2 * CONNECT_TIMEOUT + Duration::from_secs(40);
@@ -139,7 +178,7 @@ impl FleetJudge {
             };
             let entry = latest.entries.iter().find(|it| Identity::of(&it.target) == identity);
             let entry = entry.expect("what is listed is in the snapshot");
-            if has(host.well_for(now), recovery) {
+            if has(host.well_for(now), recovery) && !self.drained.contains_key(&identity.id) {
                 assert!(entry.eligible, "well for {recovery:?} and not used: {entry:?}");
             }
             if has(host.failing_for(now), detection) && !latest.fail_open {
@@ -175,6 +214,7 @@ impl Tally {
         self.ejections += other.ejections;
         self.fail_opens += other.fail_opens;
         self.withdrawals += other.withdrawals;
+        self.orders += other.orders;
     }
 
     pub(crate) fn assert_that_everything_happened(&self) {
@@ -183,6 +223,7 @@ impl Tally {
             self.dropped,
             self.ejections,
             self.fail_opens,
+            self.orders,
             self.retries,
             self.trials,
             self.withdrawals,
