@@ -17,6 +17,8 @@ mod zone;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use dataplane::Balance;
+
 pub(crate) use environment::Environment;
 pub(crate) use misspelt::Misspelt;
 pub(crate) use problem::{ConfigError, Problem};
@@ -187,11 +189,14 @@ fn control_settings(
     let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
+    // A bad value is reported where the data plane reads it.
+    let balance = Reader::default().value(var::BALANCE, raw.balance.as_deref(), value::balance);
     Some(control::Settings {
         discovery: discovery?,
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
+        affinity: balance? == Balance::Maglev,
         drain_timeout: drain_timeout?,
         reset_unhealthy: reset_unhealthy?,
         slow_start: slow_start?,

@@ -2,6 +2,7 @@
 //! only product is an immutable [`exchange::Snapshot`], published to every core.
 
 mod admin;
+mod affinity;
 pub mod breaker;
 mod controller;
 pub mod discovery;
@@ -37,6 +38,7 @@ use exchange::{CoreCounters, Publisher, Reports, Snapshot};
 use tokio::sync::{Notify, mpsc, watch};
 
 use admin::Admin;
+use affinity::Tables;
 use controller::Controller;
 use metrics::Metrics;
 use prober::Prober;
@@ -61,6 +63,8 @@ pub struct Settings {
     /// In percent (0-100): at or below this share of healthy targets, all that are not draining
     /// are used; 0: only when none is healthy.
     pub fail_open_threshold: u8,
+    /// Whether clients keep their targets: snapshots then carry an [`exchange::Affinity`].
+    pub affinity: bool,
     /// How long connections to a target that drains may go on before they are reset; zero: not at
     /// all.
     pub drain_timeout: Duration,
@@ -130,6 +134,8 @@ impl Control {
         let controller = Controller {
             roster: Roster::new(rules),
             prober: Prober::new(&settings.health, Arc::clone(&metrics), event_sender.clone()),
+            tables: settings.affinity.then(Tables::default),
+            events: event_sender.clone(),
             publisher,
             snapshots: snapshot_sender,
             metrics: Arc::clone(&metrics),

@@ -1,6 +1,8 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use exchange::ClientKey;
+
 use crate::balance::{Balance, Balancer};
 use crate::local_target::{LastDial, LocalTarget};
 use crate::retry_budget::RetryBudget;
@@ -83,8 +85,15 @@ impl Chooser {
         }
     }
 
-    /// What to dial for a client for whom all of `tried` were dialled in vain.
-    pub fn choose(&mut self, targets: &mut Targets, tried: &Tried, now: Instant) -> Choice {
+    /// What to dial for a client for whom all of `tried` were dialled in vain. A `client` that is
+    /// given keeps its target: its own comes first, then those that it prefers.
+    pub fn choose(
+        &mut self,
+        targets: &mut Targets,
+        client: Option<ClientKey>,
+        tried: &Tried,
+        now: Instant,
+    ) -> Choice {
         if tried.targets.is_empty() {
             self.budget.deposit(now);
             if let Some(target) = targets.claim_trial() {
@@ -94,9 +103,11 @@ impl Chooser {
         if tried.attempts() >= self.connect_attempts {
             return Choice::NoTarget;
         }
-        let Some(target) = self.balancer.pick(targets, &tried.targets, now) else {
-            return Choice::NoTarget;
+        let picked = match client {
+            Some(client) => targets.of_client(client, &tried.targets),
+            None => self.balancer.pick(targets, &tried.targets, now),
         };
+        let Some(target) = picked else { return Choice::NoTarget };
         // What was reached last time, or is not known yet, is free: a target that is down is found
         // out by the first dial that ends.
         let is_free = tried.attempts() == 0 || target.last_dial() != LastDial::Failed;

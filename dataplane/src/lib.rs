@@ -1,6 +1,7 @@
 //! The data plane: one glommio executor pinned to each chosen core, each with its own listener,
 //! ring, buffers and sessions. Nothing is shared between cores on the hot path.
 
+mod affinity;
 mod balance;
 mod candidates;
 mod choice;

@@ -4,7 +4,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use exchange::{Entry, Outcome, Ramp, Report, Target, TargetCounters, TargetState, Trial};
+use exchange::{
+    Entry, Outcome, Ramp, Report, Target, TargetCounters, TargetKey, TargetState, Trial,
+};
 use socket2::SockAddr;
 
 use crate::ports::Ports;
@@ -14,6 +16,7 @@ use crate::session::Cause;
 #[derive(Debug)]
 pub struct LocalTarget {
     target: Arc<Target>,
+    key: TargetKey,
     socket_address: Rc<SockAddr>,
     counters: Arc<TargetCounters>,
     core: usize,
@@ -45,6 +48,7 @@ impl LocalTarget {
     pub(crate) fn new(entry: &Entry, core: usize) -> Rc<Self> {
         Rc::new(Self {
             target: Arc::clone(&entry.target),
+            key: TargetKey::of(&entry.target),
             socket_address: Rc::new(entry.target.address.into()),
             counters: Arc::clone(&entry.counters),
             core,
@@ -70,6 +74,16 @@ impl LocalTarget {
         self.is_in_own_zone.set(zones.map(|(own, its)| own == its));
         self.ramp.set(entry.ramp);
         self.reset.set(cause_of_reset(entry));
+    }
+
+    /// Who it is.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What clients' preferences for it follow from.
+    pub(crate) fn key(&self) -> TargetKey {
+        self.key
     }
 
     /// Where it serves.

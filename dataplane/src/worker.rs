@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use exchange::{CoreCounters, Reporter, Subscriber};
 use rustix::net::Shutdown;
 
-use crate::Settings;
 use crate::choice::Chooser;
 use crate::connection::{Connection, Origin};
 use crate::idle::Idle;
@@ -33,6 +32,7 @@ use crate::session::{Ending, Event, Op, Piece, Session, Side, WATCH_DELAY};
 use crate::slots::Slots;
 use crate::targets::Targets;
 use crate::timers::{EqualTimers, Timers};
+use crate::{Balance, Settings};
 use accepting::Accepting;
 use sweep::Sweep;
 
@@ -141,6 +141,7 @@ impl Worker {
             rejection_log,
             ports_logged: None,
             needs_client_address: settings.log_connections
+                || settings.balance == Balance::Maglev
                 || admission.needs_address()
                 || settings.proxy_protocol.from.is_some(),
             admission,

@@ -98,7 +98,7 @@ variables! {
     FAIL_OPEN_THRESHOLD fail_open_threshold Value("0")
         "at or below this share of healthy targets (%) all targets are used, 0-100; 0: only when none is healthy";
     BALANCE balance Value("p2c")
-        "how a connection's target is chosen: p2c (the less loaded of two picked at random), round_robin, random or least_connections";
+        "how a connection's target is chosen: p2c (the less loaded of two picked at random), round_robin, random, least_connections or maglev (a client keeps its target, by its address)";
     ZONE_AWARE zone_aware Value("false")
         "prefer targets of the balancer's own availability zone while they can carry their share: true or false";
     AVAILABILITY_ZONE availability_zone Described("from IMDSv2")

@@ -90,6 +90,7 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
             proxy_header: None,
         },
         fail_open_threshold: 0,
+        affinity: false,
         drain_timeout: Duration::from_mins(5),
         reset_unhealthy: false,
         slow_start: Duration::ZERO,

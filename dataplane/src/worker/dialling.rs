@@ -3,7 +3,10 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use exchange::ClientKey;
+
 use super::Worker;
+use crate::balance::Balance;
 use crate::choice::Choice;
 use crate::connection::Dial;
 use crate::local_target::LocalTarget;
@@ -27,7 +30,12 @@ impl Worker {
     pub(super) fn dial(&mut self, key: Key) -> Option<Event> {
         loop {
             let connection = self.connections.get_mut(key)?;
-            let choice = self.chooser.choose(&mut self.targets, connection.tried(), self.now);
+            let client = match self.settings.balance {
+                Balance::Maglev => connection.client_address().map(|it| ClientKey::of(it.ip())),
+                _ => None,
+            };
+            let tried = connection.tried();
+            let choice = self.chooser.choose(&mut self.targets, client, tried, self.now);
             let (target, is_trial) = match choice {
                 Choice::Dial(target) => (target, false),
                 Choice::Trial(target) => (target, true),
