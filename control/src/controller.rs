@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, sleep_until};
 
 use crate::affinity::{self, Tables};
 use crate::escaped::Escaped;
+use crate::jitter::Jitter;
 use crate::metrics::Metrics;
 use crate::order::{Order, Refusal, Wish};
 use crate::prober::{Checked, Prober};
@@ -53,6 +54,7 @@ pub(crate) struct Controller {
     pub(crate) metrics: Arc<Metrics>,
     /// When there is something to publish although nothing has happened.
     pub(crate) due: Option<Instant>,
+    pub(crate) jitter: Jitter,
 }
 
 impl Controller {
@@ -68,6 +70,9 @@ impl Controller {
                 },
                 _ = ticks.tick() => self.roster.tick(now()),
                 () = wait_until(self.due) => {}
+                () = wait_until(self.roster.rebalance_due()) => {
+                    self.roster.rebalance(now(), &mut || self.jitter.fraction());
+                }
             }
             self.publish();
         }
@@ -182,6 +187,9 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
     if before.fail_open != after.fail_open {
         lines.push(fail_open_line(after));
     }
+    if before.rebalanced_since.is_some() != after.rebalanced_since.is_some() {
+        lines.push((log::Level::Info, rebalance_line(after).to_owned()));
+    }
     lines.extend(zone_line(before, after));
     lines
 }
@@ -236,6 +244,16 @@ fn fail_open_line(after: &Snapshot) -> (log::Level, String) {
         (log::Level::Warn, line)
     } else {
         (log::Level::Info, format!("fail-open ends: {healthy} of {present} targets are healthy"))
+    }
+}
+
+fn rebalance_line(after: &Snapshot) -> &'static str {
+    match after.rebalanced_since {
+        Some(_) => {
+            "rebalancing begins: targets have joined; where there are too many, connections that \
+             rest are closed (REBALANCE_RATE)"
+        }
+        None => "rebalancing ends",
     }
 }
 

@@ -171,6 +171,11 @@ impl Metrics {
                 self.sum(|core| &core.idle_timeouts),
             ),
             total(
+                "load_balancer_rebalanced_connections_total",
+                "Client connections closed in favour of targets that had joined",
+                self.sum(|core| &core.rebalanced_connections),
+            ),
+            total(
                 "load_balancer_port_exhaustions_total",
                 "Dials that found no free local port towards their target",
                 self.sum(|core| &core.exhausted_dials),
@@ -291,6 +296,7 @@ mod tests {
             "load_balancer_failed_dials_total 0",
             "load_balancer_retry_budget_exhausted_total 0",
             "load_balancer_idle_timeouts_total 0",
+            "load_balancer_rebalanced_connections_total 0",
             "load_balancer_accept_paused 0",
             "load_balancer_circuit_breaker_transitions_total{to=\"half_open\"} 0",
             "load_balancer_fail_open 0",

@@ -1,4 +1,4 @@
-use crate::Rejections;
+use crate::{Rejections, Surplus};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one core writes and anyone reads.
@@ -50,6 +50,8 @@ pub struct CoreCounters {
     pub other_zone_connections: Counter,
     /// Total: client connections ended because nothing had moved on them for too long.
     pub idle_timeouts: Counter,
+    /// Total: client connections ended in favour of targets that had joined.
+    pub rebalanced_connections: Counter,
     /// Gauge: 1 while accepting is paused for want of descriptors.
     pub accept_paused: Counter,
     /// Total: dials that found no free local port.
@@ -64,6 +66,7 @@ pub struct CoreCounters {
 #[derive(Debug)]
 pub struct TargetCounters {
     by_core: Box<[TargetOnCore]>,
+    surplus: Surplus,
 }
 
 /// What one core counts about one target. On a cache line of its own.
@@ -79,7 +82,13 @@ pub struct TargetOnCore {
 impl TargetCounters {
     /// Counters for `cores` data-plane cores, all zero.
     pub fn new(cores: usize) -> Self {
-        Self { by_core: (0..cores).map(|_| TargetOnCore::default()).collect() }
+        let by_core = (0..cores).map(|_| TargetOnCore::default()).collect();
+        Self { by_core, surplus: Surplus::default() }
+    }
+
+    /// Connections to the target that may end in favour of others.
+    pub fn surplus(&self) -> &Surplus {
+        &self.surplus
     }
 
     /// What `core` (counted from 0) counts.

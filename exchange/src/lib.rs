@@ -10,6 +10,7 @@ mod counters;
 mod rejection;
 mod report;
 mod snapshot;
+mod surplus;
 mod target;
 mod trial;
 
@@ -19,5 +20,6 @@ pub use counters::{CoreCounters, Counter, TargetCounters};
 pub use rejection::{Rejection, Rejections};
 pub use report::{Outcome, Report, Reporter, Reports, reports};
 pub use snapshot::{Entry, Generation, Locality, Ramp, Snapshot, TargetState};
+pub use surplus::{Leave, Surplus};
 pub use target::{Target, TargetId};
 pub use trial::Trial;

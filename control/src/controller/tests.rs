@@ -23,6 +23,7 @@ impl Told {
             drain_timeout: Duration::from_mins(5),
             reset_unhealthy: false,
             slow_start: Duration::ZERO,
+            rebalance_rate: 0,
             cores: 1,
         };
         let now = std::time::Instant::now();
