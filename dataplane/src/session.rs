@@ -11,6 +11,7 @@ mod ending;
 mod event;
 mod op;
 mod preface;
+mod retire;
 #[cfg(test)]
 mod simulation;
 mod splice;
@@ -24,6 +25,7 @@ pub(crate) use ending::{Cause, Ending};
 pub(crate) use event::Event;
 pub(crate) use op::Op;
 pub(crate) use preface::Preface;
+use retire::Retiring;
 
 /// Pieces read from one side and not yet sent to the other, above which reading pauses. Two: one
 /// being sent while the next is being received.
@@ -89,6 +91,9 @@ pub(crate) struct Session {
     ending: Option<Ending>,
     finished: bool,
     watch_pending: bool,
+    /// The last bytes came from the client.
+    client_spoke_last: bool,
+    retiring: Retiring,
     measure: Option<Measure>,
 }
 
@@ -119,6 +124,8 @@ impl Session {
             ending: None,
             finished: false,
             watch_pending: false,
+            client_spoke_last: false,
+            retiring: Retiring::No,
             measure: None,
         };
         session.end_mut(Side::Client).open = true;
@@ -238,6 +245,8 @@ impl Session {
             }
             Event::WatchDue => self.note_watch_due(ops),
             Event::SendQueue { to, bytes } => self.note_send_queue(to, bytes),
+            Event::Retire => self.note_retire(),
+            Event::Inspected { is_empty } => self.note_inspected(is_empty),
             Event::IdleTimeout => self.ending = self.ending.or(Some(Ending::IdleTimeout)),
             Event::Abort(cause) => self.ending = self.ending.or(Some(Ending::Aborted(cause))),
         }
@@ -268,6 +277,7 @@ impl Session {
     ) {
         let unwanted = self.ending.is_some() || self.end(from.peer()).broken;
         let behind = !self.end(from.peer()).outbox.is_empty();
+        self.client_spoke_last = from == Side::Client;
         let end = self.end_mut(from);
         end.received_bytes += piece.len() as u64;
         end.note_size(full, behind);
@@ -327,7 +337,13 @@ impl Session {
         if self.ending.is_none() {
             self.settle(ops);
         }
+        if self.is_retiring() && self.ending.is_none() {
+            self.retire(ops);
+        }
         if self.ending.is_none() {
+            if self.is_retiring() {
+                return;
+            }
             for side in Side::BOTH {
                 self.start_send(side, ops);
                 self.pass_end_of_stream(side, ops);
@@ -451,7 +467,7 @@ impl Session {
         if self.dial == Dial::Cancelling || !self.ends.iter().all(End::is_idle) {
             return;
         }
-        let complete = self.ending == Some(Ending::Complete);
+        let complete = matches!(self.ending, Some(Ending::Complete | Ending::Rebalanced));
         for side in Side::BOTH {
             let end = self.end_mut(side);
             if end.open {

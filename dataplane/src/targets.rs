@@ -34,6 +34,7 @@ pub struct Targets {
     /// Trials that this core has not asked for yet.
     trials: Vec<(Rc<LocalTarget>, Arc<Trial>)>,
     settled: bool,
+    rebalanced_since: Option<Instant>,
     /// Whose counts on other cores are read next.
     read_next: usize,
     read_due: Option<Instant>,
@@ -51,6 +52,7 @@ impl Targets {
             affinity: None,
             trials: Vec::new(),
             settled: false,
+            rebalanced_since: None,
             read_next: 0,
             read_due: None,
         }
@@ -93,6 +95,7 @@ impl Targets {
         let affinity = snapshot.affinity.as_ref();
         self.affinity = affinity.map(|it| LocalAffinity::new(it, self.eligible.all()));
         self.settled = snapshot.settled;
+        self.rebalanced_since = snapshot.rebalanced_since;
     }
 
     /// Whether there are connections to targets of which none is to be kept.
@@ -134,6 +137,12 @@ impl Targets {
         own.filter(is_fresh)
             .or_else(|| others().max_by_key(|target| client.preference(target.key())))
             .cloned()
+    }
+
+    /// Since when connections have to be open to make room for targets that have joined, if any are
+    /// to do that.
+    pub(crate) fn rebalanced_since(&self) -> Option<Instant> {
+        self.rebalanced_since
     }
 
     /// Whether waiting brings no eligible target that is not there yet.

@@ -5,6 +5,8 @@ mod accepting;
 mod admitting;
 mod dialling;
 mod introducing;
+mod pressure;
+mod rebalancing;
 mod splicing;
 mod sweep;
 mod upkeep;
@@ -71,6 +73,9 @@ pub(crate) struct Worker {
     prefaces: EqualTimers,
     watches: EqualTimers,
     measures: Timers<(Key, Side)>,
+    /// Sides under watch: nothing was received from them for a while, usually because their peers
+    /// do not read.
+    held_up: usize,
     sweep: Sweep,
     /// Receives that ended because there was no buffer left, and wait for one.
     starved: VecDeque<(Key, Side)>,
@@ -155,6 +160,7 @@ impl Worker {
             prefaces: EqualTimers::new(introducing::PREFACE_TIMEOUT),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
+            held_up: 0,
             sweep: Sweep::new(&settings, now),
             starved: VecDeque::new(),
             now,
@@ -249,6 +255,7 @@ impl Worker {
                 self.feed(key, event);
             }
             Completion::Watched { key, side, result, more } => {
+                self.held_up -= usize::from(!more);
                 let error = result
                     .is_ok_and(|events| events & u32::from(libc::POLLERR.unsigned_abs()) != 0);
                 self.feed(key, Event::Watched { side, error, more });
@@ -354,6 +361,7 @@ impl Worker {
             Op::Watch { side } => {
                 if let Some(socket) = self.connections.get_mut(key)?.socket(side) {
                     self.ring.watch(key, side, socket);
+                    self.held_up += 1;
                 }
             }
             Op::CancelWatch { side } => self.ring.cancel_watch(key, side),
@@ -368,6 +376,7 @@ impl Worker {
                     let _ = rustix::net::shutdown(socket, Shutdown::Write);
                 }
             }
+            Op::Inspect => return self.inspect(key),
             Op::Recycle { buffer } => self.ring.recycle(buffer),
             Op::MeasureSendQueue { to, delay } if delay.is_zero() => return self.measure(key, to),
             Op::MeasureSendQueue { to, delay } => self.measures.start(self.now + delay, (key, to)),
@@ -406,7 +415,11 @@ impl Worker {
     fn finish(&mut self, key: Key) {
         let Some(connection) = self.connections.remove(key) else { return };
         self.count().active_connections.decrement();
-        let was_refused = connection.session.ending() == Some(Ending::Refused);
+        let ending = connection.session.ending();
+        if ending == Some(Ending::Rebalanced) {
+            self.count().rebalanced_connections.increment();
+        }
+        let was_refused = ending == Some(Ending::Refused);
         if !connection.session.is_dialled() && !was_refused {
             self.count().failed_connections.increment();
         }
@@ -424,6 +437,7 @@ impl Worker {
         } else {
             Session::accepted(dials_max, &mut self.ops)
         };
+        self.bound_if_needed(&client);
         let introduction = self.introduction_of(&client);
         let idle = Idle::new(self.sweep.clock_ms(self.now));
         let mut connection = Connection::new(session, client, origin, idle);

@@ -18,7 +18,7 @@ const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
 fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
-    let mut endings = [0; 10];
+    let mut endings = [0; 11];
     for seed in 0..SEEDS {
         endings[number(simulate(seed))] += 1;
     }
@@ -40,7 +40,8 @@ fn number(ending: Ending) -> usize {
         Ending::NoTarget => 3,
         Ending::Refused => 4,
         Ending::IdleTimeout => 5,
-        Ending::Aborted(cause) => 6 + CAUSES.iter().position(|it| *it == cause).unwrap(),
+        Ending::Rebalanced => 6,
+        Ending::Aborted(cause) => 7 + CAUSES.iter().position(|it| *it == cause).unwrap(),
     }
 }
 
@@ -58,6 +59,8 @@ fn simulate(seed: u64) -> Ending {
             world.abort();
         } else if world.session.awaits_preface() && world.kernel.rng.u32(..400) == 0 {
             world.feed(Event::Refused);
+        } else if world.session.is_at_rest() && world.kernel.rng.u32(..100) == 0 {
+            world.feed(Event::Retire);
         } else if world.kernel.rng.u32(..4000) == 0 {
             world.time_out();
         } else if let Some(event) = world.kernel.step() {
@@ -140,7 +143,7 @@ impl World {
         }
         assert!(self.timed_out || ending != Ending::IdleTimeout);
         match ending {
-            Ending::Complete => self.check_complete(),
+            Ending::Complete | Ending::Rebalanced => self.check_complete(),
             Ending::NoTarget | Ending::Refused => {
                 assert!(ending == Ending::NoTarget || !self.session.is_dialled());
                 let client = self.kernel.application(Side::Client);
