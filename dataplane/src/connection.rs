@@ -186,6 +186,9 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::Refused => "refused",
         Ending::IdleTimeout => "idle_timeout",
         Ending::Aborted => "shutdown",
+        // Never logged: no client was there.
+        Ending::GivenUp => "given_up",
+        Ending::Broken => "broken",
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Piece, Side};
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// Dial a target not tried before: `Dialled`, `DialFailed` or `NoTarget` follows.
+    /// Dial a target not tried before, or the one a connection is made to ahead: `Dialled`, `DialFailed` or `NoTarget` follows.
     Dial,
     /// End the dial: `DialFailed` or `Dialled` follows.
     CancelDial,
