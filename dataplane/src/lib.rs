@@ -15,6 +15,7 @@ mod pace;
 mod pause_log;
 mod pipes;
 mod plane;
+mod pool;
 mod proxy_protocol;
 mod retry_budget;
 mod ring;
