@@ -166,6 +166,12 @@ fn control_settings(
     let threshold = raw.fail_open_threshold.as_deref();
     let fail_open_threshold =
         read.value(var::FAIL_OPEN_THRESHOLD, threshold, value::number(0..=100));
+    let text = raw.drain_timeout.as_deref();
+    let drain_timeout = read.value(var::DRAIN_TIMEOUT, text, value::delay(Seconds));
+    let text = raw.unhealthy_connections.as_deref();
+    let reset_unhealthy = read.value(var::UNHEALTHY_CONNECTIONS, text, value::is_reset);
+    let text = raw.slow_start.as_deref();
+    let slow_start = read.value(var::SLOW_START, text, value::delay(Seconds));
     let health = health_settings(raw, read);
     let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
@@ -175,6 +181,9 @@ fn control_settings(
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
+        drain_timeout: drain_timeout?,
+        reset_unhealthy: reset_unhealthy?,
+        slow_start: slow_start?,
         breaker: breaker?,
         zone: zone?,
     })

@@ -23,7 +23,7 @@ impl Wakes {
     /// When descriptors have run out.
     pub(crate) fn of(reports: &Reports) -> io::Result<Self> {
         let eventfd = File::from(reports.as_fd().try_clone_to_owned()?);
-        #[allow(deprecated, reason = "its successor is unsafe, for types whose descriptor changes")]
+        #[allow(deprecated, reason = "sound for a file: it never comes to mean another descriptor")]
         let eventfd = AsyncFd::with_interest(eventfd, Interest::READABLE)?;
         Ok(Self(eventfd))
     }

@@ -9,6 +9,7 @@ mod breaker;
 mod connection_log;
 mod departures;
 mod dialling;
+mod drain;
 mod exhaustion;
 mod half_close;
 mod harness;
