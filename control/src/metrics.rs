@@ -1,6 +1,7 @@
 //! Every metric, and its name once.
 
 mod breakers;
+mod pool;
 #[cfg(feature = "aws")]
 mod refreshes;
 
@@ -125,6 +126,7 @@ impl Metrics {
             ),
         ];
         metrics.extend(self.core_metrics());
+        metrics.extend(pool::collectors(&self.cores));
         #[cfg(feature = "aws")]
         metrics.extend(self.refreshes.collectors());
         for metric in metrics {

@@ -83,6 +83,41 @@ impl Connection {
         }
     }
 
+    /// A connection to `target` that is to wait for its client.
+    pub(crate) fn ahead(session: Session, target: Rc<LocalTarget>, idle: Idle) -> Self {
+        Self {
+            session,
+            client: None,
+            target: None,
+            pipes: [None, None],
+            is_nonblocking: false,
+            dial: None,
+            introduction: None,
+            chosen: Some(target),
+            tried: Tried::default(),
+            idle,
+            log: None,
+        }
+    }
+
+    /// The target of a connection that waits for its client: for that it does not count as one.
+    pub(crate) fn target_ahead(&self) -> Option<&Rc<LocalTarget>> {
+        self.chosen.as_ref().filter(|_| self.session.awaits_client())
+    }
+
+    /// The wait is over, the session is about to be told: takes over everything of `client` but
+    /// its session.
+    pub(crate) fn adopt(&mut self, client: Self) {
+        self.client = client.client;
+        self.introduction = client.introduction;
+        self.tried = client.tried;
+        self.idle = client.idle;
+        self.log = client.log;
+        if let Some(target) = &self.chosen {
+            target.opened();
+        }
+    }
+
     pub(crate) fn socket(&self, side: Side) -> Option<&OwnedFd> {
         match side {
             Side::Client => self.client.as_ref(),
@@ -134,7 +169,9 @@ impl Connection {
     }
 
     pub(crate) fn start_dial(&mut self, target: Rc<LocalTarget>, socket: OwnedFd, dial: Dial) {
-        target.opened();
+        if !self.session.awaits_client() {
+            target.opened();
+        }
         self.chosen = Some(target);
         self.target = Some(socket);
         self.dial = Some(dial);
@@ -143,8 +180,7 @@ impl Connection {
     /// Notes that the dial failed; its socket, to be closed.
     pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
         let was_trial = self.dial.take().is_some_and(|dial| dial.is_trial);
-        if let Some(target) = self.chosen.take() {
-            target.closed();
+        if let Some(target) = self.leave() {
             self.tried.add(target, was_trial);
         }
         self.target.take()
@@ -153,20 +189,27 @@ impl Connection {
     /// Notes that the dial was revoked; its socket, to be closed.
     pub(crate) fn drop_revoked_dial(&mut self) -> Option<OwnedFd> {
         self.dial = None;
-        if let Some(target) = self.chosen.take() {
-            target.closed();
+        if let Some(target) = self.leave() {
             self.tried.add_revoked(target);
         }
         self.target.take()
     }
 
-    /// The end: gives the target back its place; a log line if it is wanted.
-    pub(crate) fn finish(self, now: Instant) {
-        if let Some(target) = &self.chosen {
-            target.closed();
+    /// Gives the target back its place, if one was taken.
+    pub(crate) fn leave(&mut self) -> Option<Rc<LocalTarget>> {
+        if self.session.awaits_client() {
+            return None;
         }
+        let target = self.chosen.take()?;
+        target.closed();
+        Some(target)
+    }
+
+    /// The end: gives the target back its place; a log line if it is wanted.
+    pub(crate) fn finish(mut self, now: Instant) {
+        let target = self.leave();
         if let Some(log) = &self.log {
-            let target = self.chosen.as_ref().map(|target| target.address());
+            let target = target.map(|target| target.address());
             self.write_log(log, target, now.saturating_duration_since(log.accepted));
         }
     }

@@ -55,6 +55,8 @@ pub struct Settings {
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.
     pub connections_max: usize,
+    /// Most connections that are dialled ahead for one target, all cores together.
+    pub pool_size: usize,
     /// PROXY protocol headers, expected and sent.
     pub proxy_protocol: ProxyProtocol,
     /// Most connections that each core's listener queues, as in listen(2).
@@ -78,6 +80,7 @@ impl Default for Settings {
             balance: Balance::default(),
             connect_attempts: 3,
             connections_max: 1000,
+            pool_size: 100,
             proxy_protocol: ProxyProtocol::default(),
             listen_backlog: 4096,
             connect_timeout: Duration::from_secs(2),

@@ -7,6 +7,7 @@ use std::time::Instant;
 use exchange::{Entry, Outcome, Ramp, Report, Target, TargetCounters, TargetState, Trial};
 use socket2::SockAddr;
 
+use crate::pool::Pool;
 use crate::session::Cause;
 
 /// A target as one core knows it.
@@ -22,6 +23,8 @@ pub struct LocalTarget {
     is_in_own_zone: Cell<Option<bool>>,
     reset: Cell<Option<Cause>>,
     last_dial: Cell<LastDial>,
+    pool: RefCell<Pool>,
+    may_be_dialled_ahead: Cell<bool>,
     ramp: Cell<Option<Ramp>>,
     /// The last trial that this core asked for; snapshots may go on offering it.
     asked_for: RefCell<Option<Arc<Trial>>>,
@@ -51,6 +54,8 @@ impl LocalTarget {
             is_in_own_zone: Cell::new(None),
             reset: Cell::new(None),
             last_dial: Cell::default(),
+            pool: RefCell::new(Pool::new(0)),
+            may_be_dialled_ahead: Cell::new(false),
             ramp: Cell::new(None),
             asked_for: RefCell::new(None),
         })
@@ -67,6 +72,24 @@ impl LocalTarget {
         self.is_in_own_zone.set(zones.map(|(own, its)| own == its));
         self.ramp.set(entry.ramp);
         self.reset.set(cause_of_reset(entry));
+        // Under fail-open one that is ejected is used, but not more than has to be.
+        let is_sound = entry.eligible && entry.state != TargetState::Ejected && !entry.reset;
+        self.may_be_dialled_ahead.set(is_sound);
+    }
+
+    /// Notes that the snapshot does not have it any more.
+    pub(crate) fn withdraw(&self) {
+        self.may_be_dialled_ahead.set(false);
+    }
+
+    /// Whether connections to it may wait for clients.
+    pub(crate) fn may_be_dialled_ahead(&self) -> bool {
+        self.may_be_dialled_ahead.get()
+    }
+
+    /// The connections to it that wait for clients.
+    pub(crate) fn pool(&self) -> &RefCell<Pool> {
+        &self.pool
     }
 
     /// Where it serves.

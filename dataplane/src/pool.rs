@@ -57,6 +57,11 @@ impl Pool {
         }
     }
 
+    /// From now on, never more than `most` connections.
+    pub(crate) fn limit(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// Connections in it, those being dialled among them.
     pub(crate) fn len(&self) -> usize {
         self.dialling.len() + self.idle.len() + usize::from(self.probe.is_some())

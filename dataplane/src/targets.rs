@@ -25,6 +25,7 @@ pub(crate) struct LocalLocality {
 pub struct Targets {
     core: usize,
     cores: usize,
+    pooled_max: usize,
     known: Vec<Rc<LocalTarget>>,
     eligible: Candidates,
     localities: Vec<LocalLocality>,
@@ -42,6 +43,7 @@ impl Targets {
         Self {
             core,
             cores,
+            pooled_max: 0,
             known: Vec::new(),
             eligible: Candidates::default(),
             localities: Vec::new(),
@@ -50,6 +52,14 @@ impl Targets {
             read_next: 0,
             read_due: None,
         }
+    }
+
+    /// Of each target, at most `pool_size` connections may wait for clients, all cores together.
+    pub(crate) fn with_pools(mut self, pool_size: usize) -> Self {
+        // The first cores get what is left of an uneven division.
+        let is_left = self.core < pool_size % self.cores;
+        self.pooled_max = pool_size / self.cores + usize::from(is_left);
+        self
     }
 
     /// So many eligible ones, and these localities of them.
@@ -71,7 +81,11 @@ impl Targets {
         for entry in &snapshot.entries {
             let local = match old.iter().rposition(|local| local.is(entry)) {
                 Some(index) => old.remove(index),
-                None => LocalTarget::new(entry, self.core),
+                None => {
+                    let new = LocalTarget::new(entry, self.core);
+                    new.pool().borrow_mut().limit(self.pooled_max);
+                    new
+                }
             };
             local.update(entry, snapshot.own_zone.as_ref());
             if entry.eligible {
@@ -84,6 +98,7 @@ impl Targets {
             }
             self.known.push(local);
         }
+        old.iter().for_each(|gone| gone.withdraw());
         self.eligible = eligible.into_iter().collect();
         self.localities = snapshot.localities.iter().filter_map(|it| self.local(it)).collect();
         self.settled = snapshot.settled;

@@ -1,8 +1,8 @@
 use super::environment::Environment;
 use super::variable::{NODE_FILTER, TABLE, Variable};
 
-/// A log line for each variable that is set and has no effect, as its own meaning says: it waits for
-/// a later release, another `NODE_FILTER` would read it, or what it is for is turned off.
+/// A log line for each variable that is set and has no effect, as its own meaning says: another
+/// `NODE_FILTER` would read it, or what it is for is turned off.
 pub(super) fn without_effect(environment: &Environment) -> Vec<String> {
     let set = TABLE.iter().filter(|variable| environment.get(**variable).is_some());
     set.filter_map(|variable| line(*variable, environment)).collect()
@@ -10,9 +10,6 @@ pub(super) fn without_effect(environment: &Environment) -> Vec<String> {
 
 fn line(variable: Variable, environment: &Environment) -> Option<String> {
     let Variable { name, meaning, .. } = variable;
-    if meaning.ends_with("takes effect with a later release") {
-        return Some(format!("{name} is set, but takes effect with a later release"));
-    }
     let (readers, _) = meaning.strip_prefix("for ")?.split_once(": ")?;
     // Most are for some values of NODE_FILTER, others for another variable that is turned on.
     let switch = TABLE.iter().find(|variable| variable.name == readers);

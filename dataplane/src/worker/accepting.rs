@@ -116,7 +116,7 @@ impl Worker {
         let Some(listener) = &self.listener else { return };
         let open: u64 = self.counters.iter().map(|core| core.active_connections.get()).sum();
         let open = usize::try_from(open).unwrap_or(usize::MAX);
-        let room = self.settings.connections_max.saturating_sub(open);
+        let room = self.settings.connections_max.saturating_sub(open + self.pooled_everywhere());
         let queued_max = self.settings.listen_backlog as usize * self.counters.len();
         let accepting = &mut self.accepting;
         if room > queued_max {
@@ -148,6 +148,7 @@ impl Worker {
     }
 
     pub(super) fn pause_accepting(&mut self, cause: &str) {
+        self.pooling.note_shortage(self.now);
         if self.accepting.state != State::Open {
             return;
         }

@@ -1,5 +1,6 @@
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -14,7 +15,13 @@ impl Worker {
     /// Dials a target that was not tried for this client before.
     pub(super) fn dial(&mut self, key: Key) -> Option<Event> {
         let connection = self.connections.get_mut(key)?;
-        let choice = self.chooser.choose(&mut self.targets, connection.tried(), self.now);
+        // The former one was dialled ahead, and gone when it was needed.
+        drop(connection.leave());
+        let choice = match (connection.target_ahead(), self.pooling.take_choice()) {
+            (Some(target), _) => Choice::Dial(Rc::clone(target)),
+            (None, Some(choice)) => choice,
+            (None, None) => self.chooser.choose(&mut self.targets, connection.tried(), self.now),
+        };
         let (target, is_trial) = match choice {
             Choice::Dial(target) => (target, false),
             Choice::Trial(target) => (target, true),
@@ -46,6 +53,26 @@ impl Worker {
             connections.get_mut(key).is_none_or(|connection| connection.dial.is_none())
         });
         None
+    }
+
+    fn note_dial_duration(&mut self, target: &LocalTarget, dial: Dial) {
+        let began = dial.due.checked_sub(self.settings.connect_timeout);
+        let Some(duration) = began.and_then(|began| self.now.checked_duration_since(began)) else {
+            return;
+        };
+        self.count().dial_durations.note(duration);
+        target.pool().borrow_mut().note_dial(duration);
+    }
+
+    /// A client got a connection to the target.
+    pub(super) fn count_success(&self, target: &LocalTarget) {
+        let count = self.count();
+        count.successful_connections.increment();
+        match target.is_in_own_zone() {
+            Some(true) => count.same_zone_connections.increment(),
+            Some(false) => count.other_zone_connections.increment(),
+            None => (),
+        }
     }
 
     /// Passes on what the control plane has to hear of a dial's end.
@@ -101,13 +128,15 @@ impl Worker {
         let event = match result {
             Ok(()) => {
                 connection.dial = None;
+                let is_ahead = connection.session.awaits_client();
+                let is_first = !connection.session.is_replacement();
+                self.note_dial_duration(&target, dial);
                 self.end_dial(&target, dial.is_trial, Some(true));
-                let count = self.count();
-                count.successful_connections.increment();
-                match target.is_in_own_zone() {
-                    Some(true) => count.same_zone_connections.increment(),
-                    Some(false) => count.other_zone_connections.increment(),
-                    None => (),
+                if is_ahead {
+                    return self.add_to_pool(key, &target);
+                }
+                if is_first {
+                    self.count_success(&target);
                 }
                 self.introduce(key);
                 Event::Dialled
