@@ -5,6 +5,7 @@ mod cores;
 mod discovery;
 mod environment;
 mod idle;
+mod limits;
 mod misspelt;
 mod problem;
 mod proxy_protocol;
@@ -15,6 +16,8 @@ mod zone;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use dataplane::Balance;
 
 pub(crate) use environment::Environment;
 pub(crate) use misspelt::Misspelt;
@@ -121,10 +124,14 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let connect_timeout = read.value(var::POOL_TIMEOUT, timeout, value::period(Seconds));
     let timeout = raw.shutdown_timeout.as_deref();
     let shutdown_timeout = read.value(var::SHUTDOWN_TIMEOUT, timeout, value::delay(Seconds));
+    let limits = limits::limits(raw, read);
+    let sources = limits::sources(raw, read);
     let log = raw.log_connections.as_deref();
     let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
     let proxy_protocol = proxy_protocol::settings(raw, read);
     let idle_timeouts = idle_timeouts(raw, read);
+    let keepalive =
+        read.value(var::TCP_KEEPALIVE, raw.tcp_keepalive.as_deref(), value::delay(Seconds));
     let timeout = raw.health_check_timeout.as_deref();
     // A bad value is reported where the health checks read it.
     let health_check_timeout =
@@ -134,12 +141,15 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         // The start-up checks find out.
         connections_max: usize::MAX,
         pool_size: pool_size.map(|n: u16| n.into())?,
+        limits: limits?,
+        sources: sources?,
         listen_backlog: listen_backlog?,
         proxy_protocol: proxy_protocol?,
         connect_attempts: usize::from(connect_attempts.map(|n: u8| n)?),
         connect_timeout: connect_timeout?,
         first_target_timeout: health_check_timeout? + FIRST_TARGET_MARGIN,
         idle_timeouts: idle_timeouts?,
+        keepalive: unless_zero(keepalive?),
         shutdown_timeout: shutdown_timeout?,
         log_connections: log_connections?,
     })
@@ -149,12 +159,15 @@ fn idle_timeouts(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::IdleTim
     let open = read.value(var::IDLE_TIMEOUT, raw.idle_timeout.as_deref(), value::delay(Seconds));
     let text = raw.half_closed_timeout.as_deref();
     let half_closed = read.optional(var::HALF_CLOSED_TIMEOUT, text, value::delay(Seconds));
-    let unless_off = |timeout: Duration| (!timeout.is_zero()).then_some(timeout);
     let (open, half_closed) = (open?, half_closed?);
     Some(dataplane::IdleTimeouts {
-        open: unless_off(open),
-        half_closed: unless_off(half_closed.unwrap_or(open)),
+        open: unless_zero(open),
+        half_closed: unless_zero(half_closed.unwrap_or(open)),
     })
+}
+
+fn unless_zero(time: Duration) -> Option<Duration> {
+    (!time.is_zero()).then_some(time)
 }
 
 fn control_settings(
@@ -177,16 +190,21 @@ fn control_settings(
     let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
+    // A bad value is reported where the data plane reads it.
+    let balance = Reader::default().value(var::BALANCE, raw.balance.as_deref(), value::balance);
     Some(control::Settings {
         discovery: discovery?,
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
+        affinity: balance? == Balance::Maglev,
         drain_timeout: drain_timeout?,
         reset_unhealthy: reset_unhealthy?,
         slow_start: slow_start?,
         breaker: breaker?,
         zone: zone?,
+        // As the data plane is told, which reports what is wrong with them.
+        source_addresses: limits::sources(raw, &mut Reader::default())?.addresses().collect(),
     })
 }
 

@@ -6,10 +6,11 @@ mod slow_start;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use exchange::Locality;
+use exchange::{ClientKey, Locality};
 
 use crate::candidates::Candidates;
 use crate::local_target::LocalTarget;
@@ -28,14 +29,25 @@ pub enum Balance {
     Random,
     /// The one with the fewest connections.
     LeastConnections,
+    /// That of the client's address, as every core and instance sees it ([`exchange::Affinity`]);
+    /// neither zones nor load are heeded.
+    Maglev,
 }
 
 impl Balance {
+    /// What a client's target follows from, if it follows from who the client is.
+    pub(crate) fn client_key(self, client: Option<SocketAddr>) -> Option<ClientKey> {
+        match self {
+            Self::Maglev => client.map(|client| ClientKey::of(client.ip())),
+            _ => None,
+        }
+    }
+
     /// Whether it matters how many connections a target has.
     pub(crate) fn heeds_load(self) -> bool {
         match self {
             Self::P2c | Self::LeastConnections => true,
-            Self::RoundRobin | Self::Random => false,
+            Self::RoundRobin | Self::Random | Self::Maglev => false,
         }
     }
 }
@@ -103,7 +115,8 @@ impl Balancer {
         }
         let chosen = match self.balance {
             Balance::P2c => self.less_loaded_of_two(targets),
-            Balance::Random => self.any(targets),
+            // A client whose address is not known keeps no target.
+            Balance::Random | Balance::Maglev => self.any(targets),
             Balance::RoundRobin => self.next_in_turn(targets, turn),
             Balance::LeastConnections => self.least_by_key(targets, LocalTarget::load),
         };

@@ -1,6 +1,7 @@
 //! The data plane: one glommio executor pinned to each chosen core, each with its own listener,
 //! ring, buffers and sessions. Nothing is shared between cores on the hot path.
 
+mod affinity;
 mod balance;
 mod candidates;
 mod choice;
@@ -8,7 +9,9 @@ mod cidrs;
 mod connection;
 mod idle;
 mod introduction;
+mod limits;
 mod listener;
+mod liveness;
 mod local_target;
 mod orders;
 mod pace;
@@ -16,11 +19,14 @@ mod pause_log;
 mod pipes;
 mod plane;
 mod pool;
+mod ports;
 mod proxy_protocol;
+mod rejection_log;
 mod retry_budget;
 mod ring;
 mod session;
 mod slots;
+mod sources;
 mod targets;
 mod timers;
 mod worker;
@@ -30,9 +36,11 @@ use std::time::Duration;
 pub use balance::Balance;
 pub use cidrs::Cidrs;
 pub use idle::IdleTimeouts;
+pub use limits::Limits;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
 pub use proxy_protocol::{ProxyProtocol, ProxyVersion};
+pub use sources::Sources;
 
 /// What decides where connections go, for simulations that drive it as a core does. Not part of the
 /// interface.
@@ -57,6 +65,10 @@ pub struct Settings {
     pub connections_max: usize,
     /// Most connections that are dialled ahead for one target, all cores together.
     pub pool_size: usize,
+    /// What exceeds these is not left waiting but reset.
+    pub limits: Limits,
+    /// Where targets are dialled from.
+    pub sources: Sources,
     /// PROXY protocol headers, expected and sent.
     pub proxy_protocol: ProxyProtocol,
     /// Most connections that each core's listener queues, as in listen(2).
@@ -67,6 +79,10 @@ pub struct Settings {
     pub first_target_timeout: Duration,
     /// How long connections are kept on which nothing moves.
     pub idle_timeouts: IdleTimeouts,
+    /// How long a peer is silent before it is asked for a sign of life (tcp(7), `TCP_KEEPIDLE`).
+    /// Without one it is given up after as long again, or after 4 s if that is longer, unless it is
+    /// idle for too long before.
+    pub keepalive: Option<Duration>,
     /// After accepting stopped, how long live sessions may go on before they are reset.
     pub shutdown_timeout: Duration,
     /// Log each connection's end.
@@ -81,11 +97,14 @@ impl Default for Settings {
             connect_attempts: 3,
             connections_max: 1000,
             pool_size: 100,
+            limits: Limits::default(),
+            sources: Sources::default(),
             proxy_protocol: ProxyProtocol::default(),
             listen_backlog: 4096,
             connect_timeout: Duration::from_secs(2),
             first_target_timeout: Duration::from_secs(3),
             idle_timeouts: IdleTimeouts::default(),
+            keepalive: Some(Duration::from_mins(1)),
             shutdown_timeout: Duration::from_secs(30),
             log_connections: false,
         }

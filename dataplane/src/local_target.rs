@@ -4,16 +4,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use exchange::{Entry, Outcome, Ramp, Report, Target, TargetCounters, TargetState, Trial};
+use exchange::{
+    Entry, Outcome, Ramp, Report, Target, TargetCounters, TargetKey, TargetState, Trial,
+};
 use socket2::SockAddr;
 
 use crate::pool::Pool;
+use crate::ports::Ports;
 use crate::session::Cause;
 
 /// A target as one core knows it.
 #[derive(Debug)]
 pub struct LocalTarget {
     target: Arc<Target>,
+    key: TargetKey,
     socket_address: Rc<SockAddr>,
     counters: Arc<TargetCounters>,
     core: usize,
@@ -26,6 +30,7 @@ pub struct LocalTarget {
     pool: RefCell<Pool>,
     may_be_dialled_ahead: Cell<bool>,
     ramp: Cell<Option<Ramp>>,
+    ports: Ports,
     /// The last trial that this core asked for; snapshots may go on offering it.
     asked_for: RefCell<Option<Arc<Trial>>>,
 }
@@ -46,6 +51,7 @@ impl LocalTarget {
     pub(crate) fn new(entry: &Entry, core: usize) -> Rc<Self> {
         Rc::new(Self {
             target: Arc::clone(&entry.target),
+            key: TargetKey::of(&entry.target),
             socket_address: Rc::new(entry.target.address.into()),
             counters: Arc::clone(&entry.counters),
             core,
@@ -57,6 +63,7 @@ impl LocalTarget {
             pool: RefCell::new(Pool::new(0)),
             may_be_dialled_ahead: Cell::new(false),
             ramp: Cell::new(None),
+            ports: Ports::default(),
             asked_for: RefCell::new(None),
         })
     }
@@ -92,9 +99,24 @@ impl LocalTarget {
         &self.pool
     }
 
+    /// Who it is.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What clients' preferences for it follow from.
+    pub(crate) fn key(&self) -> TargetKey {
+        self.key
+    }
+
     /// Where it serves.
     pub fn address(&self) -> SocketAddr {
         self.target.address
+    }
+
+    /// Whether and from where it can be dialled.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     pub(crate) fn socket_address(&self) -> &Rc<SockAddr> {

@@ -64,6 +64,10 @@ pub struct CoreCounters {
     pub pooled: Counter,
     /// Totals: how long dials took.
     pub dial_durations: DialDurations,
+    /// Total: dials that found no free local port.
+    pub exhausted_dials: Counter,
+    /// Total: connections that the kernel dropped because the listen queue was full.
+    pub listen_overflows: Counter,
     /// Totals: client connections that were reset instead of being forwarded.
     pub rejected: Rejections,
 }

@@ -1,5 +1,6 @@
 //! Connections that are dialled before there is a client for them.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -66,11 +67,13 @@ impl Pooling {
 impl Worker {
     /// Chooses a target for a client; a connection to it that waits for one. If there is none, the
     /// dial that follows goes to that target.
-    pub(super) fn claim(&mut self) -> Option<Key> {
+    pub(super) fn claim(&mut self, client: Option<SocketAddr>) -> Option<Key> {
         if !self.pooling.is_on {
             return None;
         }
-        let choice = self.chooser.choose(&mut self.targets, &Tried::default(), self.now);
+        let client = self.settings.balance.client_key(client);
+        let tried = Tried::default();
+        let choice = self.chooser.choose(&mut self.targets, client, &tried, self.now);
         let mut claimed = None;
         if let Choice::Dial(target) = &choice {
             let connections = &mut self.connections;
@@ -118,7 +121,8 @@ impl Worker {
     /// Serves a client whose header is complete by a connection that waited for one, if there is
     /// one: whether it did. `piece` is what followed the header.
     pub(super) fn serve_introduced(&mut self, key: Key, piece: Piece) -> bool {
-        let Some(ahead) = self.claim() else { return false };
+        let client = self.connections.get_mut(key).and_then(|it| it.client_address());
+        let Some(ahead) = self.claim(client) else { return false };
         // Its session has no operation in flight between two receives of the header.
         let Some(client) = self.connections.remove(key) else { return false };
         let has_payload = piece.len() > 0;
@@ -152,7 +156,7 @@ impl Worker {
             let by_target = ending == Some(Ending::Broken);
             target.pool().borrow_mut().note_gone(key, self.now, by_target);
         }
-        connection.finish(self.now);
+        connection.finish(self.now, false);
         self.accepting.note_room(self.now);
     }
 
