@@ -135,7 +135,8 @@ impl Pool {
             self.life.note_survived(probe.age(now));
             return Some(probe.key);
         }
-        let oldest = self.idle.pop_front_if(|idle| idle.age(now) >= self.life.get())?;
+        self.idle.front().filter(|oldest| oldest.age(now) >= self.life.get())?;
+        let oldest = self.idle.pop_front()?;
         if self.life.is_short() && self.probe.is_none() {
             self.probe = Some(oldest);
             return self.take_expired(now);

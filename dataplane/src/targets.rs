@@ -83,14 +83,10 @@ impl Targets {
         self.trials.clear();
         let mut eligible = Vec::new();
         for entry in &snapshot.entries {
-            let local = match old.iter().rposition(|local| local.is(entry)) {
-                Some(index) => old.remove(index),
-                None => {
-                    let new = LocalTarget::new(entry, self.core);
-                    new.pool().borrow_mut().limit(self.pooled_max);
-                    new
-                }
-            };
+            let known = old.iter().rposition(|local| local.is(entry));
+            let local = known.map(|index| old.remove(index));
+            let local = local.unwrap_or_else(|| LocalTarget::new(entry, self.core));
+            local.pool().borrow_mut().limit(self.pooled_max);
             local.update(entry, snapshot.own_zone.as_ref());
             if entry.eligible {
                 eligible.push(Rc::clone(&local));
@@ -102,7 +98,9 @@ impl Targets {
             }
             self.known.push(local);
         }
-        old.iter().for_each(|gone| gone.withdraw());
+        for gone in old {
+            gone.withdraw();
+        }
         self.eligible = eligible.into_iter().collect();
         self.localities = snapshot.localities.iter().filter_map(|it| self.local(it)).collect();
         let affinity = snapshot.affinity.as_ref();

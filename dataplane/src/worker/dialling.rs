@@ -31,14 +31,11 @@ impl Worker {
             let connection = self.connections.get_mut(key)?;
             let ahead = connection.target_ahead().cloned();
             let is_ahead = ahead.is_some();
-            let choice = match ahead.map(Choice::Dial).or_else(|| self.pooling.take_choice()) {
-                Some(choice) => choice,
-                None => {
-                    let client = self.settings.balance.client_key(connection.client_address());
-                    let tried = connection.tried();
-                    self.chooser.choose(&mut self.targets, client, tried, self.now)
-                }
-            };
+            let chosen = ahead.map(Choice::Dial).or_else(|| self.pooling.take_choice());
+            let choice = chosen.unwrap_or_else(|| {
+                let client = self.settings.balance.client_key(connection.client_address());
+                self.chooser.choose(&mut self.targets, client, connection.tried(), self.now)
+            });
             let (target, is_trial) = match choice {
                 Choice::Dial(target) => (target, false),
                 Choice::Trial(target) => (target, true),

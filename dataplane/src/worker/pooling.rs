@@ -244,7 +244,9 @@ impl Worker {
         let targets = std::mem::take(&mut self.pooling.targets);
         for target in targets.iter().filter(|target| is_affected(target)) {
             let keys = target.pool().borrow_mut().take_all();
-            keys.into_iter().for_each(|key| self.give_up(key));
+            for key in keys {
+                self.give_up(key);
+            }
         }
         self.pooling.targets = targets;
     }
