@@ -40,9 +40,7 @@ const CORES_MAX: usize = 2;
 /// # Errors
 /// Why it did not start.
 pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
-    let listeners: Vec<_> = (11..=14)
-        .map(|last| listen(Ipv4Addr::new(127, 0, 0, last).into(), TARGET_PORT))
-        .collect::<Result<_, _>>()?;
+    let listeners = target_listeners()?;
     let targets: Vec<_> = listeners
         .iter()
         .zip(1..)
@@ -79,6 +77,15 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
         tokio::spawn(screen::show(stage, control.snapshots(), painter, keys.is_some()));
         keys
     })
+}
+
+/// Listeners of the targets, on [`TARGET_PORT`] if it is free for all of them: what is free for one
+/// may be the port of another demo's target that is killed, and to be revived.
+fn target_listeners() -> Result<Vec<TcpListener>, Failure> {
+    let addresses = || (11..=14).map(|last| Ipv4Addr::new(127, 0, 0, last));
+    let of_choice: Result<_, _> =
+        addresses().map(|address| TcpListener::bind((address, TARGET_PORT))).collect();
+    of_choice.or_else(|_| addresses().map(|address| listen(address.into(), 0)).collect())
 }
 
 /// A listener on `port`, or on any free port if that is taken.
