@@ -123,7 +123,7 @@ mod tests {
         cores[0].dial_durations.note(Duration::from_micros(90));
         cores[1].dial_durations.note(Duration::from_micros(1500));
         cores[1].dial_durations.note(Duration::from_secs(3));
-        let text = Metrics::new(cores).expose(&Snapshot::default());
+        let text = Metrics::new(cores, Vec::new()).expose(&Snapshot::default());
         for line in [
             "load_balancer_pool_hits_total 7",
             "load_balancer_pool_misses_total 0",
