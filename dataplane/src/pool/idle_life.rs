@@ -76,7 +76,7 @@ mod tests {
         while life.is_short() {
             let proof = life.proof();
             let mut unproven = life;
-            unproven.note_survived(proof - MS);
+            unproven.note_survived(proof * 4 / 5);
             assert!(unproven.get() < proof / 2);
             life.note_survived(10 * proof);
             assert_eq!(life.get(), proof / 2);

@@ -7,7 +7,7 @@ use super::Pool;
 use crate::ring::Key;
 
 const STEP: Duration = Duration::from_millis(1);
-const WALK_STEPS: u64 = 10;
+const WALK_STEPS: u128 = 10;
 
 /// A target: its dials take `dial`, it ends what is idle for `allowed`.
 struct World {
@@ -92,8 +92,7 @@ impl World {
             expected -= 1.0;
             self.client();
         }
-        let steps = (now - self.start).as_millis() as u64;
-        if steps.is_multiple_of(WALK_STEPS) {
+        if (now - self.start).as_millis().is_multiple_of(WALK_STEPS) {
             while let Some(key) = self.pool.take_expired(now) {
                 self.open.remove(&key.slot);
                 self.sums.expired += 1;

@@ -18,8 +18,8 @@ const PORTS_LOG_INTERVAL: Duration = Duration::from_mins(1);
 enum NotDialled {
     /// Every local port towards it is taken.
     NoPort,
-    /// There is no socket to dial any target with.
-    NoSocket,
+    /// There is no socket to dial any target with: of no target's doing.
+    NoSocket(io::Error),
 }
 
 impl Worker {
@@ -61,14 +61,16 @@ impl Worker {
         is_trial: bool,
     ) -> Result<(), NotDialled> {
         let result = self.socket_to(&target);
-        let Some(connection) = self.connections.get_mut(key) else {
-            return Err(NotDialled::NoSocket);
-        };
+        let connection = self.connections.get_mut(key).expect("a session asks for its dials");
         let (socket, source) = match result {
             Ok(socket) => socket,
             Err(reason) => {
                 connection.skip(Rc::clone(&target));
+                let is_ahead = connection.session.awaits_client();
                 self.end_dial(&target, is_trial, None);
+                if let NotDialled::NoSocket(error) = &reason {
+                    self.note_no_socket(error, is_ahead);
+                }
                 return Err(reason);
             }
         };
@@ -93,12 +95,7 @@ impl Worker {
                 Err(error) if is_about_the_source(&error) => {
                     self.note_source(target, source, &error);
                 }
-                Err(error) => {
-                    // Of no target's doing: another one would fare no better. Accepting stops
-                    // early enough for this not to happen, unless others use the descriptors up.
-                    self.pause_accepting(&format!("socket: {error}"));
-                    return Err(NotDialled::NoSocket);
-                }
+                Err(error) => return Err(NotDialled::NoSocket(error)),
             }
         }
         Err(NotDialled::NoPort)
@@ -116,7 +113,17 @@ impl Worker {
         match self.dial_target(key, target, dial.is_trial) {
             Ok(()) => None,
             Err(NotDialled::NoPort) => self.dial(key),
-            Err(NotDialled::NoSocket) => Some(Event::NoTarget),
+            Err(NotDialled::NoSocket(_)) => Some(Event::NoTarget),
+        }
+    }
+
+    /// Leaves what there is of descriptors to the clients that are there.
+    fn note_no_socket(&mut self, error: &io::Error, is_ahead: bool) {
+        if is_ahead {
+            self.pooling.note_shortage(self.now);
+        } else {
+            // Accepting stops early enough for this not to happen, unless others use them up.
+            self.pause_accepting(&format!("socket: {error}"));
         }
     }
 

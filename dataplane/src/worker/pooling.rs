@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use exchange::CoreCounters;
+
 use super::Worker;
 use crate::choice::{Choice, Tried};
 use crate::connection::Connection;
@@ -258,12 +260,6 @@ impl Worker {
         }
     }
 
-    /// Connections of all cores that wait for clients.
-    pub(super) fn pooled_everywhere(&self) -> usize {
-        let pooled: u64 = self.counters.iter().map(|core| core.pooled.get()).sum();
-        usize::try_from(pooled).unwrap_or(usize::MAX)
-    }
-
     /// Whether so few connections are open that some may wait for clients.
     fn has_room_ahead(&self) -> bool {
         self.open_and_pooled() < self.settings.connections_max / 2
@@ -274,8 +270,9 @@ impl Worker {
         self.open_and_pooled() >= self.settings.connections_max / 4 * 3
     }
 
-    fn open_and_pooled(&self) -> usize {
-        let open: u64 = self.counters.iter().map(|core| core.active_connections.get()).sum();
-        usize::try_from(open).unwrap_or(usize::MAX).saturating_add(self.pooled_everywhere())
+    /// Connections of all cores, those that wait for clients among them.
+    pub(super) fn open_and_pooled(&self) -> usize {
+        let of = |core: &CoreCounters| core.active_connections.get() + core.pooled.get();
+        usize::try_from(self.counters.iter().map(of).sum::<u64>()).unwrap_or(usize::MAX)
     }
 }
