@@ -40,7 +40,7 @@ pub(crate) struct Connection {
     /// When it was accepted, on the sweep's clock.
     pub(crate) accepted_ms: u32,
     /// Held while it makes room for others. The last field: dropped when it counts no more.
-    pub(crate) leave: Option<Leave>,
+    pub(crate) leaving: Option<Leave>,
 }
 
 /// Where and when a connection came from, and its place within the limits.
@@ -95,7 +95,7 @@ impl Connection {
             is_watched_over: false,
             is_bounded: false,
             accepted_ms: idle.moved_ms(),
-            leave: None,
+            leaving: None,
         }
     }
 
@@ -113,6 +113,46 @@ impl Connection {
         }
     }
 
+    /// A connection to `target` that is to wait for its client.
+    pub(crate) fn ahead(session: Session, target: Rc<LocalTarget>, idle: Idle) -> Self {
+        Self {
+            session,
+            client: None,
+            origin: None,
+            target: None,
+            pipes: [None, None],
+            is_nonblocking: false,
+            dial: None,
+            introduction: None,
+            chosen: Some(target),
+            tried: Tried::default(),
+            idle,
+            is_watched_over: false,
+            is_bounded: false,
+            accepted_ms: idle.moved_ms(),
+            leaving: None,
+        }
+    }
+
+    /// The target of a connection that waits for its client: for that it does not count as one.
+    pub(crate) fn target_ahead(&self) -> Option<&Rc<LocalTarget>> {
+        self.chosen.as_ref().filter(|_| self.session.awaits_client())
+    }
+
+    /// The wait is over, the session is about to be told: takes over everything of `client` but
+    /// its session.
+    pub(crate) fn adopt(&mut self, client: Self) {
+        self.client = client.client;
+        self.introduction = client.introduction;
+        self.tried = client.tried;
+        self.idle = client.idle;
+        self.accepted_ms = client.accepted_ms;
+        self.origin = client.origin;
+        if let Some(target) = &self.chosen {
+            target.opened();
+        }
+    }
+
     pub(crate) fn socket(&self, side: Side) -> Option<&OwnedFd> {
         match side {
             Side::Client => self.client.as_ref(),
@@ -127,15 +167,17 @@ impl Connection {
         }
     }
 
-    /// Keeps a pipe with `bytes` in it that go to `to`; one that was there already comes back.
-    pub(crate) fn start_draining(&mut self, to: Side, pipe: Pipe, bytes: usize) -> Option<Pipe> {
-        if !self.is_nonblocking {
-            // For splice(2). The ring's own operations don't mind.
-            self.is_nonblocking = true;
+    /// Makes both sockets non-blocking, for splice(2). The ring's own operations don't mind.
+    pub(crate) fn get_ready_to_splice(&mut self) {
+        if !std::mem::replace(&mut self.is_nonblocking, true) {
             for socket in self.client.iter().chain(&self.target) {
                 let _ = SockRef::from(socket).set_nonblocking(true);
             }
         }
+    }
+
+    /// Keeps a pipe with `bytes` in it that go to `to`; one that was there already comes back.
+    pub(crate) fn start_draining(&mut self, to: Side, pipe: Pipe, bytes: usize) -> Option<Pipe> {
         let old = self.pipes[to as usize].replace(Draining { pipe, bytes });
         old.map(|old| old.pipe)
     }
@@ -164,7 +206,9 @@ impl Connection {
     }
 
     pub(crate) fn start_dial(&mut self, target: Rc<LocalTarget>, socket: OwnedFd, dial: Dial) {
-        target.opened();
+        if !self.session.awaits_client() {
+            target.opened();
+        }
         self.chosen = Some(target);
         self.target = Some(socket);
         self.dial = Some(dial);
@@ -173,9 +217,7 @@ impl Connection {
     /// Notes that the dial never left this machine; its socket, to be closed.
     pub(crate) fn undo_dial(&mut self) -> Option<OwnedFd> {
         self.dial = None;
-        if let Some(target) = self.chosen.take() {
-            target.closed();
-        }
+        drop(self.leave());
         self.target.take()
     }
 
@@ -187,8 +229,7 @@ impl Connection {
     /// Notes that the dial failed; its socket, to be closed.
     pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
         let was_trial = self.dial.take().is_some_and(|dial| dial.is_trial);
-        if let Some(target) = self.chosen.take() {
-            target.closed();
+        if let Some(target) = self.leave() {
             self.tried.add(target, was_trial);
         }
         self.target.take()
@@ -197,20 +238,27 @@ impl Connection {
     /// Notes that the dial was revoked; its socket, to be closed.
     pub(crate) fn drop_revoked_dial(&mut self) -> Option<OwnedFd> {
         self.dial = None;
-        if let Some(target) = self.chosen.take() {
-            target.closed();
+        if let Some(target) = self.leave() {
             self.tried.add_revoked(target);
         }
         self.target.take()
     }
 
-    /// The end: gives the target back its place; a log line if it is wanted.
-    pub(crate) fn finish(self, now: Instant, is_logged: bool) {
-        if let Some(target) = &self.chosen {
-            target.closed();
+    /// Gives the target back its place, if one was taken.
+    pub(crate) fn leave(&mut self) -> Option<Rc<LocalTarget>> {
+        if self.session.awaits_client() {
+            return None;
         }
+        let target = self.chosen.take()?;
+        target.closed();
+        Some(target)
+    }
+
+    /// The end: gives the target back its place; a log line if it is wanted.
+    pub(crate) fn finish(mut self, now: Instant, is_logged: bool) {
+        let target = self.leave();
         if is_logged && let Some(origin) = &self.origin {
-            let target = self.chosen.as_ref().map(|target| target.address());
+            let target = target.map(|target| target.address());
             self.write_log(origin, target, now.saturating_duration_since(origin.accepted));
         }
     }
@@ -246,6 +294,9 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::Aborted(Cause::TargetWithdrawn) => "target_withdrawn",
         Ending::Aborted(Cause::TargetUnhealthy) => "target_unhealthy",
         Ending::Aborted(Cause::NoBuffer) => "no_buffer",
+        // Never logged: no client was there.
+        Ending::GivenUp => "given_up",
+        Ending::Broken => "broken",
     }
 }
 

@@ -15,6 +15,10 @@ pub(crate) enum Ending {
     Rebalanced,
     /// Nothing moved for too long.
     IdleTimeout,
+    /// Dialled ahead: no client came for it.
+    GivenUp,
+    /// Dialled ahead: the target ended it before a client came.
+    Broken,
     /// Ended from outside.
     Aborted(Cause),
 }

@@ -7,8 +7,8 @@ use super::{Piece, Side};
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// Dial a target not tried before: `Dialled`, `DialFailed`, `DialRevoked` or
-    /// `NoTarget` follows.
+    /// Dial a target not tried before, or the one that a connection is made to ahead: `Dialled`,
+    /// `DialFailed`, `DialRevoked` or `NoTarget` follows.
     Dial,
     /// End the dial: `DialFailed`, `DialRevoked` or `Dialled` follows.
     CancelDial,
@@ -19,8 +19,7 @@ pub(crate) enum Op {
     /// Wait until there is something to take: `Readable` or `ReceiveStopped` follows. It takes a
     /// receive's place and is cancelled like one.
     AwaitReadable { from: Side },
-    /// Splice from the side into a pipe: `Filled`, `NotFilled`, `EndOfStream` or `ReceiveFailed`
-    /// follows at once.
+    /// Splice from the side into a pipe: `Filled`, `NotFilled` or `ReceiveFailed` follows at once.
     Fill { from: Side },
     /// Splice what was taken from the peer out of the pipe: `Drained` or `SendFailed` follows at
     /// once.

@@ -17,19 +17,19 @@ impl Worker {
     /// joined after it was opened and if its own target has too many.
     pub(super) fn make_room(&mut self, key: Key, quiet: Duration) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.leave.is_some() && !connection.session.is_retiring() {
-            connection.leave = None; // something came at the last moment: it stays
+        if connection.leaving.is_some() && !connection.session.is_retiring() {
+            connection.leaving = None; // something came at the last moment: it stays
         }
         let Some(since) = self.targets.rebalanced_since() else { return };
         let since_ms = self.sweep.clock_ms(since);
         let may_go = quiet >= REST_MIN
-            && connection.leave.is_none()
+            && connection.leaving.is_none()
             && is_older(connection, since_ms)
             && connection.idle.is_acknowledged()
             && connection.session.is_at_rest();
         if may_go && let Some(target) = connection.chosen() {
-            connection.leave = Leave::take(target.counters());
-            if connection.leave.is_some() {
+            connection.leaving = Leave::take(target.counters());
+            if connection.leaving.is_some() {
                 self.feed(key, Event::Retire);
             }
         }

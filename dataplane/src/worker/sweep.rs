@@ -88,7 +88,7 @@ impl Worker {
         let is_under_pressure = self.is_under_pressure();
         let Some(connection) = self.connections.get_mut(key) else { return };
         let session = &connection.session;
-        if session.ending().is_some() {
+        if session.ending().is_some() || session.awaits_client() {
             return;
         }
         if !session.is_dialled() {
