@@ -20,6 +20,8 @@ const BURST_S: f64 = 0.2;
 /// By how much a target may exceed its share. To be exact would end more connections than it is
 /// worth, since where they come back is a matter of chance.
 const TOLERANCE: f64 = 1.05;
+/// A round is over when no target had too many for so long: clients come back in the meantime.
+const CALM: Duration = Duration::from_secs(5);
 /// A round that could end no connection for so long is over: those that are left are never idle.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -64,6 +66,8 @@ struct Round {
     granted: u64,
     /// When a connection was last seen to have ended.
     progressed: Instant,
+    /// When a target last had too many, or was about to.
+    uneven: Instant,
 }
 
 impl Rebalance {
@@ -85,10 +89,11 @@ impl Rebalance {
             credit: 0.0,
             granted: 0,
             progressed: now,
+            uneven: now,
         };
         // One that is under way goes on at its pace, for the newcomers too.
         let round = self.round.get_or_insert(fresh);
-        (round.since, round.progressed) = (now, now);
+        (round.since, round.progressed, round.uneven) = (now, now, now);
     }
 
     /// Since when a connection has to be open for it to be ended now; none is while this is `None`.
@@ -120,8 +125,11 @@ impl Rebalance {
         }
         let excesses = round.excesses(loads);
         let excess: u64 = excesses.iter().sum();
-        let is_stuck = now.saturating_duration_since(round.progressed) >= PATIENCE;
-        if is_stuck || excess == 0 && is_final {
+        if excess > 0 || !is_final {
+            round.uneven = now;
+        }
+        let since = |at| now.saturating_duration_since(at);
+        if since(round.progressed) >= PATIENCE || since(round.uneven) >= CALM {
             self.round = None;
             return none;
         }

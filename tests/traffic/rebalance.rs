@@ -12,6 +12,8 @@ use crate::harness::scratch::Scratch;
 use crate::harness::{PATIENCE, wait_until};
 
 const CLIENTS: usize = 60;
+const BUSY: usize = 12;
+const TALKERS: usize = 6;
 const NAME: &str = "targets.json";
 /// Connections a second.
 const RATE: f64 = 10.0;
@@ -77,6 +79,39 @@ fn has_ended(client: &Client) -> bool {
     }
 }
 
+/// Clients that have something to say every now and then.
+struct Talk {
+    clients: Vec<Client>,
+    said: Instant,
+    /// The longest that they were silent.
+    pause: Duration,
+}
+
+impl Talk {
+    fn start(balancer: &Balancer) -> Self {
+        let clients = (0..TALKERS).map(|_| balancer.client()).collect();
+        let mut talk = Self { clients, said: Instant::now(), pause: Duration::ZERO };
+        for client in &mut talk.clients {
+            get(client);
+        }
+        talk
+    }
+
+    fn go_on(&mut self) {
+        let pause = self.said.elapsed();
+        if pause < Duration::from_millis(300) {
+            return;
+        }
+        self.pause = self.pause.max(pause);
+        for client in &mut self.clients {
+            let answer = client.get("/");
+            // A machine that is too busy for them to talk has them rest.
+            assert!(answer.is_ok() || self.pause > Duration::from_secs(1), "{answer:?}");
+        }
+        self.said = Instant::now();
+    }
+}
+
 /// Sends the beginning of a request.
 fn begin(client: &mut Client) {
     client.0.write_all(b"GET / HTTP/1.1\r\n").unwrap();
@@ -90,12 +125,14 @@ fn finish(client: &mut Client) -> io::Result<u16> {
 
 #[test]
 fn connections_of_long_standing_make_room_at_the_rate_and_none_that_works() {
-    let fleet = Fleet::start(&[("REBALANCE_RATE", "10")]);
+    let fleet = Fleet::start(&[("REBALANCE_RATE", "10"), ("POOL_SIZE", "0")]);
     let balancer = &fleet.balancer;
     let mut resting: Vec<_> = (0..CLIENTS).map(|_| rested(balancer)).collect();
-    let mut busy: Vec<_> = (0..12).map(|_| balancer.client()).collect();
+    let mut busy: Vec<_> = (0..BUSY).map(|_| balancer.client()).collect();
     busy.iter_mut().for_each(begin);
-    wait_until("all are connected", || fleet.live().iter().sum::<usize>() == CLIENTS + 12);
+    wait_until("all are connected", || fleet.live().iter().sum::<usize>() == CLIENTS + BUSY);
+
+    let mut talk = Talk::start(balancer);
 
     fleet.join_third();
     let joined = Instant::now();
@@ -107,11 +144,12 @@ fn connections_of_long_standing_make_room_at_the_rate_and_none_that_works() {
             ended.push(joined.elapsed().as_secs_f64());
             *client = rested(balancer);
         }
+        talk.go_on();
         thread::sleep(Duration::from_millis(5));
     }
-    // 76 with the tolerance, over three; one that came back may be too many again.
+    // 78 over three, and the tolerance; one that came back may be too many again.
     let live = fleet.live();
-    assert!(live.iter().all(|count| (20..=27).contains(count)), "{live:?}");
+    assert!(live.iter().all(|count| (20..=28).contains(count)), "{live:?}");
     assert_eq!(balancer.count("rebalanced_connections_total"), ended.len() as u64);
     let took = ended[ended.len() - 1] - ended[0];
     let expected = f64::from(u32::try_from(ended.len()).unwrap()) / RATE;

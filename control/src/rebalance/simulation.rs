@@ -8,7 +8,7 @@ use exchange::Leave;
 
 use super::*;
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 const STEP: Duration = Duration::from_millis(10);
 const STEPS_MAX: u32 = 360_000;
 /// Each connection is looked at once in so many steps.
@@ -34,6 +34,8 @@ struct World {
     coming: VecDeque<Instant>,
     comes_back: f64,
     ended: Vec<Instant>,
+    /// Those that were told to end and are counted until then.
+    closing: Vec<(Instant, usize, Leave)>,
     /// Turns from rest to work and back, as a probability for a step.
     restlessness: f64,
 }
@@ -57,6 +59,7 @@ impl World {
             coming: VecDeque::new(),
             comes_back: [0.0, 0.5, 1.0][rng.usize(..3)],
             ended: Vec::new(),
+            closing: Vec::new(),
             restlessness,
             rng,
         };
@@ -96,6 +99,7 @@ impl World {
 
     fn step(&mut self) {
         self.now += STEP;
+        self.close();
         if self.rebalance.due().is_some_and(|due| due <= self.now) {
             self.grant();
         }
@@ -132,16 +136,26 @@ impl World {
             return;
         }
         if let Some(leave) = Leave::take(&self.targets[target]) {
-            self.targets[target].on(0).active.decrement();
-            drop(leave);
+            let takes = Duration::from_millis(self.rng.u64(..300));
+            self.closing.push((self.now + takes, target, leave));
             self.connections.swap_remove(index);
             self.ended.push(self.now);
-            let count = self.targets[target].active();
+            let count = Load::of(&self.targets[target], 0.0).connections;
             assert!(count >= self.least, "{count} are left, {} would be even", self.least);
             if self.rng.f64() < self.comes_back {
                 self.coming.push_back(self.now + Duration::from_millis(500));
             }
         }
+    }
+
+    fn close(&mut self) {
+        let (now, targets) = (self.now, &self.targets);
+        self.closing.retain(|(due, target, _)| {
+            if *due <= now {
+                targets[*target].on(0).active.decrement();
+            }
+            *due > now
+        });
     }
 
     /// As the cores choose by default: the less loaded of two.
@@ -182,16 +196,22 @@ fn run(seed: u64) {
     }
     world.assert_pace();
     let ended = world.ended.len() as u64;
+    while !world.closing.is_empty() {
+        world.step();
+    }
     let (counts, most) = (world.counts(), world.most());
-    // Some may have come back to where they were after the last look.
-    let are_spread = counts.iter().all(|count| *count <= most + 3);
+    let has_old = |target| world.connections.iter().any(|it| it.is_old && it.target == target);
+    let are_spread =
+        counts.iter().enumerate().all(|(target, count)| *count <= most || !has_old(target));
     assert!(are_spread, "{counts:?} are not spread, {most} may be");
     // Nobody who comes back, nothing more to end; else those who come back to where they were.
     let rounding = world.targets.len() as u64;
     let enough = if world.comes_back == 0.0 { excess + rounding } else { excess * 3 + 20 };
     assert!(ended >= excess.min(1) && ended <= enough, "{ended} ended, {excess} were too many");
-    if let (Some(last), true) = (world.ended.last(), world.restlessness == 0.0) {
-        let took = last.duration_since(began).as_secs_f64();
+    // The last few are a matter of chance: who comes back last, and where.
+    let nearly_all = world.ended.get(world.ended.len() * 9 / 10);
+    if let (Some(end), true) = (nearly_all, world.restlessness == 0.0) {
+        let took = end.duration_since(began).as_secs_f64();
         let expected = as_f64(ended) / f64::from(world.rate);
         assert!(took <= expected * 1.4 + 5.0, "took {took} s instead of {expected} s");
     }

@@ -36,6 +36,10 @@ fn the_rate_is_shared_among_those_who_have_too_many() {
     assert_eq!(grant(&mut rebalance, 9200, &[64, 63, 40, 0], 0), [1, 0, 0, 0]);
     assert_eq!(rebalance.since(), Some(at(0)));
     assert_eq!(grant(&mut rebalance, 9300, &[63, 63, 40, 1], 0), [0; 4]);
+    assert_eq!(grant(&mut rebalance, 14_100, &[63, 64, 40, 1], 0), [0, 1, 0, 0], "one came back");
+    grant(&mut rebalance, 14_200, &[63, 63, 40, 1], 0);
+    assert!(rebalance.since().is_some());
+    grant(&mut rebalance, 19_100, &[63, 63, 40, 1], 0);
     assert_eq!(rebalance.since(), None, "they are spread");
 }
 

@@ -4,7 +4,6 @@ use exchange::Leave;
 use rustix::net::{RecvFlags, recv};
 
 use super::Worker;
-use crate::connection::Connection;
 use crate::ring::Key;
 use crate::session::{Event, Side};
 
@@ -24,7 +23,7 @@ impl Worker {
         let since_ms = self.sweep.clock_ms(since);
         let may_go = quiet >= REST_MIN
             && connection.leaving.is_none()
-            && is_older(connection, since_ms)
+            && is_older(connection.accepted_ms, since_ms)
             && connection.idle.is_acknowledged()
             && connection.session.is_at_rest();
         if may_go && let Some(target) = connection.chosen() {
@@ -47,7 +46,18 @@ impl Worker {
     }
 }
 
-/// Whether it was accepted before `since_ms`, on a clock that wraps.
-fn is_older(connection: &Connection, since_ms: u32) -> bool {
-    since_ms.wrapping_sub(connection.accepted_ms) < u32::MAX / 2
+/// Whether what was accepted at `accepted_ms` was there by `since_ms`, on a clock that wraps.
+fn is_older(accepted_ms: u32, since_ms: u32) -> bool {
+    since_ms.wrapping_sub(accepted_ms) < u32::MAX / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_older;
+
+    #[test]
+    fn who_came_after_the_join_is_not_older() {
+        assert!(is_older(5, 5) && is_older(5, 6) && is_older(u32::MAX - 5, 3));
+        assert!(!is_older(6, 5) && !is_older(3, u32::MAX - 5));
+    }
 }
