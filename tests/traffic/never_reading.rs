@@ -93,7 +93,8 @@ fn assert_bounded(by_client: bool) {
         return skip("there is no ss");
     }
     let target = RawTarget::start();
-    let balancer = Balancer::start(&[target.address], &[("CORES", "1")]);
+    let environment = [("CORES", "1"), ("POOL_SIZE", "0")];
+    let balancer = Balancer::start(&[target.address], &environment);
     let start = || Blocked::start(&balancer, &target, by_client);
     let before_kb = user_kb(&balancer);
     // Half of them are there before it comes to that, and then given time to be found.
