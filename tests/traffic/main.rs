@@ -27,4 +27,5 @@ mod resets;
 mod shutdown;
 mod target_file;
 mod vanished;
+mod weather;
 mod zones;
