@@ -162,6 +162,7 @@ impl Fleet {
         let slowest = times.last().unwrap();
         let [half, most] = [50, 99].map(|percent| times[times.len() * percent / 100]);
         println!("{} clients, median {half:?}, 99 % {most:?}, slowest {slowest:?}", times.len());
+        println!("{} of them by connections dialled ahead", balancer.count("pool_hits_total"));
         assert!(times.len() >= usize::try_from(connections).unwrap());
         assert_eq!(balancer.count("failed_connections_total"), 0);
 
