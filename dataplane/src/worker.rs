@@ -183,10 +183,14 @@ impl Worker {
                     self.ring.read_wake(self.subscriber.waker().as_fd());
                     upkeep_is_due = true;
                 }
-                // New sessions last: what is known about targets by now is known to them.
                 Completion::Accepted { result, more } => accepted.push((result, more)),
                 completion => self.handle(completion),
             }
+        }
+        if !accepted.is_empty() {
+            // New sessions last, with what is known about targets by now: whoever comes after a
+            // target was withdrawn does not get it.
+            self.hear_news();
         }
         for (result, more) in accepted.drain(..) {
             self.handle_accepted(result, more);

@@ -11,10 +11,7 @@ impl Worker {
     /// what waits for buffers or descriptors.
     pub(crate) fn upkeep(&mut self) {
         self.now = Instant::now();
-        if let Some(snapshot) = self.subscriber.latest() {
-            self.targets.update(&snapshot);
-            self.reset_out_of_use();
-        }
+        self.hear_news();
         if self.settings.balance.heeds_load() {
             self.targets.read_other_cores(self.now);
         }
@@ -41,6 +38,14 @@ impl Worker {
             self.count_overflows();
         }
         self.obey_orders();
+    }
+
+    /// Goes by the latest snapshot from now on.
+    pub(super) fn hear_news(&mut self) {
+        if let Some(snapshot) = self.subscriber.latest() {
+            self.targets.update(&snapshot);
+            self.reset_out_of_use();
+        }
     }
 
     /// Lets receives go on for which there are buffers again, those first that waited longest.
