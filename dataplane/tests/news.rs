@@ -47,8 +47,7 @@ impl Plane {
     fn use_only(&mut self, number: u8) {
         for (index, entry) in self.entries.iter_mut().enumerate() {
             entry.eligible = index == usize::from(number);
-            entry.state =
-                if entry.eligible { TargetState::Healthy } else { TargetState::Draining };
+            entry.state = if entry.eligible { TargetState::Healthy } else { TargetState::Draining };
         }
         let entries = self.entries.clone();
         let snapshot = Snapshot { entries, settled: true, ..Snapshot::default() };

@@ -65,7 +65,7 @@ impl Member {
 
     pub(super) fn standing(&self) -> Standing {
         if self.drain.is_draining() {
-            Standing::Withdrawn
+            Standing::Withdrawn { is_healthy: self.health.is_healthy() }
         } else if self.health.is_healthy() {
             Standing::Healthy
         } else {
