@@ -13,6 +13,7 @@ use crate::escaped::Escaped;
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
 use crate::order::{Order, Refusal, Wish};
+use crate::probe::Failure;
 use crate::prober::{Checked, Prober};
 use crate::roster::{Identity, Roster, Undrained};
 use zone_line::zone_line;
@@ -83,6 +84,9 @@ impl Controller {
         match event {
             Event::Discovered(targets) => self.roster.discovered(targets, now),
             Event::Located(zone) => self.roster.located(zone),
+            Event::Checked(Checked { target, result: Err(Failure::NotMade(_)) }) => {
+                self.roster.not_checked(&target);
+            }
             Event::Checked(Checked { target, result }) => {
                 let result = result.map_err(|failure| failure.to_string());
                 self.roster.checked(&target, result.as_ref().copied().map_err(|e| &**e), now);
