@@ -117,8 +117,7 @@ impl Worker {
 
     fn accept_more(&mut self) {
         let Some(listener) = &self.listener else { return };
-        let open: u64 = self.counters.iter().map(|core| core.active_connections.get()).sum();
-        let open = usize::try_from(open).unwrap_or(usize::MAX);
+        let open = self.open_and_pooled();
         let room = self.settings.connections_max.saturating_sub(open);
         let queued_max = self.settings.listen_backlog as usize * self.counters.len();
         let accepting = &mut self.accepting;
@@ -151,6 +150,7 @@ impl Worker {
     }
 
     pub(super) fn pause_accepting(&mut self, cause: &str) {
+        self.pooling.note_shortage(self.now);
         if self.accepting.state != State::Open {
             return;
         }
