@@ -231,7 +231,7 @@ impl Roster {
     /// nothing has happened.
     pub fn next_due(&self, now: Instant) -> Option<Instant> {
         let dues = self.members.values().filter_map(|member| match member.standing() {
-            Standing::Withdrawn => member.drain.due(self.rules.drain_timeout),
+            Standing::Withdrawn { .. } => member.drain.due(self.rules.drain_timeout),
             Standing::Healthy => member.breaker.due(),
             Standing::Unhealthy => None,
         });
