@@ -24,6 +24,7 @@ mod local_ports;
 mod never_reading;
 mod nginx;
 mod pair;
+mod pool;
 mod proxy_protocol;
 mod rebalance;
 mod resets;
