@@ -151,6 +151,7 @@ fn idle_controller() -> (Controller, mpsc::Sender<Event>, mpsc::Receiver<Event>)
         snapshots: watch::Sender::new(Arc::default()),
         metrics,
         due: None,
+        jitter: Jitter::new(),
     };
     (controller, events, queue)
 }
