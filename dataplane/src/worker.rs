@@ -3,6 +3,7 @@
 
 mod accepting;
 mod dialling;
+mod handing;
 mod introducing;
 mod splicing;
 mod sweep;
@@ -21,6 +22,7 @@ use socket2::SockRef;
 use crate::Settings;
 use crate::choice::Chooser;
 use crate::connection::Connection;
+use crate::handover::Handover;
 use crate::idle::Idle;
 use crate::listener::Listener;
 use crate::orders::Orders;
@@ -56,6 +58,7 @@ pub(crate) struct Worker {
     core: usize,
     listener: Option<Listener>,
     accepting: Accepting,
+    handover: Handover,
     /// Connections that were reset because the time for a graceful end was over.
     aborted: u64,
     pipes: Pipes,
@@ -80,6 +83,7 @@ pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) core: usize,
     pub(crate) listener: Listener,
+    pub(crate) handover: Handover,
     pub(crate) subscriber: Subscriber,
     pub(crate) reporter: Reporter,
     pub(crate) orders: Arc<Orders>,
@@ -98,6 +102,7 @@ impl Worker {
             mut settings,
             core,
             listener,
+            handover,
             subscriber,
             reporter,
             orders,
@@ -130,6 +135,7 @@ impl Worker {
             core,
             listener: Some(listener),
             accepting: Accepting::not_yet(now + settings.first_target_timeout),
+            handover,
             aborted: 0,
             pipes: Pipes::new(pipes_max),
             dials: EqualTimers::new(settings.connect_timeout),
@@ -169,18 +175,16 @@ impl Worker {
                 completion => self.handle(completion),
             }
         }
-        for (result, more) in accepted.drain(..) {
-            self.handle_accepted(result, more);
-        }
+        self.handle_all_accepted(&mut accepted);
         self.accepted = accepted;
         self.completions = completions;
         let can_accept = self.accepting.due().is_some_and(|due| due <= self.now);
         upkeep_is_due || can_accept || !self.starved.is_empty()
     }
 
-    /// Whether the core has stopped accepting and no session is left.
+    /// Whether the core has stopped accepting, no session is left and none can come.
     pub(crate) fn is_done(&self) -> bool {
-        self.accepting.is_over() && self.connections.is_empty()
+        self.accepting.is_over() && self.connections.is_empty() && self.handover.is_over()
     }
 
     /// Connections that were reset because the time for a graceful end was over.

@@ -50,6 +50,8 @@ pub struct CoreCounters {
     pub other_zone_connections: Counter,
     /// Total: client connections ended because nothing had moved on them for too long.
     pub idle_timeouts: Counter,
+    /// Total: client connections that this core accepted and handed to another.
+    pub handed_connections: Counter,
     /// Gauge: 1 while accepting is paused for want of descriptors.
     pub accept_paused: Counter,
     /// Totals: client connections that were reset instead of being forwarded.

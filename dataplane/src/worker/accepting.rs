@@ -45,6 +45,11 @@ impl Accepting {
         Self { state, in_flight: 0, multishot: false, cancelled: false }
     }
 
+    /// Whether it serves clients, and there is room for more.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.state == State::Over
     }
@@ -71,7 +76,7 @@ impl Worker {
             self.accepting.in_flight -= 1;
         }
         match result {
-            Ok(client) => self.admit(client),
+            Ok(client) => self.place(client),
             Err(error) if is_about_one_connection(&error) || super::is_cancellation(&error) => {}
             Err(error) => {
                 // Anything else that stays as it is would come back at once, too.
@@ -107,6 +112,7 @@ impl Worker {
     pub(super) fn stop_accepting(&mut self) {
         if !matches!(self.accepting.state, State::Stopping | State::Over) {
             self.change_accepting(State::Stopping);
+            self.handover.stop_giving();
             self.cancel_accepts();
             self.steer_accepting();
         }
@@ -115,7 +121,7 @@ impl Worker {
     fn accept_more(&mut self) {
         let Some(listener) = &self.listener else { return };
         let open: u64 = self.counters.iter().map(|core| core.active_connections.get()).sum();
-        let open = usize::try_from(open).unwrap_or(usize::MAX);
+        let open = usize::try_from(open).unwrap_or(usize::MAX) + self.handover.in_transit();
         let room = self.settings.connections_max.saturating_sub(open);
         let queued_max = self.settings.listen_backlog as usize * self.counters.len();
         let accepting = &mut self.accepting;
@@ -177,6 +183,7 @@ impl Worker {
             _ => {}
         }
         self.accepting.state = state;
+        self.handover.set_open(state == State::Open);
     }
 
     fn close_listener(&mut self) {
