@@ -125,6 +125,8 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
     let proxy_protocol = proxy_protocol::settings(raw, read);
     let idle_timeouts = idle_timeouts(raw, read);
+    let keepalive =
+        read.value(var::TCP_KEEPALIVE, raw.tcp_keepalive.as_deref(), value::delay(Seconds));
     let timeout = raw.health_check_timeout.as_deref();
     // A bad value is reported where the health checks read it.
     let health_check_timeout =
@@ -139,6 +141,7 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         connect_timeout: connect_timeout?,
         first_target_timeout: health_check_timeout? + FIRST_TARGET_MARGIN,
         idle_timeouts: idle_timeouts?,
+        keepalive: unless_zero(keepalive?),
         shutdown_timeout: shutdown_timeout?,
         log_connections: log_connections?,
     })
@@ -148,12 +151,15 @@ fn idle_timeouts(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::IdleTim
     let open = read.value(var::IDLE_TIMEOUT, raw.idle_timeout.as_deref(), value::delay(Seconds));
     let text = raw.half_closed_timeout.as_deref();
     let half_closed = read.optional(var::HALF_CLOSED_TIMEOUT, text, value::delay(Seconds));
-    let unless_off = |timeout: Duration| (!timeout.is_zero()).then_some(timeout);
     let (open, half_closed) = (open?, half_closed?);
     Some(dataplane::IdleTimeouts {
-        open: unless_off(open),
-        half_closed: unless_off(half_closed.unwrap_or(open)),
+        open: unless_zero(open),
+        half_closed: unless_zero(half_closed.unwrap_or(open)),
     })
+}
+
+fn unless_zero(time: Duration) -> Option<Duration> {
+    (!time.is_zero()).then_some(time)
 }
 
 fn control_settings(
@@ -166,6 +172,12 @@ fn control_settings(
     let threshold = raw.fail_open_threshold.as_deref();
     let fail_open_threshold =
         read.value(var::FAIL_OPEN_THRESHOLD, threshold, value::number(0..=100));
+    let text = raw.drain_timeout.as_deref();
+    let drain_timeout = read.value(var::DRAIN_TIMEOUT, text, value::delay(Seconds));
+    let text = raw.unhealthy_connections.as_deref();
+    let reset_unhealthy = read.value(var::UNHEALTHY_CONNECTIONS, text, value::is_reset);
+    let text = raw.slow_start.as_deref();
+    let slow_start = read.value(var::SLOW_START, text, value::delay(Seconds));
     let health = health_settings(raw, read);
     let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
@@ -175,6 +187,9 @@ fn control_settings(
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
+        drain_timeout: drain_timeout?,
+        reset_unhealthy: reset_unhealthy?,
+        slow_start: slow_start?,
         breaker: breaker?,
         zone: zone?,
     })

@@ -141,7 +141,14 @@ fn whatever_goes_wrong_the_targets_stay_and_the_log_says_so_once() {
             balancer.process.stderr()[logged..].contains("works again: 4 targets")
         });
         let log = balancer.process.stderr()[logged..].to_owned();
-        assert_eq!(log.matches(told).count(), 1, "{shown}: {log}");
+        // Once for each question: trouble may begin between the two of a refresh.
+        let tellings = ["autoscaling:DescribeAutoScalingGroups: ", "ec2:DescribeInstances: "].map(
+            |question| {
+                let about = |line: &&str| line.contains(told) && line.contains(question);
+                log.lines().filter(about).count()
+            },
+        );
+        assert!(matches!(tellings, [1, 0] | [0, 1] | [1, 1]), "{shown}: {log}");
         assert!(log.contains("the last good targets stay in use (4)"), "{shown}: {log}");
         let answer = http::get(balancer.address(), "/").unwrap();
         assert_eq!(answer.status, 200, "{shown}");

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -105,19 +105,12 @@ def threads_cpu_seconds(pid: int) -> dict[str, float]:
     return times
 
 
-def wait(seconds: float) -> None:
-    """Lets time pass that is part of what is shown."""
-    time.sleep(seconds)
-
-
 def _environment(variables: dict[str, str]) -> list[str]:
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     return [f"{name}={value}" for name, value in {**inherited, **variables}.items()]
 
 
 def _port(default: int, own: bool) -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -38,6 +38,7 @@ JITTER = 1.1
 SLACK = 2.0
 SEEN_WITHIN = NODE_CHECK_PERIOD + 2 * HEALTH_CHECK_PERIOD
 DRAIN_TIMEOUT = 5.0
+OUTAGE_MIN = 2 * NODE_CHECK_PERIOD
 
 
 @dataclass
@@ -240,6 +241,8 @@ def main() -> int:
     parser.add_argument("--binary", type=Path, help="the balancer; by default it is built")
     parser.add_argument("--outage", type=float, default=60.0, help="how long AWS is down (s)")
     arguments = parser.parse_args()
+    if arguments.outage < OUTAGE_MIN:
+        parser.error(f"--outage: in less than {OUTAGE_MIN:.0f} s perhaps nobody asks AWS")
     try:
         use_python_with_moto()
         binary = arguments.binary or build_balancer()

@@ -1,4 +1,8 @@
+mod body;
 mod listener;
+mod orders;
+mod path_id;
+mod peer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,31 +11,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Router, middleware};
-use exchange::{Entry, Snapshot};
+use exchange::{Entry, Snapshot, Target};
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use crate::controller::Event;
 use crate::metrics::Metrics;
 use listener::BoundedListener;
+use peer::Peer;
 
-/// What the admin server tells about.
+/// What the admin server tells about, and whom it passes orders to.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(crate) accepting: Arc<AtomicBool>,
+    pub(crate) events: mpsc::Sender<Event>,
 }
 
 /// What `/` answers.
-const PATHS: &str = "/healthz\n/readyz\n/targets\n/metrics\n";
+const PATHS: &str = "/healthz\n/readyz\n/targets\n/metrics\n\
+                     POST /targets/{id}/drain\nPOST /targets/{id}/undrain\n";
 
 impl Admin {
     /// Serves until the runtime ends.
     pub(crate) async fn serve(self, listener: tokio::net::TcpListener) {
         // Never returns: errors of single connections end these only.
-        drop(axum::serve(BoundedListener::new(listener), self.router()).await);
+        let service = self.router().into_make_service_with_connect_info::<Peer>();
+        drop(axum::serve(BoundedListener::new(listener), service).await);
     }
 
     fn router(self) -> Router {
@@ -41,10 +50,13 @@ impl Admin {
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(readiness))
             .route("/targets", get(targets))
+            .route("/targets/{id}/drain", post(orders::drain))
+            .route("/targets/{id}/undrain", post(orders::undrain))
             .fallback(async || refusal(StatusCode::NOT_FOUND, "not found"))
             .method_not_allowed_fallback(async || {
                 refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
             })
+            .layer(middleware::from_fn(peer::only_local_posts))
             .layer(middleware::map_response(close_afterwards))
             .with_state(self)
     }
@@ -74,11 +86,10 @@ async fn readiness(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 
 async fn targets(State(admin): State<Admin>) -> impl IntoResponse {
     let snapshot = Arc::clone(&admin.snapshots.borrow());
-    let targets = snapshot.entries.iter().map(TargetView::of).collect();
-    json_line(&TargetsView { generation: snapshot.generation.0, targets })
+    json_line(&TargetsView::of(&snapshot, |_| true))
 }
 
-fn refusal(status: StatusCode, error: &'static str) -> Response {
+fn refusal(status: StatusCode, error: &str) -> Response {
     (status, json_line(&ErrorView { error })).into_response()
 }
 
@@ -90,14 +101,22 @@ fn json_line(value: &impl Serialize) -> Response {
 }
 
 #[derive(Serialize)]
-struct ErrorView {
-    error: &'static str,
+struct ErrorView<'a> {
+    error: &'a str,
 }
 
 #[derive(Serialize)]
 struct TargetsView<'a> {
     generation: u64,
     targets: Vec<TargetView<'a>>,
+}
+
+impl<'a> TargetsView<'a> {
+    fn of(snapshot: &'a Snapshot, is_wanted: impl Fn(&Target) -> bool) -> Self {
+        let entries = snapshot.entries.iter().filter(|entry| is_wanted(&entry.target));
+        let targets = entries.map(TargetView::of).collect();
+        Self { generation: snapshot.generation.0, targets }
+    }
 }
 
 #[derive(Serialize)]

@@ -8,9 +8,11 @@ use exchange::{Entry, Publisher, Report, Snapshot, Target, TargetState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, sleep_until};
 
+use crate::escaped::Escaped;
 use crate::metrics::Metrics;
+use crate::order::{Order, Refusal, Wish};
 use crate::prober::{Checked, Prober};
-use crate::roster::{Identity, Roster};
+use crate::roster::{Identity, Roster, Undrained};
 use zone_line::zone_line;
 
 /// How often withdrawn targets are looked at.
@@ -30,6 +32,8 @@ pub(crate) enum Event {
     Checked(Checked),
     /// The cores have something to say about their dials.
     Reported(Vec<Report>),
+    /// An operator wants something.
+    Ordered(Order),
 }
 
 /// The one place where decisions are made: takes events in, gives snapshots out.
@@ -76,7 +80,23 @@ impl Controller {
                     self.roster.reported(report, now);
                 }
             }
+            Event::Ordered(order) => self.obey(order, now),
         }
+    }
+
+    fn obey(&mut self, Order { id, wish, reply }: Order, now: Instant) {
+        let obeyed = match wish {
+            Wish::Drain if self.roster.drain(&id, now) => Ok(()),
+            Wish::Drain => Err(Refusal::Unknown),
+            Wish::Undrain => match self.roster.undrain(&id) {
+                Undrained::Done => Ok(()),
+                Undrained::Away => Err(Refusal::Away),
+                Undrained::Unknown => Err(Refusal::Unknown),
+            },
+        };
+        self.publish();
+        // Who asked may have gone.
+        let _ = reply.send(obeyed.map(|()| Arc::clone(&self.snapshots.borrow())));
     }
 
     /// Publishes what has changed, if anything, and logs it.
@@ -91,8 +111,7 @@ impl Controller {
         }
         self.publisher.publish(&after);
         self.snapshots.send_replace(Arc::clone(&after));
-        let present = after.entries.iter().filter(|entry| entry.state != TargetState::Draining);
-        self.prober.check_only(present.map(|entry| &*entry.target));
+        self.prober.check_only(self.roster.to_be_checked());
         for (level, line) in changes(&before, &after) {
             log::log!(level, "{line}");
         }
@@ -117,7 +136,11 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
     let (old, new) = (by_identity(before), by_identity(after));
     let mut lines = Vec::new();
     for entry in &after.entries {
-        lines.extend(state_line(old.get(&Identity::of(&entry.target)).copied(), entry));
+        let old = old.get(&Identity::of(&entry.target)).copied();
+        lines.extend(state_line(old, entry));
+        if entry.reset && old.is_none_or(|old| !old.reset) {
+            lines.extend(reset_line(entry));
+        }
     }
     for entry in &before.entries {
         if !new.contains_key(&Identity::of(&entry.target)) {
@@ -150,7 +173,9 @@ fn state_line(old: Option<&Entry>, new: &Entry) -> Option<(log::Level, String)> 
         && old.is_some_and(|old| {
             old.reason != new.reason || old.trial.is_some() != new.trial.is_some()
         });
-    if was(new.state) && !has_turned {
+    let drains_otherwise =
+        new.state == TargetState::Draining && old.is_some_and(|old| old.reason != new.reason);
+    if was(new.state) && !has_turned && !drains_otherwise {
         return None;
     }
     let is_bad = match new.state {
@@ -163,6 +188,16 @@ fn state_line(old: Option<&Entry>, new: &Entry) -> Option<(log::Level, String)> 
     let reason = new.reason.as_deref().or(is_back.then_some("the trial connection reached it"));
     let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     Some((level, format!("target {} is {}{reason}", name(&new.target), new.state)))
+}
+
+/// How many connections that costs, if any: all cores are about to do it.
+fn reset_line(entry: &Entry) -> Option<(log::Level, String)> {
+    let count = match entry.counters.active() {
+        0 => return None,
+        1 => "1 connection is".to_owned(),
+        count => format!("{count} connections are"),
+    };
+    Some((log::Level::Warn, format!("target {}: {count} reset", name(&entry.target))))
 }
 
 fn fail_open_line(after: &Snapshot) -> (log::Level, String) {
@@ -182,7 +217,11 @@ fn fail_open_line(after: &Snapshot) -> (log::Level, String) {
 /// The address, and the id where that is another.
 fn name(target: &Target) -> String {
     let address = target.address.to_string();
-    if target.id.as_str() == address { address } else { format!("{address} ({})", target.id) }
+    if target.id.as_str() == address {
+        address
+    } else {
+        format!("{address} ({})", Escaped(target.id.as_str()))
+    }
 }
 
 #[cfg(test)]

@@ -76,6 +76,10 @@ impl Health {
         self.verdict == Verdict::Healthy
     }
 
+    pub(crate) fn is_unhealthy(&self) -> bool {
+        self.verdict == Verdict::Unhealthy
+    }
+
     /// Whether any check was completed yet, with whatever result.
     pub(crate) fn has_first_result(&self) -> bool {
         self.has_first_result

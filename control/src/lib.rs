@@ -5,11 +5,13 @@ mod admin;
 pub mod breaker;
 mod controller;
 pub mod discovery;
+mod drain;
 mod escaped;
 pub mod health;
 mod jitter;
 mod locality;
 mod metrics;
+mod order;
 mod probe;
 mod prober;
 mod reports;
@@ -59,6 +61,13 @@ pub struct Settings {
     /// In percent (0-100): at or below this share of healthy targets, all that are not draining
     /// are used; 0: only when none is healthy.
     pub fail_open_threshold: u8,
+    /// How long connections to a target that drains may go on before they are reset; zero: not at
+    /// all.
+    pub drain_timeout: Duration,
+    /// Whether live connections are reset to a target that fails its health checks and is not used.
+    pub reset_unhealthy: bool,
+    /// How long the share of a target grows that joins others; zero: it gets all of it at once.
+    pub slow_start: Duration,
     /// When a target that cannot be connected to is left alone.
     pub breaker: breaker::Settings,
     /// Which zone this balancer is in, if targets there are to be preferred.
@@ -92,6 +101,8 @@ impl Control {
         let (snapshot_sender, snapshots) = watch::channel(Arc::default());
         let accepting = Arc::new(AtomicBool::new(false));
 
+        let (event_sender, events) = mpsc::channel(controller::EVENT_QUEUE);
+
         if let Some(listener) = admin {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -99,15 +110,18 @@ impl Control {
                 metrics: Arc::clone(&metrics),
                 snapshots: snapshots.clone(),
                 accepting: Arc::clone(&accepting),
+                events: event_sender.clone(),
             };
             tokio::spawn(admin.serve(listener));
         }
 
-        let (event_sender, events) = mpsc::channel(controller::EVENT_QUEUE);
         let rules = Rules {
             rise: settings.health.rise,
             fall: settings.health.fall,
             fail_open_threshold: settings.fail_open_threshold,
+            drain_timeout: settings.drain_timeout,
+            reset_unhealthy: settings.reset_unhealthy,
+            slow_start: settings.slow_start,
             breaker: settings.breaker,
             cores: publisher.cores(),
         };

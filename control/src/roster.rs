@@ -1,21 +1,17 @@
-use std::collections::BTreeMap;
+mod member;
+
 use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use exchange::{
-    Entry, Generation, Locality, Outcome, Report, Snapshot, Target, TargetCounters, TargetId,
-    TargetState,
-};
+use exchange::{Entry, Generation, Locality, Outcome, Ramp, Report, Snapshot, Target, TargetId};
 
-use crate::breaker::{self, Breaker, Standing, Turns};
-use crate::health::Health;
+use crate::breaker::{self, Standing, Turns};
+use crate::drain::Wishes;
 use crate::locality::localities;
-
-/// Ticks in a row that a withdrawn target has to be without connections before it is forgotten: a
-/// core may be about to connect by an older snapshot.
-const IDLE_TICKS: u32 = 2;
+use member::Member;
 
 /// What makes a target the same target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,8 +40,25 @@ pub struct Rules {
     pub fail_open_threshold: u8,
     /// When a target's circuit breaker opens, and for how long.
     pub breaker: breaker::Settings,
+    /// As in [`crate::Settings`].
+    pub drain_timeout: Duration,
+    /// As in [`crate::Settings`].
+    pub reset_unhealthy: bool,
+    /// As in [`crate::Settings`].
+    pub slow_start: Duration,
     /// Data-plane cores.
     pub cores: usize,
+}
+
+/// What became of an operator's wish that a target drain no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undrained {
+    /// It is used again, as its health and its circuit breaker allow.
+    Done,
+    /// It is not discovered now; when it is, it will be used.
+    Away,
+    /// There is no such target.
+    Unknown,
 }
 
 /// All known targets and what follows from them. Pure: it does no I/O and reads no clock. The times
@@ -59,19 +72,12 @@ pub struct Roster {
     own_zone: Option<Arc<str>>,
     /// How often circuit breakers have turned.
     turns: Turns,
+    /// What operators want to drain, known or not.
+    wishes: Wishes,
+    /// There are targets in use, and whoever was there from their beginning has had its first check:
+    /// who is admitted from now on joins others that serve already.
+    has_first_set: bool,
     latest: Arc<Snapshot>,
-}
-
-#[derive(Debug)]
-struct Member {
-    target: Arc<Target>,
-    health: Health,
-    /// Why the latest check failed, if one has.
-    failure: Option<Arc<str>>,
-    breaker: Breaker,
-    /// None while discovered; else the number of ticks in a row without connections.
-    draining: Option<u32>,
-    counters: Arc<TargetCounters>,
 }
 
 impl Roster {
@@ -82,39 +88,75 @@ impl Roster {
             members: BTreeMap::new(),
             own_zone: None,
             turns: Turns::default(),
+            wishes: Wishes::default(),
+            has_first_set: false,
             latest: Arc::default(),
         }
     }
 
     /// The targets are these now. Known ones keep their history, even when they were draining;
     /// those that are gone drain.
-    #[allow(unused_variables, reason = "what drains will have a deadline")]
     pub fn discovered(&mut self, targets: Vec<Target>, now: Instant) {
-        for member in self.members.values_mut() {
-            member.draining.get_or_insert(0);
-        }
+        let mut gone: BTreeSet<Identity> = self.members.keys().cloned().collect();
         for target in targets {
-            match self.members.entry(Identity::of(&target)) {
+            let identity = Identity::of(&target);
+            gone.remove(&identity);
+            match self.members.entry(identity) {
                 Slot::Occupied(slot) => {
                     let member = slot.into_mut();
-                    member.draining = None;
+                    member.drain.discover();
                     if *member.target != target {
                         // Its zone became known or was corrected.
                         member.target = Arc::new(target);
                     }
                 }
                 Slot::Vacant(slot) => {
-                    slot.insert(Member {
-                        target: Arc::new(target),
-                        health: Health::default(),
-                        failure: None,
-                        breaker: Breaker::new(self.rules.breaker),
-                        draining: None,
-                        counters: Arc::new(TargetCounters::new(self.rules.cores)),
-                    });
+                    let wish = self.wishes.since(&target.id);
+                    slot.insert(Member::new(target, &self.rules)).drain.wish(wish);
                 }
             }
         }
+        for identity in gone {
+            if let Some(member) = self.members.get_mut(&identity) {
+                member.drain.withdraw(now);
+            }
+        }
+    }
+
+    /// An operator wants the targets with this id to drain, also when they come back after having
+    /// been away. False if there are none and never were.
+    pub fn drain(&mut self, id: &TargetId, now: Instant) -> bool {
+        let is_known = self.members.keys().any(|member| member.id == *id);
+        if is_known {
+            self.wishes.add(id, now, |id| self.members.keys().any(|member| member.id == *id));
+        }
+        self.heed_wishes(id);
+        self.wishes.since(id).is_some()
+    }
+
+    /// An operator does not want the targets with this id to drain any more.
+    pub fn undrain(&mut self, id: &TargetId) -> Undrained {
+        let was_drained = self.wishes.remove(id);
+        self.heed_wishes(id);
+        let mut known = self.members.values().filter(|member| member.target.id == *id).peekable();
+        if known.peek().is_none() {
+            return if was_drained { Undrained::Away } else { Undrained::Unknown };
+        }
+        let is_away = known.all(|member| member.drain.is_withdrawn());
+        if is_away { Undrained::Away } else { Undrained::Done }
+    }
+
+    fn heed_wishes(&mut self, id: &TargetId) {
+        let wish = self.wishes.since(id);
+        for member in self.members.values_mut().filter(|member| member.target.id == *id) {
+            member.drain.wish(wish);
+        }
+    }
+
+    /// The targets to be checked: all that are discovered, also those an operator drains.
+    pub fn to_be_checked(&self) -> impl Iterator<Item = &Target> {
+        let discovered = self.members.values().filter(|member| !member.drain.is_withdrawn());
+        discovered.map(|member| &*member.target)
     }
 
     /// This balancer is in `zone`, and prefers targets that are too.
@@ -126,7 +168,7 @@ impl Roster {
     /// have left are ignored.
     pub fn checked(&mut self, target: &Identity, result: Result<(), &str>, now: Instant) {
         let Some(member) = self.members.get_mut(target) else { return };
-        if member.draining.is_some() {
+        if member.drain.is_withdrawn() {
             return;
         }
         member.health.record(result.is_ok(), self.rules.rise, self.rules.fall);
@@ -151,13 +193,8 @@ impl Roster {
     }
 
     /// To be called every so often: forgets withdrawn targets that have no connections left.
-    #[allow(unused_variables, reason = "nothing of it depends on the time yet")]
-    pub fn tick(&mut self, now: Instant) {
-        self.members.retain(|_, member| {
-            let Some(idle_ticks) = &mut member.draining else { return true };
-            *idle_ticks = if member.counters.active() == 0 { *idle_ticks + 1 } else { 0 };
-            *idle_ticks < IDLE_TICKS
-        });
+    pub fn tick(&mut self, _now: Instant) {
+        self.members.retain(|_, member| !member.drain.tick(member.counters.active() == 0));
     }
 
     /// The snapshot of `now`; of a new generation if anything in it has changed since the last call.
@@ -165,7 +202,8 @@ impl Roster {
         for member in self.members.values_mut() {
             self.turns.count(member.breaker.advance(member.standing(), now));
         }
-        let next = self.assess();
+        let mut next = self.assess(now);
+        self.ramp_up(&mut next, now);
         if !is_same(&next, &self.latest) {
             self.latest = Arc::new(next);
         }
@@ -175,9 +213,12 @@ impl Roster {
     /// When a later call of [`Roster::snapshot`] than one at `now` will say something else although
     /// nothing has happened.
     pub fn next_due(&self, now: Instant) -> Option<Instant> {
-        let is_healthy = |member: &&Member| member.standing() == Standing::Healthy;
-        let healthy = self.members.values().filter(is_healthy);
-        healthy.filter_map(|member| member.breaker.due()).filter(|due| *due > now).min()
+        let dues = self.members.values().filter_map(|member| match member.standing() {
+            Standing::Withdrawn => member.drain.due(self.rules.drain_timeout),
+            Standing::Healthy => member.breaker.due(),
+            Standing::Unhealthy => None,
+        });
+        dues.filter(|due| *due > now).min()
     }
 
     /// How often circuit breakers have turned since the start.
@@ -185,8 +226,8 @@ impl Roster {
         self.turns
     }
 
-    fn assess(&self) -> Snapshot {
-        let present = || self.members.values().filter(|member| member.draining.is_none());
+    fn assess(&self, now: Instant) -> Snapshot {
+        let present = || self.members.values().filter(|member| !member.drain.is_draining());
         let count = present().count();
         let healthy = present().filter(|member| member.is_fit()).count();
         let known = present().filter(|member| member.health.has_first_result()).count();
@@ -197,18 +238,7 @@ impl Roster {
         // without any target until the newcomer's first check is over.
         let fail_open = too_few && (settled || self.latest.fail_open && known > 0);
 
-        let entries = self.members.values().map(|member| {
-            let draining = member.draining.is_some();
-            let is_known = member.health.has_first_result();
-            let state = member.state();
-            Entry {
-                state,
-                eligible: !draining && (member.is_fit() || fail_open && is_known),
-                reason: member.reason(state),
-                trial: member.breaker.trial().filter(|_| !draining).map(Arc::clone),
-                ..Entry::new(Arc::clone(&member.target), Arc::clone(&member.counters))
-            }
-        });
+        let entries = self.members.values().map(|it| it.assess(fail_open, &self.rules, now));
         let entries: Vec<_> = entries.collect();
         Snapshot {
             generation: Generation(self.latest.generation.0 + 1),
@@ -221,6 +251,24 @@ impl Roster {
         }
     }
 
+    /// Begins the ramps of targets that become eligible, as far as they join others: not those of
+    /// the first set, nor those of another one after none was left, nor under fail-open.
+    fn ramp_up(&mut self, next: &mut Snapshot, now: Instant) {
+        let joins = self.has_first_set && !next.fail_open && !self.rules.slow_start.is_zero();
+        let ramp = joins.then_some(Ramp { since: now, duration: self.rules.slow_start });
+        for (member, entry) in self.members.values_mut().zip(&mut next.entries) {
+            member.ramp = match (entry.eligible, member.was_eligible) {
+                (false, _) => None,
+                (true, false) => ramp,
+                (true, true) => member.ramp.filter(|ramp| ramp.part(now) < 1.0),
+            };
+            member.was_eligible = entry.eligible;
+            entry.ramp = member.ramp;
+        }
+        let is_any = next.eligible().next().is_some();
+        self.has_first_set = is_any && (self.has_first_set || next.settled);
+    }
+
     fn localities(&self, entries: &[Entry]) -> Vec<Locality> {
         let Some(own_zone) = &self.own_zone else { return Vec::new() };
         let eligible = entries.iter().enumerate().filter(|(_, entry)| entry.eligible);
@@ -228,48 +276,16 @@ impl Roster {
     }
 }
 
-impl Member {
-    /// Whether it is good enough to be used while there are others.
-    fn is_fit(&self) -> bool {
-        self.health.is_healthy() && self.breaker.is_closed()
-    }
-
-    fn standing(&self) -> Standing {
-        if self.draining.is_some() {
-            Standing::Withdrawn
-        } else if self.health.is_healthy() {
-            Standing::Healthy
-        } else {
-            Standing::Unhealthy
-        }
-    }
-
-    /// Where several states hold, the one that says most about where clients go.
-    fn state(&self) -> TargetState {
-        if self.draining.is_some() {
-            TargetState::Draining
-        } else if self.breaker.is_closed() {
-            self.health.state()
-        } else {
-            TargetState::Ejected
-        }
-    }
-
-    fn reason(&self, state: TargetState) -> Option<Arc<str>> {
-        match state {
-            TargetState::Ejected => self.breaker.reason().map(Arc::clone),
-            TargetState::Unhealthy => self.failure.clone(),
-            TargetState::Checking | TargetState::Healthy | TargetState::Draining => None,
-        }
-    }
-}
-
-/// Whether two snapshots say the same, their generations aside. Localities follow from the rest.
+/// Whether `a`, the newer snapshot, says the same as `b`, their generations aside. Localities follow from the rest.
 fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
     let is_same_entry = |(a, b): (&Entry, &Entry)| {
+        // That a ramp is over is no news: it says so itself.
+        let is_same_ramp = a.ramp.is_none() || a.ramp == b.ramp;
         a.state == b.state
             && a.eligible == b.eligible
             && a.reason == b.reason
+            && a.reset == b.reset
+            && is_same_ramp
             && a.trial.as_ref().map(Arc::as_ptr) == b.trial.as_ref().map(Arc::as_ptr)
             && Arc::ptr_eq(&a.target, &b.target)
             && Arc::ptr_eq(&a.counters, &b.counters)

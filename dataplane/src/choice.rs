@@ -32,6 +32,7 @@ pub enum Choice {
 pub struct Tried {
     targets: Vec<Rc<LocalTarget>>,
     had_trial: bool,
+    revoked: u32,
 }
 
 impl Tried {
@@ -41,14 +42,21 @@ impl Tried {
         self.had_trial |= was_trial;
     }
 
+    /// Adds one whose dial was revoked.
+    pub fn add_revoked(&mut self, target: Rc<LocalTarget>) {
+        self.targets.push(target);
+        self.revoked += 1;
+    }
+
     /// All of them.
     pub fn targets(&self) -> &[Rc<LocalTarget>] {
         &self.targets
     }
 
-    /// How many dials count: a trial was made for the balancer's sake, not for the client's.
+    /// How many dials count: a trial was made for the balancer's sake, not for the client's, and
+    /// one that was revoked might have succeeded.
     pub fn attempts(&self) -> usize {
-        self.targets.len() - usize::from(self.had_trial)
+        self.targets.len() - usize::from(self.had_trial) - self.revoked as usize
     }
 }
 

@@ -10,7 +10,7 @@ use crate::idle::Idle;
 use crate::introduction::Introduction;
 use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
-use crate::session::{Ending, Session, Side};
+use crate::session::{Cause, Ending, Session, Side};
 
 /// A session together with what it stands for: its descriptors and its target.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Connection {
     chosen: Option<Rc<LocalTarget>>,
     tried: Tried,
     pub(crate) idle: Idle,
+    /// The kernel was told to find out when a peer is gone.
+    pub(crate) is_watched_over: bool,
     log: Option<Box<Log>>,
 }
 
@@ -44,6 +46,8 @@ pub(crate) struct Dial {
     pub(crate) due: Instant,
     /// It is being ended because the client is gone: says nothing about the target.
     pub(crate) cancelled: bool,
+    /// It is being ended because the target is not to be used any more: another is dialled.
+    pub(crate) revoked: bool,
     /// How it ends has to be reported, whatever becomes of the client.
     pub(crate) is_trial: bool,
 }
@@ -77,6 +81,7 @@ impl Connection {
             chosen: None,
             tried: Tried::default(),
             idle,
+            is_watched_over: false,
             log,
         }
     }
@@ -148,6 +153,16 @@ impl Connection {
         self.target.take()
     }
 
+    /// Notes that the dial was revoked; its socket, to be closed.
+    pub(crate) fn drop_revoked_dial(&mut self) -> Option<OwnedFd> {
+        self.dial = None;
+        if let Some(target) = self.chosen.take() {
+            target.closed();
+            self.tried.add_revoked(target);
+        }
+        self.target.take()
+    }
+
     /// The end: gives the target back its place; a log line if it is wanted.
     pub(crate) fn finish(self, now: Instant) {
         if let Some(target) = &self.chosen {
@@ -185,7 +200,10 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::NoTarget => "no_target",
         Ending::Refused => "refused",
         Ending::IdleTimeout => "idle_timeout",
-        Ending::Aborted => "shutdown",
+        Ending::Aborted(Cause::Shutdown) => "shutdown",
+        Ending::Aborted(Cause::TargetWithdrawn) => "target_withdrawn",
+        Ending::Aborted(Cause::TargetUnhealthy) => "target_unhealthy",
+        Ending::Aborted(Cause::NoBuffer) => "no_buffer",
     }
 }
 

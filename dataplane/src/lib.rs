@@ -10,6 +10,7 @@ mod handover;
 mod idle;
 mod introduction;
 mod listener;
+mod liveness;
 mod local_target;
 mod orders;
 mod pace;
@@ -65,6 +66,10 @@ pub struct Settings {
     pub first_target_timeout: Duration,
     /// How long connections are kept on which nothing moves.
     pub idle_timeouts: IdleTimeouts,
+    /// How long a peer is silent before it is asked for a sign of life (tcp(7), `TCP_KEEPIDLE`).
+    /// Without one it is given up after as long again, or after 4 s if that is longer, unless it is
+    /// idle for too long before.
+    pub keepalive: Option<Duration>,
     /// After accepting stopped, how long live sessions may go on before they are reset.
     pub shutdown_timeout: Duration,
     /// Log each connection's end.
@@ -83,6 +88,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(2),
             first_target_timeout: Duration::from_secs(3),
             idle_timeouts: IdleTimeouts::default(),
+            keepalive: Some(Duration::from_mins(1)),
             shutdown_timeout: Duration::from_secs(30),
             log_connections: false,
         }

@@ -4,8 +4,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use exchange::{Entry, Outcome, Ramp, Report, Target, TargetCounters, Trial};
+use exchange::{Entry, Outcome, Ramp, Report, Target, TargetCounters, TargetState, Trial};
 use socket2::SockAddr;
+
+use crate::session::Cause;
 
 /// A target as one core knows it.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ pub struct LocalTarget {
     /// The other cores' connections to it, as last read.
     elsewhere: Cell<u32>,
     is_in_own_zone: Cell<Option<bool>>,
+    reset: Cell<Option<Cause>>,
     last_dial: Cell<LastDial>,
     ramp: Cell<Option<Ramp>>,
     /// The last trial that this core asked for; snapshots may go on offering it.
@@ -46,6 +49,7 @@ impl LocalTarget {
             connections: Cell::new(0),
             elsewhere: Cell::new(0),
             is_in_own_zone: Cell::new(None),
+            reset: Cell::new(None),
             last_dial: Cell::default(),
             ramp: Cell::new(None),
             asked_for: RefCell::new(None),
@@ -62,6 +66,7 @@ impl LocalTarget {
         let zones = own_zone.zip(entry.target.zone.as_ref());
         self.is_in_own_zone.set(zones.map(|(own, its)| own == its));
         self.ramp.set(entry.ramp);
+        self.reset.set(cause_of_reset(entry));
     }
 
     /// Where it serves.
@@ -93,6 +98,11 @@ impl LocalTarget {
     /// Whether it is in the balancer's zone; `None` unless both zones are known.
     pub(crate) fn is_in_own_zone(&self) -> Option<bool> {
         self.is_in_own_zone.get()
+    }
+
+    /// Why connections to it are to be reset, if they are: also those that are made now.
+    pub(crate) fn reset(&self) -> Option<Cause> {
+        self.reset.get()
     }
 
     /// How this core's last dial of it went.
@@ -152,4 +162,11 @@ impl LocalTarget {
         };
         Some(Report { target: Arc::clone(&self.target), outcome })
     }
+}
+
+fn cause_of_reset(entry: &Entry) -> Option<Cause> {
+    entry.reset.then_some(match entry.state {
+        TargetState::Draining => Cause::TargetWithdrawn,
+        _ => Cause::TargetUnhealthy,
+    })
 }

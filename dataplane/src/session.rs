@@ -7,6 +7,7 @@
 //! operations.
 
 mod end;
+mod ending;
 mod event;
 mod op;
 mod preface;
@@ -19,6 +20,7 @@ mod tests;
 use std::time::Duration;
 
 use end::{Activity, End};
+pub(crate) use ending::{Cause, Ending};
 pub(crate) use event::Event;
 pub(crate) use op::Op;
 pub(crate) use preface::Preface;
@@ -68,25 +70,6 @@ impl Piece {
 /// How long nothing may be received from a side before errors on it are watched for: sides that
 /// pause for an instant only, as they do all the time, shouldn't cost an operation each time.
 pub(crate) const WATCH_DELAY: Duration = Duration::from_millis(100);
-
-/// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Both sides sent FIN and have all bytes.
-    Complete,
-    /// The client's connection was reset or lost.
-    ClientReset,
-    /// The target's connection was reset or lost.
-    TargetReset,
-    /// No target could be dialled.
-    NoTarget,
-    /// The client did not say who it is, or may not connect.
-    Refused,
-    /// Nothing moved for too long.
-    IdleTimeout,
-    /// Ended from outside.
-    Aborted,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dial {
@@ -208,6 +191,10 @@ impl Session {
                 self.end_mut(Side::Target).open = true;
             }
             Event::DialFailed => self.note_dial_failed(ops),
+            Event::DialRevoked => {
+                self.dials_left = self.dials_left.saturating_add(1);
+                self.note_dial_failed(ops);
+            }
             Event::NoTarget => self.dial = Dial::Failed,
             Event::Received { from, piece, full, more } => {
                 self.note_received(from, piece, full, more, ops);
@@ -252,7 +239,7 @@ impl Session {
             Event::WatchDue => self.note_watch_due(ops),
             Event::SendQueue { to, bytes } => self.note_send_queue(to, bytes),
             Event::IdleTimeout => self.ending = self.ending.or(Some(Ending::IdleTimeout)),
-            Event::Abort => self.ending = self.ending.or(Some(Ending::Aborted)),
+            Event::Abort(cause) => self.ending = self.ending.or(Some(Ending::Aborted(cause))),
         }
     }
 

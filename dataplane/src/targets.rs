@@ -89,6 +89,11 @@ impl Targets {
         self.settled = snapshot.settled;
     }
 
+    /// Whether there are connections to targets of which none is to be kept.
+    pub(crate) fn has_connections_to_reset(&self) -> bool {
+        self.known.iter().any(|target| target.reset().is_some() && target.connections() > 0)
+    }
+
     fn local(&self, locality: &Locality) -> Option<LocalLocality> {
         let targets = locality.entries.iter().filter_map(|&index| self.known.get(index));
         let targets: Candidates = targets.cloned().collect();
@@ -152,6 +157,7 @@ mod tests {
     use exchange::{Target, TargetCounters};
 
     use super::*;
+    use crate::session::Cause;
 
     pub(super) fn entry(port: u16, eligible: bool) -> Entry {
         let target = Arc::new(Target::at(([127, 0, 0, 1], port).into()));
@@ -182,6 +188,30 @@ mod tests {
         assert_eq!(ports(&targets), [2, 3]);
         assert_eq!(targets.eligible()[1].connections(), 1);
         assert_eq!(entries[1].counters.active(), 1);
+    }
+
+    #[test]
+    fn a_target_is_reset_for_as_long_as_the_snapshot_says_so() {
+        let mut entries = vec![entry(1, true), entry(2, true)];
+        let mut targets = Targets::new(0, 1);
+        let mut update = |entries: &[Entry]| {
+            targets.update(&Snapshot { entries: entries.to_vec(), ..Snapshot::default() });
+            let [first, second] = [0, 1].map(|index| targets.known[index].reset());
+            assert_eq!(second, None);
+            (first, targets.has_connections_to_reset(), Rc::clone(&targets.known[0]))
+        };
+        let (reset, _, first) = update(&entries);
+        assert_eq!(reset, None);
+        first.opened();
+        entries[0].reset = true;
+        entries[0].state = TargetState::Unhealthy;
+        assert!(matches!(update(&entries), (Some(Cause::TargetUnhealthy), true, _)));
+        entries[0].state = TargetState::Draining;
+        assert!(matches!(update(&entries), (Some(Cause::TargetWithdrawn), true, _)));
+        first.closed();
+        assert!(matches!(update(&entries), (Some(Cause::TargetWithdrawn), false, _)));
+        entries[0].reset = false;
+        assert!(matches!(update(&entries), (None, false, _)));
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl Worker {
             prefaces: EqualTimers::new(introducing::PREFACE_TIMEOUT),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
-            sweep: Sweep::new(settings.idle_timeouts, now),
+            sweep: Sweep::new(&settings, now),
             starved: VecDeque::new(),
             now,
             buffers_shrunk: now,

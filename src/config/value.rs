@@ -112,6 +112,11 @@ pub(super) fn boolean(text: &str) -> Parsed<bool> {
     choice(&[("true", true), ("false", false)])(text)
 }
 
+/// Whether to reset what could be kept.
+pub(super) fn is_reset(text: &str) -> Parsed<bool> {
+    choice(&[("keep", false), ("reset", true)])(text)
+}
+
 /// Where the targets come from.
 pub(super) fn node_filter(text: &str) -> Parsed<NodeFilter> {
     choice(&[

@@ -103,6 +103,12 @@ variables! {
         "prefer targets of the balancer's own availability zone while they can carry their share: true or false";
     AVAILABILITY_ZONE availability_zone Described("from IMDSv2")
         "for ZONE_AWARE: the zone the balancer is in";
+    DRAIN_TIMEOUT drain_timeout Value("300")
+        "how long connections to a target that was withdrawn may go on before they are reset (s); 0: not at all";
+    UNHEALTHY_CONNECTIONS unhealthy_connections Value("keep")
+        "keep or reset the open connections of a target that turns unhealthy; under fail-open they are kept";
+    SLOW_START slow_start Value("0")
+        "how long the share of new connections of a target grows that is admitted beside others (s); 0: it gets all of it at once";
     CONNECT_ATTEMPTS connect_attempts Value("3")
         "distinct targets tried for one client before giving up, 1-16";
     POOL_TIMEOUT pool_timeout Value("2")
@@ -119,6 +125,8 @@ variables! {
         "how long a connection is kept on which no byte moves in either direction, before it is reset (s); 0: for ever";
     HALF_CLOSED_TIMEOUT half_closed_timeout Described("IDLE_TIMEOUT")
         "the same once one side has ended its stream (s)";
+    TCP_KEEPALIVE tcp_keepalive Value("60")
+        "how long a client or target is silent before its system is asked for a sign of life (s); 0: never";
     CORES cores Described("every allowed CPU")
         "CPUs that carry traffic: a count (4) or a list (0-3,8; one alone: 3-3)";
     LISTEN_BACKLOG listen_backlog Value("4096")

@@ -65,3 +65,21 @@ fn another_instance_at_the_same_address_is_another_target() {
     wait_until("the old one is gone", || balancer.state(old).is_none());
     assert_eq!(balancer.state(&new).as_deref(), Some("healthy"));
 }
+
+#[test]
+fn a_scale_in_beyond_the_limit_takes_effect_with_the_third_answer() {
+    let Some(mut fleet) = Fleet::start() else { return };
+    let members = fleet.scale_out(4);
+    let balancer = fleet.balancer(&members, &[]);
+    let _clients = Clients::start(balancer.address());
+    let doubted = "discovery_refreshes_total{outcome=\"shrunk_doubted\"}";
+    assert!(balancer.metric(doubted) < 0.5);
+    // All within one answer.
+    fleet.proxy.close();
+    for member in &members[1..] {
+        fleet.scale_in(member);
+    }
+    fleet.proxy.open();
+    balancer.wait_for_healthy(&members[..1]);
+    assert!((balancer.metric(doubted) - 2.0).abs() < 0.5);
+}

@@ -15,7 +15,16 @@ struct Told {
 impl Told {
     fn nothing() -> Self {
         let breaker = breaker::Settings { threshold: 2, timeout: Duration::from_mins(1) };
-        let rules = Rules { rise: 1, fall: 1, fail_open_threshold: 0, breaker, cores: 1 };
+        let rules = Rules {
+            rise: 1,
+            fall: 1,
+            fail_open_threshold: 0,
+            breaker,
+            drain_timeout: Duration::from_mins(5),
+            reset_unhealthy: false,
+            slow_start: Duration::ZERO,
+            cores: 1,
+        };
         let now = std::time::Instant::now();
         Self { roster: Roster::new(rules), before: Arc::default(), now }
     }
@@ -70,7 +79,7 @@ fn each_change_is_told_once_with_its_reason() {
     assert_eq!(
         told.lines(),
         [
-            "INFO target 10.0.0.1:80 is draining",
+            "INFO target 10.0.0.1:80 is draining: left discovery",
             "INFO target 10.0.0.1:80 (i-2) is checking",
             "INFO fail-open ends: 0 of 1 targets are healthy",
         ]

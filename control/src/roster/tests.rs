@@ -2,9 +2,13 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use exchange::TargetState;
+
 use super::*;
 
 mod breakers;
+mod drains;
+mod ramps;
 
 fn target(n: u8) -> Target {
     Target::at(SocketAddr::from(([10, 0, 0, n], 80)))
@@ -16,7 +20,16 @@ fn identity(n: u8) -> Identity {
 
 fn roster(fail_open_threshold: u8) -> Roster {
     let breaker = breaker::Settings { threshold: 3, timeout: Duration::from_mins(1) };
-    Roster::new(Rules { rise: 2, fall: 2, fail_open_threshold, breaker, cores: 2 })
+    Roster::new(Rules {
+        rise: 2,
+        fall: 2,
+        fail_open_threshold,
+        breaker,
+        drain_timeout: Duration::from_mins(5),
+        reset_unhealthy: false,
+        slow_start: Duration::ZERO,
+        cores: 2,
+    })
 }
 
 /// An instant that is the same throughout, and later ones.
@@ -211,6 +224,14 @@ fn step_once(roster: &mut Roster, random: &mut Random, checked_ever: &mut HashMa
             roster.discovered(set, at(0));
         }
         1 => roster.tick(at(0)),
+        3 => {
+            let id = target(u8::try_from(1 + random.below(8)).unwrap()).id;
+            if random.below(2) == 0 {
+                roster.drain(&id, at(0));
+            } else {
+                roster.undrain(&id);
+            }
+        }
         2 => {
             let members: Vec<_> = roster.members.values().collect();
             if !members.is_empty() {
@@ -220,7 +241,7 @@ fn step_once(roster: &mut Roster, random: &mut Random, checked_ever: &mut HashMa
         }
         _ => {
             let target = identity(u8::try_from(1 + random.below(8)).unwrap());
-            let present = roster.members.get(&target).is_some_and(|m| m.draining.is_none());
+            let present = roster.members.get(&target).is_some_and(|m| !m.drain.is_withdrawn());
             let result = if random.below(2) == 0 { Ok(()) } else { BAD };
             roster.checked(&target, result, at(0));
             if present {

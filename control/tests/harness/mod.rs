@@ -90,6 +90,9 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
             proxy_header: None,
         },
         fail_open_threshold: 0,
+        drain_timeout: Duration::from_mins(5),
+        reset_unhealthy: false,
+        slow_start: Duration::ZERO,
         breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
         zone: zone::Settings::Ignored,
     }
@@ -109,7 +112,11 @@ pub struct Plane {
 
 impl Plane {
     pub fn start(settings: Settings) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), settings)
+    }
+
+    /// With an admin server that `listener` is for.
+    pub fn start_on(listener: TcpListener, settings: Settings) -> Self {
         let admin = listener.local_addr().unwrap();
         let (publisher, mut subscribers) = exchange::broadcast(1).unwrap();
         let (mut reporters, reports) = exchange::reports(1).unwrap();
@@ -195,6 +202,12 @@ impl Plane {
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.map(|value| value.parse().unwrap())
     }
+}
+
+/// Says that a test cannot run here, past what libtest hides.
+pub fn skip(name: &str, reason: &str) {
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "skipped: {name}: {reason}").unwrap();
 }
 
 /// Asks for a value until it is as it must be.

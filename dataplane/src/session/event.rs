@@ -1,6 +1,6 @@
 #[cfg(doc)]
 use super::Op;
-use super::{Piece, Preface, Side};
+use super::{Cause, Piece, Preface, Side};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub(crate) enum Event {
     Dialled,
     /// The dial failed or was cancelled; nothing is left of it.
     DialFailed,
+    /// The dial's target is not to be used any more, and nothing is left of the dial: it counts as
+    /// if it had not been made.
+    DialRevoked,
     /// There is no (further) target to dial.
     NoTarget,
     /// Bytes arrived; `full`: they filled a buffer; `more`: the receive goes on.
@@ -53,5 +56,5 @@ pub(crate) enum Event {
     /// Nothing moves any more: end, by resets.
     IdleTimeout,
     /// End now, by resets.
-    Abort,
+    Abort(Cause),
 }

@@ -7,9 +7,10 @@ use super::{Piece, Side};
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// Dial a target not tried before: `Dialled`, `DialFailed` or `NoTarget` follows.
+    /// Dial a target not tried before: `Dialled`, `DialFailed`, `DialRevoked` or
+    /// `NoTarget` follows.
     Dial,
-    /// End the dial: `DialFailed` or `Dialled` follows.
+    /// End the dial: `DialFailed`, `DialRevoked` or `Dialled` follows.
     CancelDial,
     /// Receive once, or for as long as it goes. `idle`: nothing can have arrived yet.
     Receive { from: Side, multishot: bool, idle: bool },

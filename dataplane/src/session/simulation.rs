@@ -6,19 +6,21 @@ mod application;
 mod kernel;
 mod preface;
 
-use super::{Ending, Event, Session, Side};
+use super::{Cause, Ending, Event, Session, Side};
 use kernel::Kernel;
 
 const SEEDS: u64 = 120_000;
+const CAUSES: [Cause; 4] =
+    [Cause::Shutdown, Cause::TargetWithdrawn, Cause::TargetUnhealthy, Cause::NoBuffer];
 /// A session that is still alive after so many steps is aborted: nobody reads any more.
 const STEPS_MAX: usize = 10_000;
 const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
 fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
-    let mut endings = [0; 7];
+    let mut endings = [0; 10];
     for seed in 0..SEEDS {
-        endings[simulate(seed) as usize] += 1;
+        endings[number(simulate(seed))] += 1;
     }
     // Every way to end must have been taken often, or the simulation shows less than it seems to.
     assert!(endings.iter().all(|&count| count > SEEDS / 200), "endings: {endings:?}");
@@ -28,6 +30,18 @@ fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
 fn one_seed() {
     let seed = std::env::var("SESSION_SEED").ok().map_or(1, |seed| seed.parse().unwrap());
     simulate(seed);
+}
+
+fn number(ending: Ending) -> usize {
+    match ending {
+        Ending::Complete => 0,
+        Ending::ClientReset => 1,
+        Ending::TargetReset => 2,
+        Ending::NoTarget => 3,
+        Ending::Refused => 4,
+        Ending::IdleTimeout => 5,
+        Ending::Aborted(cause) => 6 + CAUSES.iter().position(|it| *it == cause).unwrap(),
+    }
 }
 
 fn simulate(seed: u64) -> Ending {
@@ -67,7 +81,7 @@ impl Drop for Report {
 struct World {
     kernel: Kernel,
     session: Session,
-    aborted: bool,
+    aborted: Option<Cause>,
     timed_out: bool,
 }
 
@@ -83,7 +97,7 @@ impl World {
         for op in ops {
             assert_eq!(kernel.submit(op), None);
         }
-        Self { kernel, session, aborted: false, timed_out: false }
+        Self { kernel, session, aborted: None, timed_out: false }
     }
 
     fn feed(&mut self, event: Event) {
@@ -106,8 +120,10 @@ impl World {
     }
 
     fn abort(&mut self) {
-        self.aborted = true;
-        self.feed(Event::Abort);
+        // Only the first counts.
+        let cause = CAUSES[self.kernel.rng.usize(..CAUSES.len())];
+        self.aborted.get_or_insert(cause);
+        self.feed(Event::Abort(cause));
     }
 
     fn time_out(&mut self) {
@@ -119,7 +135,9 @@ impl World {
         assert!(self.session.is_finished(), "never ends: {:?}\n{:?}", self.session, self.kernel);
         let ending = self.session.ending().expect("a finished session has an ending");
         self.kernel.assert_nothing_left();
-        assert!(self.aborted || ending != Ending::Aborted);
+        if let Ending::Aborted(cause) = ending {
+            assert_eq!(Some(cause), self.aborted);
+        }
         assert!(self.timed_out || ending != Ending::IdleTimeout);
         match ending {
             Ending::Complete => self.check_complete(),
@@ -130,7 +148,7 @@ impl World {
             }
             Ending::ClientReset => self.check_reset(Side::Client),
             Ending::TargetReset => self.check_reset(Side::Target),
-            Ending::IdleTimeout | Ending::Aborted => self.check_aborted(),
+            Ending::IdleTimeout | Ending::Aborted(_) => self.check_aborted(),
         }
         ending
     }

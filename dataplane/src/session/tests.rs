@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Ending, Event, Op, Piece, Session, Side};
+use super::{Cause, Ending, Event, Op, Piece, Session, Side};
 
 /// A session and the operations it asked for last.
 struct Tested {
@@ -175,4 +175,23 @@ fn a_peer_that_takes_nothing_is_given_up_after_five_seconds() {
 #[test]
 fn an_idle_session_is_small() {
     assert!(size_of::<Session>() <= 200, "{}", size_of::<Session>());
+}
+
+#[test]
+fn a_revoked_dial_is_none_of_those_a_client_has() {
+    let mut tested = Tested::accepted(1);
+    for _ in 0..3 {
+        assert_eq!(tested.feed(Event::DialRevoked), [Op::Dial]);
+    }
+    tested.feed(Event::DialFailed);
+    assert_eq!(tested.session.ending(), Some(Ending::NoTarget));
+}
+
+#[test]
+fn a_client_that_left_is_not_dialled_for_again_when_its_dial_is_revoked() {
+    let mut tested = Tested::accepted(2);
+    tested.feed(Event::Abort(Cause::TargetWithdrawn));
+    assert!(!tested.feed(Event::DialRevoked).contains(&Op::Dial));
+    tested.feed(Event::ReceiveStopped { from: Side::Client });
+    assert!(tested.session.is_finished());
 }

@@ -36,7 +36,11 @@ impl Worker {
         };
         self.ring.connect(key, &socket, target.socket_address());
         let due = self.now + self.settings.connect_timeout;
-        connection.start_dial(target, socket, Dial { due, cancelled: false, is_trial });
+        connection.start_dial(
+            target,
+            socket,
+            Dial { due, cancelled: false, revoked: false, is_trial },
+        );
         let connections = &mut self.connections;
         self.dials.start(self.now, key, |key| {
             connections.get_mut(key).is_none_or(|connection| connection.dial.is_none())
@@ -60,6 +64,15 @@ impl Worker {
         }
     }
 
+    /// Ends a dial because its target is not to be used any more.
+    pub(super) fn revoke_dial(&mut self, key: Key) {
+        let dial = self.connections.get_mut(key).and_then(|connection| connection.dial.as_mut());
+        if let Some(dial) = dial.filter(|dial| !dial.revoked) {
+            dial.revoked = true;
+            self.ring.cancel_connect(key);
+        }
+    }
+
     /// Ends dials that have taken too long.
     pub(super) fn end_overdue_dials(&mut self) {
         while let Some(key) = self.dials.pop_due(self.now) {
@@ -77,6 +90,14 @@ impl Worker {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(dial) = connection.dial else { return };
         let Some(target) = connection.chosen().cloned() else { return };
+        // Also one that began by an older snapshot, and one that succeeded in the meantime.
+        if dial.revoked || target.reset().is_some() {
+            if let Some(socket) = connection.drop_revoked_dial() {
+                self.ring.close(socket);
+            }
+            self.end_dial(&target, dial.is_trial, None);
+            return self.feed(key, Event::DialRevoked);
+        }
         let event = match result {
             Ok(()) => {
                 connection.dial = None;

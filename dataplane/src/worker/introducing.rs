@@ -9,7 +9,7 @@ use exchange::Rejection;
 use super::Worker;
 use crate::introduction::{Introduction, Progress};
 use crate::ring::Key;
-use crate::session::{Event, Piece, Preface, Side};
+use crate::session::{Cause, Event, Piece, Preface, Side};
 
 /// How long a client's header may take. Not shorter, so that a lost segment can be sent again
 /// ("The PROXY protocol", section 2).
@@ -95,7 +95,7 @@ impl Worker {
         let header = introduction.header().encode(version);
         let Some(piece) = self.ring.write(&header) else {
             log::warn!("core {}: no buffer is left for a PROXY protocol header", self.core);
-            return self.feed(key, Event::Abort);
+            return self.feed(key, Event::Abort(Cause::NoBuffer));
         };
         self.feed(key, Event::Header { piece });
     }

@@ -1,7 +1,11 @@
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use super::Worker;
+use crate::Settings;
 use crate::idle::IdleTimeouts;
+use crate::liveness::Liveness;
 use crate::pace::Pace;
 use crate::ring::{Key, send_queue_bytes};
 use crate::session::{Event, Side};
@@ -18,16 +22,25 @@ const PASS_MIN: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(super) struct Sweep {
     timeouts: IdleTimeouts,
+    liveness: Liveness,
     pace: Pace,
     /// Where the clock of [`crate::idle::Idle`] began.
     epoch: Instant,
 }
 
 impl Sweep {
-    pub(super) fn new(timeouts: IdleTimeouts, now: Instant) -> Self {
+    pub(super) fn new(settings: &Settings, now: Instant) -> Self {
+        let timeouts = settings.idle_timeouts;
         let shortest = [timeouts.open, timeouts.half_closed].into_iter().flatten().min();
-        let pass = shortest.map_or(PASS_MAX, |shortest| shortest / VISITS_PER_TIMEOUT);
-        Self { timeouts, pace: Pace::new(pass.clamp(PASS_MIN, PASS_MAX), now), epoch: now }
+        let visits = shortest.map(|shortest| shortest / VISITS_PER_TIMEOUT);
+        // The first visit sets what keepalive needs.
+        let pass = visits.into_iter().chain(settings.keepalive).min().unwrap_or(PASS_MAX);
+        Self {
+            timeouts,
+            liveness: Liveness::new(settings.keepalive, timeouts),
+            pace: Pace::new(pass.clamp(PASS_MIN, PASS_MAX), now),
+            epoch: now,
+        }
     }
 
     /// When there is something to do without anything having happened.
@@ -68,6 +81,13 @@ impl Worker {
             // Bounded by the time that a dial may take.
             return connection.idle.renew(now_ms);
         }
+        if !std::mem::replace(&mut connection.is_watched_over, true) {
+            // Not before: most connections are over by the first visit, and pay nothing.
+            for socket in Side::BOTH.iter().filter_map(|side| connection.socket(*side)) {
+                self.sweep.liveness.apply(&SockRef::from(socket));
+            }
+        }
+        let session = &connection.session;
         let timeout = self.sweep.timeout(session.is_half_closed());
         let mut idle = connection.idle;
         let quiet = idle.visit(now_ms, session.progress(), || {

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::Worker;
-use crate::session::Event;
+use crate::session::{Cause, Event};
 
 /// How often the number of buffers on offer is looked at, and whether accepting has calmed down.
 const SHRINK_INTERVAL: Duration = Duration::from_secs(1);
@@ -13,6 +13,7 @@ impl Worker {
         self.now = Instant::now();
         if let Some(snapshot) = self.subscriber.latest() {
             self.targets.update(&snapshot);
+            self.reset_out_of_use();
         }
         if self.settings.balance.heeds_load() {
             self.targets.read_other_cores(self.now);
@@ -54,13 +55,32 @@ impl Worker {
         }
     }
 
+    /// Ends what goes to targets whose connections are to be reset. Looks at every connection: that
+    /// is rare.
+    fn reset_out_of_use(&mut self) {
+        if !self.targets.has_connections_to_reset() {
+            return;
+        }
+        for key in self.connections.keys() {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let Some(cause) = connection.chosen().and_then(|target| target.reset()) else {
+                continue;
+            };
+            if connection.dial.is_some() {
+                self.revoke_dial(key);
+            } else if connection.session.ending().is_none() {
+                self.feed(key, Event::Abort(cause));
+            }
+        }
+    }
+
     /// Resets what is left, more than once: until the listener is closed connections still come.
     fn abort_all(&mut self) {
         let keys = self.connections.keys();
         for key in keys {
             if self.connections.get_mut(key).is_some_and(|it| it.session.ending().is_none()) {
                 self.aborted += 1;
-                self.feed(key, Event::Abort);
+                self.feed(key, Event::Abort(Cause::Shutdown));
             }
         }
     }

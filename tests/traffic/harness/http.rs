@@ -7,6 +7,7 @@ use super::PATIENCE;
 use super::stream;
 
 /// A client's connection, kept alive.
+#[derive(Debug)]
 pub(crate) struct Client(pub(crate) TcpStream);
 
 /// An answer: status and body.

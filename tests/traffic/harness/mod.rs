@@ -7,6 +7,7 @@ pub(crate) mod backend;
 pub(crate) mod balancer;
 pub(crate) mod haproxy;
 pub(crate) mod http;
+pub(crate) mod namespace;
 pub(crate) mod nginx;
 pub(crate) mod process;
 pub(crate) mod raw_target;

@@ -411,6 +411,11 @@ impl Kernel {
             return None;
         }
         self.dial = None;
+        if self.rng.u8(..16) == 0 {
+            // It was as if it had not been made.
+            self.dials_left += 1;
+            return Some(Event::DialRevoked);
+        }
         if (cancelled && self.rng.bool()) || self.rng.u8(..) < self.dial_failure {
             let none_left = !cancelled && self.rng.u8(..4) == 0;
             return Some(if none_left { Event::NoTarget } else { Event::DialFailed });

@@ -1,0 +1,55 @@
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use exchange::TargetId;
+use tokio::sync::oneshot;
+
+use super::{Admin, TargetsView, body, json_line, path_id, refusal};
+use crate::controller::Event;
+use crate::escaped::Escaped;
+use crate::order::{Order, Refusal, Wish};
+
+/// `POST /targets/{id}/drain`
+pub(super) async fn drain(State(admin): State<Admin>, request: Request) -> Response {
+    obey(admin, request, Wish::Drain).await
+}
+
+/// `POST /targets/{id}/undrain`
+pub(super) async fn undrain(State(admin): State<Admin>, request: Request) -> Response {
+    obey(admin, request, Wish::Undrain).await
+}
+
+async fn obey(admin: Admin, request: Request, wish: Wish) -> Response {
+    let (parts, body) = request.into_parts();
+    // As it was sent: an encoded slash is part of the id.
+    let id = match path_id::parse(parts.uri.path().split('/').nth(2).unwrap_or_default()) {
+        Ok(id) => id,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
+    };
+    if !body::is_small(body).await {
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "no body is needed");
+    }
+    let (reply, answer) = oneshot::channel();
+    let order = Order { id: id.clone(), wish, reply };
+    let is_sent = admin.events.send(Event::Ordered(order)).await.is_ok();
+    match answer.await {
+        Ok(Ok(snapshot)) if is_sent => {
+            json_line(&TargetsView::of(&snapshot, |target| target.id == id)).into_response()
+        }
+        Ok(Err(error)) => refuse(&id, error),
+        _ => refusal(StatusCode::SERVICE_UNAVAILABLE, "the balancer is ending"),
+    }
+}
+
+fn refuse(id: &TargetId, error: Refusal) -> Response {
+    let id = Escaped(id.as_str());
+    match error {
+        Refusal::Unknown => {
+            refusal(StatusCode::NOT_FOUND, &format!("there is no target {id}; see /targets"))
+        }
+        Refusal::Away => {
+            let error = format!("target {id} has left discovery; it is used once it is back");
+            refusal(StatusCode::CONFLICT, &error)
+        }
+    }
+}

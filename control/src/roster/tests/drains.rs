@@ -1,0 +1,145 @@
+use super::*;
+
+fn resets(roster: &mut Roster, now: Instant) -> Vec<bool> {
+    roster.snapshot(now).entries.iter().map(|entry| entry.reset).collect()
+}
+
+fn reasons(roster: &mut Roster) -> Vec<Option<String>> {
+    let snapshot = roster.snapshot(at(0));
+    snapshot.entries.iter().map(|it| it.reason.as_deref().map(str::to_owned)).collect()
+}
+
+/// Targets 1 to `count`, all of them healthy.
+fn healthy(roster: &mut Roster, count: u8) {
+    roster.discovered((1..=count).map(target).collect(), at(0));
+    for n in 1..=count {
+        roster.checked(&identity(n), Ok(()), at(0));
+    }
+}
+
+fn id(n: u8) -> TargetId {
+    target(n).id
+}
+
+#[test]
+fn what_a_withdrawn_target_has_left_is_reset_when_its_time_is_over() {
+    let mut roster = roster(0);
+    roster.discovered(vec![target(1), target(2)], at(0));
+    for n in [1, 2] {
+        roster.checked(&identity(n), Ok(()), at(0));
+    }
+    roster.snapshot(at(0)).entries[0].counters.on(1).active.increment();
+    assert_eq!(roster.next_due(at(0)), None);
+    roster.discovered(vec![target(2)], at(10));
+    assert_eq!(roster.snapshot(at(10)).entries[0].reason.as_deref(), Some("left discovery"));
+    // Further refreshes without it do not put it off.
+    roster.discovered(vec![target(2)], at(200));
+    assert_eq!(roster.next_due(at(200)), Some(at(310)));
+    assert_eq!(resets(&mut roster, at(309)), [false, false]);
+    let before = roster.snapshot(at(309));
+    assert_eq!(resets(&mut roster, at(310)), [true, false]);
+    assert_eq!(roster.snapshot(at(310)).generation.0, before.generation.0 + 1);
+    assert_eq!(roster.next_due(at(310)), None);
+
+    // It comes back: the same target, to be used again.
+    roster.discovered(vec![target(1), target(2)], at(320));
+    let back = roster.snapshot(at(320));
+    assert!(!back.entries[0].reset && back.entries[0].eligible);
+    assert_eq!(back.entries[0].reason, None);
+    assert!(Arc::ptr_eq(&back.entries[0].counters, &before.entries[0].counters));
+    // And the next time it has all of the time again.
+    roster.discovered(vec![target(2)], at(400));
+    assert_eq!(resets(&mut roster, at(699)), [false, false]);
+    assert_eq!(resets(&mut roster, at(700)), [true, false]);
+}
+
+#[test]
+fn what_an_operator_drains_is_checked_but_not_used_until_it_is_undrained() {
+    let mut roster = roster(0);
+    healthy(&mut roster, 2);
+    assert_eq!(shown(&mut roster), "1h* 2h*");
+    assert!(roster.drain(&id(1), at(0)));
+    assert_eq!(shown(&mut roster), "1d 2h*");
+    assert_eq!(reasons(&mut roster)[0].as_deref(), Some("drained by operator"));
+    assert_eq!(roster.to_be_checked().count(), 2);
+    // It is never forgotten while it is discovered.
+    for _ in 0..5 {
+        roster.tick(at(0));
+    }
+    // Nor used when the others fail: its checks alone would end fail-open.
+    for _ in 0..2 {
+        roster.checked(&identity(2), BAD, at(0));
+        roster.checked(&identity(1), Ok(()), at(0));
+    }
+    assert_eq!(shown(&mut roster), "1d 2u*");
+    assert!(roster.snapshot(at(0)).fail_open);
+    // What it was checked to be meanwhile holds.
+    assert_eq!(roster.undrain(&id(1)), Undrained::Done);
+    assert_eq!(shown(&mut roster), "1h* 2u");
+    assert_eq!(roster.undrain(&id(1)), Undrained::Done, "the second time too");
+}
+
+#[test]
+fn its_connections_are_reset_in_time_and_a_second_order_does_not_put_that_off() {
+    let mut roster = roster(0);
+    healthy(&mut roster, 2);
+    assert!(roster.drain(&id(2), at(10)));
+    assert!(roster.drain(&id(2), at(20)));
+    assert_eq!(roster.next_due(at(20)), Some(at(310)));
+    assert_eq!(resets(&mut roster, at(309)), [false, false]);
+    assert_eq!(resets(&mut roster, at(310)), [false, true]);
+    assert_eq!(roster.undrain(&id(2)), Undrained::Done);
+    assert_eq!(resets(&mut roster, at(310)), [false, false]);
+}
+
+#[test]
+fn an_operators_drain_outlives_refreshes_and_the_targets_absence() {
+    let mut roster = roster(0);
+    healthy(&mut roster, 2);
+    roster.drain(&id(1), at(0));
+    roster.discovered(vec![target(1), target(2)], at(1));
+    assert_eq!(shown(&mut roster), "1d 2h*");
+    roster.discovered(vec![target(2)], at(2));
+    assert_eq!(reasons(&mut roster)[0].as_deref(), Some("left discovery"));
+    assert_eq!(roster.undrain(&id(1)), Undrained::Away);
+    roster.drain(&id(1), at(3));
+    roster.tick(at(0));
+    roster.tick(at(0));
+    assert_eq!(shown(&mut roster), "2h*");
+    roster.discovered(vec![target(1), target(2)], at(4));
+    roster.checked(&identity(1), Ok(()), at(4));
+    assert_eq!(shown(&mut roster), "1d 2h*");
+    assert_eq!(reasons(&mut roster)[0].as_deref(), Some("drained by operator"));
+
+    roster.discovered(vec![target(2)], at(5));
+    roster.tick(at(0));
+    roster.tick(at(0));
+    assert_eq!(roster.undrain(&id(1)), Undrained::Away);
+    assert_eq!(roster.undrain(&id(1)), Undrained::Unknown, "there is no such wish any more");
+    assert!(!roster.drain(&id(1), at(6)), "unknown");
+    assert_eq!(roster.undrain(&id(9)), Undrained::Unknown);
+    roster.discovered(vec![target(1), target(2)], at(7));
+    roster.checked(&identity(1), Ok(()), at(7));
+    assert_eq!(shown(&mut roster), "1h* 2h*");
+}
+
+#[test]
+fn unhealthy_targets_are_reset_only_where_wanted_and_not_under_fail_open() {
+    for reset_unhealthy in [false, true] {
+        let mut roster = roster(0);
+        roster.rules.reset_unhealthy = reset_unhealthy;
+        healthy(&mut roster, 2);
+        let mut fail = |n| {
+            for _ in 0..2 {
+                roster.checked(&identity(n), BAD, at(0));
+            }
+            resets(&mut roster, at(0))
+        };
+        assert_eq!(fail(1), [reset_unhealthy, false]);
+        assert_eq!(fail(2), [false, false], "both are used");
+        for _ in 0..2 {
+            roster.checked(&identity(1), Ok(()), at(0));
+        }
+        assert_eq!(resets(&mut roster, at(0)), [false, reset_unhealthy]);
+    }
+}

@@ -1,0 +1,194 @@
+//! Orders to the admin server, as operators and others give them.
+#![allow(clippy::unwrap_used, reason = "this is test code, outside a test function too")]
+
+mod harness;
+
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use control::discovery::Settings::Static;
+use exchange::{Target, TargetId};
+use harness::{Plane, Server, settings, skip};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+fn plane_of(targets: Vec<Target>) -> Plane {
+    let count = targets.len();
+    let plane = Plane::start(settings(Static(targets), TIMEOUT));
+    plane.wait_for_states(&vec!["healthy*"; count].join(" "));
+    plane
+}
+
+/// Status, head and body of the answer.
+fn post(plane: &Plane, path: &str, more: &str) -> (u16, String, String) {
+    let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{more}\r\n");
+    split(&plane.request(&request))
+}
+
+fn split(answer: &str) -> (u16, String, String) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), head.to_owned(), body.to_owned())
+}
+
+/// Asserts a status and a JSON object with nothing but an error that contains `part`.
+#[track_caller]
+fn assert_refused(answer: &(u16, String, String), status: u16, part: &str) {
+    let (actual, head, body) = answer;
+    assert_eq!(*actual, status, "{head}\n{body}");
+    assert!(head.contains("content-type: application/json"), "{head}");
+    let json: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(json.as_object().unwrap().len(), 1, "{body}");
+    assert!(json["error"].as_str().unwrap().contains(part), "{body}");
+    assert!(body.is_ascii() && !body.trim_end().contains(char::is_control), "{body:?}");
+}
+
+#[test]
+fn a_target_is_drained_and_undrained_by_its_id() {
+    let (one, two) = (Server::start(200), Server::start(200));
+    let named = |server: &Server, id| Target { id: TargetId::new(id), ..server.target() };
+    let plane = plane_of(vec![named(&one, "i-1"), named(&two, "a/b%é")]);
+    let drained = |id: &str| {
+        let snapshot = plane.snapshot();
+        let entry = snapshot.entries.iter().find(|entry| entry.target.id.as_str() == id).unwrap();
+        (!entry.eligible, entry.reason.as_deref().map(str::to_owned))
+    };
+    let by_operator = || Some("drained by operator".to_owned());
+
+    let (status, _, body) = post(&plane, "/targets/i-1/drain", "");
+    assert_eq!(status, 200, "{body}");
+    let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+    // The cores know by the time of the answer.
+    assert_eq!(drained("i-1"), (true, by_operator()));
+    assert_eq!(answer["generation"], plane.snapshot().generation.0);
+    let expected = serde_json::json!([
+        {"id": "i-1", "address": one.address.to_string(), "zone": null, "state": "draining",
+         "reason": "drained by operator", "active_connections": 0},
+    ]);
+    assert_eq!(answer["targets"], expected);
+    assert!(plane.get("/targets").1.contains("\"reason\":\"drained by operator\""));
+    assert_eq!(post(&plane, "/targets/a%2Fb%25%C3%A9/drain", "").0, 200);
+    assert_eq!(drained("a/b%é"), (true, by_operator()));
+    // It is still checked.
+    let probes = one.probes();
+    harness::wait_for(|| one.probes(), |now| *now > probes + 2, "more checks");
+
+    for (path, id) in
+        [("/targets/i-1/undrain", "i-1"), ("/targets/a%2fb%25%c3%a9/undrain", "a/b%é")]
+    {
+        assert_eq!(post(&plane, path, "").0, 200);
+        assert_eq!(drained(id), (false, None));
+    }
+}
+
+#[test]
+fn what_cannot_be_obeyed_is_refused_as_json_and_changes_nothing() {
+    let server = Server::start(200);
+    let plane = plane_of(vec![server.target()]);
+    let generation = plane.snapshot().generation;
+    let path = format!("/targets/{}/drain", server.address);
+    for wish in ["drain", "undrain"] {
+        let unknown = post(&plane, &format!("/targets/i-9/{wish}"), "");
+        assert_refused(&unknown, 404, "there is no target i-9");
+        let long = "x".repeat(5000);
+        let unknown = post(&plane, &format!("/targets/{long}/{wish}"), "");
+        assert!(unknown.2.len() < 400, "{}", unknown.2);
+        for id in ["a%0d%0aSet-Cookie:%20b", "%00", "%1b%5b31m", "%7f"] {
+            let answer = post(&plane, &format!("/targets/{id}/{wish}"), "");
+            assert_refused(&answer, 400, "control characters");
+        }
+        for id in ["%", "%zz", "%f", "%ff"] {
+            let answer = post(&plane, &format!("/targets/{id}/{wish}"), "");
+            assert_refused(&answer, 400, "percent-encoded");
+        }
+    }
+    for path in ["/targets/drain", "/targets/a/b/drain", "/targets/a/stop"] {
+        assert_refused(&post(&plane, path, ""), 404, "not found");
+    }
+    assert_refused(&post(&plane, "/targets//drain", ""), 400, "empty");
+    for method in ["GET", "PUT", "DELETE", "PATCH"] {
+        let answer = plane.request(&format!("{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let answer = split(&answer);
+        assert_refused(&answer, 405, "method not allowed");
+        assert!(answer.1.contains("\r\nallow: POST"), "{}", answer.1);
+    }
+    assert_refused(&post(&plane, "/targets", ""), 405, "method not allowed");
+    assert_refused(&post(&plane, &path, "Origin: http://evil.example\r\n"), 403, "web page");
+    assert_eq!(plane.snapshot().generation, generation);
+}
+
+#[test]
+fn control_bytes_in_a_request_get_no_further_than_the_parser() {
+    let server = Server::start(200);
+    let plane = plane_of(vec![server.target()]);
+    for id in ["a\x01b", "a\x1b[31m", "a\r\nX-Forged: b", "a b", "a\0b", "a\x7fb"] {
+        let answer = post(&plane, &format!("/targets/{id}/drain"), "");
+        assert_eq!(answer.0, 400, "{id:?}: {answer:?}");
+        assert!(!answer.1.contains("Forged"), "{answer:?}");
+    }
+    plane.wait_for_states("healthy*");
+}
+
+#[test]
+fn a_body_is_read_up_to_a_bound() {
+    let server = Server::start(200);
+    let plane = plane_of(vec![server.target()]);
+    let path = format!("/targets/{}/drain", server.address);
+    let with_body = |length: usize| {
+        let head = format!("Content-Length: {length}\r\n\r\n{}", "x".repeat(length));
+        let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{head}");
+        split(&plane.request(&request))
+    };
+    for length in [1025, 100_000] {
+        assert_refused(&with_body(length), 413, "no body");
+    }
+    // Announced and never sent.
+    let huge = post(&plane, &path, "Content-Length: 10000000000\r\n");
+    assert_refused(&huge, 413, "no body");
+    let mut chunked =
+        format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for _ in 0..300 {
+        write!(chunked, "10\r\n0123456789abcdef\r\n").unwrap();
+    }
+    chunked.push_str("0\r\n\r\n");
+    assert_refused(&split(&plane.request(&chunked)), 413, "no body");
+    plane.wait_for_states("healthy*");
+    assert_eq!(with_body(1024).0, 200);
+    plane.wait_for_states("draining");
+}
+
+#[test]
+fn orders_from_elsewhere_are_refused_wherever_the_admin_server_listens() {
+    let Some(own) = own_address() else {
+        return skip("orders_from_elsewhere_are_refused", "no address but loopback");
+    };
+    let server = Server::start(200);
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let plane = Plane::start_on(listener, settings(Static(vec![server.target()]), TIMEOUT));
+    plane.wait_for_states("healthy*");
+    let ask = |host: IpAddr, request: &str| {
+        let mut stream = TcpStream::connect(SocketAddr::new(host, port)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        split(&answer)
+    };
+    for path in [format!("/targets/{}/drain", server.address), "/targets".to_owned()] {
+        let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_refused(&ask(own, &request), 403, "loopback");
+    }
+    assert_eq!(ask(own, "GET /targets HTTP/1.1\r\nHost: a\r\n\r\n").0, 200);
+    assert_eq!(plane.states(), "healthy*");
+    let request = format!("POST /targets/{}/drain HTTP/1.1\r\nHost: a\r\n\r\n", server.address);
+    assert_eq!(ask([127, 0, 0, 1].into(), &request).0, 200);
+}
+
+/// An address of this machine that is not loopback. Nothing is sent to find it.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
+}

@@ -1,0 +1,31 @@
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Both sides sent FIN and have all bytes.
+    Complete,
+    /// The client's connection was reset or lost.
+    ClientReset,
+    /// The target's connection was reset or lost.
+    TargetReset,
+    /// No target could be dialled.
+    NoTarget,
+    /// The client did not say who it is, or may not connect.
+    Refused,
+    /// Nothing moved for too long.
+    IdleTimeout,
+    /// Ended from outside.
+    Aborted(Cause),
+}
+
+/// Why a session is ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The time for a graceful end is over.
+    Shutdown,
+    /// Its target was withdrawn, and the time to drain it is over.
+    TargetWithdrawn,
+    /// Its target fails its health checks.
+    TargetUnhealthy,
+    /// There was no buffer for what its target has to get first.
+    NoBuffer,
+}

@@ -1,0 +1,181 @@
+//! Connections of targets that are not to be used any more.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
+use crate::harness::raw_target::RawTarget;
+use crate::harness::scratch::Scratch;
+use crate::harness::{stream, wait_for};
+
+const NAME: &str = "targets.json";
+
+/// What is discovered, to be changed.
+struct List(Scratch);
+
+impl List {
+    fn new(targets: &[SocketAddr]) -> Self {
+        let list = Self(Scratch::new());
+        list.write(targets);
+        list
+    }
+
+    fn write(&self, targets: &[SocketAddr]) {
+        self.0.replace(NAME, &json!([{ "targets": targets, "labels": {} }]).to_string());
+    }
+
+    fn balancer(&self, environment: &[(&str, &str)]) -> Balancer {
+        let path = self.0.path(NAME);
+        let file = [
+            ("NODE_FILTER", "file"),
+            ("TARGETS_FILE", path.to_str().unwrap()),
+            ("TARGETS", ""),
+            ("LOG_CONNECTIONS", "true"),
+        ];
+        Balancer::start(&[], &[&file, environment].concat())
+    }
+}
+
+/// Bytes arrive in both directions.
+fn assert_alive(client: &TcpStream, target: &TcpStream) {
+    for (mut from, mut to) in [(client, target), (target, client)] {
+        from.write_all(b"x").unwrap();
+        to.read_exact(&mut [0]).unwrap();
+    }
+}
+
+fn assert_next_is_reset(mut stream: &TcpStream) {
+    let error = stream.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_withdrawn_targets_connections_are_reset_when_the_time_is_over() {
+    let (old, new) = (RawTarget::start(), Backend::start());
+    let list = List::new(&[old.address]);
+    let balancer = list.balancer(&[("DRAIN_TIMEOUT", "1s")]);
+    let client = balancer.connect();
+    let target = old.accept();
+    assert_alive(&client, &target);
+
+    let withdrawn = Instant::now();
+    list.write(&[new.address]);
+    balancer.wait_for_state(old.address, "draining");
+    assert_eq!(balancer.target(old.address)["reason"], "left discovery");
+    balancer.wait_for_state(new.address, "healthy");
+    let kept = balancer.client();
+    while withdrawn.elapsed() < Duration::from_millis(600) {
+        assert_alive(&client, &target);
+    }
+    assert_next_is_reset(&client);
+    let waited = withdrawn.elapsed();
+    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(4), "{waited:?}");
+    assert_next_is_reset(&target);
+    balancer.wait_for_log("end=target_withdrawn");
+    balancer.wait_for_log(&format!("target {}: 1 connection is reset", old.address));
+    wait_for("the old one is gone", || balancer.target(old.address), Value::is_null);
+    // Others' connections go on.
+    let mut kept = kept;
+    assert_eq!(kept.get("/").unwrap().1, new.address.to_string().as_bytes());
+}
+
+#[test]
+fn a_client_whose_dial_is_revoked_gets_another_target() {
+    let (silent, new) = (RawTarget::blackhole(), Backend::start());
+    let list = List::new(&[silent.address]);
+    let environment =
+        [("DRAIN_TIMEOUT", "500ms"), ("POOL_TIMEOUT", "1h"), ("CONNECT_ATTEMPTS", "1")];
+    let balancer = list.balancer(&environment);
+    let mut client = balancer.client();
+    client.send("/").unwrap();
+    wait_for("a dial", || balancer.target(silent.address), |it| it["active_connections"] == 1);
+    list.write(&[new.address]);
+    assert_eq!(client.receive().unwrap().1, new.address.to_string().as_bytes());
+    assert_eq!(balancer.count("failed_dials_total"), 0);
+    wait_for("the old one is gone", || balancer.target(silent.address), Value::is_null);
+}
+
+/// The answer to an order about a target: status and body.
+fn order(balancer: &Balancer, target: SocketAddr, wish: &str) -> (u16, Value) {
+    let mut admin = stream::connect(balancer.admin).unwrap();
+    let head = format!("POST /targets/{target}/{wish} HTTP/1.1\r\nHost: test\r\n\r\n");
+    admin.write_all(head.as_bytes()).unwrap();
+    let answer = String::from_utf8(stream::read_to_end(&admin).unwrap()).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    (answer[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+}
+
+#[test]
+fn an_operator_drains_a_target_and_takes_it_back() {
+    let (drained, other) = (RawTarget::start(), Backend::start());
+    let list = List::new(&[drained.address]);
+    let balancer = list.balancer(&[("DRAIN_TIMEOUT", "1s")]);
+    let client = balancer.connect();
+    let target = drained.accept();
+    list.write(&[drained.address, other.address]);
+    balancer.wait_for_state(other.address, "healthy");
+
+    let asked = Instant::now();
+    let (status, answer) = order(&balancer, drained.address, "drain");
+    assert_eq!(status, 200, "{answer}");
+    let entry = &answer["targets"][0];
+    assert_eq!(entry["address"], drained.address.to_string());
+    assert_eq!(
+        (&entry["state"], &entry["reason"]),
+        (&json!("draining"), &json!("drained by operator"))
+    );
+    for _ in 0..20 {
+        assert_eq!(balancer.get("/"), other.address.to_string());
+    }
+    assert_alive(&client, &target);
+    assert_next_is_reset(&client);
+    assert!(asked.elapsed() >= Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert_next_is_reset(&target);
+    balancer.wait_for_log("end=target_withdrawn");
+    // Refreshes, ten a second, have not brought it back.
+    assert_eq!(balancer.target(drained.address)["reason"], "drained by operator");
+
+    assert_eq!(order(&balancer, drained.address, "undrain").0, 200);
+    balancer.wait_for_state(drained.address, "healthy");
+    list.write(&[drained.address]);
+    balancer.wait_for_state(other.address, "draining");
+    let (status, answer) = order(&balancer, other.address, "undrain");
+    assert_eq!(status, 409, "{answer}");
+    let client = balancer.connect();
+    assert_alive(&client, &drained.accept());
+}
+
+#[test]
+fn an_unhealthy_targets_connections_are_kept_or_reset_as_configured() {
+    for wanted in ["keep", "reset"] {
+        let (ill, other) = (Backend::start(), Backend::start());
+        let environment = [("UNHEALTHY_CONNECTIONS", wanted), ("LOG_CONNECTIONS", "true")];
+        let balancer = Balancer::start(&[ill.address, other.address], &environment);
+        for target in [ill.address, other.address] {
+            balancer.wait_for_state(target, "healthy");
+        }
+        let mut client = wait_for(
+            "a connection to the one that falls ill",
+            || {
+                let mut client = balancer.client();
+                let (_, body) = client.get("/").unwrap();
+                (client, body)
+            },
+            |(_, body)| *body == ill.address.to_string().as_bytes(),
+        )
+        .0;
+        ill.set_health(500);
+        balancer.wait_for_state(ill.address, "unhealthy");
+        if wanted == "keep" {
+            assert_eq!(client.get("/").unwrap().0, 200);
+        } else {
+            assert_next_is_reset(&client.0);
+            balancer.wait_for_log("end=target_unhealthy");
+            assert_eq!(balancer.log_lines("end=target_unhealthy").len(), 1);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsFd;
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// The name of both ends of the link.
+const LINK: &str = "wire0";
+
+/// Two network namespaces with a link between them; gone afterwards. The far one can fall silent.
+pub(crate) struct Namespaces {
+    near: String,
+    far: String,
+}
+
+impl Namespaces {
+    pub(crate) const NEAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
+    pub(crate) const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
+
+    /// None where they cannot be made: the reason.
+    pub(crate) fn new() -> Result<Self, String> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = |end| format!("slb-{}-{number}-{end}", process::id());
+        let made = Self { near: name("near"), far: name("far") };
+        ip(&["netns", "add", &made.near])?;
+        ip(&["netns", "add", &made.far])?;
+        let peer = ["peer", "name", LINK, "netns", &made.far];
+        ip(&[&["-n", &made.near, "link", "add", "name", LINK, "type", "veth"], &peer[..]].concat())?;
+        for (namespace, address) in [(&made.near, Self::NEAR), (&made.far, Self::FAR)] {
+            let address = format!("{address}/24");
+            ip(&["-n", namespace, "address", "add", &address, "dev", LINK])?;
+            ip(&["-n", namespace, "link", "set", LINK, "up"])?;
+            ip(&["-n", namespace, "link", "set", "lo", "up"])?;
+        }
+        Ok(made)
+    }
+
+    /// Runs `work` with its sockets, threads and processes in the near one.
+    pub(crate) fn near<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        within(&self.near, work)
+    }
+
+    /// Runs `work` with its sockets, threads and processes in the far one.
+    pub(crate) fn far<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        within(&self.far, work)
+    }
+
+    /// From now on nothing comes from the far one any more, and nobody is told: were the link taken
+    /// down, the near one would see that.
+    pub(crate) fn silence_far(&self) {
+        ip(&["-n", &self.far, "route", "add", "blackhole", &Self::NEAR.to_string()]).unwrap();
+    }
+}
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        for namespace in [&self.near, &self.far] {
+            // Fails for one that was never made.
+            let _ = ip(&["netns", "delete", namespace]);
+        }
+    }
+}
+
+fn within<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
+    let file = File::open(format!("/run/netns/{namespace}")).unwrap();
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            work()
+        });
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn ip(arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new("ip").args(arguments).output();
+    let output = output.map_err(|error| format!("ip: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr);
+    Err(format!("ip {}: {}", arguments.join(" "), error.trim()))
+}
