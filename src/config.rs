@@ -5,6 +5,7 @@ mod cores;
 mod discovery;
 mod environment;
 mod idle;
+mod limits;
 mod misspelt;
 mod problem;
 mod proxy_protocol;
@@ -15,6 +16,8 @@ mod zone;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use dataplane::Balance;
 
 pub(crate) use environment::Environment;
 pub(crate) use misspelt::Misspelt;
@@ -121,6 +124,8 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let connect_timeout = read.value(var::POOL_TIMEOUT, timeout, value::period(Seconds));
     let timeout = raw.shutdown_timeout.as_deref();
     let shutdown_timeout = read.value(var::SHUTDOWN_TIMEOUT, timeout, value::delay(Seconds));
+    let limits = limits::limits(raw, read);
+    let sources = limits::sources(raw, read);
     let log = raw.log_connections.as_deref();
     let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
     let proxy_protocol = proxy_protocol::settings(raw, read);
@@ -135,6 +140,8 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         balance: balance?,
         // The start-up checks find out.
         connections_max: usize::MAX,
+        limits: limits?,
+        sources: sources?,
         listen_backlog: listen_backlog?,
         proxy_protocol: proxy_protocol?,
         connect_attempts: usize::from(connect_attempts.map(|n: u8| n)?),
@@ -182,16 +189,21 @@ fn control_settings(
     let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
+    // A bad value is reported where the data plane reads it.
+    let balance = Reader::default().value(var::BALANCE, raw.balance.as_deref(), value::balance);
     Some(control::Settings {
         discovery: discovery?,
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
+        affinity: balance? == Balance::Maglev,
         drain_timeout: drain_timeout?,
         reset_unhealthy: reset_unhealthy?,
         slow_start: slow_start?,
         breaker: breaker?,
         zone: zone?,
+        // As the data plane is told, which reports what is wrong with them.
+        source_addresses: limits::sources(raw, &mut Reader::default())?.addresses().collect(),
     })
 }
 

@@ -6,6 +6,10 @@ use std::io;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use dataplane::Limits;
+
+use crate::config::{Config, Problem, variable};
+
 /// The first kernel with everything the ring uses, above all the wait that defers task work
 /// (`IORING_SETUP_DEFER_TASKRUN`, `io_uring_setup(2)`).
 const KERNEL_MIN: (u32, u32) = (6, 1);
@@ -55,6 +59,35 @@ impl std::error::Error for PreflightError {}
 pub(crate) struct Capacity {
     /// Client connections, two descriptors each.
     pub(crate) connections_max: usize,
+}
+
+impl Capacity {
+    /// Why `MAX_CONNECTIONS` cannot be kept: there are not as many descriptors. Clients beyond what
+    /// they allow would wait, not be reset.
+    pub(crate) fn limit_problem(self, config: &Config) -> Option<Problem> {
+        let wanted = config.dataplane.limits.connections?;
+        let most = Limits::connections_max(self.connections_max, config.cpus.len());
+        let reason = format!(
+            "needs more open files than RLIMIT_NOFILE allows, two for each connection and some to \
+             reset the excess; accepted: 1 to {most}, or more with LimitNOFILE=1048576 (systemd), \
+             --ulimit nofile=1048576 (Docker) or ulimit -n"
+        );
+        let name = variable::MAX_CONNECTIONS.name;
+        (wanted.get() > most).then(|| Problem::new(name, Some(&wanted.to_string()), &reason))
+    }
+}
+
+/// A line about the kernel queueing fewer clients than `LISTEN_BACKLOG` says, if that is so
+/// (listen(2)).
+pub(crate) fn short_backlog(backlog: u32) -> Option<String> {
+    const SOMAXCONN: &str = "/proc/sys/net/core/somaxconn";
+    let most: u32 = std::fs::read_to_string(SOMAXCONN).ok()?.trim().parse().ok()?;
+    (backlog > most).then(|| {
+        format!(
+            "LISTEN_BACKLOG is {backlog}, but the kernel lets only {most} clients wait: raise \
+             sysctl net.core.somaxconn, or lower LISTEN_BACKLOG"
+        )
+    })
 }
 
 /// Checks the kernel, `io_uring` and the resource limits for a data plane on `cores` cores, and

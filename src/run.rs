@@ -48,6 +48,12 @@ pub(crate) fn balance<C>(
 ) -> Result<(), Failure> {
     let capacity = preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
     config.dataplane.connections_max = capacity.connections_max;
+    if let Some(problem) = capacity.limit_problem(&config) {
+        return Err(Failure::config(&ConfigError(vec![problem])));
+    }
+    if let Some(line) = preflight::short_backlog(config.dataplane.listen_backlog) {
+        log::warn!("{line}");
+    }
     let runtime = runtime().map_err(|error| Failure::other(&error))?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::new(hangup).map_err(|error| Failure::other(&error))?;

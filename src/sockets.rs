@@ -30,8 +30,9 @@ impl Sockets {
         let listeners: Result<Vec<_>, _> =
             config.cpus.iter().map(|_| Listener::bind(config.listen)).collect();
         let admin = config.admin.map(AdminSocket::bind).transpose();
+        let sources = source_problems(config);
         match (listeners, admin) {
-            (Ok(listeners), Ok(admin)) => {
+            (Ok(listeners), Ok(admin)) if sources.is_empty() => {
                 if shared {
                     log::warn!(
                         "another process already listens on {}: connections are now shared with \
@@ -42,7 +43,7 @@ impl Sockets {
                 Ok(Self { listeners, admin })
             }
             (listeners, admin) => {
-                let mut problems = Vec::new();
+                let mut problems = sources;
                 if let Err(error) = listeners {
                     problems.push(client_problem(config.listen, &error));
                 }
@@ -76,6 +77,21 @@ impl AdminSocket {
         listening.map_err(|error| ConfigError(vec![admin_problem(self.address, &error)]))?;
         Ok(self.socket.into())
     }
+}
+
+/// The addresses to dial from that are not this machine's.
+pub(crate) fn source_problems(config: &Config) -> Vec<Problem> {
+    let problems = config.dataplane.sources.unusable().map(|(source, error)| {
+        let reason = match error.kind() {
+            io::ErrorKind::AddrNotAvailable => {
+                "is no address of this machine; accepted: local addresses, as ip address shows them"
+                    .to_owned()
+            }
+            _ => format!("cannot be dialled from ({error}); accepted: local addresses"),
+        };
+        Problem::new(var::SOURCE_ADDRESSES.name, Some(&source.to_string()), &reason)
+    });
+    problems.collect()
 }
 
 /// Where clients on this machine reach a server that listens on `address`.

@@ -49,6 +49,10 @@ const BAD: &[(&str, &str)] = &[
     ("TCP_KEEPALIVE", "1d"),
     ("CORES", "0"),
     ("LISTEN_BACKLOG", "0"),
+    ("ALLOW_CIDRS", "10.0.0.1/8"),
+    ("MAX_CONNECTIONS", "0"),
+    ("MAX_CONNECTIONS_PER_CLIENT", "-1"),
+    ("SOURCE_ADDRESSES", "0.0.0.0"),
     ("ADMIN_HOST", "localhost"),
     ("ADMIN_PORT", "70000"),
     ("SHUTDOWN_DELAY", "soon"),
@@ -282,7 +286,7 @@ fn cores_that_cannot_be_had_are_named() {
 #[test]
 fn an_address_of_another_machine_is_refused() {
     // TEST-NET-1 (RFC 5737): no machine has it.
-    for name in ["HOST", "ADMIN_HOST"] {
+    for name in ["HOST", "ADMIN_HOST", "SOURCE_ADDRESSES"] {
         assert_refused(&[(name, "192.0.2.1")], name, &["192.0.2.1", "no address of this machine"]);
     }
 }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{Entry, Publisher, Report, Snapshot, Target, TargetState};
+use exchange::{Affinity, Entry, Publisher, Report, Snapshot, Target, TargetState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, sleep_until};
 
+use crate::affinity::{self, Tables};
 use crate::escaped::Escaped;
 use crate::metrics::Metrics;
 use crate::order::{Order, Refusal, Wish};
@@ -30,6 +31,8 @@ pub(crate) enum Event {
     Located(Arc<str>),
     /// A target was checked.
     Checked(Checked),
+    /// The affinity table that was asked for is built.
+    Mapped(Arc<Affinity>),
     /// The cores have something to say about their dials.
     Reported(Vec<Report>),
     /// An operator wants something.
@@ -41,6 +44,10 @@ pub(crate) enum Event {
 pub(crate) struct Controller {
     pub(crate) roster: Roster,
     pub(crate) prober: Prober,
+    /// Where clients keep their targets.
+    pub(crate) tables: Option<Tables>,
+    /// For what is made on other threads.
+    pub(crate) events: mpsc::Sender<Event>,
     pub(crate) publisher: Publisher,
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
     pub(crate) metrics: Arc<Metrics>,
@@ -74,6 +81,12 @@ impl Controller {
             Event::Checked(Checked { target, result }) => {
                 let result = result.map_err(|failure| failure.to_string());
                 self.roster.checked(&target, result.as_ref().copied().map_err(|e| &**e), now);
+            }
+            Event::Mapped(affinity) => {
+                if let Some(tables) = &mut self.tables {
+                    tables.built();
+                }
+                self.roster.mapped(affinity);
             }
             Event::Reported(reports) => {
                 for report in &reports {
@@ -114,6 +127,18 @@ impl Controller {
         self.prober.check_only(self.roster.to_be_checked());
         for (level, line) in changes(&before, &after) {
             log::log!(level, "{line}");
+        }
+        self.map(&after);
+    }
+
+    /// Has the affinity table follow the eligible targets.
+    fn map(&mut self, snapshot: &Snapshot) {
+        if let Some(targets) = self.tables.as_mut().and_then(|tables| tables.next(snapshot)) {
+            let events = self.events.clone();
+            affinity::build(targets, move |affinity| {
+                // Nobody listens only if the process is ending anyway.
+                let _ = events.blocking_send(Event::Mapped(affinity));
+            });
         }
     }
 }

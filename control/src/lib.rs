@@ -2,6 +2,7 @@
 //! only product is an immutable [`exchange::Snapshot`], published to every core.
 
 mod admin;
+mod affinity;
 pub mod breaker;
 mod controller;
 pub mod discovery;
@@ -28,7 +29,7 @@ pub mod policy {
     pub use crate::roster::{Identity, Roster, Rules};
 }
 
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,6 +38,7 @@ use exchange::{CoreCounters, Publisher, Reports, Snapshot};
 use tokio::sync::{Notify, mpsc, watch};
 
 use admin::Admin;
+use affinity::Tables;
 use controller::Controller;
 use metrics::Metrics;
 use prober::Prober;
@@ -61,6 +63,8 @@ pub struct Settings {
     /// In percent (0-100): at or below this share of healthy targets, all that are not draining
     /// are used; 0: only when none is healthy.
     pub fail_open_threshold: u8,
+    /// Whether clients keep their targets: snapshots then carry an [`exchange::Affinity`].
+    pub affinity: bool,
     /// How long connections to a target that drains may go on before they are reset; zero: not at
     /// all.
     pub drain_timeout: Duration,
@@ -72,6 +76,8 @@ pub struct Settings {
     pub breaker: breaker::Settings,
     /// Which zone this balancer is in, if targets there are to be preferred.
     pub zone: zone::Settings,
+    /// Where the data plane dials targets from: says how many local ports there are.
+    pub source_addresses: Vec<IpAddr>,
 }
 
 /// The running control plane. Its tasks run on the tokio runtime it was started on, until that ends.
@@ -97,7 +103,7 @@ impl Control {
         counters: Arc<[CoreCounters]>,
         admin: Option<TcpListener>,
     ) -> std::io::Result<Self> {
-        let metrics = Arc::new(Metrics::new(counters));
+        let metrics = Arc::new(Metrics::new(counters, settings.source_addresses));
         let (snapshot_sender, snapshots) = watch::channel(Arc::default());
         let accepting = Arc::new(AtomicBool::new(false));
 
@@ -128,6 +134,8 @@ impl Control {
         let controller = Controller {
             roster: Roster::new(rules),
             prober: Prober::new(&settings.health, Arc::clone(&metrics), event_sender.clone()),
+            tables: settings.affinity.then(Tables::default),
+            events: event_sender.clone(),
             publisher,
             snapshots: snapshot_sender,
             metrics: Arc::clone(&metrics),

@@ -1,9 +1,11 @@
 //! Every metric, and its name once.
 
 mod breakers;
+mod ports;
 #[cfg(feature = "aws")]
 mod refreshes;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,7 @@ const LATENCY_BUCKETS: [f64; 14] =
 #[derive(Debug)]
 pub(crate) struct Metrics {
     cores: Arc<[CoreCounters]>,
+    source_addresses: Vec<IpAddr>,
     probe_latency: Histogram,
     discovery_failures: IntCounterVec,
     discovered_at: Mutex<Instant>,
@@ -37,7 +40,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(cores: Arc<[CoreCounters]>) -> Self {
+    pub(crate) fn new(cores: Arc<[CoreCounters]>, source_addresses: Vec<IpAddr>) -> Self {
         let probe_latency = Histogram::with_opts(
             HistogramOpts::new(
                 "load_balancer_health_check_latency_seconds",
@@ -63,6 +66,7 @@ impl Metrics {
         }
         Self {
             cores,
+            source_addresses,
             probe_latency: probe_latency.expect("name and buckets are valid"),
             discovery_failures,
             discovered_at: Mutex::new(Instant::now()),
@@ -118,6 +122,7 @@ impl Metrics {
             Box::new(self.zone_connections()),
             Box::new(self.rejections()),
             Box::new(self.core_connections()),
+            Box::new(ports::headroom(snapshot, &self.source_addresses)),
             Box::new(build_info()),
             gauge(
                 "load_balancer_fail_open",
@@ -170,6 +175,16 @@ impl Metrics {
                 "load_balancer_handed_connections_total",
                 "Client connections that one core accepted and another serves",
                 self.sum(|core| &core.handed_connections),
+            ),
+            total(
+                "load_balancer_port_exhaustions_total",
+                "Dials that found no free local port towards their target",
+                self.sum(|core| &core.exhausted_dials),
+            ),
+            total(
+                "load_balancer_listen_overflows_total",
+                "Connections that the kernel dropped because a listen queue was full",
+                self.sum(|core| &core.listen_overflows),
             ),
             gauge(
                 "load_balancer_accept_paused",
@@ -281,7 +296,7 @@ mod tests {
 
     #[test]
     fn everything_is_there_from_the_start() {
-        let metrics = Metrics::new((0..2).map(|_| CoreCounters::default()).collect());
+        let metrics = Metrics::new((0..2).map(|_| CoreCounters::default()).collect(), Vec::new());
         let text = metrics.expose(&Snapshot::default());
         for line in [
             "# TYPE load_balancer_active_connections gauge",
@@ -322,7 +337,7 @@ mod tests {
         cores[1].other_zone_connections.add(2);
         cores[0].rejected.of(Rejection::MaxConnections).add(8);
         cores[1].rejected.of(Rejection::MaxConnections).add(9);
-        let metrics = Metrics::new(cores);
+        let metrics = Metrics::new(cores, Vec::new());
         metrics.probed(Duration::from_millis(2));
         metrics.discovery_failed("invalid");
         let text = metrics.expose(&Snapshot::default());
@@ -345,7 +360,7 @@ mod tests {
     #[test]
     fn a_refresh_is_counted_and_only_a_good_one_is_news() {
         use crate::discovery::belief::Verdict;
-        let metrics = Metrics::new([].into());
+        let metrics = Metrics::new([].into(), Vec::new());
         let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
         *metrics.discovered_at.lock().unwrap() = long_ago;
         let census = Census { found: 2, ignored: [("loopback", 3)].into() };
@@ -374,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_targets_series_is_one_and_goes_with_it() {
-        let metrics = Metrics::new([].into());
+        let metrics = Metrics::new([].into(), Vec::new());
         let mut snapshot = Snapshot {
             fail_open: true,
             entries: vec![
@@ -389,6 +404,7 @@ mod tests {
         assert!(text.contains("load_balancer_node_health_status{node=\"10.0.0.1:80\"} 1\n"));
         assert!(text.contains("load_balancer_node_health_status{node=\"[::1]:80\"} 0\n"));
         assert!(text.contains("load_balancer_fail_open 1\n"));
+        assert!(text.contains("load_balancer_port_headroom{node=\"10.0.0.1:80\"} "));
         assert_eq!(text.matches("status{node=\"10.0.0.1:80\"").count(), 1);
         snapshot.entries.clear();
         assert!(!metrics.expose(&snapshot).contains("node=\""));

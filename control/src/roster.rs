@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{Entry, Generation, Locality, Outcome, Ramp, Report, Snapshot, Target, TargetId};
+use exchange::{
+    Affinity, Entry, Generation, Locality, Outcome, Ramp, Report, Snapshot, Target, TargetId,
+};
 
 use crate::breaker::{self, Standing, Turns};
 use crate::drain::Wishes;
@@ -70,6 +72,8 @@ pub struct Roster {
     members: BTreeMap<Identity, Member>,
     /// Where this balancer is, once known and where it matters.
     own_zone: Option<Arc<str>>,
+    /// Where clients keep their targets, the latest table.
+    affinity: Option<Arc<Affinity>>,
     /// How often circuit breakers have turned.
     turns: Turns,
     /// What operators want to drain, known or not.
@@ -87,6 +91,7 @@ impl Roster {
             rules,
             members: BTreeMap::new(),
             own_zone: None,
+            affinity: None,
             turns: Turns::default(),
             wishes: Wishes::default(),
             has_first_set: false,
@@ -162,6 +167,11 @@ impl Roster {
     /// This balancer is in `zone`, and prefers targets that are too.
     pub fn located(&mut self, zone: Arc<str>) {
         self.own_zone = Some(zone);
+    }
+
+    /// Clients' targets are these from now on.
+    pub fn mapped(&mut self, affinity: Arc<Affinity>) {
+        self.affinity = Some(affinity);
     }
 
     /// A check of `target` has passed, or failed for the reason given. Late results of targets that
@@ -245,6 +255,7 @@ impl Roster {
             fail_open,
             settled,
             own_zone: self.own_zone.clone(),
+            affinity: self.affinity.clone(),
             // Under fail-open nobody knows what a zone can carry.
             localities: if fail_open { Vec::new() } else { self.localities(&entries) },
             entries,
@@ -293,6 +304,7 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
     a.fail_open == b.fail_open
         && a.settled == b.settled
         && a.own_zone == b.own_zone
+        && a.affinity.as_ref().map(Arc::as_ptr) == b.affinity.as_ref().map(Arc::as_ptr)
         && a.entries.len() == b.entries.len()
         && a.entries.iter().zip(&b.entries).all(is_same_entry)
 }

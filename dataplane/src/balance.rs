@@ -28,6 +28,9 @@ pub enum Balance {
     Random,
     /// The one with the fewest connections.
     LeastConnections,
+    /// That of the client's address, as every core and instance sees it ([`exchange::Affinity`]);
+    /// neither zones nor load are heeded.
+    Maglev,
 }
 
 impl Balance {
@@ -35,7 +38,7 @@ impl Balance {
     pub(crate) fn heeds_load(self) -> bool {
         match self {
             Self::P2c | Self::LeastConnections => true,
-            Self::RoundRobin | Self::Random => false,
+            Self::RoundRobin | Self::Random | Self::Maglev => false,
         }
     }
 }
@@ -103,7 +106,8 @@ impl Balancer {
         }
         let chosen = match self.balance {
             Balance::P2c => self.less_loaded_of_two(targets),
-            Balance::Random => self.any(targets),
+            // A client whose address is not known keeps no target.
+            Balance::Random | Balance::Maglev => self.any(targets),
             Balance::RoundRobin => self.next_in_turn(targets, turn),
             Balance::LeastConnections => self.least_by_key(targets, LocalTarget::load),
         };

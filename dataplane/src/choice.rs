@@ -1,6 +1,8 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use exchange::ClientKey;
+
 use crate::balance::{Balance, Balancer};
 use crate::local_target::{LastDial, LocalTarget};
 use crate::retry_budget::RetryBudget;
@@ -31,21 +33,27 @@ pub enum Choice {
 #[derive(Debug, Default)]
 pub struct Tried {
     targets: Vec<Rc<LocalTarget>>,
-    had_trial: bool,
-    revoked: u32,
+    /// Those of them that do not count as attempts.
+    uncounted: usize,
 }
 
 impl Tried {
     /// Adds one.
     pub fn add(&mut self, target: Rc<LocalTarget>, was_trial: bool) {
         self.targets.push(target);
-        self.had_trial |= was_trial;
+        self.uncounted += usize::from(was_trial);
+    }
+
+    /// Adds one that was not dialled after all, for want of a local port.
+    pub fn skip(&mut self, target: Rc<LocalTarget>) {
+        self.targets.push(target);
+        self.uncounted += 1;
     }
 
     /// Adds one whose dial was revoked.
     pub fn add_revoked(&mut self, target: Rc<LocalTarget>) {
         self.targets.push(target);
-        self.revoked += 1;
+        self.uncounted += 1;
     }
 
     /// All of them.
@@ -56,7 +64,7 @@ impl Tried {
     /// How many dials count: a trial was made for the balancer's sake, not for the client's, and
     /// one that was revoked might have succeeded.
     pub fn attempts(&self) -> usize {
-        self.targets.len() - usize::from(self.had_trial) - self.revoked as usize
+        self.targets.len() - self.uncounted
     }
 }
 
@@ -77,8 +85,15 @@ impl Chooser {
         }
     }
 
-    /// What to dial for a client for whom all of `tried` were dialled in vain.
-    pub fn choose(&mut self, targets: &mut Targets, tried: &Tried, now: Instant) -> Choice {
+    /// What to dial for a client for whom all of `tried` were dialled in vain. A `client` that is
+    /// given keeps its target: its own comes first, then those that it prefers.
+    pub fn choose(
+        &mut self,
+        targets: &mut Targets,
+        client: Option<ClientKey>,
+        tried: &Tried,
+        now: Instant,
+    ) -> Choice {
         if tried.targets.is_empty() {
             self.budget.deposit(now);
             if let Some(target) = targets.claim_trial() {
@@ -88,9 +103,11 @@ impl Chooser {
         if tried.attempts() >= self.connect_attempts {
             return Choice::NoTarget;
         }
-        let Some(target) = self.balancer.pick(targets, &tried.targets, now) else {
-            return Choice::NoTarget;
+        let picked = match client {
+            Some(client) => targets.of_client(client, &tried.targets),
+            None => self.balancer.pick(targets, &tried.targets, now),
         };
+        let Some(target) = picked else { return Choice::NoTarget };
         // What was reached last time, or is not known yet, is free: a target that is down is found
         // out by the first dial that ends.
         let is_free = tried.attempts() == 0 || target.last_dial() != LastDial::Failed;

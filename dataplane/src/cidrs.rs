@@ -1,23 +1,32 @@
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Longest list: every new connection is compared with all of it.
-const CIDRS_MAX: usize = 1000;
-
-/// Address blocks in CIDR notation (RFC 4632, RFC 4291 2.3). Cheap to clone. An IPv4-mapped IPv6
-/// address is the IPv4 address that it stands for, in the list and when it is compared.
+/// Blocks of IP addresses in CIDR notation: RFC 4632 for IPv4, RFC 4291 section 2.3 for IPv6.
+///
+/// Parsed from a comma separated list. White space around a block is ignored, and an address alone
+/// is a block of its own. Cheap to clone. An IPv4-mapped IPv6 block is the IPv4 block it maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cidrs(Arc<[Cidr]>);
 
+/// The first address of a block, and how many of its leading bits all addresses of it share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cidr {
-    V4 { network: u32, mask: u32 },
-    V6 { network: u128, mask: u128 },
+struct Cidr {
+    network: IpAddr,
+    prefix: u32,
 }
 
+/// They are compared one by one for every client.
+const BLOCKS_MAX: usize = 1000;
+
+/// Leading bits of every IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
+const MAPPED_PREFIX: u32 = 96;
+
+const ACCEPTED: &str =
+    "accepted: IP addresses and CIDR blocks, comma separated, such as 10.0.0.0/8,2001:db8::/32";
+
 impl Cidrs {
-    /// Whether `address` is in one of the blocks.
+    /// Whether `address` is in one of the blocks. An IPv4-mapped IPv6 address is the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|cidr| cidr.contains(address))
@@ -27,70 +36,80 @@ impl Cidrs {
 impl FromStr for Cidrs {
     type Err = String;
 
-    /// Blocks, comma separated; an address alone is a block of one.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let cidrs: Vec<Cidr> = text.split(',').map(parse).collect::<Result<_, _>>()?;
-        if cidrs.len() > CIDRS_MAX {
-            return Err(format!("has {} blocks; accepted: at most {CIDRS_MAX}", cidrs.len()));
+    /// # Errors
+    /// A phrase that quotes the first bad block and says what is wrong and what is accepted.
+    fn from_str(list: &str) -> Result<Self, String> {
+        let blocks = list.split(',').map(str::trim).map(|block| {
+            // The message begins with the list.
+            let is_all = block == list.trim();
+            Cidr::parse(block).map_err(|reason| {
+                if is_all { reason } else { format!("has `{block}`, which {reason}") }
+            })
+        });
+        let blocks: Vec<_> = blocks.collect::<Result<_, _>>()?;
+        if blocks.len() > BLOCKS_MAX {
+            let count = blocks.len();
+            return Err(format!("has {count} blocks; accepted: at most {BLOCKS_MAX}"));
         }
-        Ok(Self(cidrs.into()))
+        Ok(Self(blocks.into()))
     }
 }
 
 impl Cidr {
-    fn contains(self, address: IpAddr) -> bool {
-        match (self, address) {
-            (Self::V4 { network, mask }, IpAddr::V4(address)) => {
-                u32::from(address) & mask == network
+    fn parse(text: &str) -> Result<Self, String> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let given: Option<IpAddr> = address.parse().ok();
+        let given = given.ok_or_else(|| format!("is no IP address or CIDR block; {ACCEPTED}"))?;
+        let most = bits_of(given);
+        let prefix = prefix.map_or(Some(most), |prefix| parse_prefix(prefix, most));
+        let prefix = prefix.ok_or_else(|| {
+            format!("has a prefix length that is no whole number from 0 to {most}; {ACCEPTED}")
+        })?;
+        let (network, prefix) = match given.to_canonical() {
+            mapped @ IpAddr::V4(_) if given.is_ipv6() && prefix >= MAPPED_PREFIX => {
+                (mapped, prefix - MAPPED_PREFIX)
             }
-            (Self::V6 { network, mask }, IpAddr::V6(address)) => {
-                u128::from(address) & mask == network
-            }
-            _ => false,
+            _ => (given, prefix),
+        };
+        let first = first_of(network, prefix);
+        if first != network {
+            return Err(format!(
+                "is an address within the block {first}/{prefix}; accepted: \
+                 that block, or the address without a prefix length"
+            ));
         }
+        Ok(Self { network, prefix })
+    }
+
+    fn contains(self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.network.is_ipv4()
+            && first_of(address, self.prefix) == self.network
     }
 }
 
-fn parse(text: &str) -> Result<Cidr, String> {
-    const ACCEPTED: &str =
-        "accepted: address blocks such as 10.0.0.0/8 or 2001:db8::/32, comma separated";
-    let text = text.trim();
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().map_err(|_| format!("has {text:?}; {ACCEPTED}"))?;
-    let address_bits = if address.is_ipv4() { 32 } else { 128 };
-    let bits = match bits {
-        None => Some(address_bits),
-        Some(bits) if bits.bytes().all(|byte| byte.is_ascii_digit()) => bits.parse().ok(),
-        Some(_) => None,
-    };
-    let bits = bits.filter(|bits| *bits <= address_bits).ok_or_else(|| {
-        format!("has {text:?}, where after the / is no number from 0 to {address_bits}; {ACCEPTED}")
-    })?;
-    let (cidr, first) = block(address, bits);
-    if first != address {
-        return Err(format!("has {text:?}, whose block begins at {first}; {ACCEPTED}"));
-    }
-    Ok(cidr)
+/// Decimal digits only: `u32::from_str` alone would let a plus sign and leading zeros pass.
+fn parse_prefix(text: &str, most: u32) -> Option<u32> {
+    let is_plain = text == "0" || !text.starts_with(['0', '+']);
+    text.parse().ok().filter(|prefix| is_plain && *prefix <= most)
 }
 
-/// The block of `bits` around `address`, and its first address.
-fn block(address: IpAddr, bits: u32) -> (Cidr, IpAddr) {
+fn bits_of(address: IpAddr) -> u32 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// The address with all but its leading `prefix` bits cleared.
+pub(crate) fn first_of(address: IpAddr, prefix: u32) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
-            let network = u32::from(address) & mask;
-            (Cidr::V4 { network, mask }, Ipv4Addr::from(network).into())
+            let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
+            IpAddr::V4((address.to_bits() & mask).into())
         }
         IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
-            let first = Ipv6Addr::from(u128::from(address) & mask);
-            match (first.to_ipv4_mapped(), bits.checked_sub(96)) {
-                (Some(mapped), Some(bits)) => (block(mapped.into(), bits).0, first.into()),
-                _ => (Cidr::V6 { network: first.into(), mask }, first.into()),
-            }
+            let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+            IpAddr::V6((address.to_bits() & mask).into())
         }
     }
 }
@@ -99,51 +118,63 @@ fn block(address: IpAddr, bits: u32) -> (Cidr, IpAddr) {
 mod tests {
     use super::*;
 
-    fn contain(list: &str, address: &str) -> bool {
+    fn holds(list: &str, address: &str) -> bool {
         list.parse::<Cidrs>().unwrap().contains(address.parse().unwrap())
     }
 
     #[test]
-    fn an_address_is_in_a_block_or_not() {
+    fn a_block_holds_its_first_and_last_address_and_no_other() {
         for (list, inside, outside) in [
-            ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
-            ("10.1.2.3", "10.1.2.3", "10.1.2.2"),
-            ("10.1.2.2/31,192.0.2.0/24", "192.0.2.255", "192.0.3.0"),
-            ("0.0.0.0/0", "255.255.255.255", "::1"),
-            ("::/0", "2001:db8::1", "1.2.3.4"),
-            ("2001:db8::/33, ::1", "2001:db8:7fff::", "2001:db8:8000::"),
+            ("10.0.0.0/8", ["10.0.0.0", "10.255.255.255"], ["9.255.255.255", "11.0.0.0"]),
+            ("10.1.2.4/30", ["10.1.2.4", "10.1.2.7"], ["10.1.2.3", "10.1.2.8"]),
+            ("10.1.2.3", ["10.1.2.3", "::ffff:10.1.2.3"], ["10.1.2.2", "10.1.2.4"]),
+            ("0.0.0.0/0", ["0.0.0.0", "255.255.255.255"], ["::", "2001:db8::1"]),
+            ("::/0", ["::1", "ffff::"], ["10.0.0.1", "::ffff:10.0.0.1"]),
+            ("2001:db8::/32", ["2001:db8::", "2001:db8:ffff::1"], ["2001:db7::", "2001:db9::"]),
+            ("::1", ["::1", "0:0::1"], ["::2", "0.0.0.1"]),
+            ("::ffff:10.0.0.0/104", ["10.0.0.1", "::ffff:10.9.9.9"], ["11.0.0.0", "::"]),
+            ("::ffff:0:0/96", ["1.2.3.4", "::ffff:9.9.9.9"], ["::", "2001:db8::"]),
+            (" 10.0.0.0/8 , ::1/128 ", ["10.1.1.1", "::1"], ["11.0.0.0", "::2"]),
         ] {
-            assert!(contain(list, inside), "{inside} in {list}");
-            assert!(!contain(list, outside), "{outside} in {list}");
+            for address in inside {
+                assert!(holds(list, address), "{address} in {list}");
+            }
+            for address in outside {
+                assert!(!holds(list, address), "{address} in {list}");
+            }
         }
     }
 
     #[test]
-    fn mapped_addresses_are_ipv4() {
-        assert!(contain("10.0.0.0/8", "::ffff:10.1.1.1"));
-        assert!(contain("::ffff:10.0.0.0/104", "10.1.1.1"));
-        assert!(!contain("::ffff:10.0.0.0/104", "11.1.1.1"));
-        assert!(contain("::ffff:0:0/96", "11.1.1.1"));
-    }
-
-    #[test]
-    fn what_is_no_list_of_blocks_is_refused_by_what_is_wrong() {
-        for (list, reason) in [
-            ("", "has \"\""),
-            ("10.0.0.0/8,", "has \"\""),
-            ("example.org", "has \"example.org\""),
-            ("10.0.0.0/33", "no number from 0 to 32"),
-            ("10.0.0.0/", "no number from 0 to 32"),
-            ("10.0.0.0/+8", "no number from 0 to 32"),
-            ("::/129", "no number from 0 to 128"),
-            ("::/99999999999", "no number from 0 to 128"),
-            ("10.0.0.1/8", "begins at 10.0.0.0"),
-            ("2001:db8::1/32", "begins at 2001:db8::"),
+    fn what_is_no_list_of_blocks_is_told_with_what_is_accepted() {
+        for (list, told) in [
+            ("", "is no IP address or CIDR block; accepted: IP addresses and CIDR blocks"),
+            ("10.0.0.0/8,", "has ``, which is no IP address or CIDR block"),
+            ("10.0.0.0/8,,::1", "has ``, which is no"),
+            ("10.0.0/8", "is no IP address or CIDR block"),
+            ("::1, office ", "has `office`, which is no IP address or CIDR block"),
+            ("10.0.0.0/33", "has a prefix length that is no whole number from 0 to 32"),
+            ("::1,10.0.0.0/33", "has `10.0.0.0/33`, which has a prefix length that is no"),
+            ("::/129", "from 0 to 128"),
+            ("10.0.0.0/", "from 0 to 32"),
+            ("10.0.0.0/+8", "from 0 to 32"),
+            ("10.0.0.0/08", "from 0 to 32"),
+            ("10.0.0.0/8/8", "from 0 to 32"),
+            ("10.0.0.0/-1", "from 0 to 32"),
+            ("10.0.0.0/255.0.0.0", "from 0 to 32"),
+            ("10.0.0.1/8", "is an address within the block 10.0.0.0/8"),
+            ("::1,10.0.0.1/8", "has `10.0.0.1/8`, which is an address within"),
+            ("2001:db8::1/64", "within the block 2001:db8::/64"),
+            ("::ffff:10.0.0.1/104", "within the block 10.0.0.0/8"),
+            ("10.0.0.0 /8", "is no IP address or CIDR block"),
         ] {
             let error = list.parse::<Cidrs>().unwrap_err();
-            assert!(error.contains(reason) && error.contains("accepted:"), "{list}: {error}");
+            assert!(error.contains(told), "{list}: {error}");
+            assert!(error.contains("accepted: "), "{list}: {error}");
         }
-        let long = vec!["10.0.0.1"; CIDRS_MAX + 1].join(",");
-        assert!(long.parse::<Cidrs>().unwrap_err().contains("at most 1000"));
+        let many = ["10.0.0.0/8"; BLOCKS_MAX + 1].join(",");
+        let error = many.parse::<Cidrs>().unwrap_err();
+        assert_eq!(error, "has 1001 blocks; accepted: at most 1000");
+        assert!(["10.0.0.0/8"; BLOCKS_MAX].join(",").parse::<Cidrs>().is_ok());
     }
 }

@@ -8,15 +8,19 @@ use socket2::SockRef;
 use crate::choice::Tried;
 use crate::idle::Idle;
 use crate::introduction::Introduction;
+use crate::limits::Permit;
 use crate::local_target::LocalTarget;
 use crate::pipes::Pipe;
 use crate::session::{Cause, Ending, Session, Side};
+use crate::sources::Source;
 
 /// A session together with what it stands for: its descriptors and its target.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) session: Session,
     client: Option<OwnedFd>,
+    /// `None` if nothing depends on it.
+    origin: Option<Box<Origin>>,
     /// The connection to the target, also while it is being dialled.
     target: Option<OwnedFd>,
     /// By the side they go to.
@@ -30,7 +34,16 @@ pub(crate) struct Connection {
     pub(crate) idle: Idle,
     /// The kernel was told to find out when a peer is gone.
     pub(crate) is_watched_over: bool,
-    log: Option<Box<Log>>,
+}
+
+/// Where and when a connection came from, and its place within the limits.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    /// Never IPv4-mapped; `None` if nothing depends on it.
+    pub(crate) client: Option<SocketAddr>,
+    pub(crate) accepted: Instant,
+    /// Given back at the end; `None` as long as it is not known who the client is.
+    pub(crate) permit: Option<Permit>,
 }
 
 /// A pipe with something in it.
@@ -48,31 +61,22 @@ pub(crate) struct Dial {
     pub(crate) cancelled: bool,
     /// It is being ended because the target is not to be used any more: another is dialled.
     pub(crate) revoked: bool,
+    pub(crate) source: Source,
     /// How it ends has to be reported, whatever becomes of the client.
     pub(crate) is_trial: bool,
-}
-
-/// What is kept for the log line at the connection's end.
-#[derive(Debug)]
-struct Log {
-    client: Option<SocketAddr>,
-    accepted: Instant,
 }
 
 impl Connection {
     pub(crate) fn new(
         session: Session,
         client: OwnedFd,
+        origin: Option<Origin>,
         idle: Idle,
-        log_since: Option<Instant>,
     ) -> Self {
-        let log = log_since.map(|accepted| {
-            let client = SockRef::from(&client).peer_addr().ok();
-            Box::new(Log { client: client.and_then(|client| client.as_socket()), accepted })
-        });
         Self {
             session,
             client: Some(client),
+            origin: origin.map(Box::new),
             target: None,
             pipes: [None, None],
             is_nonblocking: false,
@@ -82,7 +86,20 @@ impl Connection {
             tried: Tried::default(),
             idle,
             is_watched_over: false,
-            log,
+        }
+    }
+
+    /// Who the client is; `None` if nothing depends on it.
+    pub(crate) fn client_address(&self) -> Option<SocketAddr> {
+        self.origin.as_ref().and_then(|origin| origin.client)
+    }
+
+    /// Lets in a client that turned out to be at `address`.
+    pub(crate) fn admit(&mut self, address: SocketAddr, permit: Permit) {
+        // A client that says who it is has one: see `Worker::admit`.
+        if let Some(origin) = &mut self.origin {
+            origin.client = Some(address);
+            origin.permit = Some(permit);
         }
     }
 
@@ -143,6 +160,20 @@ impl Connection {
         self.dial = Some(dial);
     }
 
+    /// Notes that the dial never left this machine; its socket, to be closed.
+    pub(crate) fn undo_dial(&mut self) -> Option<OwnedFd> {
+        self.dial = None;
+        if let Some(target) = self.chosen.take() {
+            target.closed();
+        }
+        self.target.take()
+    }
+
+    /// Notes that a target cannot be dialled from here.
+    pub(crate) fn skip(&mut self, target: Rc<LocalTarget>) {
+        self.tried.skip(target);
+    }
+
     /// Notes that the dial failed; its socket, to be closed.
     pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
         let was_trial = self.dial.take().is_some_and(|dial| dial.is_trial);
@@ -164,24 +195,24 @@ impl Connection {
     }
 
     /// The end: gives the target back its place; a log line if it is wanted.
-    pub(crate) fn finish(self, now: Instant) {
+    pub(crate) fn finish(self, now: Instant, is_logged: bool) {
         if let Some(target) = &self.chosen {
             target.closed();
         }
-        if let Some(log) = &self.log {
+        if is_logged && let Some(origin) = &self.origin {
             let target = self.chosen.as_ref().map(|target| target.address());
-            self.write_log(log, target, now.saturating_duration_since(log.accepted));
+            self.write_log(origin, target, now.saturating_duration_since(origin.accepted));
         }
     }
 
-    fn write_log(&self, log: &Log, target: Option<SocketAddr>, duration: Duration) {
+    fn write_log(&self, origin: &Origin, target: Option<SocketAddr>, duration: Duration) {
         let name = |address: Option<SocketAddr>| {
             address.map_or_else(|| String::from("-"), |address| address.to_string())
         };
         log::info!(
             target: "connection",
             "client={} target={} end={} duration_ms={} bytes_from_client={} bytes_from_target={} dials={}",
-            name(log.client),
+            name(origin.client),
             name(target),
             self.session.ending().map_or("-", name_ending),
             duration.as_millis(),

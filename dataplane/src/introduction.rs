@@ -21,8 +21,13 @@ pub(crate) struct Introduction {
 pub(crate) enum Progress {
     /// The header goes on.
     Incomplete,
-    /// The header is whole; so many of the bytes still belong to it.
-    Complete { header_bytes: usize },
+    /// The header is whole.
+    Complete {
+        /// So many of the bytes still belong to it.
+        header_bytes: usize,
+        /// The client, where the header is not about the proxy itself.
+        named: Option<SocketAddr>,
+    },
 }
 
 impl Introduction {
@@ -48,15 +53,17 @@ impl Introduction {
             return Ok(Progress::Incomplete);
         };
         self.received = Vec::new();
-        match header {
+        let named = match header {
             // The connection is what it seems to be.
-            Header::Local | Header::Unknown => {}
+            Header::Local | Header::Unknown => None,
             Header::Proxied(addresses, fields) => {
                 let fields = if drops_fields { Tlvs::default() } else { fields };
+                let source = addresses.source();
                 self.header = Header::Proxied(addresses, fields);
+                Some(source)
             }
-        }
-        Ok(Progress::Complete { header_bytes: bytes - before })
+        };
+        Ok(Progress::Complete { header_bytes: bytes - before, named })
     }
 
     /// Why a client that has ended before its header was whole is turned away.

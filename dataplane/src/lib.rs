@@ -1,6 +1,7 @@
 //! The data plane: one glommio executor pinned to each chosen core, each with its own listener,
 //! ring, buffers and sessions. Nothing is shared between cores on the hot path.
 
+mod affinity;
 mod balance;
 mod candidates;
 mod choice;
@@ -9,6 +10,7 @@ mod connection;
 mod handover;
 mod idle;
 mod introduction;
+mod limits;
 mod listener;
 mod liveness;
 mod local_target;
@@ -17,11 +19,14 @@ mod pace;
 mod pause_log;
 mod pipes;
 mod plane;
+mod ports;
 mod proxy_protocol;
+mod rejection_log;
 mod retry_budget;
 mod ring;
 mod session;
 mod slots;
+mod sources;
 mod targets;
 mod timers;
 mod worker;
@@ -31,9 +36,11 @@ use std::time::Duration;
 pub use balance::Balance;
 pub use cidrs::Cidrs;
 pub use idle::IdleTimeouts;
+pub use limits::Limits;
 pub use listener::Listener;
 pub use plane::{Core, DataPlane, StartError};
 pub use proxy_protocol::{ProxyProtocol, ProxyVersion};
+pub use sources::Sources;
 
 /// What decides where connections go, for simulations that drive it as a core does. Not part of the
 /// interface.
@@ -56,6 +63,10 @@ pub struct Settings {
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.
     pub connections_max: usize,
+    /// What exceeds these is not left waiting but reset.
+    pub limits: Limits,
+    /// Where targets are dialled from.
+    pub sources: Sources,
     /// PROXY protocol headers, expected and sent.
     pub proxy_protocol: ProxyProtocol,
     /// Most connections that each core's listener queues, as in listen(2).
@@ -83,6 +94,8 @@ impl Default for Settings {
             balance: Balance::default(),
             connect_attempts: 3,
             connections_max: 1000,
+            limits: Limits::default(),
+            sources: Sources::default(),
             proxy_protocol: ProxyProtocol::default(),
             listen_backlog: 4096,
             connect_timeout: Duration::from_secs(2),

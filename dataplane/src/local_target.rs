@@ -4,15 +4,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use exchange::{Entry, Outcome, Ramp, Report, Target, TargetCounters, TargetState, Trial};
+use exchange::{
+    Entry, Outcome, Ramp, Report, Target, TargetCounters, TargetKey, TargetState, Trial,
+};
 use socket2::SockAddr;
 
+use crate::ports::Ports;
 use crate::session::Cause;
 
 /// A target as one core knows it.
 #[derive(Debug)]
 pub struct LocalTarget {
     target: Arc<Target>,
+    key: TargetKey,
     socket_address: Rc<SockAddr>,
     counters: Arc<TargetCounters>,
     core: usize,
@@ -23,6 +27,7 @@ pub struct LocalTarget {
     reset: Cell<Option<Cause>>,
     last_dial: Cell<LastDial>,
     ramp: Cell<Option<Ramp>>,
+    ports: Ports,
     /// The last trial that this core asked for; snapshots may go on offering it.
     asked_for: RefCell<Option<Arc<Trial>>>,
 }
@@ -43,6 +48,7 @@ impl LocalTarget {
     pub(crate) fn new(entry: &Entry, core: usize) -> Rc<Self> {
         Rc::new(Self {
             target: Arc::clone(&entry.target),
+            key: TargetKey::of(&entry.target),
             socket_address: Rc::new(entry.target.address.into()),
             counters: Arc::clone(&entry.counters),
             core,
@@ -52,6 +58,7 @@ impl LocalTarget {
             reset: Cell::new(None),
             last_dial: Cell::default(),
             ramp: Cell::new(None),
+            ports: Ports::default(),
             asked_for: RefCell::new(None),
         })
     }
@@ -69,9 +76,24 @@ impl LocalTarget {
         self.reset.set(cause_of_reset(entry));
     }
 
+    /// Who it is.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What clients' preferences for it follow from.
+    pub(crate) fn key(&self) -> TargetKey {
+        self.key
+    }
+
     /// Where it serves.
     pub fn address(&self) -> SocketAddr {
         self.target.address
+    }
+
+    /// Whether and from where it can be dialled.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     pub(crate) fn socket_address(&self) -> &Rc<SockAddr> {

@@ -10,8 +10,10 @@ use exchange::{CoreCounters, Reporter, Subscriber, Waker};
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 
 use crate::handover::Handover;
+use crate::limits::Admission;
 use crate::orders::Orders;
 use crate::pause_log::PauseLog;
+use crate::rejection_log::RejectionLog;
 use crate::worker::{Parts, Worker};
 use crate::{Listener, Settings};
 
@@ -20,6 +22,8 @@ const EXECUTOR_RING_DEPTH: usize = 4;
 const EXECUTOR_IO_MEMORY_BYTES: usize = 64 * 1024;
 /// Log lines about accepting having paused come no faster than this, all cores together.
 const PAUSE_LOG_INTERVAL: Duration = Duration::from_mins(1);
+/// Log lines about rejected connections come no faster than this for each reason.
+const REJECTION_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a worker runs at most before the executor's other tasks get their turn.
 const YIELD_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -104,6 +108,8 @@ impl DataPlane {
         assert!(cores.len() <= counters.len(), "every core has its counters");
         let orders = Arc::new(Orders::default());
         let pause_log = Arc::new(PauseLog::new(PAUSE_LOG_INTERVAL));
+        let rejection_log = Arc::new(RejectionLog::new(REJECTION_LOG_INTERVAL));
+        let admission = Arc::new(Admission::new(&settings.limits));
         let mut threads = Vec::with_capacity(cores.len());
         let mut listeners = Vec::with_capacity(cores.len());
         let mut ready = Vec::with_capacity(cores.len());
@@ -121,6 +127,8 @@ impl DataPlane {
                 reporter,
                 orders: Arc::clone(&orders),
                 pause_log: Arc::clone(&pause_log),
+                rejection_log: Arc::clone(&rejection_log),
+                admission: Arc::clone(&admission),
                 counters: Arc::clone(counters),
             };
             let (thread, answer) = start_core(cpu, parts)?;

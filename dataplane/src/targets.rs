@@ -2,8 +2,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{Entry, Locality, Snapshot, TargetState, Trial};
+use exchange::{ClientKey, Entry, Locality, Snapshot, TargetState, Trial};
 
+use crate::affinity::LocalAffinity;
 use crate::candidates::Candidates;
 use crate::local_target::LocalTarget;
 
@@ -28,6 +29,8 @@ pub struct Targets {
     known: Vec<Rc<LocalTarget>>,
     eligible: Candidates,
     localities: Vec<LocalLocality>,
+    /// Where clients keep their targets.
+    affinity: Option<LocalAffinity>,
     /// Trials that this core has not asked for yet.
     trials: Vec<(Rc<LocalTarget>, Arc<Trial>)>,
     settled: bool,
@@ -45,6 +48,7 @@ impl Targets {
             known: Vec::new(),
             eligible: Candidates::default(),
             localities: Vec::new(),
+            affinity: None,
             trials: Vec::new(),
             settled: false,
             read_next: 0,
@@ -86,6 +90,8 @@ impl Targets {
         }
         self.eligible = eligible.into_iter().collect();
         self.localities = snapshot.localities.iter().filter_map(|it| self.local(it)).collect();
+        let affinity = snapshot.affinity.as_ref();
+        self.affinity = affinity.map(|it| LocalAffinity::new(it, self.eligible.all()));
         self.settled = snapshot.settled;
     }
 
@@ -113,6 +119,21 @@ impl Targets {
     /// Where new connections go first; empty where no zone is preferred.
     pub(crate) fn localities(&self) -> &[LocalLocality] {
         &self.localities
+    }
+
+    /// The client's own target, as long as that may be used and was not tried; else the one that the
+    /// client prefers of all others. All cores and instances with the same targets agree.
+    pub(crate) fn of_client(
+        &self,
+        client: ClientKey,
+        tried: &[Rc<LocalTarget>],
+    ) -> Option<Rc<LocalTarget>> {
+        let is_fresh = |target: &&Rc<LocalTarget>| !tried.iter().any(|old| Rc::ptr_eq(old, target));
+        let own = self.affinity.as_ref().and_then(|affinity| affinity.choose(client));
+        let others = || self.eligible().iter().filter(is_fresh);
+        own.filter(is_fresh)
+            .or_else(|| others().max_by_key(|target| client.preference(target.key())))
+            .cloned()
     }
 
     /// Whether waiting brings no eligible target that is not there yet.

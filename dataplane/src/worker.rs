@@ -2,6 +2,7 @@
 //! operations they ask for.
 
 mod accepting;
+mod admitting;
 mod dialling;
 mod handing;
 mod introducing;
@@ -15,24 +16,25 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Rejection, Reporter, Subscriber};
+use exchange::{CoreCounters, Reporter, Subscriber};
 use rustix::net::Shutdown;
-use socket2::SockRef;
 
-use crate::Settings;
 use crate::choice::Chooser;
-use crate::connection::Connection;
+use crate::connection::{Connection, Origin};
 use crate::handover::Handover;
 use crate::idle::Idle;
+use crate::limits::Admission;
 use crate::listener::Listener;
 use crate::orders::Orders;
 use crate::pause_log::PauseLog;
 use crate::pipes::Pipes;
+use crate::rejection_log::RejectionLog;
 use crate::ring::{BUFFER_SIZE, Completion, Key, Ring, send_queue_bytes};
 use crate::session::{Ending, Event, Op, Piece, Session, Side, WATCH_DELAY};
 use crate::slots::Slots;
 use crate::targets::Targets;
 use crate::timers::{EqualTimers, Timers};
+use crate::{Balance, Settings};
 use accepting::Accepting;
 use sweep::Sweep;
 
@@ -54,6 +56,12 @@ pub(crate) struct Worker {
     reporter: Reporter,
     orders: Arc<Orders>,
     pause_log: Arc<PauseLog>,
+    rejection_log: Arc<RejectionLog>,
+    admission: Arc<Admission>,
+    /// When a line about ports that have run out was written last.
+    ports_logged: Option<Instant>,
+    /// It takes a system call: only if something depends on it.
+    needs_client_address: bool,
     counters: Arc<[CoreCounters]>,
     core: usize,
     listener: Option<Listener>,
@@ -89,6 +97,9 @@ pub(crate) struct Parts {
     pub(crate) orders: Arc<Orders>,
     /// For lines about accepting having paused.
     pub(crate) pause_log: Arc<PauseLog>,
+    /// For lines about clients that were turned away.
+    pub(crate) rejection_log: Arc<RejectionLog>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) counters: Arc<[CoreCounters]>,
 }
 
@@ -107,11 +118,12 @@ impl Worker {
             reporter,
             orders,
             pause_log,
+            rejection_log,
+            admission,
             counters,
         } = parts;
-        // A pipe takes two descriptors, as a connection does.
         let cores = counters.len();
-        let pipes_max = (settings.connections_max / cores / CONNECTIONS_PER_PIPE).min(PIPES_MAX);
+        let pipes_max = pipes_max(settings.connections_max, cores);
         settings.connections_max -= pipes_max * cores;
         let now = Instant::now();
         let mut ring = Ring::new()?;
@@ -131,6 +143,13 @@ impl Worker {
             reporter,
             orders,
             pause_log,
+            rejection_log,
+            ports_logged: None,
+            needs_client_address: settings.log_connections
+                || settings.balance == Balance::Maglev
+                || admission.needs_address()
+                || settings.proxy_protocol.from.is_some(),
+            admission,
             counters,
             core,
             listener: Some(listener),
@@ -395,29 +414,11 @@ impl Worker {
         if !connection.session.is_dialled() && !was_refused {
             self.count().failed_connections.increment();
         }
-        connection.finish(self.now);
+        connection.finish(self.now, self.settings.log_connections);
         self.accepting.note_room(self.now);
     }
 
-    /// Serves a client that was accepted, or turns it away.
-    fn admit(&mut self, client: OwnedFd) {
-        if self.expects_prefaces() {
-            // A client that is gone again has no address, and needs nothing any more.
-            let address = SockRef::from(&client).peer_addr().ok().and_then(|it| it.as_socket());
-            let Some(address) = address else { return self.ring.close(client) };
-            if !self.trusts(address) {
-                self.note_rejection(Rejection::UntrustedProxy);
-                return self.reset(client);
-            }
-        }
-        self.open(client);
-    }
-
-    fn note_rejection(&self, reason: Rejection) {
-        self.count().rejected.of(reason).increment();
-    }
-
-    fn open(&mut self, client: OwnedFd) {
+    fn open(&mut self, client: OwnedFd, origin: Option<Origin>) {
         self.count().active_connections.increment();
         // A trial comes before the dials that count. Which they are the chooser knows.
         let dials_max = u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX);
@@ -428,9 +429,8 @@ impl Worker {
             Session::accepted(dials_max, &mut self.ops)
         };
         let introduction = self.introduction_of(&client);
-        let log_since = self.settings.log_connections.then_some(self.now);
         let idle = Idle::new(self.sweep.clock_ms(self.now));
-        let mut connection = Connection::new(session, client, idle, log_since);
+        let mut connection = Connection::new(session, client, origin, idle);
         connection.introduction = introduction;
         let key = self.connections.insert(connection);
         if expects_preface {
@@ -438,14 +438,17 @@ impl Worker {
         }
         self.perform_all(key);
     }
+}
 
-    /// Closes by RST what has no operation in flight.
-    fn reset(&mut self, socket: OwnedFd) {
-        if let Err(error) = SockRef::from(&socket).set_linger(Some(Duration::ZERO)) {
-            log::debug!("SO_LINGER: {error}");
-        }
-        self.ring.close(socket);
-    }
+/// How many of the connections that there are descriptors for no client may take: pipes, and
+/// accepts in flight.
+pub(crate) fn descriptors_reserved(connections_max: usize, cores: usize) -> usize {
+    (pipes_max(connections_max, cores) + accepting::SINGLES_MAX) * cores
+}
+
+/// Pipes for each core. A pipe takes two descriptors, as a connection does.
+fn pipes_max(connections_max: usize, cores: usize) -> usize {
+    (connections_max / cores / CONNECTIONS_PER_PIPE).min(PIPES_MAX)
 }
 
 /// Whether an operation ended without having found out anything about its connection.

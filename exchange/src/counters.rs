@@ -54,6 +54,10 @@ pub struct CoreCounters {
     pub handed_connections: Counter,
     /// Gauge: 1 while accepting is paused for want of descriptors.
     pub accept_paused: Counter,
+    /// Total: dials that found no free local port.
+    pub exhausted_dials: Counter,
+    /// Total: connections that the kernel dropped because the listen queue was full.
+    pub listen_overflows: Counter,
     /// Totals: client connections that were reset instead of being forwarded.
     pub rejected: Rejections,
 }

@@ -4,6 +4,7 @@
 //!
 //! There is no I/O and no runtime in here, apart from the eventfds that end a wait.
 
+mod affinity;
 mod channel;
 mod counters;
 mod rejection;
@@ -12,6 +13,7 @@ mod snapshot;
 mod target;
 mod trial;
 
+pub use affinity::{Affinity, ClientKey, TargetKey};
 pub use channel::{Publisher, Subscriber, Waker, broadcast};
 pub use counters::{CoreCounters, Counter, TargetCounters};
 pub use rejection::{Rejection, Rejections};

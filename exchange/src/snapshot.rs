@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{Target, TargetCounters, Trial};
+use crate::{Affinity, Target, TargetCounters, Trial};
 
 /// Counts published snapshots; a larger one is newer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +128,9 @@ pub struct Snapshot {
     pub own_zone: Option<Arc<str>>,
     /// Where new connections go first; empty: no zone is preferred, all eligible targets are alike.
     pub localities: Vec<Locality>,
+    /// The target of each client, where clients keep theirs. May lag behind the entries by an instant:
+    /// what it maps to need not be eligible any more.
+    pub affinity: Option<Arc<Affinity>>,
 }
 
 impl Snapshot {

@@ -19,7 +19,11 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
         None => "no limit".to_owned(),
     });
     note(report, Check::Memlock, memlock);
-    let nofile = found.nofile.map(|capacity| match capacity.connections_max {
+    let nofile = found.nofile.and_then(|capacity| {
+        let problem = capacity.limit_problem(config);
+        problem.map_or(Ok(capacity), |problem| Err(problem.to_string()))
+    });
+    let nofile = nofile.map(|capacity| match capacity.connections_max {
         CONNECTIONS_UNLIMITED.. => "no limit".to_owned(),
         connections => format!("room for {connections} client connections"),
     });

@@ -2,8 +2,9 @@ use std::net::SocketAddr;
 
 use super::instance::{self, Instance};
 use super::report::{Check, Report};
-use crate::config::Config;
-use crate::sockets::Availability;
+use crate::config::{Config, variable};
+use crate::preflight;
+use crate::sockets::{self, Availability};
 
 /// Whether clients and operators could connect. What a running instance of the balancer holds is no
 /// failure: the check may run beside it, or before it is replaced.
@@ -17,6 +18,13 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
     match admin {
         Some((address, availability)) => admin_port(address, &availability, running, report),
         None => report.ok(Check::AdminPort, None, "turned off".to_owned()),
+    }
+    for problem in sockets::source_problems(config) {
+        let subject = Some(variable::SOURCE_ADDRESSES.name.to_owned());
+        report.failure(Check::Variable, subject, problem.to_string());
+    }
+    if let Some(line) = preflight::short_backlog(config.dataplane.listen_backlog) {
+        report.warning(Check::Variable, Some(variable::LISTEN_BACKLOG.name.to_owned()), line);
     }
 }
 

@@ -9,7 +9,8 @@ use serde_json::Value;
 pub(super) enum Check {
     /// The values of the variables.
     Configuration,
-    /// A variable that is set but is none of ours; the subject is its name.
+    /// A variable that is none of ours, or that this machine does not go with; the subject is its
+    /// name.
     Variable,
     /// The release of the kernel.
     Kernel,

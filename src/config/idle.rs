@@ -1,8 +1,12 @@
 use super::environment::Environment;
-use super::variable::{NODE_FILTER, TABLE, Variable};
+use super::variable::{BALANCE, NODE_FILTER, TABLE, Variable};
+
+/// What has no say where a client's target follows from its address alone.
+const UNHEEDED_BY_MAGLEV: [&str; 2] = ["ZONE_AWARE", "SLOW_START"];
 
 /// A log line for each variable that is set and has no effect, as its own meaning says: it waits for
-/// a later release, another `NODE_FILTER` would read it, or what it is for is turned off.
+/// a later release, another `NODE_FILTER` would read it, or what it is for is turned off; or
+/// `BALANCE` leaves nothing to it.
 pub(super) fn without_effect(environment: &Environment) -> Vec<String> {
     let set = TABLE.iter().filter(|variable| environment.get(**variable).is_some());
     set.filter_map(|variable| line(*variable, environment)).collect()
@@ -12,6 +16,15 @@ fn line(variable: Variable, environment: &Environment) -> Option<String> {
     let Variable { name, meaning, .. } = variable;
     if meaning.ends_with("takes effect with a later release") {
         return Some(format!("{name} is set, but takes effect with a later release"));
+    }
+    if UNHEEDED_BY_MAGLEV.contains(&name)
+        && environment.get(BALANCE) == Some("maglev")
+        && environment.get(variable) != Some(variable.default.as_str())
+    {
+        return Some(format!(
+            "{name} is set, but BALANCE=maglev does not heed it: a client's target follows from its \
+             address alone"
+        ));
     }
     let (readers, _) = meaning.strip_prefix("for ")?.split_once(": ")?;
     // Most are for some values of NODE_FILTER, others for another variable that is turned on.
@@ -47,6 +60,17 @@ mod tests {
             told(&[("TARGETS", "10.0.0.1"), ("ASG_NAME", "workers"), ("AWS_REGION", "us-east-1")]),
             ["TARGETS is set, but NODE_FILTER=asg does not read it"]
         );
+    }
+
+    #[test]
+    fn maglev_heeds_no_zones() {
+        let told = |aware: &str, balance: &str| {
+            let variables = [("ZONE_AWARE", aware), ("BALANCE", balance)];
+            let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+            without_effect(&variables.collect()).len()
+        };
+        assert_eq!(told("true", "maglev"), 1);
+        assert_eq!(told("false", "maglev") + told("", "maglev") + told("true", "random"), 0);
     }
 
     #[test]

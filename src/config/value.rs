@@ -134,6 +134,7 @@ pub(super) fn balance(text: &str) -> Parsed<Balance> {
         ("round_robin", Balance::RoundRobin),
         ("random", Balance::Random),
         ("least_connections", Balance::LeastConnections),
+        ("maglev", Balance::Maglev),
     ])(text)
 }
 
@@ -280,7 +281,10 @@ mod tests {
     fn choices_name_the_alternatives() {
         assert_eq!(balance("round_robin"), Ok(Balance::RoundRobin));
         let error = balance("P2C").unwrap_err();
-        assert_eq!(error, "is unknown; accepted: p2c, round_robin, random, least_connections");
+        assert_eq!(
+            error,
+            "is unknown; accepted: p2c, round_robin, random, least_connections, maglev"
+        );
     }
 
     #[test]

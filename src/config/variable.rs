@@ -98,7 +98,7 @@ variables! {
     FAIL_OPEN_THRESHOLD fail_open_threshold Value("0")
         "at or below this share of healthy targets (%) all targets are used, 0-100; 0: only when none is healthy";
     BALANCE balance Value("p2c")
-        "how a connection's target is chosen: p2c (the less loaded of two picked at random), round_robin, random or least_connections";
+        "how a connection's target is chosen: p2c (the less loaded of two picked at random), round_robin, random, least_connections or maglev (a client keeps its target, by its address)";
     ZONE_AWARE zone_aware Value("false")
         "prefer targets of the balancer's own availability zone while they can carry their share: true or false";
     AVAILABILITY_ZONE availability_zone Described("from IMDSv2")
@@ -131,6 +131,14 @@ variables! {
         "CPUs that carry traffic: a count (4) or a list (0-3,8; one alone: 3-3)";
     LISTEN_BACKLOG listen_backlog Value("4096")
         "most clients that wait to be accepted, per core, 1-65535; the kernel caps it at net.core.somaxconn";
+    ALLOW_CIDRS allow_cidrs Value("all")
+        "clients that may connect: IP addresses and CIDR blocks, comma separated, or all; others are reset";
+    MAX_CONNECTIONS max_connections Described("from RLIMIT_NOFILE")
+        "most client connections at a time, all cores together; further ones are reset, while without it they wait";
+    MAX_CONNECTIONS_PER_CLIENT max_connections_per_client Value("0")
+        "most connections at a time of one client, an IPv4 address or an IPv6 /64; further ones are reset; 0: no limit";
+    SOURCE_ADDRESSES source_addresses Described("–")
+        "own addresses to dial targets from in turn, comma separated, at most 64: each has local ports of its own";
     ADMIN_HOST admin_host Value("127.0.0.1")
         "address of the admin server; an IPv4 or IPv6 literal";
     ADMIN_PORT admin_port Value("9901")

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod affinity;
 mod balancing;
 mod breaker;
 mod connection_log;
@@ -16,7 +17,9 @@ mod harness;
 mod health;
 mod idle;
 mod ipv6;
+mod limits;
 mod load;
+mod local_ports;
 mod nginx;
 mod pair;
 mod proxy_protocol;

@@ -73,6 +73,20 @@ fn only_targets_that_passed_are_eligible() {
 }
 
 #[test]
+fn a_new_affinity_table_is_news() {
+    let mut roster = roster(0);
+    roster.discovered(vec![target(1)], at(0));
+    let before = roster.snapshot(at(0));
+    assert!(before.affinity.is_none());
+    let affinity = Arc::new(Affinity::of(vec![Arc::new(target(1))]));
+    roster.mapped(Arc::clone(&affinity));
+    let after = roster.snapshot(at(0));
+    assert!(after.generation > before.generation);
+    assert!(Arc::ptr_eq(after.affinity.as_ref().unwrap(), &affinity));
+    assert!(Arc::ptr_eq(&after, &roster.snapshot(at(0))));
+}
+
+#[test]
 fn the_generation_counts_changes_only() {
     let mut roster = roster(0);
     roster.discovered(vec![target(1)], at(0));

@@ -90,11 +90,13 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
             proxy_header: None,
         },
         fail_open_threshold: 0,
+        affinity: false,
         drain_timeout: Duration::from_mins(5),
         reset_unhealthy: false,
         slow_start: Duration::ZERO,
         breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
         zone: zone::Settings::Ignored,
+        source_addresses: Vec::new(),
     }
 }
 

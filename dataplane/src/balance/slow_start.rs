@@ -22,7 +22,7 @@ impl Balancer {
     ) -> &'a Rc<LocalTarget> {
         let all = candidates.all();
         match self.balance {
-            Balance::Random => {
+            Balance::Random | Balance::Maglev => {
                 let drawn = self.any(all);
                 self.keep_or_replace(drawn, candidates, now)
             }

@@ -50,13 +50,13 @@ impl Core {
     fn serve(&mut self, answers: impl Fn(u16) -> bool) -> End {
         let mut tried = Tried::default();
         loop {
-            let (target, is_trial) = match self.chooser.choose(&mut self.targets, &tried, self.now)
-            {
-                Choice::Dial(target) => (target, false),
-                Choice::Trial(target) => (target, true),
-                Choice::NoTarget => return End::NoTarget,
-                Choice::BudgetSpent => return End::BudgetSpent,
-            };
+            let (target, is_trial) =
+                match self.chooser.choose(&mut self.targets, None, &tried, self.now) {
+                    Choice::Dial(target) => (target, false),
+                    Choice::Trial(target) => (target, true),
+                    Choice::NoTarget => return End::NoTarget,
+                    Choice::BudgetSpent => return End::BudgetSpent,
+                };
             self.dials += 1;
             let port = target.address().port();
             self.reports.extend(target.dialled(is_trial, Some(answers(port))));
@@ -165,7 +165,7 @@ fn a_retry_goes_to_what_was_reached_before_to_what_is_unknown_before_to_what_fai
     tried.add(Rc::clone(&eligible[0]), false);
     let (mut chooser, mut targets) = (core.chooser, core.targets);
     for index in [2, 3, 1] {
-        match chooser.choose(&mut targets, &tried, core.now) {
+        match chooser.choose(&mut targets, None, &tried, core.now) {
             Choice::Dial(target) => {
                 assert!(Rc::ptr_eq(&target, &eligible[index]), "{}", target.address());
                 tried.add(target, false);
@@ -173,7 +173,7 @@ fn a_retry_goes_to_what_was_reached_before_to_what_is_unknown_before_to_what_fai
             other => panic!("{other:?}"),
         }
     }
-    assert!(matches!(chooser.choose(&mut targets, &tried, core.now), Choice::NoTarget));
+    assert!(matches!(chooser.choose(&mut targets, None, &tried, core.now), Choice::NoTarget));
 }
 
 /// Clients a second, evenly, for so many seconds; how many ended which way.

@@ -1,4 +1,5 @@
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// Bytes in a TCP socket's send queue that the peer has not acknowledged (SIOCOUTQ, tcp(7)); 0 if
 /// the socket is no longer connected.
@@ -8,4 +9,40 @@ pub(crate) fn send_queue_bytes(socket: &OwnedFd) -> usize {
     // `bytes` is one that lives across the call.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+}
+
+/// Has the kernel choose the local port at connect instead of bind, so that a port can serve one
+/// connection to each target (`IP_BIND_ADDRESS_NO_PORT`, ip(7); it works on IPv6 sockets too).
+///
+/// # Errors
+/// As setsockopt(2).
+pub(crate) fn bind_address_without_port(socket: &impl AsRawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let length = socklen::<libc::c_int>();
+    let (fd, level, name) = (socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT);
+    // SAFETY: the kernel reads one int from where it is told, and `on` is one that lives across
+    // the call.
+    let result = unsafe { libc::setsockopt(fd, level, name, (&raw const on).cast(), length) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Connections that a listener's kernel has dropped so far, almost always because its queue was
+/// full; it wraps around. `SO_MEMINFO` of socket(7), `SK_MEMINFO_DROPS` of `linux/sock_diag.h`.
+///
+/// # Errors
+/// As getsockopt(2).
+pub(crate) fn listen_drops(listener: BorrowedFd<'_>) -> io::Result<u32> {
+    const SK_MEMINFO_DROPS: usize = 8;
+    let mut values = [0_u32; SK_MEMINFO_DROPS + 1];
+    let mut length = socklen::<[u32; SK_MEMINFO_DROPS + 1]>();
+    let (fd, level, name) = (listener.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO);
+    // SAFETY: the kernel writes at most `length` bytes to `values`, which has as many, and the
+    // count of what it has written to `length`; both live across the call.
+    let result =
+        unsafe { libc::getsockopt(fd, level, name, (&raw mut values).cast(), &raw mut length) };
+    if result == 0 { Ok(values[SK_MEMINFO_DROPS]) } else { Err(io::Error::last_os_error()) }
+}
+
+fn socklen<T>() -> libc::socklen_t {
+    libc::socklen_t::try_from(size_of::<T>()).expect("options are small")
 }

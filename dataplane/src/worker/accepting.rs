@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::Worker;
 use crate::listener::{Listener, is_about_one_connection, is_exhaustion};
+use crate::ring::listen_drops;
 
 /// How long accepting pauses at most before it is tried again: other cores, too, end connections.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Accepts in flight while there is room for few connections: each brings one at most.
-const SINGLES_MAX: usize = 4;
+pub(super) const SINGLES_MAX: usize = 4;
 
 /// Whether and how the core takes new connections.
 ///
@@ -22,6 +23,8 @@ pub(super) struct Accepting {
     multishot: bool,
     /// The accepts in flight were cancelled.
     cancelled: bool,
+    /// The kernel's count of dropped connections, as last read.
+    drops: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl Accepting {
     /// Nothing is accepted yet, but from `until` on it is, target or none.
     pub(super) fn not_yet(until: Instant) -> Self {
         let state = State::NotYet { until };
-        Self { state, in_flight: 0, multishot: false, cancelled: false }
+        Self { state, in_flight: 0, multishot: false, cancelled: false, drops: 0 }
     }
 
     /// Whether it serves clients, and there is room for more.
@@ -175,6 +178,15 @@ impl Worker {
         }
     }
 
+    /// Reads how many connections the kernel has dropped for want of room in the listen queue.
+    pub(super) fn count_overflows(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        // Without an answer the count stays as it is.
+        let Ok(drops) = listen_drops(listener.as_fd()) else { return };
+        let more = drops.wrapping_sub(std::mem::replace(&mut self.accepting.drops, drops));
+        self.count().listen_overflows.add(more.into());
+    }
+
     fn change_accepting(&mut self, state: State) {
         let is_paused = |state: State| matches!(state, State::Paused { .. });
         match (is_paused(self.accepting.state), is_paused(state)) {
@@ -194,6 +206,7 @@ impl Worker {
             };
             self.admit(client);
         }
+        self.count_overflows();
         self.listener = None;
         self.change_accepting(State::Over);
     }

@@ -1,51 +1,139 @@
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use exchange::ClientKey;
 
 use super::Worker;
+use crate::balance::Balance;
 use crate::choice::Choice;
 use crate::connection::Dial;
 use crate::local_target::LocalTarget;
 use crate::ring::Key;
 use crate::session::Event;
+use crate::sources::{Source, is_about_the_source};
+
+/// Each core's log lines about ports come no faster than this.
+const PORTS_LOG_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Why a target is not being dialled. It was added to those tried.
+enum NotDialled {
+    /// Every local port towards it is taken.
+    NoPort,
+    /// There is no socket to dial any target with.
+    NoSocket,
+}
 
 impl Worker {
     /// Dials a target that was not tried for this client before.
     pub(super) fn dial(&mut self, key: Key) -> Option<Event> {
-        let connection = self.connections.get_mut(key)?;
-        let choice = self.chooser.choose(&mut self.targets, connection.tried(), self.now);
-        let (target, is_trial) = match choice {
-            Choice::Dial(target) => (target, false),
-            Choice::Trial(target) => (target, true),
-            Choice::NoTarget => return Some(Event::NoTarget),
-            Choice::BudgetSpent => {
-                self.count().retry_budget_exhausted.increment();
-                return Some(Event::NoTarget);
+        loop {
+            let connection = self.connections.get_mut(key)?;
+            let client = match self.settings.balance {
+                Balance::Maglev => connection.client_address().map(|it| ClientKey::of(it.ip())),
+                _ => None,
+            };
+            let tried = connection.tried();
+            let choice = self.chooser.choose(&mut self.targets, client, tried, self.now);
+            let (target, is_trial) = match choice {
+                Choice::Dial(target) => (target, false),
+                Choice::Trial(target) => (target, true),
+                Choice::NoTarget => return Some(Event::NoTarget),
+                Choice::BudgetSpent => {
+                    self.count().retry_budget_exhausted.increment();
+                    return Some(Event::NoTarget);
+                }
+            };
+            match self.dial_target(key, target, is_trial) {
+                Ok(()) => return None,
+                Err(NotDialled::NoPort) => {}
+                Err(NotDialled::NoSocket) => return Some(Event::NoTarget),
             }
+        }
+    }
+
+    /// Dials this target from the next source that has a port left.
+    fn dial_target(
+        &mut self,
+        key: Key,
+        target: Rc<LocalTarget>,
+        is_trial: bool,
+    ) -> Result<(), NotDialled> {
+        let result = self.socket_to(&target);
+        let Some(connection) = self.connections.get_mut(key) else {
+            return Err(NotDialled::NoSocket);
         };
-        let socket = match make_socket(&target) {
+        let (socket, source) = match result {
             Ok(socket) => socket,
-            Err(error) => {
-                // Of no target's doing: another one would fare no better. Accepting stops early
-                // enough for this not to happen, unless others use the descriptors up.
+            Err(reason) => {
+                connection.skip(Rc::clone(&target));
                 self.end_dial(&target, is_trial, None);
-                self.pause_accepting(&format!("socket: {error}"));
-                return Some(Event::NoTarget);
+                return Err(reason);
             }
         };
         self.ring.connect(key, &socket, target.socket_address());
         let due = self.now + self.settings.connect_timeout;
-        connection.start_dial(
-            target,
-            socket,
-            Dial { due, cancelled: false, revoked: false, is_trial },
-        );
+        let dial = Dial { due, cancelled: false, revoked: false, source, is_trial };
+        connection.start_dial(target, socket, dial);
         let connections = &mut self.connections;
         self.dials.start(self.now, key, |key| {
             connections.get_mut(key).is_none_or(|connection| connection.dial.is_none())
         });
-        None
+        Ok(())
+    }
+
+    /// A socket bound to the next source, of those that may have a port left towards the target.
+    fn socket_to(&mut self, target: &LocalTarget) -> Result<(OwnedFd, Source), NotDialled> {
+        let address = target.address();
+        let count = self.settings.sources.count(address.ip());
+        while let Some(source) = target.ports().next_source(count, self.now) {
+            match self.settings.sources.socket(address, source) {
+                Ok(socket) => return Ok((socket, source)),
+                Err(error) if is_about_the_source(&error) => {
+                    self.note_source(target, source, &error);
+                }
+                Err(error) => {
+                    // Of no target's doing: another one would fare no better. Accepting stops
+                    // early enough for this not to happen, unless others use the descriptors up.
+                    self.pause_accepting(&format!("socket: {error}"));
+                    return Err(NotDialled::NoSocket);
+                }
+            }
+        }
+        Err(NotDialled::NoPort)
+    }
+
+    /// Goes on after a connect found no port: from another source, or to another target. Nothing
+    /// is held against the target, which has heard of none of it.
+    fn dial_elsewhere(&mut self, key: Key, dial: Dial, error: &io::Error) -> Option<Event> {
+        let connection = self.connections.get_mut(key)?;
+        let target = connection.chosen().cloned()?;
+        if let Some(socket) = connection.undo_dial() {
+            self.ring.close(socket);
+        }
+        self.note_source(&target, dial.source, error);
+        match self.dial_target(key, target, dial.is_trial) {
+            Ok(()) => None,
+            Err(NotDialled::NoPort) => self.dial(key),
+            Err(NotDialled::NoSocket) => Some(Event::NoTarget),
+        }
+    }
+
+    /// Notes that a target cannot be dialled from `source` for now.
+    fn note_source(&mut self, target: &LocalTarget, source: Source, error: &io::Error) {
+        target.ports().note_exhausted(source, self.now);
+        self.count().exhausted_dials.increment();
+        let since = |at| self.now.saturating_duration_since(at);
+        if self.ports_logged.is_none_or(|at| since(at) >= PORTS_LOG_INTERVAL) {
+            self.ports_logged = Some(self.now);
+            let own = self.settings.sources.name(target.address().ip(), source);
+            log::warn!(
+                "no local port towards {} is left{own} ({error}); more SOURCE_ADDRESSES, a wider \
+                 net.ipv4.ip_local_port_range or more targets help",
+                target.address()
+            );
+        }
     }
 
     /// Passes on what the control plane has to hear of a dial's end.
@@ -112,6 +200,10 @@ impl Worker {
                 self.introduce(key);
                 Event::Dialled
             }
+            Err(error) if is_about_the_source(&error) && !dial.cancelled => {
+                let Some(event) = self.dial_elsewhere(key, dial, &error) else { return };
+                event
+            }
             Err(error) => {
                 if let Some(socket) = connection.fail_dial() {
                     self.ring.close(socket);
@@ -126,13 +218,4 @@ impl Worker {
         };
         self.feed(key, event);
     }
-}
-
-/// A socket to dial the target with. Blocking: `io_uring` would not wait on a non-blocking one.
-fn make_socket(target: &LocalTarget) -> io::Result<OwnedFd> {
-    let domain = Domain::for_address(target.address());
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    // What a client sent in one piece is not to wait for the acknowledgement of the one before.
-    socket.set_tcp_nodelay(true)?;
-    Ok(socket.into())
 }

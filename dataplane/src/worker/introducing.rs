@@ -46,7 +46,7 @@ impl Worker {
     pub(super) fn end_overdue_prefaces(&mut self) {
         while let Some(key) = self.prefaces.pop_due(self.now) {
             if self.connections.get_mut(key).is_some_and(|it| it.session.awaits_preface()) {
-                self.note_rejection(Rejection::ProxyHeaderLate);
+                self.note_refusal(key, Rejection::ProxyHeaderLate);
                 self.feed(key, Event::Refused);
             }
         }
@@ -64,13 +64,19 @@ impl Worker {
                 let ring = &self.ring;
                 let drops_fields = self.settings.proxy_protocol.drops_fields;
                 let read = |bytes: &mut Vec<u8>| ring.read(piece, bytes);
-                let (piece, preface) = match introduction.take_in(read, drops_fields) {
+                let progress = introduction.take_in(read, drops_fields).and_then(|progress| {
+                    if let Progress::Complete { named, .. } = progress {
+                        self.admit_introduced(key, named)?;
+                    }
+                    Ok(progress)
+                });
+                let (piece, preface) = match progress {
                     Ok(Progress::Incomplete) => (piece, Preface::Incomplete),
-                    Ok(Progress::Complete { header_bytes }) => {
+                    Ok(Progress::Complete { header_bytes, .. }) => {
                         (without_header(piece, header_bytes), Preface::Complete)
                     }
                     Err(reason) => {
-                        self.note_rejection(reason);
+                        self.note_refusal(key, reason);
                         (piece, Preface::Refused)
                     }
                 };
@@ -78,7 +84,7 @@ impl Worker {
             }
             Event::EndOfStream { from: Side::Client } => {
                 let reason = introduction.cut_short();
-                self.note_rejection(reason);
+                self.note_refusal(key, reason);
                 event
             }
             _ => event,

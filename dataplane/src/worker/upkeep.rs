@@ -39,6 +39,7 @@ impl Worker {
             self.buffers_shrunk = self.now;
             self.ring.shrink_buffers();
             self.note_calm();
+            self.count_overflows();
         }
         self.obey_orders();
     }

@@ -63,6 +63,11 @@ impl Backend {
         self.server.as_ref().map_or(0, Server::accepted)
     }
 
+    /// Where its open connections come from.
+    pub(crate) fn peers(&self) -> Vec<SocketAddr> {
+        self.server.as_ref().map_or_else(Vec::new, Server::peers)
+    }
+
     pub(crate) fn live(&self) -> usize {
         self.server.as_ref().map_or(0, Server::live)
     }

@@ -1,6 +1,7 @@
 //! What proc(5) tells about a process.
 
 use std::fs;
+use std::time::Duration;
 
 /// Open descriptors.
 pub(crate) fn descriptors(pid: u32) -> usize {
@@ -13,6 +14,17 @@ pub(crate) fn cpu_ticks(pid: u32) -> u64 {
     // The name before it may hold anything but ends with the last parenthesis.
     let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     [fields[11], fields[12]].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+/// CPU time used, of all threads, to the nanosecond.
+pub(crate) fn cpu_time(pid: u32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    // A thread may end meanwhile.
+    let times = threads.filter_map(|thread| {
+        let schedstat = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        schedstat.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    });
+    times.sum()
 }
 
 /// Resident memory in kB.

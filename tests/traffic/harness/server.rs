@@ -44,6 +44,12 @@ impl Server {
         self.connections.accepted.load(Ordering::SeqCst)
     }
 
+    /// The other ends of the connections open now.
+    pub(crate) fn peers(&self) -> Vec<SocketAddr> {
+        let live = self.connections.live.lock().unwrap();
+        live.iter().filter_map(|stream| stream.peer_addr().ok()).collect()
+    }
+
     /// Connections open now.
     pub(crate) fn live(&self) -> usize {
         self.connections.live.lock().unwrap().len()

@@ -2,13 +2,25 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{PATIENCE, wait_until};
 
 /// A connection whose operations give up in the end.
 pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    set_timeouts(&stream);
+    Ok(stream)
+}
+
+/// As [`connect`], from this address; its port may be 0.
+pub(crate) fn connect_from(source: SocketAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Or else a port in TIME_WAIT towards any address could not be had (socket(7)).
+    socket.set_reuse_address(true)?;
+    socket.bind(&source.into())?;
+    socket.connect_timeout(&address.into(), PATIENCE)?;
+    let stream = TcpStream::from(socket);
     set_timeouts(&stream);
     Ok(stream)
 }

@@ -1,0 +1,80 @@
+//! Keeps the affinity table up with the eligible targets.
+
+use std::sync::Arc;
+
+use exchange::{Affinity, Snapshot, Target};
+
+/// Decides which tables are built: one at a time, and none twice. While one is being built any
+/// number of targets may come and go; the next one makes up for all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    /// What the latest table was made of, or is being made of.
+    targets: Vec<Arc<Target>>,
+    is_building: bool,
+}
+
+impl Tables {
+    /// The targets to build a table of now, if there is to be another one.
+    pub(crate) fn next(&mut self, snapshot: &Snapshot) -> Option<Vec<Arc<Target>>> {
+        let eligible = || snapshot.eligible().map(|entry| &entry.target);
+        // Without targets there is nobody to lead clients to, and when they come back they are
+        // likely to be those of before.
+        if self.is_building || eligible().next().is_none() || eligible().eq(&self.targets) {
+            return None;
+        }
+        self.is_building = true;
+        self.targets = eligible().cloned().collect();
+        Some(self.targets.clone())
+    }
+
+    /// The table that was asked for is there.
+    pub(crate) fn built(&mut self) {
+        self.is_building = false;
+    }
+}
+
+/// Builds a table on a thread of its own, below the others, and hands it over with `deliver`. Must
+/// be called inside a tokio runtime.
+pub(crate) fn build(
+    targets: Vec<Arc<Target>>,
+    deliver: impl FnOnce(Arc<Affinity>) + Send + 'static,
+) {
+    tokio::task::spawn_blocking(move || deliver(Arc::new(Affinity::of(targets))));
+}
+
+#[cfg(test)]
+mod tests {
+    use exchange::{Entry, TargetCounters};
+
+    use super::*;
+
+    fn snapshot(eligible: &[u16], others: &[u16]) -> Snapshot {
+        let entry = |port: u16, eligible| {
+            let target = Arc::new(Target::at(([10, 0, 0, 1], port).into()));
+            Entry { eligible, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
+        };
+        let eligible = eligible.iter().map(|&port| entry(port, true));
+        let entries = eligible.chain(others.iter().map(|&port| entry(port, false))).collect();
+        Snapshot { entries, ..Snapshot::default() }
+    }
+
+    fn next(tables: &mut Tables, snapshot: &Snapshot) -> Option<Vec<u16>> {
+        let targets = tables.next(snapshot)?;
+        Some(targets.iter().map(|target| target.address.port()).collect())
+    }
+
+    #[test]
+    fn one_table_at_a_time_is_built_of_those_who_are_eligible_by_then() {
+        let mut tables = Tables::default();
+        assert_eq!(next(&mut tables, &snapshot(&[], &[1])), None);
+        assert_eq!(next(&mut tables, &snapshot(&[1], &[2])), Some(vec![1]));
+        assert_eq!(next(&mut tables, &snapshot(&[1, 2], &[])), None, "one is being built");
+        tables.built();
+        assert_eq!(next(&mut tables, &snapshot(&[1, 2], &[3])), Some(vec![1, 2]));
+        tables.built();
+        assert_eq!(next(&mut tables, &snapshot(&[1, 2], &[])), None, "it is the same");
+        assert_eq!(next(&mut tables, &snapshot(&[], &[1, 2])), None, "there is nobody");
+        assert_eq!(next(&mut tables, &snapshot(&[1, 2], &[])), None, "they are back");
+        assert_eq!(next(&mut tables, &snapshot(&[2], &[1])), Some(vec![2]));
+    }
+}

@@ -1,0 +1,94 @@
+use std::collections::HashMap;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+
+use exchange::Snapshot;
+use prometheus::{IntGaugeVec, Opts};
+
+/// Where the kernel keeps the ports it gives to outgoing connections, IPv6 too (ip-sysctl).
+const RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+/// What it holds unless somebody changed it.
+const DEFAULT_PORTS: u64 = 60_999 - 32_768 + 1;
+
+/// How many more connections each target could get, by local ports: an estimate, since ports in
+/// `TIME_WAIT`, reserved ones and those of other programs' connections to it are not known.
+pub(super) fn headroom(snapshot: &Snapshot, sources: &[IpAddr]) -> IntGaugeVec {
+    let range = fs::read_to_string(RANGE).ok();
+    let range = range.as_deref().and_then(parse).unwrap_or(DEFAULT_PORTS);
+    let opts = Opts::new(
+        "load_balancer_port_headroom",
+        "Local ports left for connections to the target, estimated",
+    );
+    let gauge = IntGaugeVec::new(opts, &["node"]).expect("name and label are valid");
+    for (node, left) in left(snapshot, sources, range) {
+        let left = i64::try_from(left).unwrap_or(i64::MAX);
+        gauge.with_label_values(&[&node.to_string()]).set(left);
+    }
+    gauge
+}
+
+/// By address: ports are taken towards an address, whoever serves there.
+fn left(snapshot: &Snapshot, sources: &[IpAddr], range: u64) -> HashMap<SocketAddr, u64> {
+    let mut left = HashMap::new();
+    for entry in &snapshot.entries {
+        let address = entry.target.address;
+        let own = sources.iter().filter(|source| source.is_ipv4() == address.is_ipv4()).count();
+        // Without one the kernel chooses, and always the same.
+        let own = u64::try_from(own.max(1)).unwrap_or(u64::MAX);
+        let left = left.entry(address).or_insert_with(|| range.saturating_mul(own));
+        *left = left.saturating_sub(entry.counters.active());
+    }
+    left
+}
+
+/// How many ports there are in a range such as `32768 60999`.
+fn parse(range: &str) -> Option<u64> {
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    (last.checked_sub(first)?).checked_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use exchange::{Entry, Target, TargetCounters};
+
+    use super::*;
+
+    fn entry(address: &str, active: u64) -> Entry {
+        let counters = TargetCounters::new(2);
+        counters.on(1).active.add(active);
+        Entry::new(Arc::new(Target::at(address.parse().unwrap())), Arc::new(counters))
+    }
+
+    #[test]
+    fn each_source_of_the_family_brings_a_range() {
+        let entries = vec![
+            entry("10.0.0.1:80", 30),
+            entry("10.0.0.2:80", 1000),
+            entry("[::1]:80", 1),
+            // Another identity at an address that has one already.
+            entry("10.0.0.1:80", 20),
+        ];
+        let snapshot = Snapshot { entries, ..Snapshot::default() };
+        let left = |sources: &[&str], node: &str| {
+            let sources: Vec<_> = sources.iter().map(|source| source.parse().unwrap()).collect();
+            left(&snapshot, &sources, 100)[&node.parse().unwrap()]
+        };
+        assert_eq!(left(&[], "10.0.0.1:80"), 50);
+        assert_eq!(left(&["10.0.0.8", "10.0.0.9"], "10.0.0.1:80"), 150);
+        assert_eq!(left(&["10.0.0.8", "10.0.0.9"], "10.0.0.2:80"), 0);
+        assert_eq!(left(&["10.0.0.8", "10.0.0.9"], "[::1]:80"), 99);
+        assert_eq!(left(&["10.0.0.8", "::2", "::3"], "[::1]:80"), 199);
+    }
+
+    #[test]
+    fn the_kernels_range_includes_both_ends() {
+        assert_eq!(parse("32768\t60999\n"), Some(DEFAULT_PORTS));
+        assert_eq!(parse("5000 5000"), Some(1));
+        for text in ["", "1", "a b", "9 1", "-1 5"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The affinity table follows the targets that are eligible, where it is wanted.
+#![allow(clippy::unwrap_used, reason = "test code outside test functions")]
+
+mod harness;
+
+use std::time::Duration;
+
+use control::discovery::Settings::Static;
+use exchange::{Affinity, Snapshot};
+use harness::{Plane, Server, settings, wait_for};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+fn start(servers: &[Server], affinity: bool) -> Plane {
+    let targets = servers.iter().map(Server::target).collect();
+    Plane::start(control::Settings { affinity, ..settings(Static(targets), TIMEOUT) })
+}
+
+/// The ports of the targets that clients are led to, in order.
+fn mapped(snapshot: &Snapshot) -> Option<Vec<u16>> {
+    let ports = |affinity: &Affinity| {
+        let mut ports: Vec<_> = affinity.targets().iter().map(|it| it.address.port()).collect();
+        ports.sort_unstable();
+        ports
+    };
+    snapshot.affinity.as_deref().map(ports)
+}
+
+#[test]
+fn clients_are_led_to_eligible_targets_only() {
+    let mut servers = [200; 3].map(Server::start);
+    servers.sort_by_key(|server| server.address.port());
+    let plane = start(&servers, true);
+    let lead_to = |wanted: &[usize]| {
+        let wanted = Some(wanted.iter().map(|&i| servers[i].address.port()).collect());
+        wait_for(|| mapped(&plane.snapshot()), |it| *it == wanted, "the table");
+    };
+    lead_to(&[0, 1, 2]);
+    servers[1].answer_with(500);
+    lead_to(&[0, 2]);
+    servers[1].answer_with(200);
+    servers[2].answer_with(500);
+    lead_to(&[0, 1]);
+}
+
+#[test]
+fn there_is_no_table_where_none_is_wanted() {
+    let servers = [Server::start(200)];
+    let plane = start(&servers, false);
+    plane.wait_for_states("healthy*");
+    assert!(plane.snapshot().affinity.is_none());
+}

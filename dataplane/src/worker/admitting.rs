@@ -1,0 +1,92 @@
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use exchange::Rejection;
+use socket2::SockRef;
+
+use super::Worker;
+use crate::connection::Origin;
+use crate::limits::Permit;
+use crate::ring::Key;
+
+impl Worker {
+    /// Serves a client that was accepted, or turns it away.
+    pub(super) fn admit(&mut self, client: OwnedFd) {
+        let address = if self.needs_client_address {
+            // A client that is gone again has none, and needs nothing any more.
+            let Some(address) = peer_address(&client) else { return self.ring.close(client) };
+            Some(address)
+        } else {
+            None
+        };
+        let admitted = if self.expects_prefaces() {
+            // The limits are for the client that its header is going to name.
+            let is_trusted = address.is_some_and(|address| self.trusts(address));
+            if is_trusted { Ok(None) } else { Err(Rejection::UntrustedProxy) }
+        } else {
+            self.admission.admit(address.map(|address| address.ip())).map(Some)
+        };
+        match admitted {
+            Ok(permit) => {
+                let is_counted = permit.as_ref().is_some_and(Permit::is_counted);
+                let origin = (address.is_some() || is_counted).then(|| Origin {
+                    client: address,
+                    accepted: self.now,
+                    permit,
+                });
+                self.open(client, origin);
+            }
+            Err(reason) => {
+                self.note_rejection(reason, address);
+                self.reset(client);
+            }
+        }
+    }
+
+    /// Lets in a client whose header is complete, as the one that `named` says it is, if anything.
+    ///
+    /// # Errors
+    /// Why it is to be turned away.
+    pub(super) fn admit_introduced(
+        &mut self,
+        key: Key,
+        named: Option<SocketAddr>,
+    ) -> Result<(), Rejection> {
+        let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
+        let Some(address) = named.or(connection.client_address()) else { return Ok(()) };
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        connection.admit(address, self.admission.admit(Some(address.ip()))?);
+        Ok(())
+    }
+
+    /// As [`Self::note_rejection`], of a client whose connection is open already.
+    pub(super) fn note_refusal(&mut self, key: Key, reason: Rejection) {
+        let address = self.connections.get_mut(key).and_then(|it| it.client_address());
+        self.note_rejection(reason, address);
+    }
+
+    /// Counts a client that is turned away; a log line now and then.
+    fn note_rejection(&self, reason: Rejection, client: Option<SocketAddr>) {
+        self.count().rejected.of(reason).increment();
+        let total = || self.counters.iter().map(|core| core.rejected.of(reason).get()).sum();
+        if let Some(count) = self.rejection_log.due(reason, self.now, total) {
+            let from = client.map_or_else(String::new, |client| format!(", one from {client}"));
+            log::warn!("connections are reset ({}): {count} more{from}", reason.name());
+        }
+    }
+
+    /// Closes by RST what has no operation in flight.
+    pub(super) fn reset(&mut self, client: OwnedFd) {
+        if let Err(error) = SockRef::from(&client).set_linger(Some(Duration::ZERO)) {
+            log::debug!("SO_LINGER: {error}");
+        }
+        self.ring.close(client);
+    }
+}
+
+/// The other end's address; an IPv4-mapped one is IPv4. `None` if the connection is gone.
+fn peer_address(client: &OwnedFd) -> Option<SocketAddr> {
+    let address = SockRef::from(client).peer_addr().ok()?.as_socket()?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}

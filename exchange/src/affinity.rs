@@ -1,0 +1,173 @@
+//! Which target a client's address belongs to: a choice that every instance makes alike.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::Target;
+
+/// Places in a table: prime, so that every step width leads through all of them; the larger one of
+/// the paper's two. Always the same one: another size leads nearly every client elsewhere, so none
+/// may depend on how many targets there are. It makes targets' shares differ by 1 % at most for up to
+/// 6,553 targets, and a departure moves at most twice the clients that it has to for up to 400.
+const SIZE: u32 = 655_373;
+
+/// Numbers of targets are 16 bits wide, and one of them means none. Targets beyond that many get
+/// clients only when others cannot be reached.
+const TARGETS_MAX: usize = FREE as usize;
+
+const FREE: u16 = u16::MAX;
+
+/// A table that maps client addresses to targets (Eisenbud et al., "Maglev: A Fast and Reliable
+/// Software Network Load Balancer", NSDI 2016, section 3.4).
+///
+/// It follows from the targets' identities alone, whatever their order: instances and cores that
+/// know the same targets agree on every client without talking to each other. When a target leaves,
+/// its clients are spread over the others, and few of the others' clients move.
+///
+/// All hashes are fixed for good: instances of different releases share their clients too. They
+/// keep nobody from choosing an address that leads to a certain target, as no hash could whose key
+/// all instances know.
+#[derive(Debug)]
+pub struct Affinity {
+    targets: Box<[Arc<Target>]>,
+    /// Numbers of targets.
+    table: Box<[u16]>,
+}
+
+impl Affinity {
+    /// The table for these targets. Takes 15 to 35 ms: not for a core.
+    pub fn of(mut targets: Vec<Arc<Target>>) -> Self {
+        // Whoever's turn it is first takes the place: the order has to be everybody's.
+        targets.sort_by(|a, b| identity(a).cmp(&identity(b)));
+        targets.dedup_by(|a, b| identity(a) == identity(b));
+        targets.truncate(TARGETS_MAX);
+        let table = fill(&targets);
+        Self { targets: targets.into(), table }
+    }
+
+    /// The targets that it maps to.
+    pub fn targets(&self) -> &[Arc<Target>] {
+        &self.targets
+    }
+
+    /// The number of `target` among [`Affinity::targets`], if it is one of them.
+    pub fn number_of(&self, target: &Target) -> Option<usize> {
+        self.targets.binary_search_by(|it| identity(it).cmp(&identity(target))).ok()
+    }
+
+    /// The number of the client's target among [`Affinity::targets`]; none where there are none.
+    pub fn choose(&self, client: ClientKey) -> Option<usize> {
+        self.table.get(below(client.0, SIZE) as usize).map(|&number| usize::from(number))
+    }
+}
+
+fn identity(target: &Target) -> (&str, SocketAddr) {
+    (target.id.as_str(), target.address)
+}
+
+/// Each target in turn takes the first free place in an order of its own, until none is free.
+fn fill(targets: &[Arc<Target>]) -> Box<[u16]> {
+    if targets.is_empty() {
+        return Box::default();
+    }
+    let mut walks: Vec<_> = targets.iter().map(|it| Walk::new(TargetKey::of(it))).collect();
+    let mut table = vec![FREE; SIZE as usize].into_boxed_slice();
+    let mut free = table.len();
+    loop {
+        for (number, walk) in (0..).zip(&mut walks) {
+            while table[walk.place as usize] != FREE {
+                walk.step();
+            }
+            table[walk.place as usize] = number;
+            free -= 1;
+            if free == 0 {
+                return table;
+            }
+        }
+    }
+}
+
+/// A target's way through all places: the paper's `permutation`, without writing it down.
+struct Walk {
+    place: u32,
+    width: u32,
+}
+
+impl Walk {
+    fn new(key: TargetKey) -> Self {
+        Self { place: below(key.0, SIZE), width: 1 + below(mix(key.0), SIZE - 1) }
+    }
+
+    fn step(&mut self) {
+        self.place += self.width;
+        if self.place >= SIZE {
+            self.place -= SIZE;
+        }
+    }
+}
+
+fn below(hash: u64, limit: u32) -> u32 {
+    u32::try_from(hash % u64::from(limit)).expect("less than the limit")
+}
+
+/// What a client's choices follow from: its IP address, an IPv4-mapped IPv6 one (RFC 4291, 2.5.5.2)
+/// taken as IPv4. Ports change with every connection and don't count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientKey(u64);
+
+impl ClientKey {
+    /// That of `address`.
+    pub fn of(address: IpAddr) -> Self {
+        Self(mix(hash_address(FNV_BASIS, address)))
+    }
+
+    /// How much this client prefers a target, should its first choice be out of reach: among all
+    /// that are left the highest is the next one (Thaler and Ravishankar, "Using name-based mappings
+    /// to increase hit rates", 1998). So a target's clients are spread over all others.
+    pub fn preference(self, target: TargetKey) -> u64 {
+        mix(self.0 ^ target.0)
+    }
+}
+
+/// What a target's places follow from: its id and its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetKey(u64);
+
+impl TargetKey {
+    /// That of `target`.
+    pub fn of(target: &Target) -> Self {
+        // No id holds a 0xff byte: it is UTF-8. So ids and addresses can't run into each other.
+        let hash = hash(hash(FNV_BASIS, target.id.as_str().as_bytes()), &[0xff]);
+        let hash = hash_address(hash, target.address.ip());
+        Self(mix(self::hash(hash, &target.address.port().to_be_bytes())))
+    }
+}
+
+fn hash_address(state: u64, address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => hash(state, &address.octets()),
+        IpAddr::V6(address) => hash(state, &address.octets()),
+    }
+}
+
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a, 64 bits (RFC 9923): a few lines, the same everywhere and for good. Its high bits change
+/// little with the last bytes, which [`mix`] makes up for.
+fn hash(state: u64, bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(state, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// The output function of `SplitMix64` (Steele et al., "Fast splittable pseudorandom number
+/// generators", 2014): every bit of `state` has a say in every bit of the result.
+fn mix(state: u64) -> u64 {
+    let z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use control::policy::Identity;
+use dataplane::policy::{Choice, Chooser, LocalTarget, Targets, Tried};
+use exchange::{ClientKey, Entry, Report, Snapshot};
+
+use crate::judge::Dials;
+use crate::rules::Setting;
+
+/// One core of the balancer: the policy as a worker drives it, and what is known from outside.
+#[derive(Debug)]
+pub(crate) struct Core {
+    targets: Targets,
+    chooser: Chooser,
+    /// What it goes by.
+    snapshot: Arc<Snapshot>,
+    /// What it has not picked up yet.
+    pending: Option<Arc<Snapshot>>,
+    dials: Dials,
+    /// When the last of its reports arrives: they stay in order.
+    pub(crate) reported_at: Instant,
+}
+
+/// Why a client is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    NoTarget,
+    BudgetSpent,
+}
+
+/// A client between its arrival and its end.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) core: usize,
+    key: Option<ClientKey>,
+    tried: Tried,
+    /// The one that is being dialled or was reached.
+    target: Option<Rc<LocalTarget>>,
+    is_trial: bool,
+    is_connected: bool,
+}
+
+impl Client {
+    /// One that keeps its target if it has a key.
+    pub(crate) fn new(core: usize, key: Option<ClientKey>) -> Self {
+        Self {
+            core,
+            key,
+            tried: Tried::default(),
+            target: None,
+            is_trial: false,
+            is_connected: false,
+        }
+    }
+
+    /// Whether its dial is a trial.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.is_trial
+    }
+
+    /// Its connection is over.
+    pub(crate) fn close(self) {
+        if let Some(target) = self.target {
+            target.closed();
+        }
+    }
+
+    /// Whether it has reached a target.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+}
+
+impl Core {
+    pub(crate) fn new(number: usize, setting: &Setting, now: Instant, seed: u64) -> Self {
+        let Setting { balance, connect_attempts, cores, .. } = *setting;
+        let rng = fastrand::Rng::with_seed(seed);
+        Self {
+            targets: Targets::new(number, cores),
+            chooser: Chooser::new(balance, connect_attempts, cores, rng, now),
+            snapshot: Arc::default(),
+            pending: None,
+            dials: Dials::new(cores, connect_attempts),
+            reported_at: now,
+        }
+    }
+
+    /// A newer snapshot lies ready; whether none did before.
+    pub(crate) fn publish(&mut self, snapshot: &Arc<Snapshot>) -> bool {
+        self.pending.replace(Arc::clone(snapshot)).is_none()
+    }
+
+    pub(crate) fn pick_up(&mut self) {
+        if let Some(snapshot) = self.pending.take() {
+            self.targets.update(&snapshot);
+            self.snapshot = snapshot;
+        }
+    }
+
+    /// Whether any connections are to be reset.
+    pub(crate) fn has_resets(&self) -> bool {
+        self.snapshot.entries.iter().any(|entry| entry.reset)
+    }
+
+    /// Whether the client's connection is.
+    pub(crate) fn resets(&self, client: &Client) -> bool {
+        let entry = client.target.as_ref().and_then(|target| find(&self.snapshot, target));
+        entry.is_some_and(|entry| entry.reset)
+    }
+
+    /// Chooses what is dialled next for the client, if anything is.
+    pub(crate) fn dial(&mut self, client: &mut Client, now: Instant) -> Result<&Entry, Dropped> {
+        if client.tried.targets().is_empty() {
+            self.dials.arrived(now);
+        }
+        self.targets.read_other_cores(now);
+        let has_trial = self.snapshot.entries.iter().any(is_trial_on_offer);
+        let choice = self.chooser.choose(&mut self.targets, client.key, &client.tried, now);
+        self.dials.judge(&choice, &client.tried, &self.snapshot, has_trial, now);
+        let (target, is_trial) = match choice {
+            Choice::Dial(target) => (target, false),
+            Choice::Trial(target) => (target, true),
+            Choice::NoTarget => return Err(Dropped::NoTarget),
+            Choice::BudgetSpent => return Err(Dropped::BudgetSpent),
+        };
+        target.opened();
+        client.is_trial = is_trial;
+        let target = client.target.insert(target);
+        Ok(find(&self.snapshot, target).expect("judged already"))
+    }
+
+    /// The client's dial is over; `reached` as in [`LocalTarget::dialled`].
+    pub(crate) fn end_dial(
+        &mut self,
+        client: &mut Client,
+        reached: Option<bool>,
+    ) -> Option<Report> {
+        let target = client.target.clone().expect("a dial has a target");
+        self.dials.ended(&target, reached);
+        let report = target.dialled(client.is_trial, reached);
+        client.is_connected = reached == Some(true);
+        if !client.is_connected {
+            target.closed();
+            client.target = None;
+            client.tried.add(target, client.is_trial);
+        }
+        report
+    }
+}
+
+/// Whether somebody has to make this target's trial.
+fn is_trial_on_offer(entry: &Entry) -> bool {
+    let is_withdrawn = entry.state == exchange::TargetState::Draining;
+    !is_withdrawn && entry.trial.as_ref().is_some_and(|trial| !trial.is_claimed())
+}
+
+/// What a snapshot says of a target.
+pub(crate) fn find<'a>(snapshot: &'a Snapshot, target: &LocalTarget) -> Option<&'a Entry> {
+    let identity = Identity::of(target.target());
+    snapshot.entries.iter().find(|entry| Identity::of(&entry.target) == identity)
+}

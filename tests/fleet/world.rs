@@ -1,0 +1,327 @@
+use std::collections::{BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use control::policy::{Identity, Roster};
+use dataplane::Balance;
+use exchange::{ClientKey, Report, Snapshot, Target, TargetId};
+
+use crate::agenda::Agenda;
+use crate::core::{Client, Core, Dropped};
+use crate::host::Host;
+use crate::judge::FleetJudge;
+use crate::rules::{
+    CHECK_PERIOD, DISCOVERY_PERIOD, LEAVING_MAX, PICKUP_MAX, REPORT_MAX, Setting, TICK,
+};
+use crate::weather::{self, Weather};
+
+/// What happens in the fleet.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Discovery answers.
+    Discover,
+    /// A target's turn to be checked has come; of an earlier stay of it unless the number is right.
+    Check(Identity, u64),
+    /// The check is over.
+    Checked(Identity, u64, bool),
+    /// Control looks at what is to be forgotten.
+    Tick,
+    /// Control has something to do without anything having happened.
+    Due,
+    /// A core looks for a snapshot.
+    PickUp(usize),
+    /// A core's report reaches control.
+    Reported(Report),
+    /// A client comes.
+    Arrive,
+    /// A client's dial is over; whether it reached the target.
+    Dialled(u64, bool),
+    /// A client leaves while it is being dialled for.
+    Leave(u64),
+    /// A client's connection ends.
+    Close(u64),
+    /// Something happens to the hosts.
+    Weather(Weather),
+}
+
+/// A balancer, its targets and their clients.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) setting: Setting,
+    pub(crate) agenda: Agenda<Event>,
+    pub(crate) rng: fastrand::Rng,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) judge: FleetJudge,
+    roster: Roster,
+    latest: Arc<Snapshot>,
+    /// The targets that are checked, each with the number of its stay.
+    checked: HashMap<Identity, u64>,
+    stays: u64,
+    due: Option<Instant>,
+    cores: Vec<Core>,
+    clients: HashMap<u64, Client>,
+    arrived: u64,
+}
+
+impl World {
+    pub(crate) fn new(setting: Setting, seed: u64) -> Self {
+        let now = Instant::now();
+        let core = |number| Core::new(number, &setting, now, seed ^ (number as u64) << 32);
+        let mut hosts: Vec<_> = (1..=setting.hosts).map(|number| Host::new(number, now)).collect();
+        if setting.has_bad_thirds {
+            hosts.push(Host::new(100, now).with_bad_thirds());
+        }
+        let mut world = Self {
+            setting,
+            agenda: Agenda::new(now),
+            rng: fastrand::Rng::with_seed(seed),
+            hosts,
+            judge: FleetJudge::default(),
+            roster: Roster::new(setting.rules()),
+            latest: Arc::default(),
+            checked: HashMap::new(),
+            stays: 0,
+            due: None,
+            cores: (0..setting.cores).map(core).collect(),
+            clients: HashMap::new(),
+            arrived: 0,
+        };
+        for event in [Event::Discover, Event::Tick, Event::Arrive] {
+            world.agenda.after(Duration::ZERO, event);
+        }
+        if setting.has_faults {
+            weather::start(&mut world);
+        }
+        world
+    }
+
+    /// Lets so much time pass.
+    pub(crate) fn run(&mut self, time: Duration) {
+        let end = self.agenda.now() + time;
+        while self.agenda.now() < end {
+            let event = self.agenda.next().expect("something always comes next");
+            self.handle(event);
+        }
+    }
+
+    /// What control has published last.
+    pub(crate) fn latest(&self) -> &Snapshot {
+        &self.latest
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = self.agenda.now();
+        match event {
+            Event::Discover => self.discover(),
+            Event::Check(target, stay) => self.check(target, stay),
+            Event::Checked(target, stay, is_good) => self.note_checked(&target, stay, is_good),
+            Event::Tick => {
+                self.agenda.after(TICK, Event::Tick);
+                self.roster.tick(now);
+                self.publish();
+                self.judge.judge_outcome(&self.latest, &self.hosts, &self.setting, now);
+            }
+            Event::Due => {
+                self.due = None;
+                self.publish();
+            }
+            Event::PickUp(core) => self.pick_up(core),
+            Event::Reported(report) => {
+                self.judge.reported(&report);
+                self.roster.reported(&report, now);
+                self.publish();
+            }
+            Event::Arrive => self.arrive(),
+            Event::Dialled(client, reached) => self.end_dial(client, Some(reached)),
+            Event::Leave(client) => self.end_dial(client, None),
+            Event::Close(client) => {
+                if let Some(client) = self.clients.remove(&client) {
+                    client.close();
+                }
+            }
+            Event::Weather(weather) => weather::happen(self, weather),
+        }
+    }
+
+    fn discover(&mut self) {
+        self.agenda.after(DISCOVERY_PERIOD, Event::Discover);
+        let listed = self.hosts.iter().filter(|host| host.is_listed).map(Host::target).collect();
+        if let Some(targets) = weather::answer(listed, &self.setting, &mut self.rng) {
+            self.list(targets);
+        }
+    }
+
+    fn list(&mut self, targets: Vec<Target>) {
+        let now = self.agenda.now();
+        let identities: BTreeSet<_> = targets.iter().map(Identity::of).collect();
+        self.judge.listed(&identities, &self.latest, now);
+        self.roster.discovered(targets, now);
+        self.publish();
+    }
+
+    /// An operator wants a target to drain, or not to.
+    pub(crate) fn order(&mut self, id: &TargetId, wants_drain: bool) {
+        let now = self.agenda.now();
+        if wants_drain {
+            let is_heeded = self.roster.drain(id, now);
+            self.judge.ordered(id, is_heeded, now);
+        } else {
+            self.roster.undrain(id);
+            self.judge.ordered(id, false, now);
+        }
+        self.publish();
+    }
+
+    fn check(&mut self, target: Identity, stay: u64) {
+        if self.checked.get(&target) != Some(&stay) {
+            return;
+        }
+        let host = self.hosts.iter_mut().find(|host| host.address() == target.address);
+        let outcome = host.expect("hosts are never forgotten").check(&mut self.rng);
+        let period = CHECK_PERIOD.mul_f64(0.9 + 0.2 * self.rng.f64());
+        let next = period.max(outcome.after);
+        self.agenda.after(outcome.after, Event::Checked(target.clone(), stay, outcome.is_good));
+        self.agenda.after(next, Event::Check(target, stay));
+    }
+
+    fn note_checked(&mut self, target: &Identity, stay: u64, is_good: bool) {
+        // What was under way when a target left comes too late, and most of it not at all.
+        if self.checked.get(target) == Some(&stay) || self.rng.u32(..10) == 0 {
+            let result = if is_good { Ok(()) } else { Err("a reason") };
+            self.roster.checked(target, result, self.agenda.now());
+            self.publish();
+        }
+    }
+
+    fn publish(&mut self) {
+        let now = self.agenda.now();
+        let before = Arc::clone(&self.latest);
+        self.latest = self.roster.snapshot(now);
+        if let Some(due) = self.roster.next_due(now)
+            && self.due.is_none_or(|noted| due < noted)
+        {
+            self.due = Some(due);
+            self.agenda.at(due, Event::Due);
+        }
+        if before.generation == self.latest.generation {
+            return;
+        }
+        self.judge.published(&before, &self.latest, &self.hosts);
+        for number in 0..self.cores.len() {
+            if self.cores[number].publish(&self.latest) {
+                let delay = self.delay(PICKUP_MAX);
+                self.agenda.after(delay, Event::PickUp(number));
+            }
+        }
+        self.check_only_present();
+    }
+
+    /// Those that were not checked before are checked at once.
+    fn check_only_present(&mut self) {
+        let present: BTreeSet<_> = self.roster.to_be_checked().map(Identity::of).collect();
+        self.checked.retain(|target, _| present.contains(target));
+        for target in present {
+            if !self.checked.contains_key(&target) {
+                self.stays += 1;
+                self.checked.insert(target.clone(), self.stays);
+                self.agenda.after(Duration::ZERO, Event::Check(target, self.stays));
+            }
+        }
+    }
+
+    /// As a worker does, the core resets what is to be reset.
+    fn pick_up(&mut self, number: usize) {
+        let core = &mut self.cores[number];
+        core.pick_up();
+        if core.has_resets() {
+            let is_over = |client: &Client| {
+                client.core == number && client.is_connected() && core.resets(client)
+            };
+            for (_, client) in self.clients.extract_if(|_, client| is_over(client)) {
+                client.close();
+            }
+        }
+    }
+
+    /// Usually next to nothing, sometimes as long as it can be.
+    fn delay(&mut self, most: Duration) -> Duration {
+        let part = self.rng.f64();
+        most.mul_f64(part.powi(8))
+    }
+
+    fn arrive(&mut self) {
+        let gap = exponential(1.0 / self.setting.arrivals_per_s, &mut self.rng);
+        self.agenda.after(gap, Event::Arrive);
+        self.arrived += 1;
+        self.judge.tally.connections += 1;
+        let keeps_target = self.setting.balance == Balance::Maglev;
+        let address = Ipv4Addr::from_bits(self.rng.u32(..100));
+        let key = keeps_target.then(|| ClientKey::of(address.into()));
+        let client = Client::new(self.rng.usize(..self.cores.len()), key);
+        self.clients.insert(self.arrived, client);
+        self.dial(self.arrived);
+        if self.rng.u32(..1000) < self.setting.impatient {
+            let after = self.delay(LEAVING_MAX);
+            self.agenda.after(after, Event::Leave(self.arrived));
+        }
+    }
+
+    fn dial(&mut self, number: u64) {
+        let now = self.agenda.now();
+        let client = self.clients.get_mut(&number).expect("it waits for its dial");
+        let core = &mut self.cores[client.core];
+        let entry = match core.dial(client, now) {
+            Ok(entry) => entry,
+            Err(why) => {
+                self.judge.tally.dropped += 1;
+                self.judge.tally.budget_spent += u64::from(why == Dropped::BudgetSpent);
+                self.clients.remove(&number);
+                return;
+            }
+        };
+        self.judge.dialled(entry, client.is_trial(), now);
+        let host = self.hosts.iter().find(|host| host.address() == entry.target.address);
+        let outcome = host.expect("hosts are never forgotten").dial(&mut self.rng);
+        self.agenda.after(outcome.after, Event::Dialled(number, outcome.is_good));
+    }
+
+    /// `reached` is none if the client has left.
+    fn end_dial(&mut self, number: u64, reached: Option<bool>) {
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        if client.is_connected() {
+            return;
+        }
+        let core = &mut self.cores[client.core];
+        let report = core.end_dial(client, reached);
+        let core_resets = core.resets(client);
+        if let Some(report) = report {
+            let number = client.core;
+            let arrives = self.agenda.now() + self.delay(REPORT_MAX);
+            let core = &mut self.cores[number];
+            core.reported_at = core.reported_at.max(arrives);
+            self.agenda.at(core.reported_at, Event::Reported(report));
+        }
+        match reached {
+            Some(true) if core_resets => {
+                if let Some(client) = self.clients.remove(&number) {
+                    client.close();
+                }
+            }
+            Some(true) => {
+                let mean = self.setting.duration.as_secs_f64();
+                let duration = exponential(mean, &mut self.rng);
+                self.agenda.after(duration, Event::Close(number));
+            }
+            Some(false) => {
+                self.judge.tally.retries += 1;
+                self.dial(number);
+            }
+            None => drop(self.clients.remove(&number)),
+        }
+    }
+}
+
+fn exponential(mean_s: f64, rng: &mut fastrand::Rng) -> Duration {
+    Duration::from_secs_f64(-(1.0 - rng.f64()).ln() * mean_s)
+}

@@ -1,0 +1,269 @@
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::harness::address::unique;
+use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
+use crate::harness::http::{self, Client};
+use crate::harness::stream::{connect_from, set_timeouts};
+use crate::harness::{skip, wait_until};
+
+/// The source of a client that is not bound to another one.
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A client that was served once, and stays connected.
+///
+/// # Errors
+/// It was not served.
+fn served(balancer: &Balancer, source: IpAddr) -> io::Result<Client> {
+    let mut client = Client(connect_from(SocketAddr::new(source, 0), balancer.address)?);
+    client.get("/")?;
+    Ok(client)
+}
+
+/// A client that sends nothing: what nobody has read would make any close a reset.
+#[track_caller]
+fn assert_reset(balancer: &Balancer, source: IpAddr) {
+    let stream = connect_from(SocketAddr::new(source, 0), balancer.address);
+    let error = stream.and_then(|mut stream| stream.read(&mut [0])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+}
+
+fn rejected(balancer: &Balancer, reason: &str) -> u64 {
+    balancer.count(&format!("rejected_connections_total{{reason=\"{reason}\"}}"))
+}
+
+#[test]
+fn connections_beyond_the_limit_are_reset_exactly() {
+    const MOST: usize = 40;
+    let backend = Backend::start();
+    let balancer = Balancer::start(&[backend.address], &[("MAX_CONNECTIONS", "40")]);
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        // From several threads, so that cores compete for the last place.
+        let ask = || (0..25).map(|_| served(&balancer, LOCALHOST)).collect::<Vec<_>>();
+        let results: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        for result in results {
+            match result {
+                Ok(client) => clients.push(client),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+            }
+        }
+        assert_eq!(clients.len(), MOST);
+        // Places are given back.
+        clients.truncate(MOST / 2);
+        balancer.wait_for_count("active_connections", MOST as u64 / 2);
+    }
+    assert_eq!(rejected(&balancer, "max_connections"), 200 - 40 - 20);
+    assert_eq!(balancer.count("failed_connections_total"), 0);
+    assert_eq!(balancer.count("accept_paused"), 0);
+    let lines = balancer.log_lines("connections are reset (max_connections)");
+    assert!((1..=2).contains(&lines.len()), "{lines:?}");
+}
+
+#[test]
+fn each_client_may_have_so_many_connections() {
+    let backend = Backend::start();
+    let balancer = Balancer::start(&[backend.address], &[("MAX_CONNECTIONS_PER_CLIENT", "3")]);
+    let sources = [unique(), unique()];
+    for _ in 0..20 {
+        let clients: Vec<_> = [sources[0], sources[1], sources[0], sources[1], sources[0]]
+            .map(|source| served(&balancer, source).unwrap())
+            .into();
+        assert_reset(&balancer, sources[0]);
+        drop(clients);
+        balancer.wait_for_count("active_connections", 0);
+    }
+    assert_eq!(rejected(&balancer, "max_connections_per_client"), 20);
+    assert_eq!(rejected(&balancer, "max_connections"), 0);
+    let lines = balancer.log_lines("connections are reset (max_connections_per_client)");
+    assert!(lines[0].contains(&format!("one from {}:", sources[0])), "{lines:?}");
+}
+
+#[test]
+fn only_clients_that_are_allowed_are_served() {
+    let backend = Backend::start();
+    let allowed = unique();
+    let list = format!("10.0.0.0/8,{allowed}");
+    let balancer = Balancer::start(&[backend.address], &[("ALLOW_CIDRS", &list)]);
+    served(&balancer, allowed).unwrap();
+    assert_reset(&balancer, LOCALHOST);
+    assert_eq!(rejected(&balancer, "not_allowed"), 1);
+    assert_eq!(backend.accepted(), 1);
+}
+
+#[test]
+fn clients_mapped_to_ipv6_are_ipv4() {
+    if let Err(error) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
+        return skip(&format!("no ::1 here: {error}"));
+    }
+    let backend = Backend::start();
+    let environment = [
+        ("ALLOW_CIDRS", "127.0.0.0/8"),
+        ("MAX_CONNECTIONS_PER_CLIENT", "1"),
+        ("LOG_CONNECTIONS", "true"),
+    ];
+    let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let balancer = Balancer::start_on(any, &[backend.address], &environment);
+    let [four, six] = [LOCALHOST, Ipv6Addr::LOCALHOST.into()]
+        .map(|host| SocketAddr::new(host, balancer.address.port()));
+    let mut client = Client::connect(four).unwrap();
+    client.get("/").unwrap();
+    assert_eq!(http::get(six, "/").unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(rejected(&balancer, "not_allowed"), 1);
+    assert_eq!(http::get(four, "/").unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(rejected(&balancer, "max_connections_per_client"), 1);
+    drop(client);
+    balancer.wait_for_log("client=127.0.0.1:");
+}
+
+#[test]
+fn limits_are_for_the_client_that_a_proxy_names() {
+    let backend = Backend::start();
+    let environment = [
+        ("ACCEPT_PROXY_PROTOCOL", "true"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
+        ("ALLOW_CIDRS", "192.0.2.0/24"),
+        ("MAX_CONNECTIONS_PER_CLIENT", "1"),
+        ("LOG_CONNECTIONS", "true"),
+    ];
+    let balancer = Balancer::start(&[backend.address], &environment);
+    let ask = |client: &str| {
+        let mut proxy = balancer.client();
+        write!(proxy.0, "PROXY {client} 443\r\n")?;
+        proxy.get("/").map(|_| proxy)
+    };
+    let refused =
+        |client| assert_eq!(ask(client).err().unwrap().kind(), ErrorKind::ConnectionReset);
+    let first = ask("TCP4 192.0.2.1 192.0.2.9 1000").unwrap();
+    refused("TCP4 192.0.2.1 192.0.2.9 1001");
+    refused("TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.9 1002");
+    let other = ask("TCP4 192.0.2.2 192.0.2.9 1003").unwrap();
+    refused("TCP4 192.0.3.1 192.0.2.9 1004");
+    assert_eq!(rejected(&balancer, "max_connections_per_client"), 2);
+    assert_eq!(rejected(&balancer, "not_allowed"), 1);
+    drop((first, other));
+    balancer.wait_for_count("active_connections", 0);
+    ask("TCP4 192.0.2.1 192.0.2.9 1005").unwrap();
+    balancer.wait_for_log("client=192.0.2.2:1003 ");
+}
+
+#[test]
+fn a_limit_that_descriptors_cannot_carry_is_refused_at_start() {
+    let environment = [("CORES", "1"), ("MAX_CONNECTIONS", "100")];
+    let backend = Backend::start();
+    let targets = [backend.address];
+    let mut balancer = Balancer::spawn_with_descriptors(200, &targets, &environment);
+    assert_eq!(balancer.wait_for_end().0, Some(78));
+    balancer.wait_for_log("MAX_CONNECTIONS=\"100\" needs more open files than RLIMIT_NOFILE");
+    // (200 - 52 - 25) / 2, less what is kept for accepts in flight.
+    balancer.wait_for_log("accepted: 1 to 57, or more");
+
+    let environment = [("CORES", "1"), ("MAX_CONNECTIONS", "57"), ("HEALTH_CHECK_PERIOD", "1h")];
+    let balancer = Balancer::spawn_with_descriptors(200, &targets, &environment);
+    balancer.wait_until_ready();
+    let clients: Vec<_> = (0..57).map(|_| served(&balancer, LOCALHOST).unwrap()).collect();
+    for _ in 0..200 {
+        assert_reset(&balancer, LOCALHOST);
+    }
+    assert_eq!(balancer.count("accept_paused"), 0);
+    assert!(balancer.log_lines("accepting pauses").is_empty());
+    drop(clients);
+}
+
+#[test]
+fn connections_that_a_full_queue_drops_are_counted() {
+    let backend = Backend::start();
+    let environment = [("CORES", "1"), ("LISTEN_BACKLOG", "2")];
+    let balancer = Balancer::start(&[backend.address], &environment);
+    assert_eq!(balancer.count("listen_overflows_total"), 0);
+    balancer.signal(Signal::STOP);
+    // A backlog of 2 holds 3; a few may be accepted before the process has stopped. What comes when
+    // the queue is full is dropped without a word.
+    let waiting: Vec<_> = std::iter::from_fn(|| {
+        TcpStream::connect_timeout(&balancer.address, Duration::from_millis(50)).ok()
+    })
+    .take(100)
+    .collect();
+    assert!((3..100).contains(&waiting.len()), "{}", waiting.len());
+    balancer.signal(Signal::CONT);
+    wait_until("overflows are counted", || balancer.count("listen_overflows_total") >= 1);
+    for stream in waiting {
+        set_timeouts(&stream);
+        Client(stream).get("/").unwrap();
+    }
+}
+
+#[test]
+fn a_backlog_that_the_kernel_cuts_is_told() {
+    let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    let somaxconn: u32 = somaxconn.trim().parse().unwrap();
+    if somaxconn >= 65_535 {
+        return skip(&format!("net.core.somaxconn is {somaxconn}"));
+    }
+    let backend = Backend::start();
+    let balancer = Balancer::start(&[backend.address], &[("LISTEN_BACKLOG", "65535")]);
+    balancer.wait_for_log(&format!("lets only {somaxconn} clients wait"));
+    let balancer = Balancer::start(&[backend.address], &[("LISTEN_BACKLOG", "1")]);
+    assert!(balancer.log_lines("LISTEN_BACKLOG").is_empty());
+}
+
+/// One client that wants everything costs the others nothing.
+#[test]
+fn ten_thousand_connections_of_one_client_leave_the_others_alone() {
+    const FLOOD: u64 = 10_000;
+    const MOST: u64 = 100;
+    let backend = Backend::start();
+    let balancer = Balancer::start(&[backend.address], &[("MAX_CONNECTIONS_PER_CLIENT", "100")]);
+    let greedy = unique();
+    let (is_over, others) = (AtomicBool::new(false), unique());
+    let alone = latencies(&balancer, others, || false);
+    let under_flood = thread::scope(|scope| {
+        let other =
+            scope.spawn(|| latencies(&balancer, others, || !is_over.load(Ordering::SeqCst)));
+        let _served: Vec<_> = (0..MOST).map(|_| served(&balancer, greedy).unwrap()).collect();
+        let mut reset = Vec::new();
+        for _ in MOST..FLOOD {
+            // A reset may be as fast as the end of the handshake.
+            reset.extend(connect_from(SocketAddr::new(greedy, 0), balancer.address).ok());
+            if reset.len() > 500 {
+                reset.clear();
+            }
+        }
+        is_over.store(true, Ordering::SeqCst);
+        other.join().unwrap()
+    });
+    let (alone, under_flood) = (p99(alone), p99(under_flood));
+    println!("p99 alone {alone:?}, beside the flood {under_flood:?}");
+    // The flood's client and target compete for the same CPUs here.
+    assert!(under_flood < alone * 2 + Duration::from_millis(50), "{alone:?} {under_flood:?}");
+    wait_until("all but a hundred are reset", || {
+        rejected(&balancer, "max_connections_per_client") == FLOOD - MOST
+    });
+    let lines = balancer.log_lines("connections are reset");
+    assert!(lines.len() <= 5, "{lines:?}");
+}
+
+/// Requests, a connection each, none of which fails: at least 1000, and `more` of them.
+fn latencies(balancer: &Balancer, source: IpAddr, more: impl Fn() -> bool) -> Vec<Duration> {
+    let mut latencies = Vec::new();
+    while latencies.len() < 1000 || more() {
+        let started = Instant::now();
+        served(balancer, source).unwrap();
+        latencies.push(started.elapsed());
+    }
+    latencies
+}
+
+fn p99(mut latencies: Vec<Duration>) -> Duration {
+    latencies.sort();
+    latencies[latencies.len() * 99 / 100]
+}
