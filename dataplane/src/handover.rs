@@ -99,6 +99,8 @@ impl Handover {
     /// It comes back if there is none, or no place for it on the way.
     pub(crate) fn give(&mut self, client: OwnedFd, own: u64) -> Option<OwnedFd> {
         debug_assert!(self.may_give, "a core that has stopped hands nothing over");
+        // What others have handed to this core is its own, too.
+        let own = own + self.own_lane().in_transit.load(Ordering::Relaxed) as u64;
         self.loads[self.core] = Some(own);
         let Some(taker) = lighter_core(&self.loads, own) else { return Some(client) };
         let lane = &self.ways.lanes[taker];

@@ -8,6 +8,7 @@ mod affinity;
 mod balancing;
 mod breaker;
 mod connection_log;
+mod cores;
 mod departures;
 mod dialling;
 mod drain;
