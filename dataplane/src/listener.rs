@@ -1,13 +1,22 @@
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
+use rustix::net::{SocketType, ipproto, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// A socket that clients connect to, one of a `SO_REUSEPORT` group: the kernel spreads connections
-/// over the group. Bound, but not listening at first.
+use crate::ring;
+
+/// A socket that clients connect to.
+///
+/// Either one of a `SO_REUSEPORT` group of sockets, over which the kernel spreads connections: bound,
+/// but not listening at first. Or one that the process was started with and that others listen on,
+/// too: at the end, what is queued on it is theirs.
 #[derive(Debug)]
-pub struct Listener(Socket);
+pub struct Listener {
+    socket: Socket,
+    is_inherited: bool,
+}
 
 impl Listener {
     /// Binds one more socket of the `SO_REUSEPORT` group of `address`.
@@ -24,7 +33,36 @@ impl Listener {
         // Accepted sockets inherit it: no system call for each.
         socket.set_tcp_nodelay(true)?;
         socket.bind(&address.into())?;
-        Ok(Self(socket))
+        Ok(Self { socket, is_inherited: false })
+    }
+
+    /// The socket that the process was started with as descriptor `number` (`sd_listen_fds(3)`), and
+    /// its address.
+    ///
+    /// # Errors
+    /// There is no such descriptor, or it is no TCP socket that listens.
+    pub fn inherited(number: RawFd) -> io::Result<(Self, SocketAddr)> {
+        let socket = ring::inherited(number)?;
+        let is_listening = sockopt::socket_type(&socket)? == SocketType::STREAM
+            && sockopt::socket_protocol(&socket)? == Some(ipproto::TCP)
+            && sockopt::socket_acceptconn(&socket)?;
+        let socket = Socket::from(socket);
+        let address = socket.local_addr()?.as_socket();
+        let Some(address) = address.filter(|_| is_listening) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no TCP socket that listens"));
+        };
+        // On a non-blocking socket the ring's accepts would not wait.
+        socket.set_nonblocking(false)?;
+        socket.set_tcp_nodelay(true)?;
+        Ok((Self { socket, is_inherited: true }, address))
+    }
+
+    /// Another descriptor of the same socket.
+    ///
+    /// # Errors
+    /// As fcntl(2): descriptors have run out.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, is_inherited: self.is_inherited })
     }
 
     /// Starts to queue connections, at most `backlog` (and at most `net.core.somaxconn`).
@@ -32,23 +70,32 @@ impl Listener {
     /// # Errors
     /// As listen(2).
     pub(crate) fn listen(&self, backlog: u32) -> io::Result<()> {
-        self.0.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+        if self.is_inherited {
+            // It does already, with a queue as long as its owner wants it.
+            return Ok(());
+        }
+        self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
     }
 
-    /// Another descriptor of the same socket.
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        self.0.try_clone().map(Self)
+    /// Whether other cores and processes accept from the same socket.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.is_inherited
     }
 
     /// A connection that is queued already, if there is one. Makes the socket non-blocking.
+    ///
+    /// What waits on an inherited socket is for those who come after this process.
     pub(crate) fn accept_queued(&self) -> Option<OwnedFd> {
-        if let Err(error) = self.0.set_nonblocking(true) {
+        if self.is_inherited {
+            return None;
+        }
+        if let Err(error) = self.socket.set_nonblocking(true) {
             log::warn!("taking queued connections: {error}");
             return None;
         }
         loop {
             // Accepted sockets are blocking, as io_uring wants them: they don't inherit that.
-            match self.0.accept() {
+            match self.socket.accept() {
                 Ok((socket, _)) => return Some(socket.into()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(error) if is_about_one_connection(&error) => {}
@@ -78,6 +125,6 @@ pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }

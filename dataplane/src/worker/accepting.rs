@@ -15,7 +15,8 @@ pub(super) const SINGLES_MAX: usize = 4;
 ///
 /// A multishot accept may take everything that is queued before anybody can say stop. So it is used
 /// only while there is room for all that all cores could take in that way; with less room accepts
-/// are single ones.
+/// are single ones. So they are on a socket that all cores accept from: the kernel wakes whoever has
+/// waited longest, and a multishot accept would stay first in line for ever.
 #[derive(Debug)]
 pub(super) struct Accepting {
     state: State,
@@ -42,10 +43,12 @@ enum State {
 }
 
 impl Accepting {
-    /// Nothing is accepted yet, but from `until` on it is, target or none.
-    pub(super) fn not_yet(until: Instant) -> Self {
+    /// Nothing is accepted from `listener` yet, but from `until` on it is, target or none.
+    pub(super) fn not_yet(listener: &Listener, until: Instant) -> Self {
         let state = State::NotYet { until };
-        Self { state, in_flight: 0, multishot: false, cancelled: false, drops: 0 }
+        // A socket from outside may have served others before.
+        let drops = listen_drops(listener.as_fd()).unwrap_or(0);
+        Self { state, in_flight: 0, multishot: false, cancelled: false, drops }
     }
 
     /// Whether it serves clients, and there is room for more.
@@ -128,7 +131,7 @@ impl Worker {
         let room = self.settings.connections_max.saturating_sub(open);
         let queued_max = self.settings.listen_backlog as usize * self.counters.len();
         let accepting = &mut self.accepting;
-        if room > queued_max {
+        if room > queued_max && !listener.is_inherited() {
             if accepting.in_flight == 0 {
                 accepting.multishot = true;
                 accepting.in_flight = 1;
@@ -181,6 +184,10 @@ impl Worker {
     /// Reads how many connections the kernel has dropped for want of room in the listen queue.
     pub(super) fn count_overflows(&mut self) {
         let Some(listener) = &self.listener else { return };
+        if listener.is_inherited() && self.core != 0 {
+            // It is one socket for all cores: what it drops is counted once.
+            return;
+        }
         // Without an answer the count stays as it is.
         let Ok(drops) = listen_drops(listener.as_fd()) else { return };
         let more = drops.wrapping_sub(std::mem::replace(&mut self.accepting.drops, drops));
