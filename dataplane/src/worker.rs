@@ -179,6 +179,7 @@ impl Worker {
             panic!("io_uring_enter: {error}");
         }
         self.now = Instant::now();
+        self.count().turns.increment();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.completions(&mut completions);
         let mut upkeep_is_due = completions.is_empty();
@@ -213,6 +214,7 @@ impl Worker {
 
     /// Has the ring do what it was last asked for: above all, close descriptors.
     pub(crate) fn submit_rest(&mut self) {
+        self.count().ended.increment();
         if let Err(error) = self.ring.wait(Duration::ZERO) {
             log::warn!("core {}: closing connections: {error}", self.core);
         }

@@ -26,6 +26,8 @@ mod pair;
 mod proxy_protocol;
 mod resets;
 mod shutdown;
+mod socket_activation;
+mod supervision;
 mod target_file;
 mod vanished;
 mod zones;

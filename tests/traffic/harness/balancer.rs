@@ -1,4 +1,5 @@
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -60,14 +61,52 @@ impl Balancer {
         balancer
     }
 
+    /// Starts it beside one that serves on the same address, with an admin server of its own.
+    pub(crate) fn start_beside(
+        &self,
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let admin = SocketAddr::new(unique(), ports().admin);
+        let address = self.address;
+        let balancer = Self::run_on(command(), [address, admin], targets, environment);
+        balancer.wait_until_ready();
+        balancer
+    }
+
+    /// Starts it with `socket` for its clients, passed as systemd does.
+    pub(crate) fn spawn_with_socket(
+        socket: impl AsFd,
+        address: SocketAddr,
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut shell = Command::new("sh");
+        let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" 3<&0 0</dev/null";
+        let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
+        let socket = socket.as_fd().try_clone_to_owned().unwrap();
+        shell.env_clear().args(["-c", script, binary]).stdin(socket);
+        let admin = SocketAddr::new(unique(), ports().admin);
+        Self::run_on(shell, [address, admin], targets, environment)
+    }
+
     fn run(
-        mut command: Command,
+        command: Command,
         host: IpAddr,
         targets: &[SocketAddr],
         environment: &[(&str, &str)],
     ) -> Self {
         let address = SocketAddr::new(host, ports().clients);
         let admin = SocketAddr::new(if host.is_ipv4() { host } else { unique() }, ports().admin);
+        Self::run_on(command, [address, admin], targets, environment)
+    }
+
+    fn run_on(
+        mut command: Command,
+        [address, admin]: [SocketAddr; 2],
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let targets: Vec<_> = targets.iter().map(ToString::to_string).collect();
         command
             .env("HOST", address.ip().to_string())
