@@ -25,6 +25,7 @@ mod nginx;
 mod pair;
 mod proxy_protocol;
 mod resets;
+mod restarts;
 mod shutdown;
 mod socket_activation;
 mod supervision;
