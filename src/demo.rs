@@ -40,9 +40,7 @@ const CORES_MAX: usize = 2;
 /// # Errors
 /// Why it did not start.
 pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
-    let listeners: Vec<_> = (11..=14)
-        .map(|last| listen(Ipv4Addr::new(127, 0, 0, last).into(), TARGET_PORT))
-        .collect::<Result<_, _>>()?;
+    let listeners = target_listeners()?;
     let targets: Vec<_> = listeners
         .iter()
         .zip(1..)
@@ -81,6 +79,15 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
     })
 }
 
+/// Listeners of the targets, on [`TARGET_PORT`] if it is free for all of them: what is free for one
+/// may be the port of another demo's target that is killed, and to be revived.
+fn target_listeners() -> Result<Vec<TcpListener>, Failure> {
+    let addresses = || (11..=14).map(|last| Ipv4Addr::new(127, 0, 0, last));
+    let of_choice: Result<_, _> =
+        addresses().map(|address| TcpListener::bind((address, TARGET_PORT))).collect();
+    of_choice.or_else(|_| addresses().map(|address| listen(address.into(), 0)).collect())
+}
+
 /// A listener on `port`, or on any free port if that is taken.
 fn listen(address: IpAddr, port: u16) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind((address, port)).or_else(|_| TcpListener::bind((address, 0)));
@@ -97,6 +104,8 @@ fn demo_environment(mut environment: Environment, targets: &[Arc<Target>]) -> En
     environment.set_default(var::HOST, "127.0.0.1");
     environment.set_default(var::HEALTH_CHECK_PERIOD, "500ms");
     environment.set_default(var::HEALTH_CHECK_TIMEOUT, "500ms");
+    // With traffic on, a killed target's failed dials are noticed before its checks.
+    environment.set_default(var::CIRCUIT_BREAKER_TIMEOUT, "1s");
     environment.set_default(var::SHUTDOWN_TIMEOUT, "2s");
     environment.set_default(var::RUST_LOG, "warn");
     make_free(&mut environment, var::HOST, "127.0.0.1", var::PORT, 8080);

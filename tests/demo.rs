@@ -50,6 +50,14 @@ fn it_serves_and_targets_can_be_killed_and_revived_and_it_ends_cleanly() {
     assert_eq!(demo.wait().code(), Some(0));
 }
 
+/// How often the log tells that a target is out of use. With traffic on, its failed dials may tell
+/// before its checks do, or both one after the other.
+fn losses(shown: &str) -> usize {
+    // A log line is longer than the terminal is wide: it wraps, wherever that is.
+    let log = shown.replace('\n', "");
+    ["is unhealthy: ", "is ejected: "].iter().map(|loss| log.matches(loss).count()).sum()
+}
+
 #[test]
 fn in_a_small_terminal_there_is_one_table_with_the_log_above_it() {
     if Command::new("script").arg("--version").output().is_err() {
@@ -72,20 +80,19 @@ fn in_a_small_terminal_there_is_one_table_with_the_log_above_it() {
     keyboard.write_all(b"t2").unwrap();
     wait_until("traffic is on and the loss is logged above", || {
         let screen = screen(&demo);
-        // The log line is longer than the terminal is wide: it wraps, wherever that is.
-        screen.contains("traffic on") && screen.replace('\n', "").contains("is unhealthy: ")
+        screen.contains("traffic on") && losses(&screen) > 0
     });
-    keyboard.write_all(b"2t").unwrap();
-    wait_until("all is well again", || {
-        let screen = screen(&demo);
-        screen.contains("traffic off") && screen.matches("  healthy").count() == 4
-    });
+    // Where the target is ejected, it takes one of the traffic's connections to try it.
+    keyboard.write_all(b"2").unwrap();
+    wait_until("all is well again", || screen(&demo).matches("  healthy").count() == 4);
+    keyboard.write_all(b"t").unwrap();
+    wait_until("traffic is off", || screen(&demo).contains("traffic off"));
     let shown = screen(&demo);
     for once in ["  key  target", "  traffic ", "1-4 kill/revive"] {
         assert_eq!(shown.matches(once).count(), 1, "{once:?} in:\n{shown}");
     }
     let (log, table) = shown.split_once("  key  target").unwrap();
-    assert_eq!(log.replace('\n', "").matches("is unhealthy: ").count(), 1, "{shown}");
+    assert!((1..=2).contains(&losses(log)), "{shown}");
     assert!(table.trim_end().lines().count() == 7, "{shown}");
     keyboard.write_all(b"q").unwrap();
     assert_eq!(demo.wait().code(), Some(0));

@@ -117,15 +117,17 @@ impl Connection {
         }
     }
 
-    /// Keeps a pipe with `bytes` in it that go to `to`; one that was there already comes back.
-    pub(crate) fn start_draining(&mut self, to: Side, pipe: Pipe, bytes: usize) -> Option<Pipe> {
-        if !self.is_nonblocking {
-            // For splice(2). The ring's own operations don't mind.
-            self.is_nonblocking = true;
+    /// Makes both sockets non-blocking, for splice(2). The ring's own operations don't mind.
+    pub(crate) fn get_ready_to_splice(&mut self) {
+        if !std::mem::replace(&mut self.is_nonblocking, true) {
             for socket in self.client.iter().chain(&self.target) {
                 let _ = SockRef::from(socket).set_nonblocking(true);
             }
         }
+    }
+
+    /// Keeps a pipe with `bytes` in it that go to `to`; one that was there already comes back.
+    pub(crate) fn start_draining(&mut self, to: Side, pipe: Pipe, bytes: usize) -> Option<Pipe> {
         let old = self.pipes[to as usize].replace(Draining { pipe, bytes });
         old.map(|old| old.pipe)
     }

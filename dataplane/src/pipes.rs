@@ -23,7 +23,8 @@ impl Pipe {
         Ok(Self { read, write })
     }
 
-    /// Moves what is in the receive queue of `socket` into the pipe; 0 at the end of the stream.
+    /// Moves what is in the receive queue of `socket`, which has to be non-blocking, into the pipe;
+    /// 0 at the end of the stream, and where that has come but urgent data is in the way.
     ///
     /// # Errors
     /// As splice(2).
@@ -32,7 +33,8 @@ impl Pipe {
     }
 
     /// Moves up to `bytes` from the pipe into the send queue of `socket`, which has to be
-    /// non-blocking: not every kernel heeds the flag that says so for the call.
+    /// non-blocking: the flag that says so for the call is about the pipe, and not every kernel
+    /// heeds it for the socket.
     ///
     /// # Errors
     /// As splice(2).

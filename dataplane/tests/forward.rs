@@ -156,6 +156,27 @@ fn a_reset_becomes_a_reset_after_the_bytes_before_it() {
     }
 }
 
+/// Urgent data (RFC 9293, section 3.8.5) stops splice(2), which then may answer as it does at the
+/// end of the stream.
+#[test]
+fn urgent_data_within_bulk_is_no_end_of_stream() {
+    // What fills the buffers of the receives that come before the first splice.
+    let bulk = noise(8 * 16 * 1024);
+    for _ in 0..20 {
+        let (_plane, client, target) = pair();
+        (&client).write_all(&bulk).unwrap();
+        let mut arrived = vec![0; bulk.len()];
+        (&target).read_exact(&mut arrived).unwrap();
+        SockRef::from(&client).send_out_of_band(b"!").unwrap();
+        (&client).write_all(b"after it").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_to_end(&target).unwrap(), b"after it");
+        (&target).write_all(b"and back").unwrap();
+        drop(target);
+        assert_eq!(read_to_end(&client).unwrap(), b"and back");
+    }
+}
+
 /// Bytes that the other end's kernel has not acknowledged yet, from proc(5)'s `net/tcp`.
 fn send_queue(stream: &TcpStream) -> u32 {
     let [local, peer] = [stream.local_addr(), stream.peer_addr()].map(|it| it.unwrap().port());

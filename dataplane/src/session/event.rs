@@ -43,7 +43,7 @@ pub(crate) enum Event {
     Writable { to: Side },
     /// [`Op::Fill`] put `bytes` into the pipe, at least one; `full`: as many as a buffer holds.
     Filled { from: Side, bytes: usize, full: bool },
-    /// [`Op::Fill`] found no pipe or nothing to take.
+    /// [`Op::Fill`] found no pipe or nothing to take, be it for the end of the stream.
     NotFilled { from: Side },
     /// [`Op::Drain`] took `bytes` out of the pipe.
     Drained { to: Side, bytes: usize },

@@ -19,8 +19,7 @@ pub(crate) enum Op {
     /// Wait until there is something to take: `Readable` or `ReceiveStopped` follows. It takes a
     /// receive's place and is cancelled like one.
     AwaitReadable { from: Side },
-    /// Splice from the side into a pipe: `Filled`, `NotFilled`, `EndOfStream` or `ReceiveFailed`
-    /// follows at once.
+    /// Splice from the side into a pipe: `Filled`, `NotFilled` or `ReceiveFailed` follows at once.
     Fill { from: Side },
     /// Splice what was taken from the peer out of the pipe: `Drained` or `SendFailed` follows at
     /// once.

@@ -10,6 +10,7 @@ impl Worker {
     pub(super) fn fill(&mut self, key: Key, from: Side) -> Option<Event> {
         let connection = self.connections.get_mut(key)?;
         let Some(pipe) = self.pipes.take() else { return Some(Event::NotFilled { from }) };
+        connection.get_ready_to_splice();
         let result = connection.socket(from).map_or(Ok(0), |socket| pipe.fill(socket));
         Some(match result {
             Ok(bytes @ 1..) => {
@@ -23,9 +24,10 @@ impl Worker {
             nothing => {
                 self.pipes.put_back(pipe);
                 match nothing {
-                    Ok(_) => Event::EndOfStream { from },
-                    Err(error) if is_transient(&error) => Event::NotFilled { from },
-                    Err(_) => Event::ReceiveFailed { from },
+                    Err(error) if !is_transient(&error) => Event::ReceiveFailed { from },
+                    // Nothing may be the end of the stream, or urgent data with more after it: a
+                    // receive can tell them apart.
+                    _ => Event::NotFilled { from },
                 }
             }
         })

@@ -385,8 +385,6 @@ impl Kernel {
         }
         if application.has_reset() && std::mem::take(&mut application.error_pending) {
             Event::ReceiveFailed { from }
-        } else if application.has_ended() {
-            Event::EndOfStream { from }
         } else {
             Event::NotFilled { from }
         }
