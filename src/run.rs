@@ -68,7 +68,9 @@ pub(crate) fn balance<C>(
     if let Some(problem) = capacity.limit_problem(&config) {
         return Err(Failure::config(&ConfigError(vec![problem])));
     }
-    if let Some(line) = preflight::short_backlog(config.dataplane.listen_backlog) {
+    if origin.inherited.is_none()
+        && let Some(line) = preflight::short_backlog(config.dataplane.listen_backlog)
+    {
         log::warn!("{line}");
     }
     let runtime = runtime().map_err(|error| Failure::other(&error))?;

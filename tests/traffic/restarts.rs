@@ -143,3 +143,23 @@ fn restarts_with_a_socket_from_outside_lose_nobody() {
     assert!(restarts >= 2);
     load.assert_none_lost();
 }
+
+#[test]
+fn processes_that_share_a_socket_from_outside_may_overlap() {
+    let backends = [Backend::start(), Backend::start()];
+    let targets = [backends[0].address, backends[1].address];
+    let (socket, address) = listening();
+    let start = || {
+        let balancer = Balancer::spawn_with_socket(&socket, address, &targets, &[]);
+        balancer.wait_until_ready();
+        balancer
+    };
+    let load = Load::new(address);
+    let mut running = Some(start());
+    let restarts = load.around(|| {
+        let next = start();
+        end(running.replace(next).unwrap());
+    });
+    assert!(restarts >= 2);
+    load.assert_none_lost();
+}

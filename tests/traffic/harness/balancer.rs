@@ -192,6 +192,11 @@ impl Balancer {
         self.process.signal(signal);
     }
 
+    /// Whether the process has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.has_ended()
+    }
+
     /// Waits until the process has ended by itself; its exit code and how long that took.
     pub(crate) fn wait_for_end(&mut self) -> (Option<i32>, Duration) {
         let started = Instant::now();
