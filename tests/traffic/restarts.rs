@@ -3,8 +3,8 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::socket_activation::listening;
 const RATE: u32 = 2000;
 
 /// Connections in an ordinary run; the variable asks for more.
-const CONNECTIONS: usize = 6000;
+const CONNECTIONS: usize = 4000;
 const CONNECTIONS_VARIABLE: &str = "SLB_RESTART_CONNECTIONS";
 
 /// While one process starts, clients of the next moments wait.
@@ -45,6 +45,9 @@ impl Load {
 
     /// Has all of them come while `restart` is called again and again; how often it was.
     fn around(&self, mut restart: impl FnMut()) -> usize {
+        // One at a time: other tests want their share of the machine.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         let mut restarts = 0;
         thread::scope(|scope| {
@@ -97,6 +100,11 @@ impl Load {
     }
 }
 
+/// For an admin server beside the one at `admin`.
+fn other_admin(admin: SocketAddr) -> SocketAddr {
+    SocketAddr::new(unique(), admin.port())
+}
+
 fn end(mut balancer: Balancer) {
     balancer.signal(Signal::TERM);
     assert_eq!(balancer.wait_for_end().0, Some(0));
@@ -115,10 +123,11 @@ fn overlapped_restarts_lose_nobody() {
         let targets = [backends[0].address, backends[1].address];
         let first = Balancer::start_on(unique(), &targets, &[]);
         let load = Load::new(first.address);
+        let mut admins = [first.admin, other_admin(first.admin)].into_iter().cycle().skip(1);
         let mut running = Some(first);
         let restarts = load.around(|| {
             let old = running.take().unwrap();
-            running = Some(old.start_beside(&targets, &[]));
+            running = Some(old.start_beside(admins.next().unwrap(), &targets));
             end(old);
         });
         assert!(restarts >= 2);
@@ -130,9 +139,9 @@ fn overlapped_restarts_lose_nobody() {
 fn restarts_with_a_socket_from_outside_lose_nobody() {
     let backends = [Backend::start(), Backend::start()];
     let targets = [backends[0].address, backends[1].address];
-    let (socket, address) = listening();
-    let start = || Balancer::spawn_with_socket(&socket, address, &targets, &[]);
-    let load = Load::new(address);
+    let (socket, addresses) = listening();
+    let start = || Balancer::spawn_with_socket(&socket, addresses, &targets, &[]);
+    let load = Load::new(addresses[0]);
     let mut running = Some(start());
     let restarts = load.around(|| {
         let old = running.take().unwrap();
@@ -148,13 +157,16 @@ fn restarts_with_a_socket_from_outside_lose_nobody() {
 fn processes_that_share_a_socket_from_outside_may_overlap() {
     let backends = [Backend::start(), Backend::start()];
     let targets = [backends[0].address, backends[1].address];
-    let (socket, address) = listening();
-    let start = || {
-        let balancer = Balancer::spawn_with_socket(&socket, address, &targets, &[]);
+    let (socket, addresses) = listening();
+    let [clients, admin] = addresses;
+    let mut admins = [admin, other_admin(admin)].into_iter().cycle();
+    let mut start = || {
+        let addresses = [clients, admins.next().unwrap()];
+        let balancer = Balancer::spawn_with_socket(&socket, addresses, &targets, &[]);
         balancer.wait_until_ready();
         balancer
     };
-    let load = Load::new(address);
+    let load = Load::new(addresses[0]);
     let mut running = Some(start());
     let restarts = load.around(|| {
         let next = start();

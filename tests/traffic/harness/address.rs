@@ -1,19 +1,20 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::process;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// An address of 127.0.0.0/8 that nobody else uses: neither another test, whose process has
 /// another id, nor a client, which gets 127.0.0.1.
 ///
 /// # Panics
-/// After 254 calls in one process.
+/// After 510 calls in one process.
 pub(crate) fn unique() -> IpAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(1);
-    let [_, _, high, low] = (process::id() % (254 << 8)).to_be_bytes();
-    let last = NEXT.fetch_add(1, Ordering::Relaxed);
-    let last = u8::try_from(last).ok().filter(|last| *last < 255).expect("too many addresses");
-    Ipv4Addr::new(127, high + 1, low, last).into()
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    // Not 0: that block has 127.0.0.1.
+    let block = process::id() % 0x7fff + 1;
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    assert!(number < 0x1ff, "too many addresses");
+    Ipv4Addr::from(127 << 24 | block << 9 | number).into()
 }
 
 /// The ports that all servers of this process share, each on its own address.

@@ -61,23 +61,19 @@ impl Balancer {
         balancer
     }
 
-    /// Starts it beside one that serves on the same address, with an admin server of its own.
-    pub(crate) fn start_beside(
-        &self,
-        targets: &[SocketAddr],
-        environment: &[(&str, &str)],
-    ) -> Self {
-        let admin = SocketAddr::new(unique(), ports().admin);
-        let address = self.address;
-        let balancer = Self::run_on(command(), [address, admin], targets, environment);
+    /// Starts it beside one that serves on the same address, with an admin server of its own, and
+    /// waits until it is ready.
+    pub(crate) fn start_beside(&self, admin: SocketAddr, targets: &[SocketAddr]) -> Self {
+        let balancer = Self::run_on(command(), [self.address, admin], targets, &[]);
         balancer.wait_until_ready();
         balancer
     }
 
-    /// Starts it with `socket` for its clients, passed as systemd does.
+    /// Starts it with `socket` for its clients, passed as systemd does. `addresses` are those of the
+    /// socket and of the admin server.
     pub(crate) fn spawn_with_socket(
         socket: impl AsFd,
-        address: SocketAddr,
+        addresses: [SocketAddr; 2],
         targets: &[SocketAddr],
         environment: &[(&str, &str)],
     ) -> Self {
@@ -86,8 +82,7 @@ impl Balancer {
         let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
         let socket = socket.as_fd().try_clone_to_owned().unwrap();
         shell.env_clear().args(["-c", script, binary]).stdin(socket);
-        let admin = SocketAddr::new(unique(), ports().admin);
-        Self::run_on(shell, [address, admin], targets, environment)
+        Self::run_on(shell, addresses, targets, environment)
     }
 
     fn run(
