@@ -8,6 +8,8 @@ use crate::ring::listen_drops;
 
 /// How long accepting pauses at most before it is tried again: other cores, too, end connections.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long the kernel may take to complete a handshake that it has begun to.
+const LAST_HANDSHAKES: Duration = Duration::from_millis(20);
 /// Accepts in flight while there is room for few connections: each brings one at most.
 pub(super) const SINGLES_MAX: usize = 4;
 
@@ -38,6 +40,9 @@ enum State {
     Paused { until: Instant },
     /// Ends as soon as no accept is in flight.
     Stopping,
+    /// No handshake is completed any more; the listener is closed once the kernel is done with those
+    /// that were just being.
+    Closing { until: Instant },
     /// The listener is closed.
     Over,
 }
@@ -63,7 +68,9 @@ impl Accepting {
     /// When there is something to do without anything having happened.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {
-            State::NotYet { until } | State::Paused { until } => Some(until),
+            State::NotYet { until } | State::Paused { until } | State::Closing { until } => {
+                Some(until)
+            }
             State::Open | State::Stopping | State::Over => None,
         }
     }
@@ -106,7 +113,8 @@ impl Worker {
                 self.change_accepting(State::Open);
             }
             State::Paused { until } if until <= self.now => self.change_accepting(State::Open),
-            State::Stopping if self.accepting.in_flight == 0 => self.close_listener(),
+            State::Stopping if self.accepting.in_flight == 0 => self.begin_to_close(),
+            State::Closing { until } if until <= self.now => self.close_listener(),
             _ => {}
         }
         if self.accepting.state == State::Open && !self.accepting.cancelled {
@@ -116,7 +124,8 @@ impl Worker {
 
     /// Takes no connections any more, except those that are queued already.
     pub(super) fn stop_accepting(&mut self) {
-        if !matches!(self.accepting.state, State::Stopping | State::Over) {
+        let state = self.accepting.state;
+        if !matches!(state, State::Stopping | State::Closing { .. } | State::Over) {
             self.change_accepting(State::Stopping);
             self.handover.stop_giving();
             self.cancel_accepts();
@@ -205,7 +214,22 @@ impl Worker {
         self.handover.set_open(state == State::Open);
     }
 
+    fn begin_to_close(&mut self) {
+        if !self.listener.as_ref().is_some_and(Listener::hold_handshakes) {
+            return self.close_listener();
+        }
+        self.take_queued();
+        self.change_accepting(State::Closing { until: self.now + LAST_HANDSHAKES });
+    }
+
     fn close_listener(&mut self) {
+        self.take_queued();
+        self.count_overflows();
+        self.listener = None;
+        self.change_accepting(State::Over);
+    }
+
+    fn take_queued(&mut self) {
         // Bounded: under a flood the queue would never be seen empty.
         for _ in 0..self.settings.listen_backlog {
             let Some(client) = self.listener.as_ref().and_then(Listener::accept_queued) else {
@@ -213,8 +237,5 @@ impl Worker {
             };
             self.admit(client);
         }
-        self.count_overflows();
-        self.listener = None;
-        self.change_accepting(State::Over);
     }
 }
