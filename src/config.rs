@@ -97,7 +97,6 @@ impl Config {
         let log_filter = read.value(var::RUST_LOG, raw.rust_log.as_deref(), value::log_filter);
         let dataplane = dataplane_settings(&raw, &mut read);
         let control = control_settings(&raw, listen, &mut read);
-        check_variables_of_later_releases(&raw, &mut read);
 
         let config = (|| {
             Some(Self {
@@ -122,6 +121,7 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let listen_backlog = read.value(var::LISTEN_BACKLOG, backlog, value::number(1..=65535));
     let attempts = raw.connect_attempts.as_deref();
     let connect_attempts = read.value(var::CONNECT_ATTEMPTS, attempts, value::number(1..=16));
+    let pool_size = read.value(var::POOL_SIZE, raw.pool_size.as_deref(), value::number(0..=10_000));
     let timeout = raw.pool_timeout.as_deref();
     let connect_timeout = read.value(var::POOL_TIMEOUT, timeout, value::period(Seconds));
     let timeout = raw.shutdown_timeout.as_deref();
@@ -142,6 +142,7 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         balance: balance?,
         // The start-up checks find out.
         connections_max: usize::MAX,
+        pool_size: pool_size.map(|n: u16| n.into())?,
         limits: limits?,
         sources: sources?,
         listen_backlog: listen_backlog?,
@@ -242,11 +243,6 @@ fn health_settings(raw: &var::Raw, read: &mut Reader) -> Option<control::health:
         fall: fall?,
         proxy_header: proxy_header?,
     })
-}
-
-/// A value that is bad stays bad after an upgrade: better to hear of it now.
-fn check_variables_of_later_releases(raw: &var::Raw, read: &mut Reader) {
-    read.value(var::POOL_SIZE, raw.pool_size.as_deref(), value::number(0..=10_000_u32));
 }
 
 fn address(host: Option<IpAddr>, port: Option<u16>) -> Option<SocketAddr> {

@@ -39,10 +39,9 @@ fn hangup_reads_the_target_file_at_once() {
 #[test]
 fn what_is_set_in_vain_is_told_at_start() {
     let backend = Backend::start("backend");
-    let variables = [("TARGETS_FILE", "/nonexistent"), ("POOL_SIZE", "5")];
+    let variables = [("TARGETS_FILE", "/nonexistent")];
     let balancer = Balancer::start(&[backend.address()], &variables);
     balancer.wait_for_log("TARGETS_FILE is set, but NODE_FILTER=static does not read it");
-    balancer.wait_for_log("POOL_SIZE is set, but takes effect with a later release");
 }
 
 #[test]

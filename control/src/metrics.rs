@@ -1,6 +1,7 @@
 //! Every metric, and its name once.
 
 mod breakers;
+mod pool;
 mod ports;
 #[cfg(feature = "aws")]
 mod refreshes;
@@ -131,6 +132,7 @@ impl Metrics {
             ),
         ];
         metrics.extend(self.core_metrics());
+        metrics.extend(pool::collectors(&self.cores));
         #[cfg(feature = "aws")]
         metrics.extend(self.refreshes.collectors());
         for metric in metrics {

@@ -6,10 +6,11 @@ mod slow_start;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use exchange::Locality;
+use exchange::{ClientKey, Locality};
 
 use crate::candidates::Candidates;
 use crate::local_target::LocalTarget;
@@ -34,6 +35,14 @@ pub enum Balance {
 }
 
 impl Balance {
+    /// What a client's target follows from, if it follows from who the client is.
+    pub(crate) fn client_key(self, client: Option<SocketAddr>) -> Option<ClientKey> {
+        match self {
+            Self::Maglev => client.map(|client| ClientKey::of(client.ip())),
+            _ => None,
+        }
+    }
+
     /// Whether it matters how many connections a target has.
     pub(crate) fn heeds_load(self) -> bool {
         match self {

@@ -103,6 +103,42 @@ impl Connection {
         }
     }
 
+    /// A connection to `target` that is to wait for its client.
+    pub(crate) fn ahead(session: Session, target: Rc<LocalTarget>, idle: Idle) -> Self {
+        Self {
+            session,
+            client: None,
+            origin: None,
+            target: None,
+            pipes: [None, None],
+            is_nonblocking: false,
+            dial: None,
+            introduction: None,
+            chosen: Some(target),
+            tried: Tried::default(),
+            idle,
+            is_watched_over: false,
+        }
+    }
+
+    /// The target of a connection that waits for its client: for that it does not count as one.
+    pub(crate) fn target_ahead(&self) -> Option<&Rc<LocalTarget>> {
+        self.chosen.as_ref().filter(|_| self.session.awaits_client())
+    }
+
+    /// The wait is over, the session is about to be told: takes over everything of `client` but
+    /// its session.
+    pub(crate) fn adopt(&mut self, client: Self) {
+        self.client = client.client;
+        self.introduction = client.introduction;
+        self.tried = client.tried;
+        self.idle = client.idle;
+        self.origin = client.origin;
+        if let Some(target) = &self.chosen {
+            target.opened();
+        }
+    }
+
     pub(crate) fn socket(&self, side: Side) -> Option<&OwnedFd> {
         match side {
             Side::Client => self.client.as_ref(),
@@ -156,7 +192,9 @@ impl Connection {
     }
 
     pub(crate) fn start_dial(&mut self, target: Rc<LocalTarget>, socket: OwnedFd, dial: Dial) {
-        target.opened();
+        if !self.session.awaits_client() {
+            target.opened();
+        }
         self.chosen = Some(target);
         self.target = Some(socket);
         self.dial = Some(dial);
@@ -165,9 +203,7 @@ impl Connection {
     /// Notes that the dial never left this machine; its socket, to be closed.
     pub(crate) fn undo_dial(&mut self) -> Option<OwnedFd> {
         self.dial = None;
-        if let Some(target) = self.chosen.take() {
-            target.closed();
-        }
+        drop(self.leave());
         self.target.take()
     }
 
@@ -179,8 +215,7 @@ impl Connection {
     /// Notes that the dial failed; its socket, to be closed.
     pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
         let was_trial = self.dial.take().is_some_and(|dial| dial.is_trial);
-        if let Some(target) = self.chosen.take() {
-            target.closed();
+        if let Some(target) = self.leave() {
             self.tried.add(target, was_trial);
         }
         self.target.take()
@@ -189,20 +224,27 @@ impl Connection {
     /// Notes that the dial was revoked; its socket, to be closed.
     pub(crate) fn drop_revoked_dial(&mut self) -> Option<OwnedFd> {
         self.dial = None;
-        if let Some(target) = self.chosen.take() {
-            target.closed();
+        if let Some(target) = self.leave() {
             self.tried.add_revoked(target);
         }
         self.target.take()
     }
 
-    /// The end: gives the target back its place; a log line if it is wanted.
-    pub(crate) fn finish(self, now: Instant, is_logged: bool) {
-        if let Some(target) = &self.chosen {
-            target.closed();
+    /// Gives the target back its place, if one was taken.
+    pub(crate) fn leave(&mut self) -> Option<Rc<LocalTarget>> {
+        if self.session.awaits_client() {
+            return None;
         }
+        let target = self.chosen.take()?;
+        target.closed();
+        Some(target)
+    }
+
+    /// The end: gives the target back its place; a log line if it is wanted.
+    pub(crate) fn finish(mut self, now: Instant, is_logged: bool) {
+        let target = self.leave();
         if is_logged && let Some(origin) = &self.origin {
-            let target = self.chosen.as_ref().map(|target| target.address());
+            let target = target.map(|target| target.address());
             self.write_log(origin, target, now.saturating_duration_since(origin.accepted));
         }
     }
@@ -237,6 +279,9 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::Aborted(Cause::TargetWithdrawn) => "target_withdrawn",
         Ending::Aborted(Cause::TargetUnhealthy) => "target_unhealthy",
         Ending::Aborted(Cause::NoBuffer) => "no_buffer",
+        // Never logged: no client was there.
+        Ending::GivenUp => "given_up",
+        Ending::Broken => "broken",
     }
 }
 

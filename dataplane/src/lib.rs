@@ -19,6 +19,7 @@ mod pace;
 mod pause_log;
 mod pipes;
 mod plane;
+mod pool;
 mod ports;
 mod proxy_protocol;
 mod rejection_log;
@@ -63,6 +64,8 @@ pub struct Settings {
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.
     pub connections_max: usize,
+    /// Most connections that are dialled ahead for one target, all cores together.
+    pub pool_size: usize,
     /// What exceeds these is not left waiting but reset.
     pub limits: Limits,
     /// Where targets are dialled from.
@@ -94,6 +97,7 @@ impl Default for Settings {
             balance: Balance::default(),
             connect_attempts: 3,
             connections_max: 1000,
+            pool_size: 100,
             limits: Limits::default(),
             sources: Sources::default(),
             proxy_protocol: ProxyProtocol::default(),

@@ -9,6 +9,7 @@ use exchange::{
 };
 use socket2::SockAddr;
 
+use crate::pool::Pool;
 use crate::ports::Ports;
 use crate::session::Cause;
 
@@ -26,6 +27,8 @@ pub struct LocalTarget {
     is_in_own_zone: Cell<Option<bool>>,
     reset: Cell<Option<Cause>>,
     last_dial: Cell<LastDial>,
+    pool: RefCell<Pool>,
+    may_be_dialled_ahead: Cell<bool>,
     ramp: Cell<Option<Ramp>>,
     ports: Ports,
     /// The last trial that this core asked for; snapshots may go on offering it.
@@ -57,6 +60,8 @@ impl LocalTarget {
             is_in_own_zone: Cell::new(None),
             reset: Cell::new(None),
             last_dial: Cell::default(),
+            pool: RefCell::new(Pool::new(0)),
+            may_be_dialled_ahead: Cell::new(false),
             ramp: Cell::new(None),
             ports: Ports::default(),
             asked_for: RefCell::new(None),
@@ -74,6 +79,24 @@ impl LocalTarget {
         self.is_in_own_zone.set(zones.map(|(own, its)| own == its));
         self.ramp.set(entry.ramp);
         self.reset.set(cause_of_reset(entry));
+        // Under fail-open one that is ejected is used, but not more than has to be.
+        let is_sound = entry.eligible && entry.state != TargetState::Ejected && !entry.reset;
+        self.may_be_dialled_ahead.set(is_sound);
+    }
+
+    /// Notes that the snapshot does not have it any more.
+    pub(crate) fn withdraw(&self) {
+        self.may_be_dialled_ahead.set(false);
+    }
+
+    /// Whether connections to it may wait for clients.
+    pub(crate) fn may_be_dialled_ahead(&self) -> bool {
+        self.may_be_dialled_ahead.get()
+    }
+
+    /// The connections to it that wait for clients.
+    pub(crate) fn pool(&self) -> &RefCell<Pool> {
+        &self.pool
     }
 
     /// Who it is.

@@ -6,9 +6,11 @@
 //! not from the event: whatever order things happen in, the same state asks for the same
 //! operations.
 
+mod ahead;
 mod end;
 mod ending;
 mod event;
+mod measure;
 mod op;
 mod preface;
 #[cfg(test)]
@@ -19,22 +21,17 @@ mod tests;
 
 use std::time::Duration;
 
+use ahead::Ahead;
 use end::{Activity, End};
 pub(crate) use ending::{Cause, Ending};
 pub(crate) use event::Event;
+use measure::Measure;
 pub(crate) use op::Op;
 pub(crate) use preface::Preface;
 
 /// Pieces read from one side and not yet sent to the other, above which reading pauses. Two: one
 /// being sent while the next is being received.
 const HELD_PIECES_MAX: usize = 2;
-/// Between two looks at the send queue of a connection that is to be reset: doubles from the first
-/// to the last value.
-const MEASURE_INTERVAL_MIN_MS: u16 = 1;
-const MEASURE_INTERVAL_MAX_MS: u16 = 64;
-/// How long a peer of a broken connection may take no byte before it is reset all the same.
-const STALL_MAX_MS: u16 = 5000;
-
 /// One of the two connections of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -84,6 +81,7 @@ enum Dial {
 #[derive(Debug)]
 pub(crate) struct Session {
     ends: [End; 2],
+    ahead: Ahead,
     dial: Dial,
     dials_left: u8,
     ending: Option<Ending>,
@@ -92,37 +90,28 @@ pub(crate) struct Session {
     measure: Option<Measure>,
 }
 
-/// The wait for the last bytes to arrive before a reset.
-#[derive(Clone, Copy, Debug, Default)]
-struct Measure {
-    under_way: bool,
-    interval_ms: u16,
-    stalled_ms: u16,
-    acknowledged_bytes: u64,
-}
-
 impl Session {
     /// A session for a client that was just accepted. At most `dials_max` targets will be dialled.
     pub(crate) fn accepted(dials_max: u8, ops: &mut Vec<Op>) -> Self {
-        let mut session = Self::prefaced(dials_max);
+        let mut session = Self::new(dials_max);
+        session.end_mut(Side::Client).open = true;
         session.start_dial(ops);
         session.advance(ops);
         session
     }
 
-    /// A session without any operation yet.
-    fn prefaced(dials_max: u8) -> Self {
-        let mut session = Self {
+    /// A session without any side or operation yet.
+    fn new(dials_max: u8) -> Self {
+        Self {
             ends: [End::default(), End::default()],
+            ahead: Ahead::No,
             dial: Dial::NotYet,
             dials_left: dials_max,
             ending: None,
             finished: false,
             watch_pending: false,
             measure: None,
-        };
-        session.end_mut(Side::Client).open = true;
-        session
+        }
     }
 
     /// Takes an event and appends the operations that follow from it.
@@ -186,6 +175,10 @@ impl Session {
             }
             Event::Refused => self.ending = self.ending.or(Some(Ending::Refused)),
             Event::Header { piece } => self.note_header(piece),
+            Event::ClientArrived { payload, dials_max } => {
+                self.note_client_arrived(payload, dials_max);
+            }
+            Event::Unwanted => self.note_unwanted(),
             Event::Dialled => {
                 self.dial = Dial::Done;
                 self.end_mut(Side::Target).open = true;
@@ -199,10 +192,15 @@ impl Session {
             Event::Received { from, piece, full, more } => {
                 self.note_received(from, piece, full, more, ops);
             }
-            Event::EndOfStream { from } => self.end_mut(from).note_end_of_stream(),
+            Event::EndOfStream { from } => {
+                self.end_mut(from).note_end_of_stream();
+                self.replace_if_lost(from, ops);
+            }
             Event::ReceiveFailed { from } => {
                 self.end_mut(from).note_end_of_stream();
-                self.note_broken(from, ops);
+                if !self.replace_if_lost(from, ops) {
+                    self.note_broken(from, ops);
+                }
             }
             Event::ReceiveStopped { from } => self.end_mut(from).receive = Activity::Off,
             Event::Sent { to, bytes } => {
@@ -250,7 +248,7 @@ impl Session {
     }
 
     fn note_dial_failed(&mut self, ops: &mut Vec<Op>) {
-        let wanted = self.dial == Dial::InFlight && self.ending.is_none();
+        let wanted = self.dial == Dial::InFlight && self.ending.is_none() && !self.awaits_client();
         if wanted && self.dials_left > 0 {
             self.start_dial(ops);
         } else {
@@ -303,26 +301,6 @@ impl Session {
         }
     }
 
-    fn note_send_queue(&mut self, to: Side, bytes: usize) {
-        let delivered = self.is_delivered(to);
-        // What is left of a send in flight is queued but not counted as sent: wraps, no matter.
-        let acknowledged_bytes = self.end(to).sent_bytes.wrapping_sub(bytes as u64);
-        let Some(measure) = &mut self.measure else { return };
-        if acknowledged_bytes == measure.acknowledged_bytes {
-            measure.stalled_ms += measure.interval_ms;
-        } else {
-            measure.stalled_ms = 0;
-            measure.acknowledged_bytes = acknowledged_bytes;
-        }
-        if (delivered && bytes == 0) || measure.stalled_ms >= STALL_MAX_MS {
-            self.ending = self.ending.or(Some(reset_by(to.peer())));
-        } else {
-            measure.interval_ms =
-                (measure.interval_ms * 2).clamp(MEASURE_INTERVAL_MIN_MS, MEASURE_INTERVAL_MAX_MS);
-            measure.under_way = false; // asked for anew in `settle_broken`
-        }
-    }
-
     fn advance(&mut self, ops: &mut Vec<Op>) {
         if self.ending.is_none() {
             self.settle(ops);
@@ -341,6 +319,9 @@ impl Session {
 
     /// Decides whether the session has come to its end.
     fn settle(&mut self, ops: &mut Vec<Op>) {
+        if self.awaits_client() {
+            return self.settle_unclaimed();
+        }
         let [client, target] = &self.ends;
         let client_is_gone = client.broken && (target.broken || target.outbox.is_empty());
         self.ending = match self.dial {
@@ -356,18 +337,6 @@ impl Session {
             }
             _ => None,
         };
-    }
-
-    /// One side is gone. The other is reset as soon as it has all bytes read from the first; a
-    /// reset throws away what the other's peer has not acknowledged, so that is waited for.
-    fn settle_broken(&mut self, ops: &mut Vec<Op>) {
-        let to = if self.end(Side::Client).broken { Side::Target } else { Side::Client };
-        let measure = self.measure.get_or_insert_default();
-        if !measure.under_way {
-            measure.under_way = true;
-            let delay = Duration::from_millis(u64::from(measure.interval_ms));
-            ops.push(Op::MeasureSendQueue { to, delay });
-        }
     }
 
     /// Whether everything that `to` is ever going to get was handed to its socket.
@@ -399,6 +368,7 @@ impl Session {
     fn steer_receive(&mut self, from: Side, ops: &mut Vec<Op>) {
         let peer = self.end(from.peer());
         let (held, unwanted, behind) = (peer.outbox.len(), peer.broken, !peer.has_sent_all());
+        let held_max = self.held_pieces_max();
         let end = self.end_mut(from);
         match end.receive {
             Activity::Off if !end.open || end.end_of_stream || unwanted => {}
@@ -409,7 +379,7 @@ impl Session {
                 }
             }
             Activity::Off => {
-                if held < HELD_PIECES_MAX {
+                if held < held_max {
                     // One wake of a multishot receive may take dozens of buffers.
                     let multishot = end.is_interactive();
                     let idle = from == Side::Target && !end.receive_started;
@@ -451,22 +421,16 @@ impl Session {
         if self.dial == Dial::Cancelling || !self.ends.iter().all(End::is_idle) {
             return;
         }
-        let complete = self.ending == Some(Ending::Complete);
+        let by_fin = [Ending::Complete, Ending::GivenUp, Ending::Broken];
+        let reset = !self.ending.is_some_and(|ending| by_fin.contains(&ending));
         for side in Side::BOTH {
             let end = self.end_mut(side);
             if end.open {
                 end.open = false;
-                ops.push(Op::Close { side, reset: !complete });
+                ops.push(Op::Close { side, reset });
             }
         }
         self.finished = true;
         ops.push(Op::Finish);
-    }
-}
-
-fn reset_by(side: Side) -> Ending {
-    match side {
-        Side::Client => Ending::ClientReset,
-        Side::Target => Ending::TargetReset,
     }
 }

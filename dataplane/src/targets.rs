@@ -26,6 +26,7 @@ pub(crate) struct LocalLocality {
 pub struct Targets {
     core: usize,
     cores: usize,
+    pooled_max: usize,
     known: Vec<Rc<LocalTarget>>,
     eligible: Candidates,
     localities: Vec<LocalLocality>,
@@ -45,6 +46,7 @@ impl Targets {
         Self {
             core,
             cores,
+            pooled_max: 0,
             known: Vec::new(),
             eligible: Candidates::default(),
             localities: Vec::new(),
@@ -54,6 +56,14 @@ impl Targets {
             read_next: 0,
             read_due: None,
         }
+    }
+
+    /// Of each target, at most `pool_size` connections may wait for clients, all cores together.
+    pub(crate) fn with_pools(mut self, pool_size: usize) -> Self {
+        // The first cores get what is left of an uneven division.
+        let is_left = self.core < pool_size % self.cores;
+        self.pooled_max = pool_size / self.cores + usize::from(is_left);
+        self
     }
 
     /// So many eligible ones, and these localities of them.
@@ -73,10 +83,10 @@ impl Targets {
         self.trials.clear();
         let mut eligible = Vec::new();
         for entry in &snapshot.entries {
-            let local = match old.iter().rposition(|local| local.is(entry)) {
-                Some(index) => old.remove(index),
-                None => LocalTarget::new(entry, self.core),
-            };
+            let known = old.iter().rposition(|local| local.is(entry));
+            let local = known.map(|index| old.remove(index));
+            let local = local.unwrap_or_else(|| LocalTarget::new(entry, self.core));
+            local.pool().borrow_mut().limit(self.pooled_max);
             local.update(entry, snapshot.own_zone.as_ref());
             if entry.eligible {
                 eligible.push(Rc::clone(&local));
@@ -87,6 +97,9 @@ impl Targets {
                 self.trials.push((Rc::clone(&local), Arc::clone(trial)));
             }
             self.known.push(local);
+        }
+        for gone in old {
+            gone.withdraw();
         }
         self.eligible = eligible.into_iter().collect();
         self.localities = snapshot.localities.iter().filter_map(|it| self.local(it)).collect();

@@ -6,6 +6,7 @@ mod admitting;
 mod dialling;
 mod handing;
 mod introducing;
+mod pooling;
 mod splicing;
 mod sweep;
 mod upkeep;
@@ -30,12 +31,13 @@ use crate::pause_log::PauseLog;
 use crate::pipes::Pipes;
 use crate::rejection_log::RejectionLog;
 use crate::ring::{BUFFER_SIZE, Completion, Key, Ring, send_queue_bytes};
-use crate::session::{Ending, Event, Op, Piece, Session, Side, WATCH_DELAY};
+use crate::session::{Ending, Event, Op, Piece, Preface, Session, Side, WATCH_DELAY};
 use crate::slots::Slots;
 use crate::targets::Targets;
 use crate::timers::{EqualTimers, Timers};
 use crate::{Balance, Settings};
 use accepting::Accepting;
+use pooling::Pooling;
 use sweep::Sweep;
 
 /// The longest wait: what nobody wakes the core for is looked at this often.
@@ -52,6 +54,7 @@ pub(crate) struct Worker {
     connections: Slots<Connection>,
     targets: Targets,
     chooser: Chooser,
+    pooling: Pooling,
     subscriber: Subscriber,
     reporter: Reporter,
     orders: Arc<Orders>,
@@ -131,7 +134,8 @@ impl Worker {
         Ok(Self {
             ring,
             connections: Slots::new(),
-            targets: Targets::new(core, cores),
+            targets: Targets::new(core, cores).with_pools(settings.pool_size),
+            pooling: Pooling::new(settings.pool_size > 0, now),
             chooser: Chooser::new(
                 settings.balance,
                 settings.connect_attempts,
@@ -183,20 +187,26 @@ impl Worker {
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.completions(&mut completions);
         let mut upkeep_is_due = completions.is_empty();
+        let mut is_woken = false;
         let mut accepted = std::mem::take(&mut self.accepted);
         for completion in completions.drain(..) {
             match completion {
                 Completion::Woken => {
                     self.ring.read_wake(self.subscriber.waker().as_fd());
                     upkeep_is_due = true;
+                    is_woken = true;
                 }
                 // New sessions last: what is known about targets by now is known to them.
                 Completion::Accepted { result, more } => accepted.push((result, more)),
                 completion => self.handle(completion),
             }
         }
+        if is_woken {
+            self.take_snapshot();
+        }
         self.handle_all_accepted(&mut accepted);
         self.accepted = accepted;
+        self.fill_pools();
         self.completions = completions;
         let can_accept = self.accepting.due().is_some_and(|due| due <= self.now);
         upkeep_is_due || can_accept || !self.starved.is_empty()
@@ -227,6 +237,7 @@ impl Worker {
             self.watches.next(),
             self.measures.next(),
             self.accepting.due(),
+            self.pooling.due(),
             (!self.connections.is_empty()).then(|| self.sweep.next()),
         ];
         let next = timers.into_iter().flatten().min();
@@ -298,7 +309,11 @@ impl Worker {
             Err(_) => Event::ReceiveFailed { from },
         };
         let event = if self.expects_prefaces() { self.read_preface(key, event) } else { event };
-        self.feed(key, event);
+        match event {
+            Event::Prefaced { piece, preface: Preface::Complete, more: false }
+                if self.serve_introduced(key, piece) => {}
+            event => self.feed(key, event),
+        }
     }
 
     /// Gives an event to a session and performs the operations that follow.
@@ -411,6 +426,9 @@ impl Worker {
 
     fn finish(&mut self, key: Key) {
         let Some(connection) = self.connections.remove(key) else { return };
+        if connection.session.awaits_client() {
+            return self.finish_ahead(key, connection);
+        }
         self.count().active_connections.decrement();
         let was_refused = connection.session.ending() == Some(Ending::Refused);
         if !connection.session.is_dialled() && !was_refused {
@@ -422,8 +440,7 @@ impl Worker {
 
     fn open(&mut self, client: OwnedFd, origin: Option<Origin>) {
         self.count().active_connections.increment();
-        // A trial comes before the dials that count. Which they are the chooser knows.
-        let dials_max = u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX);
+        let dials_max = self.dials_max();
         let expects_preface = self.expects_prefaces();
         let session = if expects_preface {
             Session::awaiting_preface(dials_max, &mut self.ops)
@@ -434,11 +451,22 @@ impl Worker {
         let idle = Idle::new(self.sweep.clock_ms(self.now));
         let mut connection = Connection::new(session, client, origin, idle);
         connection.introduction = introduction;
+        if !expects_preface && let Some(ahead) = self.claim(connection.client_address()) {
+            // What the client's own session would do.
+            self.ops.clear();
+            return self.hand_over(ahead, connection, None);
+        }
         let key = self.connections.insert(connection);
         if expects_preface {
             self.start_preface(key);
         }
         self.perform_all(key);
+    }
+
+    /// How many targets a session may dial. A trial comes before the dials that count: which they
+    /// are the chooser knows.
+    fn dials_max(&self) -> u8 {
+        u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX)
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::Rejections;
+use crate::{DialDurations, Rejections};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one core writes and anyone reads.
@@ -58,6 +58,18 @@ pub struct CoreCounters {
     pub handed_connections: Counter,
     /// Gauge: 1 while accepting is paused for want of descriptors.
     pub accept_paused: Counter,
+    /// Total: client connections that got a connection dialled ahead.
+    pub pool_hits: Counter,
+    /// Total: client connections whose target had to be dialled while others are dialled ahead.
+    pub pool_misses: Counter,
+    /// Total: connections dialled ahead that were closed because no client came for them.
+    pub pool_expired: Counter,
+    /// Total: connections dialled ahead that their target ended before a client came.
+    pub pool_broken: Counter,
+    /// Gauge: connections dialled ahead that wait for a client, those being dialled among them.
+    pub pooled: Counter,
+    /// Totals: how long dials took.
+    pub dial_durations: DialDurations,
     /// Total: dials that found no free local port.
     pub exhausted_dials: Counter,
     /// Total: connections that the kernel dropped because the listen queue was full.

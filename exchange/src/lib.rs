@@ -7,6 +7,7 @@
 mod affinity;
 mod channel;
 mod counters;
+mod dial_durations;
 mod rejection;
 mod report;
 mod snapshot;
@@ -16,6 +17,7 @@ mod trial;
 pub use affinity::{Affinity, ClientKey, TargetKey};
 pub use channel::{Publisher, Subscriber, Waker, broadcast};
 pub use counters::{CoreCounters, Counter, TargetCounters};
+pub use dial_durations::DialDurations;
 pub use rejection::{Rejection, Rejections};
 pub use report::{Outcome, Report, Reporter, Reports, reports};
 pub use snapshot::{Entry, Generation, Locality, Ramp, Snapshot, TargetState};

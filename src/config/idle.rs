@@ -4,8 +4,8 @@ use super::variable::{BALANCE, NODE_FILTER, TABLE, Variable};
 /// What has no say where a client's target follows from its address alone.
 const UNHEEDED_BY_MAGLEV: [&str; 2] = ["ZONE_AWARE", "SLOW_START"];
 
-/// A log line for each variable that is set and has no effect, as its own meaning says: it waits for
-/// a later release, another `NODE_FILTER` would read it, or what it is for is turned off; or
+/// A log line for each variable that is set and has no effect, as its own meaning says: another
+/// `NODE_FILTER` would read it, or what it is for is turned off; or
 /// `BALANCE` leaves nothing to it.
 pub(super) fn without_effect(environment: &Environment) -> Vec<String> {
     let set = TABLE.iter().filter(|variable| environment.get(**variable).is_some());
@@ -14,9 +14,6 @@ pub(super) fn without_effect(environment: &Environment) -> Vec<String> {
 
 fn line(variable: Variable, environment: &Environment) -> Option<String> {
     let Variable { name, meaning, .. } = variable;
-    if meaning.ends_with("takes effect with a later release") {
-        return Some(format!("{name} is set, but takes effect with a later release"));
-    }
     if UNHEEDED_BY_MAGLEV.contains(&name)
         && environment.get(BALANCE) == Some("maglev")
         && environment.get(variable) != Some(variable.default.as_str())

@@ -158,7 +158,7 @@ variables! {
     AWS_EC2_METADATA_DISABLED aws_ec2_metadata_disabled Value("false")
         "never ask the instance metadata service: true or false";
     POOL_SIZE pool_size Value("100")
-        "most connections dialled ahead per target, 0-10000; takes effect with a later release";
+        "most connections dialled ahead for one target, all cores together, 0-10000 (0 = off)";
     CIRCUIT_BREAKER_THRESHOLD circuit_breaker_threshold Value("5")
         "failed dials in a row that open a target's circuit breaker, so that it gets no clients, 1-1000";
     CIRCUIT_BREAKER_TIMEOUT circuit_breaker_timeout Value("5")

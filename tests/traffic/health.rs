@@ -93,7 +93,9 @@ fn with_no_healthy_target_all_are_used() {
         backend.set_health(500);
     }
     let addresses = [backends[0].address, backends[1].address];
-    let balancer = Balancer::start(&addresses, &[("BALANCE", "round_robin"), ("CORES", "1")]);
+    // Without connections that nobody asked for.
+    let environment = [("BALANCE", "round_robin"), ("CORES", "1"), ("POOL_SIZE", "0")];
+    let balancer = Balancer::start(&addresses, &environment);
     balancer.wait_for_count("fail_open", 1);
     for address in addresses {
         balancer.wait_for_state(address, "unhealthy");

@@ -30,7 +30,7 @@ fn assert_reset(mut stream: &TcpStream) {
 #[test]
 fn a_connection_on_which_nothing_moves_is_reset_and_counted() {
     let target = RawTarget::start();
-    let environment = [("IDLE_TIMEOUT", "800ms"), ("LOG_CONNECTIONS", "true")];
+    let environment = [("IDLE_TIMEOUT", "800ms"), ("LOG_CONNECTIONS", "true"), ("POOL_SIZE", "0")];
     let balancer = Balancer::start(&[target.address], &environment);
     let (idle, idle_server) = connect(&balancer, &target);
     let started = Instant::now();
@@ -83,7 +83,7 @@ fn a_reader_that_is_slow_is_not_idle() {
 #[test]
 fn a_half_closed_connection_has_a_timeout_of_its_own() {
     let target = RawTarget::start();
-    let environment = [("IDLE_TIMEOUT", "0"), ("HALF_CLOSED_TIMEOUT", "300ms")];
+    let environment = [("IDLE_TIMEOUT", "0"), ("HALF_CLOSED_TIMEOUT", "300ms"), ("POOL_SIZE", "0")];
     let balancer = Balancer::start(&[target.address], &environment);
     let (mut open, mut open_server) = connect(&balancer, &target);
     for by_client in [true, false] {

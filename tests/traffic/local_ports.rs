@@ -17,8 +17,9 @@ use crate::harness::{skip, wait_until};
 const PORTS: RangeInclusive<u16> = 20_000..=20_049;
 const COUNT: u64 = 50;
 
-/// No checks or refreshes after the first: they would take ports, too.
-const QUIET: [(&str, &str); 2] = [("HEALTH_CHECK_PERIOD", "1h"), ("NODE_CHECK_PERIOD", "1h")];
+/// No checks or refreshes after the first, and nothing dialled ahead: they would take ports, too.
+const QUIET: [(&str, &str); 3] =
+    [("HEALTH_CHECK_PERIOD", "1h"), ("NODE_CHECK_PERIOD", "1h"), ("POOL_SIZE", "0")];
 
 /// Runs `test` where there are few local ports, or says why not.
 fn with_few_ports(test: impl FnOnce() + Send) {

@@ -10,7 +10,7 @@ pub(crate) struct Pair {
     pub(crate) target: TcpStream,
 }
 
-/// A balancer with one target.
+/// A balancer with one target, without connections that are no client's.
 pub(crate) struct Stage {
     pub(crate) balancer: Balancer,
     target: RawTarget,
@@ -19,7 +19,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new() -> Self {
         let target = RawTarget::start();
-        Self { balancer: Balancer::start(&[target.address], &[]), target }
+        Self { balancer: Balancer::start(&[target.address], &[("POOL_SIZE", "0")]), target }
     }
 
     /// One connection at a time: whose end is whose would be unclear otherwise.

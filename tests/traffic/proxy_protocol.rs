@@ -47,8 +47,9 @@ fn read_exactly(mut stream: &TcpStream, bytes: usize) -> Vec<u8> {
     read
 }
 
-/// A balancer for one target whose connections the test holds.
+/// A balancer for one target whose connections the test holds, each of them a client's.
 fn start(environment: &[(&str, &str)]) -> (Balancer, RawTarget) {
     let target = RawTarget::start();
-    (Balancer::start(&[target.address], environment), target)
+    let environment = [environment, &[("POOL_SIZE", "0")]].concat();
+    (Balancer::start(&[target.address], &environment), target)
 }

@@ -13,6 +13,10 @@ pub(crate) enum Ending {
     Refused,
     /// Nothing moved for too long.
     IdleTimeout,
+    /// Dialled ahead: no client came for it.
+    GivenUp,
+    /// Dialled ahead: the target ended it before a client came.
+    Broken,
     /// Ended from outside.
     Aborted(Cause),
 }

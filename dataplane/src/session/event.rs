@@ -11,8 +11,13 @@ pub(crate) enum Event {
     /// The client is not to be served.
     Refused,
     /// A header for the target is ready: it goes before everything else. Comes right before
-    /// `Dialled`.
+    /// `Dialled` or `ClientArrived`.
     Header { piece: Piece },
+    /// The client of a connection that was dialled ahead is there; `payload` came from it already.
+    /// Should the target turn out to be gone, up to `dials_max` targets may be dialled.
+    ClientArrived { payload: Option<Piece>, dials_max: u8 },
+    /// No client is going to come for a connection that was dialled ahead.
+    Unwanted,
     /// The dial succeeded: the target's side is open.
     Dialled,
     /// The dial failed or was cancelled; nothing is left of it.

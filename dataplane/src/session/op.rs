@@ -7,8 +7,8 @@ use super::{Piece, Side};
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// Dial a target not tried before: `Dialled`, `DialFailed`, `DialRevoked` or
-    /// `NoTarget` follows.
+    /// Dial a target not tried before, or the one that a connection is made to ahead: `Dialled`,
+    /// `DialFailed`, `DialRevoked` or `NoTarget` follows.
     Dial,
     /// End the dial: `DialFailed`, `DialRevoked` or `Dialled` follows.
     CancelDial,

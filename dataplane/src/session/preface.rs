@@ -19,7 +19,8 @@ impl Session {
     /// A session for a client that has to begin with a header. Nothing is dialled before that is
     /// complete; bytes of it come as [`super::Event::Prefaced`].
     pub(crate) fn awaiting_preface(dials_max: u8, ops: &mut Vec<Op>) -> Self {
-        let mut session = Self::prefaced(dials_max);
+        let mut session = Self::new(dials_max);
+        session.end_mut(Side::Client).open = true;
         session.advance(ops);
         session
     }
@@ -53,8 +54,8 @@ impl Session {
     }
 
     pub(super) fn note_header(&mut self, piece: Piece) {
-        let target = self.end_mut(Side::Target);
-        debug_assert!(!target.open, "the header comes too late");
-        target.outbox.push_front(piece);
+        let is_first = self.awaits_client() || !self.end(Side::Target).open;
+        debug_assert!(is_first, "the header comes too late");
+        self.end_mut(Side::Target).outbox.push_front(piece);
     }
 }

@@ -2,6 +2,7 @@
 //! writes, slow readers, FIN and RST in every order, failed dials, late and lost cancellations.
 //! A failure prints its seed; `SESSION_SEED=n cargo test -p dataplane one_seed` replays it.
 
+mod ahead;
 mod application;
 mod kernel;
 mod preface;
@@ -18,12 +19,15 @@ const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
 fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
-    let mut endings = [0; 10];
+    let (mut endings, mut replaced) = ([0; 12], 0);
     for seed in 0..SEEDS {
-        endings[number(simulate(seed))] += 1;
+        let (ending, is_replaced) = simulate(seed);
+        endings[number(ending)] += 1;
+        replaced += u64::from(is_replaced);
     }
     // Every way to end must have been taken often, or the simulation shows less than it seems to.
     assert!(endings.iter().all(|&count| count > SEEDS / 200), "endings: {endings:?}");
+    assert!(replaced > SEEDS / 1000, "replaced: {replaced}");
 }
 
 #[test]
@@ -40,11 +44,14 @@ fn number(ending: Ending) -> usize {
         Ending::NoTarget => 3,
         Ending::Refused => 4,
         Ending::IdleTimeout => 5,
-        Ending::Aborted(cause) => 6 + CAUSES.iter().position(|it| *it == cause).unwrap(),
+        Ending::GivenUp => 6,
+        Ending::Broken => 7,
+        Ending::Aborted(cause) => 8 + CAUSES.iter().position(|it| *it == cause).unwrap(),
     }
 }
 
-fn simulate(seed: u64) -> Ending {
+/// How the session ended, and whether it lost a target that was dialled ahead.
+fn simulate(seed: u64) -> (Ending, bool) {
     let report = Report(seed);
     let mut world = World::new(seed);
     for step in 0..STEPS_MAX + STEPS_AFTER_ABORT_MAX {
@@ -58,6 +65,10 @@ fn simulate(seed: u64) -> Ending {
             world.abort();
         } else if world.session.awaits_preface() && world.kernel.rng.u32(..400) == 0 {
             world.feed(Event::Refused);
+        } else if world.session.awaits_client() && world.kernel.rng.u32(..200) == 0 {
+            world.feed(Event::Unwanted);
+        } else if world.session.is_ready_for_client() && world.kernel.rng.u32(..60) == 0 {
+            world.bring_client();
         } else if world.kernel.rng.u32(..4000) == 0 {
             world.time_out();
         } else if let Some(event) = world.kernel.step() {
@@ -66,7 +77,7 @@ fn simulate(seed: u64) -> Ending {
     }
     let ending = world.check();
     std::mem::forget(report);
-    ending
+    (ending, world.session.is_replacement())
 }
 
 /// Says which seed failed, when dropped by a panic.
@@ -89,7 +100,9 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut kernel = Kernel::new(seed);
         let mut ops = Vec::new();
-        let session = if kernel.preface.is_complete() {
+        let session = if kernel.is_ahead() {
+            Session::ahead(&mut ops)
+        } else if kernel.preface.is_complete() {
             Session::accepted(kernel.dials_max(), &mut ops)
         } else {
             Session::awaiting_preface(kernel.dials_max(), &mut ops)
@@ -102,9 +115,9 @@ impl World {
 
     fn feed(&mut self, event: Event) {
         let mut ops = Vec::new();
-        if event == Event::Dialled
-            && let Some(header) = self.kernel.header()
-        {
+        let tells_target = event == Event::Dialled && !self.session.awaits_client()
+            || matches!(event, Event::ClientArrived { .. });
+        if tells_target && let Some(header) = self.kernel.header() {
             self.session.handle(header, &mut ops);
         }
         let preface = self.session.awaits_preface().then_some(&mut self.kernel.preface);
@@ -141,6 +154,8 @@ impl World {
         assert!(self.timed_out || ending != Ending::IdleTimeout);
         match ending {
             Ending::Complete => self.check_complete(),
+            Ending::NoTarget if self.session.awaits_client() => {}
+            Ending::GivenUp | Ending::Broken => self.check_unclaimed(ending),
             Ending::NoTarget | Ending::Refused => {
                 assert!(ending == Ending::NoTarget || !self.session.is_dialled());
                 let client = self.kernel.application(Side::Client);
@@ -189,7 +204,10 @@ impl World {
     fn check_aborted(&mut self) {
         for side in Side::BOTH {
             let application = self.kernel.application(side);
-            let open = side == Side::Client || self.session.is_dialled();
+            let open = match side {
+                Side::Client => !self.session.awaits_client(),
+                Side::Target => self.session.is_dialled(),
+            };
             assert!(!open || application.saw_reset() || application.has_reset());
         }
     }

@@ -135,8 +135,7 @@ impl Worker {
 
     fn accept_more(&mut self) {
         let Some(listener) = &self.listener else { return };
-        let open: u64 = self.counters.iter().map(|core| core.active_connections.get()).sum();
-        let open = usize::try_from(open).unwrap_or(usize::MAX) + self.handover.in_transit();
+        let open = self.open_and_pooled() + self.handover.in_transit();
         let room = self.settings.connections_max.saturating_sub(open);
         let queued_max = self.settings.listen_backlog as usize * self.counters.len();
         let accepting = &mut self.accepting;
@@ -169,6 +168,7 @@ impl Worker {
     }
 
     pub(super) fn pause_accepting(&mut self, cause: &str) {
+        self.pooling.note_shortage(self.now);
         if self.accepting.state != State::Open {
             return;
         }

@@ -3,10 +3,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use exchange::ClientKey;
-
 use super::Worker;
-use crate::balance::Balance;
 use crate::choice::Choice;
 use crate::connection::Dial;
 use crate::local_target::LocalTarget;
@@ -21,21 +18,24 @@ const PORTS_LOG_INTERVAL: Duration = Duration::from_mins(1);
 enum NotDialled {
     /// Every local port towards it is taken.
     NoPort,
-    /// There is no socket to dial any target with.
-    NoSocket,
+    /// There is no socket to dial any target with: of no target's doing.
+    NoSocket(io::Error),
 }
 
 impl Worker {
     /// Dials a target that was not tried for this client before.
     pub(super) fn dial(&mut self, key: Key) -> Option<Event> {
+        // The former one was dialled ahead, and gone when it was needed.
+        drop(self.connections.get_mut(key)?.leave());
         loop {
             let connection = self.connections.get_mut(key)?;
-            let client = match self.settings.balance {
-                Balance::Maglev => connection.client_address().map(|it| ClientKey::of(it.ip())),
-                _ => None,
-            };
-            let tried = connection.tried();
-            let choice = self.chooser.choose(&mut self.targets, client, tried, self.now);
+            let ahead = connection.target_ahead().cloned();
+            let is_ahead = ahead.is_some();
+            let chosen = ahead.map(Choice::Dial).or_else(|| self.pooling.take_choice());
+            let choice = chosen.unwrap_or_else(|| {
+                let client = self.settings.balance.client_key(connection.client_address());
+                self.chooser.choose(&mut self.targets, client, connection.tried(), self.now)
+            });
             let (target, is_trial) = match choice {
                 Choice::Dial(target) => (target, false),
                 Choice::Trial(target) => (target, true),
@@ -47,8 +47,8 @@ impl Worker {
             };
             match self.dial_target(key, target, is_trial) {
                 Ok(()) => return None,
-                Err(NotDialled::NoPort) => {}
-                Err(NotDialled::NoSocket) => return Some(Event::NoTarget),
+                Err(NotDialled::NoPort) if !is_ahead => {}
+                Err(_) => return Some(Event::NoTarget),
             }
         }
     }
@@ -61,14 +61,16 @@ impl Worker {
         is_trial: bool,
     ) -> Result<(), NotDialled> {
         let result = self.socket_to(&target);
-        let Some(connection) = self.connections.get_mut(key) else {
-            return Err(NotDialled::NoSocket);
-        };
+        let connection = self.connections.get_mut(key).expect("a session asks for its dials");
         let (socket, source) = match result {
             Ok(socket) => socket,
             Err(reason) => {
                 connection.skip(Rc::clone(&target));
+                let is_ahead = connection.session.awaits_client();
                 self.end_dial(&target, is_trial, None);
+                if let NotDialled::NoSocket(error) = &reason {
+                    self.note_no_socket(error, is_ahead);
+                }
                 return Err(reason);
             }
         };
@@ -93,12 +95,7 @@ impl Worker {
                 Err(error) if is_about_the_source(&error) => {
                     self.note_source(target, source, &error);
                 }
-                Err(error) => {
-                    // Of no target's doing: another one would fare no better. Accepting stops
-                    // early enough for this not to happen, unless others use the descriptors up.
-                    self.pause_accepting(&format!("socket: {error}"));
-                    return Err(NotDialled::NoSocket);
-                }
+                Err(error) => return Err(NotDialled::NoSocket(error)),
             }
         }
         Err(NotDialled::NoPort)
@@ -116,7 +113,17 @@ impl Worker {
         match self.dial_target(key, target, dial.is_trial) {
             Ok(()) => None,
             Err(NotDialled::NoPort) => self.dial(key),
-            Err(NotDialled::NoSocket) => Some(Event::NoTarget),
+            Err(NotDialled::NoSocket(_)) => Some(Event::NoTarget),
+        }
+    }
+
+    /// Leaves what there is of descriptors to the clients that are there.
+    fn note_no_socket(&mut self, error: &io::Error, is_ahead: bool) {
+        if is_ahead {
+            self.pooling.note_shortage(self.now);
+        } else {
+            // Accepting stops early enough for this not to happen, unless others use them up.
+            self.pause_accepting(&format!("socket: {error}"));
         }
     }
 
@@ -133,6 +140,26 @@ impl Worker {
                  net.ipv4.ip_local_port_range or more targets help",
                 target.address()
             );
+        }
+    }
+
+    fn note_dial_duration(&mut self, target: &LocalTarget, dial: Dial) {
+        let began = dial.due.checked_sub(self.settings.connect_timeout);
+        let Some(duration) = began.and_then(|began| self.now.checked_duration_since(began)) else {
+            return;
+        };
+        self.count().dial_durations.note(duration);
+        target.pool().borrow_mut().note_dial(duration);
+    }
+
+    /// A client got a connection to the target.
+    pub(super) fn count_success(&self, target: &LocalTarget) {
+        let count = self.count();
+        count.successful_connections.increment();
+        match target.is_in_own_zone() {
+            Some(true) => count.same_zone_connections.increment(),
+            Some(false) => count.other_zone_connections.increment(),
+            None => (),
         }
     }
 
@@ -189,13 +216,15 @@ impl Worker {
         let event = match result {
             Ok(()) => {
                 connection.dial = None;
+                let is_ahead = connection.session.awaits_client();
+                let is_first = !connection.session.is_replacement();
+                self.note_dial_duration(&target, dial);
                 self.end_dial(&target, dial.is_trial, Some(true));
-                let count = self.count();
-                count.successful_connections.increment();
-                match target.is_in_own_zone() {
-                    Some(true) => count.same_zone_connections.increment(),
-                    Some(false) => count.other_zone_connections.increment(),
-                    None => (),
+                if is_ahead {
+                    return self.add_to_pool(key, &target);
+                }
+                if is_first {
+                    self.count_success(&target);
                 }
                 self.introduce(key);
                 Event::Dialled

@@ -94,16 +94,26 @@ impl Worker {
     /// Gives the session what its target has to get first. Called when a target was dialled, right
     /// before the session is told.
     pub(super) fn introduce(&mut self, key: Key) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        match self.write_header(key) {
+            Ok(Some(piece)) => self.feed(key, Event::Header { piece }),
+            Ok(None) => {}
+            Err(cause) => self.feed(key, Event::Abort(cause)),
+        }
+    }
+
+    /// What the target of a client has to get first, if anything.
+    pub(super) fn write_header(&mut self, key: Key) -> Result<Option<Piece>, Cause> {
+        let connection = self.connections.get_mut(key);
         // Not needed any more, whether or not a target is told.
-        let Some(introduction) = connection.introduction.take() else { return };
-        let Some(version) = self.settings.proxy_protocol.to_targets else { return };
-        let header = introduction.header().encode(version);
-        let Some(piece) = self.ring.write(&header) else {
-            log::warn!("core {}: no buffer is left for a PROXY protocol header", self.core);
-            return self.feed(key, Event::Abort(Cause::NoBuffer));
+        let Some(introduction) = connection.and_then(|it| it.introduction.take()) else {
+            return Ok(None);
         };
-        self.feed(key, Event::Header { piece });
+        let Some(version) = self.settings.proxy_protocol.to_targets else { return Ok(None) };
+        let piece = self.ring.write(&introduction.header().encode(version));
+        if piece.is_none() {
+            log::warn!("core {}: no buffer is left for a PROXY protocol header", self.core);
+        }
+        piece.map(Some).ok_or(Cause::NoBuffer)
     }
 }
 

@@ -74,7 +74,7 @@ impl Worker {
         let now_ms = self.sweep.clock_ms(self.now);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let session = &connection.session;
-        if session.ending().is_some() {
+        if session.ending().is_some() || session.awaits_client() {
             return;
         }
         if !session.is_dialled() {

@@ -11,10 +11,7 @@ impl Worker {
     /// what waits for buffers or descriptors.
     pub(crate) fn upkeep(&mut self) {
         self.now = Instant::now();
-        if let Some(snapshot) = self.subscriber.latest() {
-            self.targets.update(&snapshot);
-            self.reset_out_of_use();
-        }
+        self.take_snapshot();
         if self.settings.balance.heeds_load() {
             self.targets.read_other_cores(self.now);
         }
@@ -34,6 +31,10 @@ impl Worker {
             }
         }
         self.sweep();
+        if !self.starved.is_empty() {
+            self.pooling.note_shortage(self.now);
+        }
+        self.keep_pools();
         self.feed_starved();
         if self.now.saturating_duration_since(self.buffers_shrunk) >= SHRINK_INTERVAL {
             self.buffers_shrunk = self.now;
@@ -42,6 +43,15 @@ impl Worker {
             self.count_overflows();
         }
         self.obey_orders();
+    }
+
+    /// Takes over what is new of the targets, if anything is.
+    pub(super) fn take_snapshot(&mut self) {
+        if let Some(snapshot) = self.subscriber.latest() {
+            self.targets.update(&snapshot);
+            self.empty_pools_out_of_use();
+            self.reset_out_of_use();
+        }
     }
 
     /// Lets receives go on for which there are buffers again, those first that waited longest.
@@ -89,6 +99,7 @@ impl Worker {
     fn obey_orders(&mut self) {
         let Some(stopped_at) = self.orders.accepting_stopped_at() else { return };
         self.stop_accepting();
+        self.close_pools();
         let overdue =
             self.now.saturating_duration_since(stopped_at) >= self.settings.shutdown_timeout;
         if overdue {

@@ -55,7 +55,7 @@ fn the_header_goes_to_the_target_that_could_be_dialled_and_once() {
     let refusing = SocketAddr::new(unique(), ports().target);
     let _health = HealthServer::start(refusing);
     let target = RawTarget::start();
-    let environment = [("PROXY_PROTOCOL", "v1"), ("BALANCE", "round_robin")];
+    let environment = [("PROXY_PROTOCOL", "v1"), ("BALANCE", "round_robin"), ("POOL_SIZE", "0")];
     let balancer = Balancer::start(&[refusing, target.address], &environment);
     for address in [refusing, target.address] {
         balancer.wait_for_state(address, "healthy");

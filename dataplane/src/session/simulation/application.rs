@@ -106,7 +106,7 @@ impl Application {
         self.eagerness < u8::MAX || self.leaves_by == Leave::FinAfterPeer
     }
 
-    fn leave(&mut self, rng: &mut fastrand::Rng) {
+    pub(super) fn leave(&mut self, rng: &mut fastrand::Rng) {
         match self.leaves_by {
             Leave::Fin => self.fin_sent = true,
             Leave::FinAfterPeer => self.fin_sent |= self.saw_end_of_stream(),

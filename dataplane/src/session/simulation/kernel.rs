@@ -48,15 +48,17 @@ struct Send {
 #[derive(Debug)]
 pub(super) struct Kernel {
     pub(super) rng: fastrand::Rng,
-    applications: [Application; 2],
+    pub(super) applications: [Application; 2],
     in_flight: [InFlight; 2],
     /// What the client begins with.
     pub(super) preface: ClientPreface,
     /// Length of the header that the target gets first.
     header_bytes: usize,
+    /// Whether there is a client; one for whom nothing is dialled ahead is there from the start.
+    pub(super) client_is_there: bool,
     dial: Option<Cancelled>,
-    dialled: bool,
-    dials_left: u8,
+    pub(super) dialled: bool,
+    pub(super) dials_left: u8,
     /// Chance in 256 that a dial fails.
     dial_failure: u8,
     /// Chance in 256 that a receive fills its buffer if it can.
@@ -82,10 +84,11 @@ impl Kernel {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut applications =
             [Side::Client, Side::Target].map(|side| Application::new(side, &mut rng));
-        let preface = ClientPreface::new(&mut rng);
+        let client_is_there = rng.u8(..3) > 0;
+        let preface = ClientPreface::new(&mut rng, client_is_there);
         let header_bytes = if rng.bool() { rng.usize(1..=BUFFER_SIZE) } else { 0 };
         applications[Side::Target as usize].expect(header_bytes as u64, preface.bytes());
-        let dials_left = rng.u8(1..=3);
+        let dials_left = if client_is_there { rng.u8(1..=3) } else { 1 };
         let dial_failure = [0, 0, 60, 220][rng.usize(..4)];
         let fullness = if rng.bool() { 127 } else { 250 };
         Self {
@@ -94,6 +97,7 @@ impl Kernel {
             in_flight: [InFlight::default(), InFlight::default()],
             preface,
             header_bytes,
+            client_is_there,
             dial: None,
             dialled: false,
             dials_left,
@@ -142,7 +146,8 @@ impl Kernel {
         }
         assert!(self.pipes.iter().all(Vec::is_empty), "a pipe is kept");
         assert_eq!(self.free.len(), self.memory.len(), "buffers were not returned");
-        assert!(self.application(Side::Client).closed, "the client's descriptor is leaked");
+        let is_closed = self.application(Side::Client).closed;
+        assert_eq!(is_closed, self.client_is_there, "the client's descriptor is leaked");
     }
 
     /// Does one random thing: an application acts, an operation completes or a timer is due.
@@ -159,7 +164,8 @@ impl Kernel {
 
     fn application_acts(&mut self, side: Side) -> Option<Event> {
         // The target's application knows of no connection before it was dialled.
-        if side == Side::Client || self.dialled {
+        let is_there = if side == Side::Client { self.client_is_there } else { self.dialled };
+        if is_there {
             self.applications[side as usize].act(&mut self.rng);
         }
         None
@@ -187,6 +193,7 @@ impl Kernel {
                 assert!(self.preface.is_complete(), "dialled before the client said who it is");
                 assert!(self.dial.replace(false).is_none(), "two dials");
                 self.dials_left = self.dials_left.checked_sub(1).expect("too many dials");
+                self.renew_target();
             }
             Op::CancelDial => self.dial = self.dial.map(|_| true),
             Op::Receive { from, multishot, .. } => {
@@ -238,7 +245,9 @@ impl Kernel {
         let in_flight = &self.in_flight[side as usize];
         assert!(in_flight.receive.is_none() && in_flight.send.is_none());
         assert!(in_flight.watch.is_none(), "an operation holds the socket");
-        self.applications[side as usize].close(reset);
+        // With unread bytes the kernel itself resets it; nobody minds before there is a client.
+        let is_unread = !self.client_is_there && self.application(side).inbound > 0;
+        self.applications[side as usize].close(reset || is_unread);
     }
 
     fn recycle(&mut self, buffer: u16) {
@@ -289,7 +298,7 @@ impl Kernel {
         Some(event)
     }
 
-    fn receive_bytes(&mut self, from: Side, multishot: bool) -> Event {
+    pub(super) fn receive_bytes(&mut self, from: Side, multishot: bool) -> Event {
         let application = &mut self.applications[from as usize];
         let short = self.rng.u64(1..=FULL);
         let is_full = self.rng.u8(..) <= self.fullness;

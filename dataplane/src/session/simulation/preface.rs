@@ -10,8 +10,8 @@ pub(super) struct ClientPreface {
 }
 
 impl ClientPreface {
-    pub(super) fn new(rng: &mut fastrand::Rng) -> Self {
-        let bytes = if rng.bool() { rng.u64(1..=60) } else { 0 };
+    pub(super) fn new(rng: &mut fastrand::Rng, client_is_there: bool) -> Self {
+        let bytes = if client_is_there && rng.bool() { rng.u64(1..=60) } else { 0 };
         Self { bytes, left: bytes, is_bad: rng.u8(..8) == 0, is_over: bytes == 0 }
     }
 
