@@ -12,6 +12,7 @@ use crate::affinity::{self, Tables};
 use crate::escaped::Escaped;
 use crate::metrics::Metrics;
 use crate::order::{Order, Refusal, Wish};
+use crate::probe::Failure;
 use crate::prober::{Checked, Prober};
 use crate::roster::{Identity, Roster, Undrained};
 use zone_line::zone_line;
@@ -78,6 +79,9 @@ impl Controller {
         match event {
             Event::Discovered(targets) => self.roster.discovered(targets, now),
             Event::Located(zone) => self.roster.located(zone),
+            Event::Checked(Checked { target, result: Err(Failure::NotMade(_)) }) => {
+                self.roster.not_checked(&target);
+            }
             Event::Checked(Checked { target, result }) => {
                 let result = result.map_err(|failure| failure.to_string());
                 self.roster.checked(&target, result.as_ref().copied().map_err(|e| &**e), now);

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod affinity;
 mod balancing;
 mod breaker;
@@ -31,4 +32,5 @@ mod socket_activation;
 mod supervision;
 mod target_file;
 mod vanished;
+mod weather;
 mod zones;

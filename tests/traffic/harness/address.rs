@@ -3,18 +3,22 @@ use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// Addresses for each process: all but the first and the last of a block of 2 to the power of 11.
+const BLOCK: u32 = 1 << 11;
+/// Without the first one of 127.0.0.0/8, in which 127.0.0.1 is.
+const BLOCKS: u32 = (1 << 24) / BLOCK - 1;
+
 /// An address of 127.0.0.0/8 that nobody else uses: neither another test, whose process has
 /// another id, nor a client, which gets 127.0.0.1.
 ///
 /// # Panics
-/// After 510 calls in one process.
+/// After 2046 calls in one process.
 pub(crate) fn unique() -> IpAddr {
     static NEXT: AtomicU32 = AtomicU32::new(1);
-    // Not 0: that block has 127.0.0.1.
-    let block = process::id() % 0x7fff + 1;
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    assert!(number < 0x1ff, "too many addresses");
-    Ipv4Addr::from(127 << 24 | block << 9 | number).into()
+    let last = NEXT.fetch_add(1, Ordering::Relaxed);
+    assert!(last < BLOCK - 1, "too many addresses");
+    let block = 1 + process::id() % BLOCKS;
+    Ipv4Addr::from_bits(Ipv4Addr::new(127, 0, 0, 0).to_bits() + block * BLOCK + last).into()
 }
 
 /// The ports that all servers of this process share, each on its own address.

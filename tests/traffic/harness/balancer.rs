@@ -11,6 +11,7 @@ use super::http::{self, Client};
 use super::{stream, wait_for, wait_until};
 use crate::support::balancer::{Process, command};
 use crate::support::metrics;
+use crate::support::port::Port;
 
 /// The binary under test between real clients and targets, on an address of its own. Killed when
 /// dropped; it must not have ended by then, unless the test waited for that.
@@ -18,6 +19,8 @@ pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     process: Process,
+    /// Held by one on all addresses.
+    _port: Option<Port>,
     may_have_ended: bool,
 }
 
@@ -50,7 +53,8 @@ impl Balancer {
         Self::run(shell, unique(), targets, environment)
     }
 
-    /// Starts it so that clients connect to `host`, and waits until it is ready.
+    /// Starts it so that clients connect to `host`, and waits until it is ready. On all addresses it
+    /// has a port of its own.
     pub(crate) fn start_on(
         host: IpAddr,
         targets: &[SocketAddr],
@@ -64,7 +68,7 @@ impl Balancer {
     /// Starts it beside one that serves on the same address, with an admin server of its own, and
     /// waits until it is ready.
     pub(crate) fn start_beside(&self, admin: SocketAddr, targets: &[SocketAddr]) -> Self {
-        let balancer = Self::run_on(command(), [self.address, admin], targets, &[]);
+        let balancer = Self::run_on(command(), [self.address, admin], None, targets, &[]);
         balancer.wait_until_ready();
         balancer
     }
@@ -82,7 +86,7 @@ impl Balancer {
         let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
         let socket = socket.as_fd().try_clone_to_owned().unwrap();
         shell.env_clear().args(["-c", script, binary]).stdin(socket);
-        Self::run_on(shell, addresses, targets, environment)
+        Self::run_on(shell, addresses, None, targets, environment)
     }
 
     fn run(
@@ -91,14 +95,18 @@ impl Balancer {
         targets: &[SocketAddr],
         environment: &[(&str, &str)],
     ) -> Self {
-        let address = SocketAddr::new(host, ports().clients);
+        // On all addresses it would share, by SO_REUSEPORT, the clients of others that are, too.
+        let port = host.is_unspecified().then(Port::free);
+        let number = port.as_ref().map_or(ports().clients, Port::number);
+        let address = SocketAddr::new(host, number);
         let admin = SocketAddr::new(if host.is_ipv4() { host } else { unique() }, ports().admin);
-        Self::run_on(command, [address, admin], targets, environment)
+        Self::run_on(command, [address, admin], port, targets, environment)
     }
 
     fn run_on(
         mut command: Command,
         [address, admin]: [SocketAddr; 2],
+        port: Option<Port>,
         targets: &[SocketAddr],
         environment: &[(&str, &str)],
     ) -> Self {
@@ -112,7 +120,8 @@ impl Balancer {
             .env("TARGETS", targets.join(","))
             .envs(ENVIRONMENT)
             .envs(environment.iter().copied());
-        Self { address, admin, process: Process::spawn(&mut command), may_have_ended: false }
+        let process = Process::spawn(&mut command);
+        Self { address, admin, process, _port: port, may_have_ended: false }
     }
 
     /// Whether `/readyz` says so; its status is `None` while the admin server cannot be reached.
