@@ -72,6 +72,8 @@ fn what_comes_after_the_end_began_waits_for_the_next() {
     drop(waiting);
     assert!(next.count("successful_connections_total") >= 10);
     assert_eq!(balancer.wait_for_end().0, Some(0));
+    // It has not emptied the queue, for which it would have had to change what all share.
+    assert!(!socket.nonblocking().unwrap());
 }
 
 #[test]
