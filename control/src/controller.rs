@@ -23,6 +23,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Events under way to the controller; whoever finds the queue full waits.
 pub(crate) const EVENT_QUEUE: usize = 1024;
 
+/// Most events that one snapshot waits for.
+const EVENTS_MAX: usize = 64;
+
 /// What the controller reacts to.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -64,13 +67,23 @@ impl Controller {
         loop {
             tokio::select! {
                 event = events.recv() => match event {
-                    Some(event) => self.handle(event),
+                    Some(event) => self.handle_all(event, &mut events),
                     None => return,
                 },
                 _ = ticks.tick() => self.roster.tick(now()),
                 () = wait_until(self.due) => {}
             }
             self.publish();
+        }
+    }
+
+    /// Takes in `event` and what has come with it: a snapshot costs the more the more targets there
+    /// are, here and on every core, and a first check of each of them would cost one each.
+    fn handle_all(&mut self, event: Event, events: &mut mpsc::Receiver<Event>) {
+        self.handle(event);
+        for _ in 1..EVENTS_MAX {
+            let Ok(event) = events.try_recv() else { return };
+            self.handle(event);
         }
     }
 

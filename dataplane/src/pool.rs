@@ -129,6 +129,11 @@ impl Pool {
         }
     }
 
+    /// The target has ended a connection when it had just been claimed: it was too old.
+    pub(crate) fn note_lost(&mut self) {
+        self.life.note_ended(self.life.get());
+    }
+
     /// Takes out a connection that is of no use any more.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Option<Key> {
         if let Some(probe) = self.probe.take_if(|probe| probe.age(now) >= self.life.proof()) {
@@ -239,6 +244,17 @@ mod tests {
         pool.note_gone(key(2), now, true);
         assert_eq!(pool.lacking(now + 999 * MS), 0);
         assert_eq!(pool.lacking(now + 1000 * MS), 1);
+    }
+
+    #[test]
+    fn after_a_client_got_one_that_was_about_to_end_they_live_half_as_long() {
+        let now = Instant::now();
+        let mut pool = busy(100, now);
+        fill(&mut pool, 1..3, now);
+        assert_eq!(pool.claim(now + 499 * MS, |_| true), Some(key(2)));
+        pool.note_lost();
+        assert_eq!(pool.claim(now + 250 * MS, |_| true), None);
+        assert_eq!(pool.claim(now + 249 * MS, |_| true), Some(key(1)));
     }
 
     #[test]

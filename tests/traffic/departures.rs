@@ -89,7 +89,8 @@ fn come_and_leave(balancer: &Balancer) {
                 for _ in 0..CROWD / 4 {
                     let mut client = balancer.connect();
                     if talks {
-                        client.write_all(b"hello").unwrap();
+                        // On a busy machine its dial may have been given up by now.
+                        let _ = client.write_all(b"hello");
                     }
                     leave(client, by_reset);
                 }

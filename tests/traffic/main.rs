@@ -24,6 +24,7 @@ mod load;
 mod local_ports;
 mod nginx;
 mod pair;
+mod pool;
 mod proxy_protocol;
 mod resets;
 mod restarts;

@@ -25,8 +25,10 @@ enum NotDialled {
 impl Worker {
     /// Dials a target that was not tried for this client before.
     pub(super) fn dial(&mut self, key: Key) -> Option<Event> {
-        // The former one was dialled ahead, and gone when it was needed.
-        drop(self.connections.get_mut(key)?.leave());
+        if let Some(gone) = self.connections.get_mut(key)?.leave() {
+            // It was dialled ahead, and its target ended it when a client had just got it.
+            gone.pool().borrow_mut().note_lost();
+        }
         loop {
             let connection = self.connections.get_mut(key)?;
             let ahead = connection.target_ahead().cloned();

@@ -190,11 +190,12 @@ impl Worker {
             return 0;
         }
         let lacking = target.pool().borrow().lacking(self.now);
-        if lacking == 0 || !self.has_room_ahead() {
+        if lacking == 0 {
             return 0;
         }
-        (0..lacking).for_each(|_| self.dial_ahead(target));
-        lacking
+        let dialled = lacking.min(self.room_ahead());
+        (0..dialled).for_each(|_| self.dial_ahead(target));
+        dialled
     }
 
     fn dial_ahead(&mut self, target: &Rc<LocalTarget>) {
@@ -260,9 +261,9 @@ impl Worker {
         }
     }
 
-    /// Whether so few connections are open that some may wait for clients.
-    fn has_room_ahead(&self) -> bool {
-        self.open_and_pooled() < self.settings.connections_max / 2
+    /// How many more connections may wait for clients: the second half is for clients only.
+    fn room_ahead(&self) -> usize {
+        (self.settings.connections_max / 2).saturating_sub(self.open_and_pooled())
     }
 
     /// Whether clients are going to need the descriptors soon that pools take.

@@ -1,9 +1,11 @@
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
-use std::process::{self, Command};
+use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -14,7 +16,12 @@ const LINK: &str = "wire0";
 pub(crate) struct Namespaces {
     near: String,
     far: String,
+    /// What is between them, where that is a process.
+    distance: Option<Child>,
 }
+
+/// Moves packets from one namespace to the other and takes its time.
+const DISTANCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/first_byte/link.py");
 
 impl Namespaces {
     pub(crate) const NEAR: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
@@ -22,18 +29,44 @@ impl Namespaces {
 
     /// None where they cannot be made: the reason.
     pub(crate) fn new() -> Result<Self, String> {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = |end| format!("slb-{}-{number}-{end}", process::id());
-        let made = Self { near: name("near"), far: name("far") };
-        ip(&["netns", "add", &made.near])?;
-        ip(&["netns", "add", &made.far])?;
+        let made = Self::unlinked()?;
         let peer = ["peer", "name", LINK, "netns", &made.far];
         ip(&[&["-n", &made.near, "link", "add", "name", LINK, "type", "veth"], &peer[..]].concat())?;
         for (namespace, address) in [(&made.near, Self::NEAR), (&made.far, Self::FAR)] {
             let address = format!("{address}/24");
             ip(&["-n", namespace, "address", "add", &address, "dev", LINK])?;
             ip(&["-n", namespace, "link", "set", LINK, "up"])?;
+        }
+        Ok(made)
+    }
+
+    /// As [`Self::new`], where each packet is on its way for so long.
+    pub(crate) fn apart(delay: Duration) -> Result<Self, String> {
+        let mut made = Self::unlinked()?;
+        let [near, far] = [Self::NEAR, Self::FAR].map(|address| format!("{address}/24"));
+        let process = Command::new("python3")
+            .args([DISTANCE, &delay.as_micros().to_string()])
+            .args([&made.near, &near, &made.far, &far])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let process = process.map_err(|error| format!("python3: {error}"))?;
+        let stdout = made.distance.insert(process).stdout.take();
+        let mut line = String::new();
+        let read = stdout.map(|stdout| BufReader::new(stdout).read_line(&mut line));
+        match read {
+            Some(Ok(_)) if line == "ready\n" => Ok(made),
+            _ => Err("no TUN device".into()),
+        }
+    }
+
+    fn unlinked() -> Result<Self, String> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = |end| format!("slb-{}-{number}-{end}", process::id());
+        let made = Self { near: name("near"), far: name("far"), distance: None };
+        for namespace in [&made.near, &made.far] {
+            ip(&["netns", "add", namespace])?;
             ip(&["-n", namespace, "link", "set", "lo", "up"])?;
         }
         Ok(made)
@@ -58,6 +91,11 @@ impl Namespaces {
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
+        if let Some(mut distance) = self.distance.take() {
+            // It ends with its standard input, too.
+            let _ = distance.kill();
+            let _ = distance.wait();
+        }
         for namespace in [&self.near, &self.far] {
             // Fails for one that was never made.
             let _ = ip(&["netns", "delete", namespace]);

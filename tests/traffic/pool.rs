@@ -1,0 +1,36 @@
+//! Connections dialled ahead, where a dial takes a millisecond.
+
+mod fresh;
+mod once;
+mod replaced;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::harness::address::ports;
+use crate::harness::balancer::Balancer;
+use crate::harness::namespace::Namespaces;
+use crate::harness::{skip, wait_until};
+
+/// Half a round trip.
+const DELAY: Duration = Duration::from_micros(500);
+
+/// Two namespaces, the far one for targets; or says why there are none.
+fn namespaces() -> Option<Namespaces> {
+    Namespaces::apart(DELAY)
+        .inspect_err(|error| skip(&format!("no network namespaces: {error}")))
+        .ok()
+}
+
+/// Where targets serve.
+fn far_address() -> SocketAddr {
+    SocketAddr::new(Namespaces::FAR, ports().target)
+}
+
+/// Lets clients come until so many got a connection that was dialled ahead.
+fn bring_clients_until(balancer: &Balancer, hits: u64, mut client: impl FnMut()) {
+    wait_until("clients found connections", || {
+        (0..10).for_each(|_| client());
+        balancer.count("pool_hits_total") >= hits
+    });
+}
