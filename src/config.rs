@@ -10,6 +10,7 @@ mod misspelt;
 mod problem;
 mod proxy_protocol;
 mod reader;
+mod supervision;
 mod value;
 pub(crate) mod variable;
 mod zone;
@@ -22,6 +23,7 @@ use dataplane::Balance;
 pub(crate) use environment::Environment;
 pub(crate) use misspelt::Misspelt;
 pub(crate) use problem::{ConfigError, Problem};
+pub(crate) use supervision::Supervision;
 
 use crate::logging::LogFormat;
 use cores::Cores;

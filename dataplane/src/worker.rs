@@ -4,6 +4,7 @@
 mod accepting;
 mod admitting;
 mod dialling;
+mod handing;
 mod introducing;
 mod pooling;
 mod pressure;
@@ -23,6 +24,7 @@ use rustix::net::Shutdown;
 
 use crate::choice::Chooser;
 use crate::connection::{Connection, Origin};
+use crate::handover::Handover;
 use crate::idle::Idle;
 use crate::limits::Admission;
 use crate::listener::Listener;
@@ -69,6 +71,7 @@ pub(crate) struct Worker {
     core: usize,
     listener: Option<Listener>,
     accepting: Accepting,
+    handover: Handover,
     /// Connections that were reset because the time for a graceful end was over.
     aborted: u64,
     pipes: Pipes,
@@ -96,6 +99,7 @@ pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) core: usize,
     pub(crate) listener: Listener,
+    pub(crate) handover: Handover,
     pub(crate) subscriber: Subscriber,
     pub(crate) reporter: Reporter,
     pub(crate) orders: Arc<Orders>,
@@ -117,6 +121,7 @@ impl Worker {
             mut settings,
             core,
             listener,
+            handover,
             subscriber,
             reporter,
             orders,
@@ -156,8 +161,9 @@ impl Worker {
             admission,
             counters,
             core,
+            accepting: Accepting::not_yet(&listener, now + settings.first_target_timeout),
             listener: Some(listener),
-            accepting: Accepting::not_yet(now + settings.first_target_timeout),
+            handover,
             aborted: 0,
             pipes: Pipes::new(pipes_max),
             dials: EqualTimers::new(settings.connect_timeout),
@@ -183,6 +189,7 @@ impl Worker {
             panic!("io_uring_enter: {error}");
         }
         self.now = Instant::now();
+        self.count().turns.increment();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.completions(&mut completions);
         let mut upkeep_is_due = completions.is_empty();
@@ -203,9 +210,7 @@ impl Worker {
         if is_woken {
             self.take_snapshot();
         }
-        for (result, more) in accepted.drain(..) {
-            self.handle_accepted(result, more);
-        }
+        self.handle_all_accepted(&mut accepted);
         self.accepted = accepted;
         self.fill_pools();
         self.completions = completions;
@@ -213,9 +218,9 @@ impl Worker {
         upkeep_is_due || can_accept || !self.starved.is_empty()
     }
 
-    /// Whether the core has stopped accepting and no session is left.
+    /// Whether the core has stopped accepting, no session is left and none can come.
     pub(crate) fn is_done(&self) -> bool {
-        self.accepting.is_over() && self.connections.is_empty()
+        self.accepting.is_over() && self.connections.is_empty() && self.handover.is_over()
     }
 
     /// Connections that were reset because the time for a graceful end was over.
@@ -225,6 +230,7 @@ impl Worker {
 
     /// Has the ring do what it was last asked for: above all, close descriptors.
     pub(crate) fn submit_rest(&mut self) {
+        self.count().ended.increment();
         if let Err(error) = self.ring.wait(Duration::ZERO) {
             log::warn!("core {}: closing connections: {error}", self.core);
         }

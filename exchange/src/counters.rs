@@ -34,6 +34,10 @@ impl Counter {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct CoreCounters {
+    /// Total: turns of the core's loop, at least ten a second as long as it lives.
+    pub turns: Counter,
+    /// Gauge: 1 once the core has ended, as it does in a graceful end.
+    pub ended: Counter,
     /// Gauge: open client connections.
     pub active_connections: Counter,
     /// Total: client connections that got a target.
@@ -52,6 +56,8 @@ pub struct CoreCounters {
     pub idle_timeouts: Counter,
     /// Total: client connections ended in favour of targets that had joined.
     pub rebalanced_connections: Counter,
+    /// Total: client connections that this core accepted and handed to another.
+    pub handed_connections: Counter,
     /// Gauge: 1 while accepting is paused for want of descriptors.
     pub accept_paused: Counter,
     /// Total: client connections that got a connection dialled ahead.
