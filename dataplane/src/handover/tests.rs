@@ -12,7 +12,9 @@ fn ends(cores: usize) -> (Vec<Handover>, Vec<CoreCounters>) {
     let (_, subscribers) = exchange::broadcast(cores).unwrap();
     let wakers = subscribers.iter().map(|subscriber| subscriber.waker().clone()).collect();
     let ends = Handover::between(wakers);
-    ends.iter().for_each(|end| end.set_open(true));
+    for end in &ends {
+        end.set_open(true);
+    }
     (ends, (0..cores).map(|_| CoreCounters::default()).collect())
 }
 
