@@ -23,9 +23,8 @@ use exchange::{CoreCounters, Reporter, Subscriber};
 use rustix::net::Shutdown;
 
 use crate::choice::Chooser;
-use crate::connection::{Connection, Origin};
+use crate::connection::Connection;
 use crate::handover::Handover;
-use crate::idle::Idle;
 use crate::limits::Admission;
 use crate::listener::Listener;
 use crate::orders::Orders;
@@ -33,7 +32,7 @@ use crate::pause_log::PauseLog;
 use crate::pipes::Pipes;
 use crate::rejection_log::RejectionLog;
 use crate::ring::{BUFFER_SIZE, Completion, Key, Ring, send_queue_bytes};
-use crate::session::{Ending, Event, Op, Piece, Preface, Session, Side, WATCH_DELAY};
+use crate::session::{Ending, Event, Op, Piece, Preface, Side, WATCH_DELAY};
 use crate::slots::Slots;
 use crate::targets::Targets;
 use crate::timers::{EqualTimers, Timers};
@@ -449,38 +448,6 @@ impl Worker {
         }
         connection.finish(self.now, self.settings.log_connections);
         self.accepting.note_room(self.now);
-    }
-
-    fn open(&mut self, client: OwnedFd, origin: Option<Origin>) {
-        self.count().active_connections.increment();
-        let dials_max = self.dials_max();
-        let expects_preface = self.expects_prefaces();
-        let session = if expects_preface {
-            Session::awaiting_preface(dials_max, &mut self.ops)
-        } else {
-            Session::accepted(dials_max, &mut self.ops)
-        };
-        self.bound_if_needed(&client);
-        let introduction = self.introduction_of(&client);
-        let idle = Idle::new(self.sweep.clock_ms(self.now));
-        let mut connection = Connection::new(session, client, origin, idle);
-        connection.introduction = introduction;
-        if !expects_preface && let Some(ahead) = self.claim(connection.client_address()) {
-            // What the client's own session would do.
-            self.ops.clear();
-            return self.hand_over(ahead, connection, None);
-        }
-        let key = self.connections.insert(connection);
-        if expects_preface {
-            self.start_preface(key);
-        }
-        self.perform_all(key);
-    }
-
-    /// How many targets a session may dial. A trial comes before the dials that count: which they
-    /// are the chooser knows.
-    fn dials_max(&self) -> u8 {
-        u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX)
     }
 }
 
