@@ -89,6 +89,7 @@ pub(crate) struct Worker {
     buffers_shrunk: Instant,
     /// Reused from turn to turn.
     completions: Vec<Completion>,
+    prefaces_read: Vec<Completion>,
     accepted: Vec<(io::Result<OwnedFd>, bool)>,
     ops: Vec<Op>,
 }
@@ -175,6 +176,7 @@ impl Worker {
             now,
             buffers_shrunk: now,
             completions: Vec::new(),
+            prefaces_read: Vec::new(),
             accepted: Vec::new(),
             ops: Vec::new(),
             settings,
@@ -203,12 +205,16 @@ impl Worker {
                 }
                 // New sessions last: what is known about targets by now is known to them.
                 Completion::Accepted { result, more } => accepted.push((result, more)),
+                completion if self.is_of_preface(&completion) => {
+                    self.prefaces_read.push(completion);
+                }
                 completion => self.handle(completion),
             }
         }
         if is_woken {
             self.take_snapshot();
         }
+        self.handle_prefaces();
         self.handle_all_accepted(&mut accepted);
         self.accepted = accepted;
         self.fill_pools();

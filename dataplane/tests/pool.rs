@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataplane::{Core, DataPlane, Listener, Settings};
+use dataplane::{Core, DataPlane, Listener, ProxyProtocol, Settings};
 use exchange::{
     CoreCounters, Entry, Outcome, Publisher, Reports, Snapshot, Target, TargetCounters,
     TargetState, broadcast, reports,
@@ -15,6 +15,9 @@ use exchange::{
 
 /// What waits for a client longer than this has not been let go at once.
 const LIFE: Duration = Duration::from_millis(500);
+
+/// Of a client that is a proxy and speaks for itself.
+const HEADER: &[u8] = b"PROXY UNKNOWN\r\n";
 
 /// One core, and a target that the test accepts the connections of.
 struct Plane {
@@ -25,6 +28,8 @@ struct Plane {
     address: SocketAddr,
     listener: Option<TcpListener>,
     target: SocketAddr,
+    /// What each client begins with.
+    header: &'static [u8],
 }
 
 impl Plane {
@@ -52,6 +57,7 @@ impl Plane {
             address,
             listener: Some(listener),
             target,
+            header: if settings.proxy_protocol.from.is_some() { HEADER } else { b"" },
         };
         plane.publish(plane.entry());
         plane.make_first_dial_slow();
@@ -79,8 +85,29 @@ impl Plane {
     }
 
     fn publish(&self, entry: Entry) {
-        let snapshot = Snapshot { entries: vec![entry], settled: true, ..Snapshot::default() };
+        self.publish_all(vec![entry]);
+    }
+
+    fn publish_all(&self, entries: Vec<Entry>) {
+        let snapshot = Snapshot { entries, settled: true, ..Snapshot::default() };
         self.publisher.publish(&Arc::new(snapshot));
+    }
+
+    /// Does something while the core is busy, with so many targets that it takes a while to learn of
+    /// them. Whether all that has come is in one batch of the core.
+    fn do_while_busy(&self, entry: &Entry, act: impl FnOnce()) -> bool {
+        let others = (0..50_000).map(|_| Entry { eligible: false, ..self.entry() });
+        let entries = [entry.clone()].into_iter().chain(others).collect();
+        let turns = self.core().turns.get();
+        self.publish_all(entries);
+        wait_until("a turn", || self.core().turns.get() > turns);
+        let (turns, started) = (self.core().turns.get(), Instant::now());
+        act();
+        let acted = Instant::now();
+        let is_one = self.core().turns.get() == turns;
+        wait_until("a turn", || self.core().turns.get() > turns);
+        // One that had only been asleep would have woken up at once.
+        is_one && acted.elapsed() > Duration::from_millis(5) && started.elapsed() < LIFE / 2
     }
 
     fn core(&self) -> &CoreCounters {
@@ -92,7 +119,8 @@ impl Plane {
     }
 
     fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.write_all(self.header).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
     }
@@ -253,4 +281,35 @@ fn clients_come_before_connections_that_wait_for_some() {
     assert_eq!(plane.core().pooled.get(), 0);
     ends.clear();
     drop(clients);
+}
+
+#[test]
+fn whoever_says_who_it_is_gets_no_connection_that_has_just_ended() {
+    let from = Some("127.0.0.0/8".parse().unwrap());
+    let proxy_protocol = ProxyProtocol { from, ..ProxyProtocol::default() };
+    let plane = Plane::start(&Settings { proxy_protocol, ..settings() });
+    let entry = plane.entry();
+    plane.publish(entry.clone());
+    plane.make_first_dial_slow();
+    for attempt in 0.. {
+        assert!(attempt < 20, "the core is never busy");
+        let waiting = plane.fill();
+        let mut client = TcpStream::connect(plane.address).unwrap();
+        wait_until("it is accepted", || plane.core().active_connections.get() == 1);
+        let hits = plane.core().pool_hits.get();
+        let is_one = plane.do_while_busy(&entry, || {
+            client.write_all(&[HEADER, b"hello"].concat()).unwrap();
+            drop(waiting);
+        });
+        if is_one {
+            assert_eq!(plane.core().pool_hits.get(), hits, "it got one that had ended");
+            let mut bytes = [0; 5];
+            plane.listener().accept().unwrap().0.read_exact(&mut bytes).unwrap();
+            assert_eq!(&bytes, b"hello");
+            return;
+        }
+        plane.publish(entry.clone());
+        drop(client);
+        wait_until("it has ended", || plane.core().active_connections.get() == 0);
+    }
 }

@@ -8,7 +8,7 @@ use exchange::Rejection;
 
 use super::Worker;
 use crate::introduction::{Introduction, Progress};
-use crate::ring::Key;
+use crate::ring::{Completion, Key};
 use crate::session::{Cause, Event, Piece, Preface, Side};
 
 /// How long a client's header may take. Not shorter, so that a lost segment can be sent again
@@ -50,6 +50,26 @@ impl Worker {
                 self.feed(key, Event::Refused);
             }
         }
+    }
+
+    /// Whether it may complete a header: what is known about targets by then is to be known first, as
+    /// it is to clients that need none.
+    pub(super) fn is_of_preface(&mut self, completion: &Completion) -> bool {
+        let Completion::Received { key, from: Side::Client, .. } = completion else { return false };
+        self.expects_prefaces()
+            && self.connections.get_mut(*key).is_some_and(|it| it.session.awaits_preface())
+    }
+
+    /// Handles what clients' headers a turn has brought.
+    pub(super) fn handle_prefaces(&mut self) {
+        if self.prefaces_read.is_empty() {
+            return;
+        }
+        let mut read = std::mem::take(&mut self.prefaces_read);
+        for completion in read.drain(..) {
+            self.handle(completion);
+        }
+        self.prefaces_read = read;
     }
 
     /// What a client's event is while its header is expected.
