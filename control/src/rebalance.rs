@@ -147,6 +147,8 @@ impl Rebalance {
         if let Some(round) = &mut self.round {
             round.due = now + next_interval(draw);
             (round.credited, round.credit, round.granted) = (now, 0.0, 0);
+            // Nothing can be said of what would have happened.
+            (round.progressed, round.uneven) = (now, now);
         }
     }
 }

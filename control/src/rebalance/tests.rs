@@ -84,6 +84,17 @@ fn the_pause_of_fail_open_saves_nothing_up() {
 }
 
 #[test]
+fn a_round_outlasts_fail_open() {
+    let mut rebalance = Rebalance::new(100);
+    rebalance.begin(at(0));
+    for ms in (100..700_000).step_by(100) {
+        rebalance.pause(at(ms), &mut || 0.5);
+    }
+    assert_eq!(grant(&mut rebalance, 700_000, &[90, 0], 0), [10, 0]);
+    assert_eq!(rebalance.since(), Some(at(0)));
+}
+
+#[test]
 fn clients_that_do_not_come_back_are_no_reason_to_end_more() {
     let mut rebalance = Rebalance::new(1000);
     rebalance.begin(at(0));
