@@ -13,6 +13,8 @@ use crate::notifier::{Notice, Notifier};
 
 /// Signs of life come no faster, whatever the manager asks for.
 const PERIOD_MIN: Duration = Duration::from_millis(10);
+/// A core that seems to stand still is looked at again so soon: turns come as often.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Tells the manager, if there is one, when clients are served, when the end begins, and that all is
 /// well as long as it is.
@@ -60,25 +62,25 @@ impl Supervisor {
     }
 }
 
-/// Tells that all is well, every `period`, while every core's loop turns.
+/// Tells that all is well, every `period`, while every core's loop turns. One that does not is looked
+/// at again and again: all of the process may have stood still, and a core turn a moment later.
 async fn keep_telling(notifier: Arc<Notifier>, period: Duration, counters: Arc<[CoreCounters]>) {
     let mut heartbeat = Heartbeat::new(counters.len(), Instant::now());
-    let mut ticks = tokio::time::interval(period);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut was_missing = None;
+    let mut looks_in_vain = 0_u32;
     loop {
-        ticks.tick().await;
         let signs = counters
             .iter()
             .map(|core| Sign { turns: core.turns.get(), has_ended: core.ended.get() != 0 });
-        let missing = heartbeat.missing(signs, Instant::now());
-        match missing {
-            None => notifier.tell(Notice::Alive),
-            Some(core) if was_missing.is_none() => {
-                log::error!("core {core} stands still: the service manager gets no sign of life");
-            }
-            Some(_) => (),
+        let Some(core) = heartbeat.missing(signs, Instant::now()) else {
+            looks_in_vain = 0;
+            notifier.tell(Notice::Alive);
+            tokio::time::sleep(period).await;
+            continue;
+        };
+        looks_in_vain = looks_in_vain.saturating_add(1);
+        if looks_in_vain == 2 {
+            log::error!("core {core} stands still: the service manager gets no sign of life");
         }
-        was_missing = missing;
+        tokio::time::sleep(period.min(LOOK_AGAIN)).await;
     }
 }

@@ -169,6 +169,24 @@ fn signs_of_life_end_while_a_core_stands_still() {
 }
 
 #[test]
+fn a_sign_of_life_comes_as_soon_as_a_core_turns_again() {
+    let (backend, scratch) = (Backend::start(), Scratch::new());
+    let path = scratch.path("notify");
+    let manager = Manager::at(&path);
+    // One every two seconds.
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "4000000")];
+    let balancer = Balancer::start(&[backend.address], &environment);
+    let stopped = match Stopped::core_of(balancer.pid()) {
+        Ok(stopped) => stopped,
+        Err(reason) => return skip(&reason),
+    };
+    balancer.wait_for_log("stands still");
+    while manager.next_within(Duration::from_millis(1)).is_some() {}
+    drop(stopped);
+    assert_eq!(manager.next_within(Duration::from_secs(1)).as_deref(), Some("WATCHDOG=1"));
+}
+
+#[test]
 fn signs_of_life_go_on_to_the_end() {
     let (backend, scratch) = (Backend::start(), Scratch::new());
     let path = scratch.path("notify");
