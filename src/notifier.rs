@@ -38,16 +38,19 @@ impl Notifier {
         made.map_err(warn).ok()
     }
 
-    /// Tells it; a line in the log if it cannot be told.
-    pub(crate) fn tell(&self, notice: Notice) {
+    /// Tells it; a line in the log if it cannot be told. False if it may be told later: too much waits
+    /// for it to be read (unix(7), `max_dgram_qlen`).
+    pub(crate) fn tell(&self, notice: Notice) -> bool {
         let text = match notice {
             Notice::Ready => "READY=1\nSTATUS=Clients are served",
             Notice::Stopping => "STOPPING=1\nSTATUS=Open connections go on to their end",
             Notice::Alive => "WATCHDOG=1",
         };
-        if let Err(error) = self.socket.send_to_addr(text.as_bytes(), &self.manager) {
+        let sent = self.socket.send_to_addr(text.as_bytes(), &self.manager);
+        if let Err(error) = &sent {
             log::warn!("the service manager does not hear that {notice:?}: {error}");
         }
+        !sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 

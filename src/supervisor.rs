@@ -13,6 +13,8 @@ use crate::notifier::{Notice, Notifier};
 
 /// Signs of life come no faster, whatever the manager asks for.
 const PERIOD_MIN: Duration = Duration::from_millis(10);
+/// A manager that has too much to read is told again after so long.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
 /// A core that seems to stand still is looked at again so soon: turns come as often.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -42,7 +44,10 @@ impl Supervisor {
             let some = snapshots.wait_for(|snapshot| snapshot.eligible().next().is_some());
             // Either way clients are let in now.
             let _ = tokio::time::timeout(first_target_timeout, some).await;
-            tells.tell(Notice::Ready);
+            // Who never heard of it would end the process.
+            while !tells.tell(Notice::Ready) {
+                tokio::time::sleep(TELL_AGAIN).await;
+            }
         });
         if let Some(watchdog) = supervision.watchdog {
             let period = (watchdog / 2).max(PERIOD_MIN);
@@ -73,8 +78,8 @@ async fn keep_telling(notifier: Arc<Notifier>, period: Duration, counters: Arc<[
             .map(|core| Sign { turns: core.turns.get(), has_ended: core.ended.get() != 0 });
         let Some(core) = heartbeat.missing(signs, Instant::now()) else {
             looks_in_vain = 0;
-            notifier.tell(Notice::Alive);
-            tokio::time::sleep(period).await;
+            let is_heard = notifier.tell(Notice::Alive);
+            tokio::time::sleep(if is_heard { period } else { period.min(TELL_AGAIN) }).await;
             continue;
         };
         looks_in_vain = looks_in_vain.saturating_add(1);

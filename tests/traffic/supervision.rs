@@ -103,6 +103,20 @@ fn without_a_target_it_is_ready_when_clients_are_let_in() {
     assert_eq!(balancer.readiness(), Some(503));
 }
 
+#[test]
+fn a_manager_that_has_too_much_to_read_hears_it_later() {
+    let (backend, scratch) = (Backend::start(), Scratch::new());
+    let path = scratch.path("notify");
+    let manager = Manager::at(&path);
+    let other = UnixDatagram::unbound().unwrap();
+    other.set_nonblocking(true).unwrap();
+    while other.send_to(b"of another service", &path).is_ok() {}
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap())];
+    let balancer = Balancer::spawn(&[backend.address], &environment);
+    balancer.wait_for_log("does not hear that Ready");
+    while manager.next() != "READY=1" {}
+}
+
 /// Stops the thread that is given, and nothing else of its process, until its input ends: ptrace(2).
 const STOP_THREAD: &str = "
 import ctypes, sys
