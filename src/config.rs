@@ -130,8 +130,7 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let log_connections = read.value(var::LOG_CONNECTIONS, log, value::boolean);
     let proxy_protocol = proxy_protocol::settings(raw, read);
     let idle_timeouts = idle_timeouts(raw, read);
-    let keepalive =
-        read.value(var::TCP_KEEPALIVE, raw.tcp_keepalive.as_deref(), value::delay(Seconds));
+    let keepalive = read.value(var::TCP_KEEPALIVE, raw.tcp_keepalive.as_deref(), value::keepalive);
     let timeout = raw.health_check_timeout.as_deref();
     // A bad value is reported where the health checks read it.
     let health_check_timeout =

@@ -46,7 +46,7 @@ const BAD: &[(&str, &str)] = &[
     ("PROXY_PROTOCOL_TLVS", "keep"),
     ("IDLE_TIMEOUT", "25h"),
     ("HALF_CLOSED_TIMEOUT", "-1"),
-    ("TCP_KEEPALIVE", "1d"),
+    ("TCP_KEEPALIVE", "10h"),
     ("CORES", "0"),
     ("LISTEN_BACKLOG", "0"),
     ("ALLOW_CIDRS", "10.0.0.1/8"),

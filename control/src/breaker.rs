@@ -54,8 +54,14 @@ pub(crate) enum Standing {
     Healthy,
     /// It does not, or not yet.
     Unhealthy,
-    /// It is to get no connection, whatever its checks say.
-    Withdrawn,
+    /// It is to get no connection, whatever its checks say; they may go on.
+    Withdrawn { is_healthy: bool },
+}
+
+impl Standing {
+    fn is_healthy(self) -> bool {
+        matches!(self, Self::Healthy | Self::Withdrawn { is_healthy: true })
+    }
 }
 
 /// A target's circuit breaker. Pure: it reads no clock, and of each trial only whether it was
@@ -153,7 +159,7 @@ impl Breaker {
         match &mut self.phase {
             Phase::Closed { .. } => None,
             Phase::Open { due, was_unhealthy, .. } => {
-                *was_unhealthy |= standing == Standing::Unhealthy;
+                *was_unhealthy |= !standing.is_healthy();
                 let is_due = *was_unhealthy || *due <= now;
                 (is_due && standing == Standing::Healthy).then(|| self.half_open())
             }

@@ -12,6 +12,7 @@ use crate::affinity::{self, Tables};
 use crate::escaped::Escaped;
 use crate::metrics::Metrics;
 use crate::order::{Order, Refusal, Wish};
+use crate::probe::Failure;
 use crate::prober::{Checked, Prober};
 use crate::roster::{Identity, Roster, Undrained};
 use zone_line::zone_line;
@@ -21,6 +22,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Events under way to the controller; whoever finds the queue full waits.
 pub(crate) const EVENT_QUEUE: usize = 1024;
+
+/// Most events that one snapshot waits for.
+const EVENTS_MAX: usize = 64;
 
 /// What the controller reacts to.
 #[derive(Debug)]
@@ -63,7 +67,7 @@ impl Controller {
         loop {
             tokio::select! {
                 event = events.recv() => match event {
-                    Some(event) => self.handle(event),
+                    Some(event) => self.handle_all(event, &mut events),
                     None => return,
                 },
                 _ = ticks.tick() => self.roster.tick(now()),
@@ -73,11 +77,24 @@ impl Controller {
         }
     }
 
+    /// Takes in `event` and what has come with it: a snapshot costs the more the more targets there
+    /// are, here and on every core, and a first check of each of them would cost one each.
+    fn handle_all(&mut self, event: Event, events: &mut mpsc::Receiver<Event>) {
+        self.handle(event);
+        for _ in 1..EVENTS_MAX {
+            let Ok(event) = events.try_recv() else { return };
+            self.handle(event);
+        }
+    }
+
     fn handle(&mut self, event: Event) {
         let now = now();
         match event {
             Event::Discovered(targets) => self.roster.discovered(targets, now),
             Event::Located(zone) => self.roster.located(zone),
+            Event::Checked(Checked { target, result: Err(Failure::NotMade(_)) }) => {
+                self.roster.not_checked(&target);
+            }
             Event::Checked(Checked { target, result }) => {
                 let result = result.map_err(|failure| failure.to_string());
                 self.roster.checked(&target, result.as_ref().copied().map_err(|e| &**e), now);

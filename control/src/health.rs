@@ -72,6 +72,12 @@ impl Health {
         }
     }
 
+    /// Notes that a check could not be made: it stays as it was. Where none can be made at all, the
+    /// target is one of those that fail-open may use.
+    pub(crate) fn note_unknown(&mut self) {
+        self.has_first_result = true;
+    }
+
     pub(crate) fn is_healthy(&self) -> bool {
         self.verdict == Verdict::Healthy
     }
@@ -80,7 +86,7 @@ impl Health {
         self.verdict == Verdict::Unhealthy
     }
 
-    /// Whether any check was completed yet, with whatever result.
+    /// Whether any check has ended yet, with whatever result.
     pub(crate) fn has_first_result(&self) -> bool {
         self.has_first_result
     }
@@ -126,6 +132,23 @@ mod tests {
     fn it_takes_fall_failures_in_a_row_to_be_taken_out() {
         assert_eq!(states("+--+--+---", 2, 3), "hhhhhhhhhu");
         assert_eq!(states("+-", 2, 1), "hu");
+    }
+
+    #[test]
+    fn a_check_that_was_not_made_changes_no_verdict() {
+        let mut health = Health::default();
+        health.note_unknown();
+        assert!(health.has_first_result());
+        assert_eq!(health.state(), TargetState::Checking);
+        health.record(true, 2, 2);
+        for _ in 0..5 {
+            health.note_unknown();
+        }
+        assert!(health.is_healthy());
+        health.record(false, 2, 2);
+        health.note_unknown();
+        health.record(false, 2, 2);
+        assert!(health.is_unhealthy());
     }
 
     #[test]

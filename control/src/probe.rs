@@ -3,6 +3,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -75,6 +76,7 @@ impl Probe {
             Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Failure::TimedOut(self.timeout)
             }
+            Error::Io(error) if is_ours(error) => Failure::NotMade(error.to_string()),
             Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 Failure::Other("connection refused".to_owned())
             }
@@ -93,6 +95,9 @@ pub(crate) enum Failure {
     Status(u16),
     /// No answer within this time.
     TimedOut(Duration),
+    /// It could not be made for want of a local port, a descriptor or memory: nothing is known of
+    /// the target.
+    NotMade(String),
     /// Anything else, without control characters.
     Other(String),
 }
@@ -102,9 +107,16 @@ impl fmt::Display for Failure {
         match self {
             Self::Status(status) => write!(f, "status {status}"),
             Self::TimedOut(timeout) => write!(f, "timed out after {timeout:?}"),
+            Self::NotMade(reason) => write!(f, "not made: {reason}"),
             Self::Other(reason) => f.write_str(reason),
         }
     }
+}
+
+/// Whether an error is about this machine and not about the target (connect(2), socket(2)).
+fn is_ours(error: &io::Error) -> bool {
+    let ours = [Errno::ADDRNOTAVAIL, Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| ours.contains(&errno))
 }
 
 fn agent_config(timeout: Duration) -> Config {
@@ -316,6 +328,19 @@ mod tests {
         drop(listener);
         let failure = probe(None).run(address).unwrap_err();
         assert_eq!(failure.to_string(), "connection refused");
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_not_the_targets_fault() {
+        for (errno, expected) in [
+            (Errno::ADDRNOTAVAIL, "not made: Cannot assign requested address (os error 99)"),
+            (Errno::MFILE, "not made: Too many open files (os error 24)"),
+            (Errno::CONNREFUSED, "connection refused"),
+        ] {
+            let failure = probe(None).failure(&Error::Io(errno.into()));
+            assert_eq!(failure.to_string(), expected);
+            assert_eq!(matches!(failure, Failure::NotMade(_)), expected.starts_with("not made"));
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use exchange::Target;
@@ -17,6 +17,9 @@ use crate::roster::Identity;
 /// Most probes at once. Up to as many targets can hang without any effect on the others; with more
 /// of them hanging, probes wait for each other in order, and each still ends with its timeout.
 pub(crate) const MAX_PROBES: usize = 1024;
+
+/// Lines about checks that cannot be made come no faster than this.
+const NOT_MADE_LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The result of one check.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ struct Tools {
     slots: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     events: mpsc::Sender<Event>,
+    /// When a line about a check that could not be made was written last.
+    not_made_logged: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -67,6 +72,7 @@ impl Prober {
             slots: Arc::new(Semaphore::new(MAX_PROBES)),
             metrics,
             events,
+            not_made_logged: Mutex::new(None),
         };
         Self { tools: Arc::new(tools), tasks: HashMap::new() }
     }
@@ -108,11 +114,27 @@ impl Tools {
         loop {
             let started = Instant::now();
             let Some(result) = self.check(&target, &gate).await else { return };
+            if let Err(Failure::NotMade(reason)) = &result {
+                self.tell_not_made(&target, reason);
+            }
             let checked = Checked { target: target.clone(), result };
             if self.events.send(Event::Checked(checked)).await.is_err() {
                 return;
             }
             sleep_until(started + jitter.apply(self.period)).await;
+        }
+    }
+
+    /// Which targets are well is then not known any more.
+    fn tell_not_made(&self, target: &Identity, reason: &str) {
+        let mut logged = self.not_made_logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|at| at.elapsed() >= NOT_MADE_LOG_INTERVAL) {
+            *logged = Some(Instant::now());
+            log::warn!(
+                "health checks cannot be made, one of {}: {reason}; targets are taken to be as they \
+                 were",
+                target.address
+            );
         }
     }
 

@@ -190,6 +190,13 @@ impl Roster {
         self.turns.count(member.breaker.advance(member.standing(), now));
     }
 
+    /// A check of `target` could not be made, by no fault of the target.
+    pub fn not_checked(&mut self, target: &Identity) {
+        if let Some(member) = self.members.get_mut(target) {
+            member.health.note_unknown();
+        }
+    }
+
     /// A core has reported. Late reports of targets that are forgotten are ignored.
     pub fn reported(&mut self, report: &Report, now: Instant) {
         let Some(member) = self.members.get_mut(&Identity::of(&report.target)) else { return };
@@ -224,7 +231,7 @@ impl Roster {
     /// nothing has happened.
     pub fn next_due(&self, now: Instant) -> Option<Instant> {
         let dues = self.members.values().filter_map(|member| match member.standing() {
-            Standing::Withdrawn => member.drain.due(self.rules.drain_timeout),
+            Standing::Withdrawn { .. } => member.drain.due(self.rules.drain_timeout),
             Standing::Healthy => member.breaker.due(),
             Standing::Unhealthy => None,
         });

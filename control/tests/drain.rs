@@ -5,7 +5,7 @@ mod harness;
 
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use control::discovery::Settings::Static;
@@ -156,6 +156,24 @@ fn a_body_is_read_up_to_a_bound() {
     plane.wait_for_states("healthy*");
     assert_eq!(with_body(1024).0, 200);
     plane.wait_for_states("draining");
+}
+
+#[test]
+fn an_order_whose_body_is_broken_is_not_obeyed() {
+    let server = Server::start(200);
+    let plane = plane_of(vec![server.target()]);
+    let path = format!("/targets/{}/drain", server.address);
+    let malformed = post(&plane, &path, "Transfer-Encoding: chunked\r\n\r\nzz\r\n");
+    assert_refused(&malformed, 400, "malformed");
+    // Cut short: the client has sent all that it will.
+    let mut stream = TcpStream::connect(plane.admin).unwrap();
+    let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(!answer.contains(" 200 "), "{answer}");
+    assert_eq!(plane.states(), "healthy*");
 }
 
 #[test]

@@ -94,11 +94,17 @@ impl Connection {
         self.origin.as_ref().and_then(|origin| origin.client)
     }
 
-    /// Lets in a client that turned out to be at `address`.
-    pub(crate) fn admit(&mut self, address: SocketAddr, permit: Permit) {
-        // A client that says who it is has one: see `Worker::admit`.
+    /// Notes that the client turned out to be at `address`.
+    pub(crate) fn name(&mut self, address: SocketAddr) {
+        // A client that says who it is has an origin: see `Worker::admit`.
         if let Some(origin) = &mut self.origin {
             origin.client = Some(address);
+        }
+    }
+
+    /// Lets in a client of whom it was not known before who it is.
+    pub(crate) fn admit(&mut self, permit: Permit) {
+        if let Some(origin) = &mut self.origin {
             origin.permit = Some(permit);
         }
     }

@@ -25,9 +25,20 @@ pub(crate) enum Progress {
     Complete {
         /// So many of the bytes still belong to it.
         header_bytes: usize,
-        /// The client, where the header is not about the proxy itself.
-        named: Option<SocketAddr>,
+        /// Whose connection it says that it is.
+        client: Claim,
     },
+}
+
+/// Whom a header is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The proxy itself, which checks our health: nobody connects through it.
+    Proxy,
+    /// Somebody of whom only the proxy's address is known.
+    Nobody,
+    /// The client at this address.
+    Client(SocketAddr),
 }
 
 impl Introduction {
@@ -53,17 +64,18 @@ impl Introduction {
             return Ok(Progress::Incomplete);
         };
         self.received = Vec::new();
-        let named = match header {
-            // The connection is what it seems to be.
-            Header::Local | Header::Unknown => None,
+        let client = match header {
+            // For the target both are what they seem to be.
+            Header::Local => Claim::Proxy,
+            Header::Unknown => Claim::Nobody,
             Header::Proxied(addresses, fields) => {
                 let fields = if drops_fields { Tlvs::default() } else { fields };
                 let source = addresses.source();
                 self.header = Header::Proxied(addresses, fields);
-                Some(source)
+                Claim::Client(source)
             }
         };
-        Ok(Progress::Complete { header_bytes: bytes - before, named })
+        Ok(Progress::Complete { header_bytes: bytes - before, client })
     }
 
     /// Why a client that has ended before its header was whole is turned away.

@@ -38,6 +38,7 @@ pub use cidrs::Cidrs;
 pub use idle::IdleTimeouts;
 pub use limits::Limits;
 pub use listener::Listener;
+pub use liveness::KEEPALIVE_MAX;
 pub use plane::{Core, DataPlane, StartError};
 pub use proxy_protocol::{ProxyProtocol, ProxyVersion};
 pub use sources::Sources;
@@ -79,7 +80,8 @@ pub struct Settings {
     pub first_target_timeout: Duration,
     /// How long connections are kept on which nothing moves.
     pub idle_timeouts: IdleTimeouts,
-    /// How long a peer is silent before it is asked for a sign of life (tcp(7), `TCP_KEEPIDLE`).
+    /// How long a peer is silent before it is asked for a sign of life (tcp(7), `TCP_KEEPIDLE`), in
+    /// seconds rounded up; at most [`KEEPALIVE_MAX`].
     /// Without one it is given up after as long again, or after 4 s if that is longer, unless it is
     /// idle for too long before.
     pub keepalive: Option<Duration>,

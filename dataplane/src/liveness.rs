@@ -6,6 +6,9 @@ use crate::idle::IdleTimeouts;
 
 /// Probes of a silent peer after the first. None of them answered, it is gone.
 const FURTHER_PROBES: u32 = 4;
+/// The longest silence that the kernel can be told to wait for (`MAX_TCP_KEEPIDLE` of its
+/// `net/tcp.h`), in whole seconds, as all of its keepalive times are.
+pub const KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
 /// What the kernel does by itself (15 retransmissions: tcp(7), `tcp_retries2`) takes about 920 s.
 /// A longer time would only have it wait longer.
 const USER_TIMEOUT_MAX: Duration = Duration::from_mins(15);
@@ -35,6 +38,7 @@ impl Liveness {
     /// Sets a connection's options. They are no more than a help: an error is logged.
     pub(crate) fn apply(&self, socket: &SockRef<'_>) {
         let keepalive = self.keepalive.map_or(Ok(()), |time| {
+            let time = whole_seconds(time);
             let interval = (time / FURTHER_PROBES).max(Duration::from_secs(1));
             let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval);
             socket.set_tcp_keepalive(&keepalive.with_retries(FURTHER_PROBES))
@@ -47,9 +51,35 @@ impl Liveness {
     }
 }
 
+/// `time`, rounded up.
+fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
+}
+
 #[cfg(test)]
 mod tests {
+    use socket2::{Domain, Socket, Type};
+
     use super::*;
+
+    #[test]
+    fn any_time_that_is_accepted_is_one_the_kernel_takes() {
+        for (given, expected_s) in [
+            (Duration::from_millis(1), 1),
+            (Duration::from_millis(500), 1),
+            (Duration::from_secs(1), 1),
+            (Duration::from_millis(1001), 2),
+            (Duration::from_mins(1), 60),
+            (KEEPALIVE_MAX, 32_767),
+        ] {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let liveness = Liveness::new(Some(given), IdleTimeouts::default());
+            liveness.apply(&SockRef::from(&socket));
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(expected_s));
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), FURTHER_PROBES);
+        }
+    }
 
     fn user_timeout(open_s: u64, half_closed_s: u64) -> Option<Duration> {
         let seconds = |s| (s > 0).then(|| Duration::from_secs(s));

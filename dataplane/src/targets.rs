@@ -6,7 +6,7 @@ use exchange::{ClientKey, Entry, Locality, Snapshot, TargetState, Trial};
 
 use crate::affinity::LocalAffinity;
 use crate::candidates::Candidates;
-use crate::local_target::LocalTarget;
+use crate::local_target::{LastDial, LocalTarget};
 
 /// How often other cores' counts are read at most, and how many of them at a time.
 const READ_INTERVAL: Duration = Duration::from_millis(1);
@@ -135,7 +135,9 @@ impl Targets {
     }
 
     /// The client's own target, as long as that may be used and was not tried; else the one that the
-    /// client prefers of all others. All cores and instances with the same targets agree.
+    /// client prefers of all others. All cores and instances with the same targets agree, but for
+    /// this: for another try those come last whose last dial failed on this core, or clients would
+    /// be dropped while there are others.
     pub(crate) fn of_client(
         &self,
         client: ClientKey,
@@ -144,9 +146,11 @@ impl Targets {
         let is_fresh = |target: &&Rc<LocalTarget>| !tried.iter().any(|old| Rc::ptr_eq(old, target));
         let own = self.affinity.as_ref().and_then(|affinity| affinity.choose(client));
         let others = || self.eligible().iter().filter(is_fresh);
-        own.filter(is_fresh)
-            .or_else(|| others().max_by_key(|target| client.preference(target.key())))
-            .cloned()
+        let worth = |target: &&Rc<LocalTarget>| {
+            let is_good = tried.is_empty() || target.last_dial() != LastDial::Failed;
+            (is_good, client.preference(target.key()))
+        };
+        own.filter(is_fresh).or_else(|| others().max_by_key(worth)).cloned()
     }
 
     /// Whether waiting brings no eligible target that is not there yet.

@@ -45,6 +45,18 @@ pub(super) fn delay(unit: Unit) -> impl Fn(&str) -> Parsed<Duration> {
     move |text| time(text, unit)
 }
 
+/// How long a peer may be silent, in seconds; 0: for ever.
+pub(super) fn keepalive(text: &str) -> Parsed<Duration> {
+    let most = dataplane::KEEPALIVE_MAX.as_secs();
+    match time(text, Unit::Seconds)? {
+        time if time <= dataplane::KEEPALIVE_MAX => Ok(time),
+        _ => Err(format!(
+            "is longer than the kernel waits; {}, but at most {most} seconds",
+            accepted_time(Unit::Seconds).trim_end_matches(", up to 24h")
+        )),
+    }
+}
+
 fn time(text: &str, unit: Unit) -> Parsed<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let millis_per_unit = match (&text[digits.len()..], unit) {
@@ -241,6 +253,18 @@ mod tests {
         let overflowing = format!("{}h", u64::MAX);
         assert!(delay(Unit::Minutes)(&overflowing).unwrap_err().contains("longer than 24h"));
         assert!(period(Unit::Minutes)("0ms").unwrap_err().contains("longer than 0"));
+    }
+
+    #[test]
+    fn the_kernel_waits_for_a_sign_of_life_no_longer_than_it_can() {
+        assert_eq!(keepalive("0"), Ok(Duration::ZERO));
+        assert_eq!(keepalive("9h"), Ok(Duration::from_hours(9)));
+        assert_eq!(keepalive("32767"), Ok(Duration::from_secs(32_767)));
+        for text in ["32768", "10h", "24h"] {
+            let error = keepalive(text).unwrap_err();
+            assert!(error.starts_with("is longer than the kernel waits; accepted: "), "{error}");
+            assert!(error.ends_with("ms, s, m, h, but at most 32767 seconds"), "{error}");
+        }
     }
 
     #[test]

@@ -126,7 +126,7 @@ variables! {
     HALF_CLOSED_TIMEOUT half_closed_timeout Described("IDLE_TIMEOUT")
         "the same once one side has ended its stream (s)";
     TCP_KEEPALIVE tcp_keepalive Value("60")
-        "how long a client or target is silent before its system is asked for a sign of life (s); 0: never";
+        "how long a client or target is silent before its system is asked for a sign of life (s), in whole seconds, at most 32767; 0: never";
     CORES cores Described("every allowed CPU")
         "CPUs that carry traffic: a count (4) or a list (0-3,8; one alone: 3-3)";
     LISTEN_BACKLOG listen_backlog Value("4096")

@@ -1,10 +1,13 @@
 //! Targets whose checks pass although nobody can connect to them.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
-use crate::harness::wait_until;
+use crate::harness::raw_target::RawTarget;
+use crate::harness::{skip, wait_until};
+use crate::load::Load;
 
 const CLIENTS: usize = 20;
 
@@ -14,6 +17,11 @@ fn serve_until(balancer: &Balancer, target: &Backend, state: &str) {
         balancer.get("/");
         balancer.target(target.address)["state"] == state
     });
+}
+
+/// How often a breaker has turned to this state.
+fn turns(balancer: &Balancer, to: &str) -> u64 {
+    balancer.count(&format!("circuit_breaker_transitions_total{{to=\"{to}\"}}"))
 }
 
 #[test]
@@ -33,8 +41,7 @@ fn a_target_that_refuses_is_left_alone_until_a_trial_reaches_it() {
     assert_eq!(balancer.count(&state), 2);
 
     // One trial after another fails, at no client's cost.
-    let turns =
-        |to: &str| balancer.count(&format!("circuit_breaker_transitions_total{{to=\"{to}\"}}"));
+    let turns = |to| turns(&balancer, to);
     wait_until("a second trial", || {
         balancer.get("/");
         turns("half_open") >= 2
@@ -51,4 +58,45 @@ fn a_target_that_refuses_is_left_alone_until_a_trial_reaches_it() {
     assert!(answers.contains(&failing.address.to_string()), "{answers:?}");
     assert_eq!(balancer.count("failed_connections_total"), 0);
     assert_eq!(balancer.log_lines("is healthy: the trial connection reached it").len(), 1);
+}
+
+#[test]
+fn a_trial_is_one_connection_however_many_cores_have_clients() {
+    if thread::available_parallelism().unwrap().get() < 2 {
+        return skip("there is one CPU only");
+    }
+    // A dial to it lasts until it is given up: were there more, they would be seen together.
+    let (steady, silent) = (Backend::start(), RawTarget::blackhole());
+    let environment = [
+        ("CORES", "2"),
+        ("POOL_TIMEOUT", "300ms"),
+        ("CIRCUIT_BREAKER_TIMEOUT", "600ms"),
+        ("BALANCE", "round_robin"),
+    ];
+    let balancer = Balancer::start(&[steady.address, silent.address], &environment);
+    balancer.wait_for_state(steady.address, "healthy");
+    balancer.wait_for_state(silent.address, "healthy");
+    let dials = || balancer.target(silent.address)["active_connections"].as_u64().unwrap();
+    // While it is open and none of its dials is under way: how often it was opened, failed dials.
+    let mut before = (0, 0);
+    let load = Load::with_pauses(Duration::from_millis(5));
+    load.around(&balancer, 8, |load| {
+        wait_until("it is left alone", || {
+            let opened = turns(&balancer, "open");
+            let is_left_alone = dials() == 0;
+            before = (opened, balancer.count("failed_dials_total"));
+            is_left_alone && opened > 0 && turns(&balancer, "half_open") < opened
+        });
+        let mut most = 0;
+        wait_until("three trials are over", || {
+            most = most.max(dials());
+            turns(&balancer, "open") >= before.0 + 3
+        });
+        assert_eq!(most, 1);
+        load.wait_for_served(1);
+    });
+    wait_until("the last one's end", || dials() == 0);
+    let failed = balancer.count("failed_dials_total") - before.1;
+    wait_until("it is told of", || turns(&balancer, "open") - before.0 == failed);
+    assert_eq!(balancer.count("failed_connections_total"), 0);
 }

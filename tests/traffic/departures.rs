@@ -15,6 +15,11 @@ use crate::harness::wait_for;
 const CROWD: u64 = 2_500;
 const CROWDS: u64 = 4;
 const RUN: u64 = CROWD * CROWDS;
+/// A leak makes memory grow with each run. A crowd that is dialled for faster than those before, so
+/// that more of it is there at a time, does so once.
+const RUNS_MAX: u64 = 5;
+/// What one run may add, in kB: not 100 bytes for each client.
+const LEAK_KB: u64 = 900;
 
 #[test]
 fn ten_thousand_clients_that_leave_during_the_dial_leave_nothing_behind() {
@@ -29,7 +34,7 @@ fn ten_thousand_clients_that_leave_during_the_dial_leave_nothing_behind() {
     let idle_descriptors = settled_descriptors(pid);
 
     let mut resident = Vec::new();
-    for run in 1..=2 {
+    for run in 1.. {
         for crowd in 1..=CROWDS {
             come_and_leave(&balancer);
             let gone = (run - 1) * RUN + crowd * CROWD;
@@ -37,11 +42,16 @@ fn ten_thousand_clients_that_leave_during_the_dial_leave_nothing_behind() {
         }
         balancer.wait_for_count("active_connections", 0);
         wait_for("descriptors closed", || descriptors(pid), |open| *open == idle_descriptors);
+        assert_eq!(balancer.count("failed_connections_total"), run * RUN);
         resident.push(resident_kb(pid));
+        if let [.., before, after] = resident[..]
+            && after <= before + LEAK_KB
+        {
+            break;
+        }
+        assert!(run < RUNS_MAX, "memory grows: {resident:?} kB");
     }
     assert_eq!(balancer.count("successful_connections_total"), 0);
-    assert_eq!(balancer.count("failed_connections_total"), 2 * RUN);
-    assert!(resident[1] <= resident[0] + 1024, "{resident:?} kB");
 
     target.drain();
     let mut client = balancer.connect();
@@ -79,7 +89,8 @@ fn come_and_leave(balancer: &Balancer) {
                 for _ in 0..CROWD / 4 {
                     let mut client = balancer.connect();
                     if talks {
-                        client.write_all(b"hello").unwrap();
+                        // On a busy machine its dial may have been given up by now.
+                        let _ = client.write_all(b"hello");
                     }
                     leave(client, by_reset);
                 }

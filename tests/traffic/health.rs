@@ -17,6 +17,8 @@ fn it_is_ready_while_it_accepts_and_a_target_is_eligible() {
     let address = backend.address.to_string();
     let health = format!("node_health_status{{node=\"{address}\"}}");
     wait_until("the admin server answers", || balancer.readiness().is_some());
+    // It does so before the list of targets is read.
+    balancer.wait_for_state(backend.address, "checking");
     assert_eq!(balancer.readiness(), Some(503));
     let checking = json!({"id": address, "address": address, "zone": null, "state": "checking",
         "reason": null, "active_connections": 0});

@@ -149,11 +149,43 @@ fn limits_are_for_the_client_that_a_proxy_names() {
     let other = ask("TCP4 192.0.2.2 192.0.2.9 1003").unwrap();
     refused("TCP4 192.0.3.1 192.0.2.9 1004");
     assert_eq!(rejected(&balancer, "max_connections_per_client"), 2);
-    assert_eq!(rejected(&balancer, "not_allowed"), 1);
+    // A proxy whom nobody has named a client of may be anybody's.
+    refused("UNKNOWN 192.0.2.1 192.0.2.9 1000");
+    assert_eq!(rejected(&balancer, "not_allowed"), 2);
+    for (reason, client) in
+        [("max_connections_per_client", "192.0.2.1:1001"), ("not_allowed", "192.0.3.1:1004")]
+    {
+        let lines = balancer.log_lines(&format!("connections are reset ({reason})"));
+        assert!(lines[0].contains(&format!("one from {client}")), "{lines:?}");
+    }
     drop((first, other));
     balancer.wait_for_count("active_connections", 0);
     ask("TCP4 192.0.2.1 192.0.2.9 1005").unwrap();
     balancer.wait_for_log("client=192.0.2.2:1003 ");
+}
+
+/// A load balancer that could not check our health would send nobody.
+#[test]
+fn a_proxys_own_connections_need_no_place_on_the_list_of_clients() {
+    let backend = Backend::start();
+    let environment = [
+        ("ACCEPT_PROXY_PROTOCOL", "true"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
+        ("ALLOW_CIDRS", "192.0.2.0/24"),
+        ("MAX_CONNECTIONS_PER_CLIENT", "1"),
+    ];
+    let balancer = Balancer::start(&[backend.address], &environment);
+    let check = || {
+        let mut proxy = balancer.client();
+        // LOCAL.
+        proxy.0.write_all(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0")?;
+        proxy.get("/").map(|_| proxy)
+    };
+    let first = check().unwrap();
+    assert_eq!(check().err().unwrap().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(rejected(&balancer, "max_connections_per_client"), 1);
+    assert_eq!(rejected(&balancer, "not_allowed"), 0);
+    drop(first);
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::harness::address::{ports, unique};
 use crate::harness::backend::Backend;
@@ -83,6 +84,46 @@ fn without_ports_towards_a_target_clients_get_another() {
         let lines = balancer.log_lines("no local port towards");
         assert!((1..=2).contains(&lines.len()), "{lines:?}");
         drop((clients, taken));
+    });
+}
+
+#[test]
+fn checks_that_find_no_port_say_nothing_about_the_target() {
+    with_few_ports(|| {
+        let backends = [Backend::start(), Backend::start()];
+        let targets = backends.each_ref().map(|backend| backend.address);
+        let environment = [
+            ("BALANCE", "round_robin"),
+            ("HEALTH_CHECK_FALL", "1"),
+            ("UNHEALTHY_CONNECTIONS", "reset"),
+        ];
+        let balancer = Balancer::start(&targets, &environment);
+        for target in targets {
+            balancer.wait_for_state(target, "healthy");
+        }
+        let mut clients = serve(&balancer, 4);
+        // Also those that checks give back.
+        let health = SocketAddr::new(targets[0].ip(), ports().health);
+        let mut taken = Vec::new();
+        let mut take_until = |is_enough: &dyn Fn() -> bool| {
+            wait_until("there were checks without a port", || {
+                taken.extend(TcpStream::connect(health).ok());
+                is_enough()
+            });
+        };
+        let lines = || balancer.log_lines("health checks cannot be made").len();
+        take_until(&|| lines() > 0);
+        // Twenty checks more.
+        let told = Instant::now();
+        take_until(&|| told.elapsed() >= Duration::from_secs(1));
+        assert_eq!(lines(), 1);
+        for target in targets {
+            assert_eq!(balancer.target(target)["state"], "healthy");
+        }
+        for client in &mut clients {
+            client.get("/").unwrap();
+        }
+        drop(taken);
     });
 }
 

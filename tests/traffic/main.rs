@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod affinity;
 mod balancing;
 mod breaker;
@@ -28,4 +29,5 @@ mod resets;
 mod shutdown;
 mod target_file;
 mod vanished;
+mod weather;
 mod zones;

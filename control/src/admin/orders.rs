@@ -4,7 +4,8 @@ use axum::response::{IntoResponse, Response};
 use exchange::TargetId;
 use tokio::sync::oneshot;
 
-use super::{Admin, TargetsView, body, json_line, path_id, refusal};
+use super::body::{self, BadBody};
+use super::{Admin, TargetsView, json_line, path_id, refusal};
 use crate::controller::Event;
 use crate::escaped::Escaped;
 use crate::order::{Order, Refusal, Wish};
@@ -26,8 +27,15 @@ async fn obey(admin: Admin, request: Request, wish: Wish) -> Response {
         Ok(id) => id,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
     };
-    if !body::is_small(body).await {
-        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "no body is needed");
+    match body::discard(body).await {
+        Ok(()) => {}
+        Err(BadBody::TooLarge) => {
+            return refusal(StatusCode::PAYLOAD_TOO_LARGE, "no body is needed");
+        }
+        Err(BadBody::Broken) => {
+            let error = "the body is cut short or malformed; no body is needed";
+            return refusal(StatusCode::BAD_REQUEST, error);
+        }
     }
     let (reply, answer) = oneshot::channel();
     let order = Order { id: id.clone(), wish, reply };

@@ -165,15 +165,22 @@ fn a_trial_that_nobody_makes_is_taken_back_when_checks_fail() {
     assert_eq!(bench.tried(Some(true), 305), Some(Turn::Closed));
 }
 
+const WITHDRAWN: Standing = Standing::Withdrawn { is_healthy: true };
+
 #[test]
 fn a_withdrawn_target_is_not_tried_and_time_goes_on_for_it() {
     let mut bench = Bench::open();
-    assert_eq!(bench.at(1, Standing::Withdrawn), None);
+    assert_eq!(bench.at(1, WITHDRAWN), None);
     assert_eq!(bench.at(2, Standing::Healthy), None, "coming back says nothing");
-    assert_eq!(bench.at(301, Standing::Withdrawn), None);
+    assert_eq!(bench.at(301, WITHDRAWN), None);
     assert_eq!(bench.at(302, Standing::Healthy), Some(Turn::HalfOpen));
-    assert_eq!(bench.at(303, Standing::Withdrawn), Some(Turn::Open));
+    assert_eq!(bench.at(303, WITHDRAWN), Some(Turn::Open));
     assert_eq!(bench.at(304, Standing::Healthy), Some(Turn::HalfOpen), "it was due before");
+
+    let mut bench = Bench::open();
+    assert_eq!(bench.at(1, Standing::Withdrawn { is_healthy: false }), None);
+    assert_eq!(bench.at(2, WITHDRAWN), None);
+    assert_eq!(bench.at(3, Standing::Healthy), Some(Turn::HalfOpen), "its checks pass again");
 }
 
 mod simulation;

@@ -126,3 +126,46 @@ fn each_turn_of_a_breaker_is_told_once_with_its_reason() {
         ["INFO target 10.0.0.1:80 is healthy: the trial connection reached it"]
     );
 }
+
+/// A controller with nothing to do, its queue, and what it publishes.
+fn idle_controller() -> (Controller, mpsc::Sender<Event>, mpsc::Receiver<Event>) {
+    let (events, queue) = mpsc::channel(EVENT_QUEUE);
+    let metrics = Arc::new(Metrics::new([].into(), Vec::new()));
+    let settings = crate::health::Settings {
+        period: Duration::from_hours(1),
+        path: "/".parse().unwrap(),
+        timeout: Duration::from_secs(5),
+        port: None,
+        proxy_header: None,
+        status: "200".parse().unwrap(),
+        rise: 1,
+        fall: 1,
+    };
+    let controller = Controller {
+        roster: Told::nothing().roster,
+        prober: Prober::new(&settings, Arc::clone(&metrics), events.clone()),
+        tables: None,
+        events: events.clone(),
+        publisher: exchange::broadcast(1).unwrap().0,
+        snapshots: watch::Sender::new(Arc::default()),
+        metrics,
+        due: None,
+    };
+    (controller, events, queue)
+}
+
+#[tokio::test]
+async fn what_has_come_by_the_time_of_a_snapshot_is_in_it() {
+    const COUNT: u16 = 300;
+    let (controller, events, queue) = idle_controller();
+    let mut snapshots = controller.snapshots.subscribe();
+    for count in 1..=COUNT {
+        let targets = (1..=count).map(|port| Target::at(([127, 0, 0, 1], port).into())).collect();
+        events.try_send(Event::Discovered(targets)).unwrap();
+    }
+    let running = tokio::spawn(controller.run(queue));
+    let all = snapshots.wait_for(|snapshot| snapshot.entries.len() == usize::from(COUNT));
+    let generation = all.await.unwrap().generation.0;
+    assert!(generation <= u64::from(COUNT / 10), "{generation} snapshots");
+    running.abort();
+}

@@ -45,14 +45,19 @@ impl Member {
         let state = self.state();
         let eligible = !draining && (self.is_fit() || fail_open && is_known);
         let is_overdue = self.drain.due(rules.drain_timeout).is_some_and(|due| due <= now);
-        let is_unwanted = rules.reset_unhealthy && !draining && !eligible;
+        // Also of a target that an operator drains: that goes on being checked. Under fail-open
+        // checks prove nothing.
+        let is_unwanted = rules.reset_unhealthy
+            && self.health.is_unhealthy()
+            && !self.drain.is_withdrawn()
+            && !fail_open;
         let trial = self.breaker.trial().filter(|_| !draining).map(Arc::clone);
         Entry {
             state,
             eligible,
             reason: self.reason(state),
             // A trial connection is to be made, not to be reset.
-            reset: is_overdue || is_unwanted && self.health.is_unhealthy() && trial.is_none(),
+            reset: is_overdue || is_unwanted && trial.is_none(),
             trial,
             ..Entry::new(Arc::clone(&self.target), Arc::clone(&self.counters))
         }
@@ -65,7 +70,7 @@ impl Member {
 
     pub(super) fn standing(&self) -> Standing {
         if self.drain.is_draining() {
-            Standing::Withdrawn
+            Standing::Withdrawn { is_healthy: self.health.is_healthy() }
         } else if self.health.is_healthy() {
             Standing::Healthy
         } else {

@@ -1,3 +1,4 @@
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ fn snapshot(targets: u16, cores: usize) -> Snapshot {
 struct Core {
     targets: Targets,
     chooser: Chooser,
+    /// Who comes next, where clients keep their targets.
+    client: Option<u32>,
     now: Instant,
     dials: u32,
     reports: Vec<Report>,
@@ -39,7 +42,7 @@ impl Core {
         targets.update(snapshot);
         let rng = fastrand::Rng::with_seed(core as u64);
         let chooser = Chooser::new(Balance::P2c, connect_attempts, cores, rng, now);
-        Self { targets, chooser, now, dials: 0, reports: Vec::new() }
+        Self { targets, chooser, client: None, now, dials: 0, reports: Vec::new() }
     }
 
     fn alone(snapshot: &Snapshot, connect_attempts: usize) -> Self {
@@ -49,9 +52,11 @@ impl Core {
     /// A client comes, stays for no time, and finds these ports answering.
     fn serve(&mut self, answers: impl Fn(u16) -> bool) -> End {
         let mut tried = Tried::default();
+        self.client = self.client.map(|client| client + 1);
+        let key = self.client.map(|client| ClientKey::of(Ipv4Addr::from_bits(client).into()));
         loop {
             let (target, is_trial) =
-                match self.chooser.choose(&mut self.targets, None, &tried, self.now) {
+                match self.chooser.choose(&mut self.targets, key, &tried, self.now) {
                     Choice::Dial(target) => (target, false),
                     Choice::Trial(target) => (target, true),
                     Choice::NoTarget => return End::NoTarget,
@@ -201,6 +206,16 @@ fn no_client_is_dropped_when_one_of_two_targets_dies() {
     for _ in 0..1000 {
         assert_ne!(quiet.serve(|port| port == 2), End::BudgetSpent);
     }
+}
+
+#[test]
+fn clients_that_keep_their_targets_are_not_dropped_when_half_of_those_die() {
+    let mut core = Core::alone(&snapshot(10, 1), 3);
+    core.client = Some(0);
+    assert_eq!(run(&mut core, 1000, 2, |_| true), [2000, 0, 0]);
+    let [_, untried, spent] = run(&mut core, 1000, 20, |port| port > 5);
+    assert_eq!(spent, 0, "there are targets to which a retry is free");
+    assert!(untried < 5, "each target's death is found out once: {untried}");
 }
 
 #[test]

@@ -66,6 +66,14 @@ impl Admission {
         {
             return Err(Rejection::NotAllowed);
         }
+        self.enter(client)
+    }
+
+    /// As [`Admission::admit`], but whoever it is may connect.
+    ///
+    /// # Errors
+    /// The first of: it has too many connections, there are too many in all.
+    pub(crate) fn enter(self: &Arc<Self>, client: Option<IpAddr>) -> Result<Permit, Rejection> {
         let mut client = client.map(Client::at);
         if let Some(clients) = &self.clients {
             if !client.is_some_and(|client| clients.enter(client)) {

@@ -7,6 +7,7 @@ use socket2::SockRef;
 
 use super::Worker;
 use crate::connection::Origin;
+use crate::introduction::Claim;
 use crate::limits::Permit;
 use crate::ring::Key;
 
@@ -44,19 +45,22 @@ impl Worker {
         }
     }
 
-    /// Lets in a client whose header is complete, as the one that `named` says it is, if anything.
+    /// Lets in a client whose header is complete, as the one that it claims to be.
     ///
     /// # Errors
     /// Why it is to be turned away.
-    pub(super) fn admit_introduced(
-        &mut self,
-        key: Key,
-        named: Option<SocketAddr>,
-    ) -> Result<(), Rejection> {
+    pub(super) fn admit_introduced(&mut self, key: Key, claim: Claim) -> Result<(), Rejection> {
         let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
-        let Some(address) = named.or(connection.client_address()) else { return Ok(()) };
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        connection.admit(address, self.admission.admit(Some(address.ip()))?);
+        if let Claim::Client(address) = claim {
+            connection.name(SocketAddr::new(address.ip().to_canonical(), address.port()));
+        }
+        let client = connection.client_address().map(|address| address.ip());
+        let permit = match claim {
+            // That it is trusted is enough: clients are what may not be allowed.
+            Claim::Proxy => self.admission.enter(client)?,
+            Claim::Nobody | Claim::Client(_) => self.admission.admit(client)?,
+        };
+        connection.admit(permit);
         Ok(())
     }
 

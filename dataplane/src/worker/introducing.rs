@@ -65,8 +65,8 @@ impl Worker {
                 let drops_fields = self.settings.proxy_protocol.drops_fields;
                 let read = |bytes: &mut Vec<u8>| ring.read(piece, bytes);
                 let progress = introduction.take_in(read, drops_fields).and_then(|progress| {
-                    if let Progress::Complete { named, .. } = progress {
-                        self.admit_introduced(key, named)?;
+                    if let Progress::Complete { client, .. } = progress {
+                        self.admit_introduced(key, client)?;
                     }
                     Ok(progress)
                 });

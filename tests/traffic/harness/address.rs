@@ -1,19 +1,24 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::process;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Addresses for each process: all but the first and the last of a block of 2 to the power of 11.
+const BLOCK: u32 = 1 << 11;
+/// Without the first one of 127.0.0.0/8, in which 127.0.0.1 is.
+const BLOCKS: u32 = (1 << 24) / BLOCK - 1;
 
 /// An address of 127.0.0.0/8 that nobody else uses: neither another test, whose process has
 /// another id, nor a client, which gets 127.0.0.1.
 ///
 /// # Panics
-/// After 254 calls in one process.
+/// After 2046 calls in one process.
 pub(crate) fn unique() -> IpAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(1);
-    let [_, _, high, low] = (process::id() % (254 << 8)).to_be_bytes();
+    static NEXT: AtomicU32 = AtomicU32::new(1);
     let last = NEXT.fetch_add(1, Ordering::Relaxed);
-    let last = u8::try_from(last).ok().filter(|last| *last < 255).expect("too many addresses");
-    Ipv4Addr::new(127, high + 1, low, last).into()
+    assert!(last < BLOCK - 1, "too many addresses");
+    let block = 1 + process::id() % BLOCKS;
+    Ipv4Addr::from_bits(Ipv4Addr::new(127, 0, 0, 0).to_bits() + block * BLOCK + last).into()
 }
 
 /// The ports that all servers of this process share, each on its own address.

@@ -1,7 +1,7 @@
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -55,7 +55,17 @@ impl Backend {
 
     /// Health checks get `status` from now on; with 0 they hang.
     pub(crate) fn set_health(&self, status: u16) {
-        self.health.status.store(status, Ordering::SeqCst);
+        self.set_health_in_turn(&[status]);
+    }
+
+    /// Health checks get these in turn, over and over.
+    pub(crate) fn set_health_in_turn(&self, statuses: &[u16]) {
+        *self.health.statuses.lock().unwrap() = statuses.iter().copied().collect();
+    }
+
+    /// Health checks so far.
+    pub(crate) fn checks(&self) -> usize {
+        self.health.server.as_ref().map_or(0, Server::accepted)
     }
 
     /// Connections accepted since it was last revived.
@@ -76,7 +86,8 @@ impl Backend {
 /// What health checks of a target talk to.
 pub(crate) struct HealthServer {
     address: SocketAddr,
-    status: Arc<AtomicU16>,
+    /// The first is the next answer.
+    statuses: Arc<Mutex<VecDeque<u16>>>,
     server: Option<Server>,
 }
 
@@ -84,20 +95,28 @@ impl HealthServer {
     /// The one of `target`: at its address, on the port for health checks.
     pub(crate) fn start(target: SocketAddr) -> Self {
         let address = SocketAddr::new(target.ip(), ports().health);
-        let mut health = Self { address, status: Arc::new(AtomicU16::new(200)), server: None };
+        let statuses = Arc::new(Mutex::new([200].into()));
+        let mut health = Self { address, statuses, server: None };
         health.serve();
         health
     }
 
     fn serve(&mut self) {
-        let status = Arc::clone(&self.status);
+        let statuses = Arc::clone(&self.statuses);
+        let next = move || {
+            let mut statuses = statuses.lock().unwrap();
+            statuses.rotate_left(1);
+            statuses.back().copied().unwrap()
+        };
         self.server = Some(Server::start(self.address, move |stream| {
             let Ok(Some(_)) = http::read_head(stream) else { return };
-            while status.load(Ordering::SeqCst) == 0 {
+            let mut status = next();
+            while status == 0 {
                 thread::sleep(Duration::from_millis(5));
+                status = next();
             }
             // The probe may have given up.
-            let _ = http::answer(stream, status.load(Ordering::SeqCst), b"");
+            let _ = http::answer(stream, status, b"");
         }));
     }
 }

@@ -10,6 +10,7 @@ use super::http::{self, Client};
 use super::{stream, wait_for, wait_until};
 use crate::support::balancer::{Process, command};
 use crate::support::metrics;
+use crate::support::port::Port;
 
 /// The binary under test between real clients and targets, on an address of its own. Killed when
 /// dropped; it must not have ended by then, unless the test waited for that.
@@ -17,6 +18,8 @@ pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     process: Process,
+    /// Held by one on all addresses.
+    _port: Option<Port>,
     may_have_ended: bool,
 }
 
@@ -49,7 +52,8 @@ impl Balancer {
         Self::run(shell, unique(), targets, environment)
     }
 
-    /// Starts it so that clients connect to `host`, and waits until it is ready.
+    /// Starts it so that clients connect to `host`, and waits until it is ready. On all addresses it
+    /// has a port of its own.
     pub(crate) fn start_on(
         host: IpAddr,
         targets: &[SocketAddr],
@@ -66,7 +70,10 @@ impl Balancer {
         targets: &[SocketAddr],
         environment: &[(&str, &str)],
     ) -> Self {
-        let address = SocketAddr::new(host, ports().clients);
+        // On all addresses it would share, by SO_REUSEPORT, the clients of others that are, too.
+        let port = host.is_unspecified().then(Port::free);
+        let number = port.as_ref().map_or(ports().clients, Port::number);
+        let address = SocketAddr::new(host, number);
         let admin = SocketAddr::new(if host.is_ipv4() { host } else { unique() }, ports().admin);
         let targets: Vec<_> = targets.iter().map(ToString::to_string).collect();
         command
@@ -78,7 +85,8 @@ impl Balancer {
             .env("TARGETS", targets.join(","))
             .envs(ENVIRONMENT)
             .envs(environment.iter().copied());
-        Self { address, admin, process: Process::spawn(&mut command), may_have_ended: false }
+        let process = Process::spawn(&mut command);
+        Self { address, admin, process, _port: port, may_have_ended: false }
     }
 
     /// Whether `/readyz` says so; its status is `None` while the admin server cannot be reached.

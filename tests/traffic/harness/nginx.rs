@@ -9,7 +9,8 @@ use super::process::children;
 use super::scratch::Scratch;
 use super::{http, wait_until};
 
-/// A real nginx, master and worker, that answers every request with its own address.
+/// A real nginx, master and worker, that answers every request with its own address, on the port for
+/// health checks too.
 pub(crate) struct Nginx {
     pub(crate) address: SocketAddr,
     directory: Scratch,
@@ -44,6 +45,22 @@ impl Nginx {
         wait_until("nginx answers", || http::get(self.address, "/").is_ok());
     }
 
+    /// Stops it as it is: the kernel goes on taking connections, and nobody answers.
+    pub(crate) fn freeze(&self) {
+        self.signal_worker(Signal::STOP);
+    }
+
+    /// The opposite of [`Nginx::freeze`].
+    pub(crate) fn thaw(&self) {
+        self.signal_worker(Signal::CONT);
+    }
+
+    fn signal_worker(&self, signal: Signal) {
+        for worker in children(self.master.as_ref().unwrap().id()) {
+            kill_process(pid(worker), signal).unwrap();
+        }
+    }
+
     /// `kill -9`, the worker too.
     pub(crate) fn kill(&mut self) {
         let Some(mut master) = self.master.take() else { return };
@@ -52,9 +69,8 @@ impl Nginx {
         master.kill().unwrap();
         master.wait().unwrap();
         for worker in workers {
-            let pid = i32::try_from(worker).ok().and_then(Pid::from_raw).unwrap();
             // It may have ended for want of its master.
-            let _ = kill_process(pid, Signal::KILL);
+            let _ = kill_process(pid(worker), Signal::KILL);
         }
         // The kernel takes its time.
         wait_until("nginx is dead", || TcpStream::connect(self.address).is_err());
@@ -69,8 +85,13 @@ impl Drop for Nginx {
 
 const PROGRAM: &str = "/usr/sbin/nginx";
 
+fn pid(process: u32) -> Pid {
+    i32::try_from(process).ok().and_then(Pid::from_raw).unwrap()
+}
+
 /// All paths are its own, so that any user can run it.
 fn configuration(address: SocketAddr) -> String {
+    let health = SocketAddr::new(address.ip(), ports().health);
     let user = if geteuid().is_root() { "user root;" } else { "" };
     format!(
         "{user} daemon off; worker_processes 1; pid nginx.pid; lock_file nginx.lock;
@@ -80,7 +101,10 @@ fn configuration(address: SocketAddr) -> String {
             access_log off; keepalive_requests 1000000;
             client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
             uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-            server {{ listen {address}; location / {{ return 200 \"{address}\"; }} }}
+            server {{
+                listen {address}; listen {health};
+                location / {{ return 200 \"{address}\"; }}
+            }}
         }}\n"
     )
 }

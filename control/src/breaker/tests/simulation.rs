@@ -130,7 +130,7 @@ impl World {
     fn turn_health(&mut self) {
         self.standing = match self.random.u32(0..6) {
             0 | 1 => Standing::Unhealthy,
-            2 => Standing::Withdrawn,
+            2 => Standing::Withdrawn { is_healthy: self.random.bool() },
             _ => Standing::Healthy,
         };
         self.advance();

@@ -143,3 +143,43 @@ fn unhealthy_targets_are_reset_only_where_wanted_and_not_under_fail_open() {
         assert_eq!(resets(&mut roster, at(0)), [false, reset_unhealthy]);
     }
 }
+
+#[test]
+fn a_drained_target_that_turns_unhealthy_is_reset_where_that_is_wanted() {
+    for reset_unhealthy in [false, true] {
+        let mut roster = roster(0);
+        roster.rules.reset_unhealthy = reset_unhealthy;
+        healthy(&mut roster, 2);
+        assert!(roster.drain(&id(1), at(0)));
+        assert_eq!(resets(&mut roster, at(1)), [false, false]);
+        check_twice(&mut roster, 1, BAD);
+        assert_eq!(resets(&mut roster, at(1)), [reset_unhealthy, false]);
+        check_twice(&mut roster, 2, BAD);
+        assert_eq!(resets(&mut roster, at(1)), [false, false], "fail-open: checks prove nothing");
+        check_twice(&mut roster, 2, Ok(()));
+        // Nobody checks it any more.
+        roster.discovered(vec![target(2)], at(2));
+        assert_eq!(resets(&mut roster, at(2)), [false, false]);
+    }
+}
+
+fn check_twice(roster: &mut Roster, n: u8, result: Result<(), &str>) {
+    (0..2).for_each(|_| roster.checked(&identity(n), result, at(1)));
+}
+
+#[test]
+fn what_checks_say_of_a_drained_target_is_news_for_its_breaker() {
+    let mut roster = roster(0);
+    healthy(&mut roster, 2);
+    let outcome = Outcome::Failed { count: 3, successes: 0 };
+    roster.reported(&Report { target: Arc::new(target(1)), outcome }, at(0));
+    assert_eq!(shown(&mut roster), "1e 2h*");
+    // An operator repairs it: its checks fail, and pass again.
+    assert!(roster.drain(&id(1), at(1)));
+    for result in [BAD, BAD, Ok(()), Ok(())] {
+        roster.checked(&identity(1), result, at(2));
+    }
+    assert!(roster.snapshot(at(3)).entries[0].trial.is_none(), "it is drained");
+    assert_eq!(roster.undrain(&id(1)), Undrained::Done);
+    assert!(roster.snapshot(at(4)).entries[0].trial.is_some(), "long before the timeout is over");
+}
