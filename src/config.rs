@@ -10,6 +10,7 @@ mod misspelt;
 mod problem;
 mod proxy_protocol;
 mod reader;
+mod supervision;
 mod value;
 pub(crate) mod variable;
 mod zone;
@@ -22,6 +23,7 @@ use dataplane::Balance;
 pub(crate) use environment::Environment;
 pub(crate) use misspelt::Misspelt;
 pub(crate) use problem::{ConfigError, Problem};
+pub(crate) use supervision::Supervision;
 
 use crate::logging::LogFormat;
 use cores::Cores;
@@ -185,21 +187,26 @@ fn control_settings(
     let reset_unhealthy = read.value(var::UNHEALTHY_CONNECTIONS, text, value::is_reset);
     let text = raw.slow_start.as_deref();
     let slow_start = read.value(var::SLOW_START, text, value::delay(Seconds));
+    let text = raw.rebalance_rate.as_deref();
+    let rebalance_rate = read.value(var::REBALANCE_RATE, text, value::number(0..=10_000));
     let health = health_settings(raw, read);
     let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
     // A bad value is reported where the data plane reads it.
     let balance = Reader::default().value(var::BALANCE, raw.balance.as_deref(), value::balance);
+    let affinity = balance? == Balance::Maglev;
     Some(control::Settings {
         discovery: discovery?,
         discovery_period: discovery_period?,
         health: health?,
         fail_open_threshold: fail_open_threshold?,
-        affinity: balance? == Balance::Maglev,
+        affinity,
         drain_timeout: drain_timeout?,
         reset_unhealthy: reset_unhealthy?,
         slow_start: slow_start?,
+        // Clients would be led to where they were.
+        rebalance_rate: if affinity { 0 } else { rebalance_rate? },
         breaker: breaker?,
         zone: zone?,
         // As the data plane is told, which reports what is wrong with them.

@@ -68,7 +68,7 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
     let balancer = reachable(config.listen);
     let stage = Arc::new(Stage { targets, traffic: Arc::new(Traffic::new(balancer)) });
     let admin = config.admin;
-    run::balance(config, Hangup::Ends, |control| {
+    run::balance(config, run::Origin::default(), Hangup::Ends, |control| {
         if let Err(error) = stage.start(listeners, commands) {
             log::error!("the demo's targets do not start: {error}");
         }

@@ -6,11 +6,15 @@ mod cli;
 mod config;
 mod demo;
 mod exit;
+mod heartbeat;
+mod inherited;
 mod logging;
+mod notifier;
 mod preflight;
 mod run;
 mod signals;
 mod sockets;
+mod supervisor;
 
 use std::process::ExitCode;
 

@@ -10,10 +10,12 @@ use exchange::{CoreCounters, Publisher, Reports};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use crate::config::{Config, ConfigError, Environment};
+use crate::config::{Config, ConfigError, Environment, Supervision};
 use crate::exit::Failure;
+use crate::inherited::Inherited;
 use crate::signals::{EndSignal, Hangup, Received, Signals};
 use crate::sockets::{AdminSocket, Sockets, client_problem};
+use crate::supervisor::Supervisor;
 use crate::{logging, preflight};
 
 /// Health checks are shallow calls: the default of 2 MiB per thread would only cost address space.
@@ -28,12 +30,26 @@ const REPEAT: Duration = Duration::from_millis(200);
 /// # Errors
 /// Why it did not start.
 pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
-    let config = Config::parse(environment).map_err(|error| Failure::config(&error))?;
+    let bad_config = |error: ConfigError| Failure::config(&error);
+    let supervision = Supervision::of_process().map_err(bad_config)?;
+    let inherited = Inherited::of(&supervision).map_err(bad_config)?;
+    let (environment, ignored) = match &inherited {
+        Some(inherited) => inherited.describe(environment),
+        None => (environment, None),
+    };
+    let config = Config::parse(environment).map_err(bad_config)?;
     logging::start(config.log_format, &config.log_filter);
-    for line in &config.without_effect {
+    for line in config.without_effect.iter().chain(&ignored) {
         log::warn!("{line}");
     }
-    balance(config, Hangup::Reloads, |_| ())
+    balance(config, Origin { supervision, inherited }, Hangup::Reloads, |_| ())
+}
+
+/// Who has started the process, and with what.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    supervision: Supervision,
+    inherited: Option<Inherited>,
 }
 
 /// Balances as `config` says, until a signal ends it. Once clients are accepted, `companion` is
@@ -43,6 +59,7 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
 /// Why it did not start.
 pub(crate) fn balance<C>(
     mut config: Config,
+    origin: Origin,
     hangup: Hangup,
     companion: impl FnOnce(&Control) -> C,
 ) -> Result<(), Failure> {
@@ -51,14 +68,16 @@ pub(crate) fn balance<C>(
     if let Some(problem) = capacity.limit_problem(&config) {
         return Err(Failure::config(&ConfigError(vec![problem])));
     }
-    if let Some(line) = preflight::short_backlog(config.dataplane.listen_backlog) {
+    if origin.inherited.is_none()
+        && let Some(line) = preflight::short_backlog(config.dataplane.listen_backlog)
+    {
         log::warn!("{line}");
     }
     let runtime = runtime().map_err(|error| Failure::other(&error))?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::new(hangup).map_err(|error| Failure::other(&error))?;
         let shutdown_delay = config.shutdown_delay;
-        let mut balancer = Balancer::start(config)?;
+        let mut balancer = Balancer::start(config, origin)?;
         let companion = companion(&balancer.control);
         let second = balancer.run_until_signal(&mut signals, shutdown_delay).await;
         drop(companion);
@@ -85,13 +104,16 @@ struct Balancer {
     dataplane: Option<DataPlane>,
     counters: Arc<[CoreCounters]>,
     shutdown_timeout: Duration,
+    supervisor: Supervisor,
 }
 
 impl Balancer {
     /// Binds every socket, starts the cores, then listens, then starts the control plane.
-    fn start(config: Config) -> Result<Self, Failure> {
+    fn start(config: Config, origin: Origin) -> Result<Self, Failure> {
         let bad_config = |error: ConfigError| Failure::config(&error);
-        let sockets = Sockets::bind(&config).map_err(bad_config)?;
+        let Origin { supervision, inherited } = origin;
+        let listener = inherited.map(|inherited| inherited.listener);
+        let sockets = Sockets::bind(&config, listener.as_ref()).map_err(bad_config)?;
         log::info!(
             "{} {} starts, process {}",
             env!("CARGO_PKG_NAME"),
@@ -120,10 +142,13 @@ impl Balancer {
         })?;
         log::info!("accepting clients on {}, CPUs {:?}", config.listen, config.cpus);
         let shutdown_timeout = config.dataplane.shutdown_timeout;
+        let first_target_timeout = config.dataplane.first_target_timeout;
         let control =
             start_control(config, sockets.admin, publisher, reports, Arc::clone(&counters))?;
         control.set_accepting(true);
-        Ok(Self { control, dataplane: Some(dataplane), counters, shutdown_timeout })
+        let supervisor =
+            Supervisor::start(&supervision, &control, first_target_timeout, Arc::clone(&counters));
+        Ok(Self { control, dataplane: Some(dataplane), counters, shutdown_timeout, supervisor })
     }
 
     /// Returns when the graceful end is over, or with the second signal that came before.
@@ -135,6 +160,7 @@ impl Balancer {
         let first = self.first_end(signals).await;
         log::info!("{}: graceful end begins, /readyz is 503", first.name());
         self.control.set_accepting(false);
+        self.supervisor.stopping();
         tokio::select! {
             reset = self.end(shutdown_delay) => {
                 match reset {

@@ -21,14 +21,18 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// Binds them all.
+    /// Binds them all; clients connect to the socket that the process was started with, if there is
+    /// one.
     ///
     /// # Errors
     /// The variables whose values cannot be bound to.
-    pub(crate) fn bind(config: &Config) -> Result<Self, ConfigError> {
-        let shared = port_has_users(config.listen);
-        let listeners: Result<Vec<_>, _> =
-            config.cpus.iter().map(|_| Listener::bind(config.listen)).collect();
+    pub(crate) fn bind(config: &Config, inherited: Option<&Listener>) -> Result<Self, ConfigError> {
+        let shared = inherited.is_none() && port_has_users(config.listen);
+        let listener = |_| match inherited {
+            Some(listener) => listener.try_clone(),
+            None => Listener::bind(config.listen),
+        };
+        let listeners: Result<Vec<_>, _> = config.cpus.iter().map(listener).collect();
         let admin = config.admin.map(AdminSocket::bind).transpose();
         let sources = source_problems(config);
         match (listeners, admin) {

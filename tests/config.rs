@@ -38,6 +38,7 @@ const BAD: &[(&str, &str)] = &[
     ("DRAIN_TIMEOUT", "never"),
     ("UNHEALTHY_CONNECTIONS", "close"),
     ("SLOW_START", "25h"),
+    ("REBALANCE_RATE", "10/s"),
     ("CONNECT_ATTEMPTS", "17"),
     ("POOL_TIMEOUT", "2 s"),
     ("PROXY_PROTOCOL", "v3"),

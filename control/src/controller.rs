@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, sleep_until};
 
 use crate::affinity::{self, Tables};
 use crate::escaped::Escaped;
+use crate::jitter::Jitter;
 use crate::metrics::Metrics;
 use crate::order::{Order, Refusal, Wish};
 use crate::probe::Failure;
@@ -57,6 +58,7 @@ pub(crate) struct Controller {
     pub(crate) metrics: Arc<Metrics>,
     /// When there is something to publish although nothing has happened.
     pub(crate) due: Option<Instant>,
+    pub(crate) jitter: Jitter,
 }
 
 impl Controller {
@@ -72,6 +74,9 @@ impl Controller {
                 },
                 _ = ticks.tick() => self.roster.tick(now()),
                 () = wait_until(self.due) => {}
+                () = wait_until(self.roster.rebalance_due()) => {
+                    self.roster.rebalance(now(), &mut || self.jitter.fraction());
+                }
             }
             self.publish();
         }
@@ -139,10 +144,12 @@ impl Controller {
         if Arc::ptr_eq(&before, &after) || before.generation == after.generation {
             return;
         }
+        // They tell how many connections are reset, which cores do as soon as they hear of it.
+        let lines = changes(&before, &after);
         self.publisher.publish(&after);
         self.snapshots.send_replace(Arc::clone(&after));
         self.prober.check_only(self.roster.to_be_checked());
-        for (level, line) in changes(&before, &after) {
+        for (level, line) in lines {
             log::log!(level, "{line}");
         }
         self.map(&after);
@@ -199,6 +206,9 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
     if before.fail_open != after.fail_open {
         lines.push(fail_open_line(after));
     }
+    if before.rebalanced_since.is_some() != after.rebalanced_since.is_some() {
+        lines.push((log::Level::Info, rebalance_line(after).to_owned()));
+    }
     lines.extend(zone_line(before, after));
     lines
 }
@@ -253,6 +263,16 @@ fn fail_open_line(after: &Snapshot) -> (log::Level, String) {
         (log::Level::Warn, line)
     } else {
         (log::Level::Info, format!("fail-open ends: {healthy} of {present} targets are healthy"))
+    }
+}
+
+fn rebalance_line(after: &Snapshot) -> &'static str {
+    match after.rebalanced_since {
+        Some(_) => {
+            "rebalancing begins: targets have joined; where there are too many, connections that \
+             rest are closed (REBALANCE_RATE)"
+        }
+        None => "rebalancing ends",
     }
 }
 

@@ -15,6 +15,7 @@ mod metrics;
 mod order;
 mod probe;
 mod prober;
+mod rebalance;
 mod reports;
 mod roster;
 #[cfg(test)]
@@ -40,6 +41,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use admin::Admin;
 use affinity::Tables;
 use controller::Controller;
+use jitter::Jitter;
 use metrics::Metrics;
 use prober::Prober;
 use roster::{Roster, Rules};
@@ -72,6 +74,9 @@ pub struct Settings {
     pub reset_unhealthy: bool,
     /// How long the share of a target grows that joins others; zero: it gets all of it at once.
     pub slow_start: Duration,
+    /// How many connections a second are closed, at most, where there are too many after targets have
+    /// joined; 0: none ever is.
+    pub rebalance_rate: u32,
     /// When a target that cannot be connected to is left alone.
     pub breaker: breaker::Settings,
     /// Which zone this balancer is in, if targets there are to be preferred.
@@ -128,6 +133,7 @@ impl Control {
             drain_timeout: settings.drain_timeout,
             reset_unhealthy: settings.reset_unhealthy,
             slow_start: settings.slow_start,
+            rebalance_rate: settings.rebalance_rate,
             breaker: settings.breaker,
             cores: publisher.cores(),
         };
@@ -140,6 +146,7 @@ impl Control {
             snapshots: snapshot_sender,
             metrics: Arc::clone(&metrics),
             due: None,
+            jitter: Jitter::new(),
         };
         tokio::spawn(controller.run(events));
         tokio::spawn(reports::pass_on(

@@ -122,6 +122,7 @@ impl Metrics {
             Box::new(self.breakers.transitions()),
             Box::new(self.zone_connections()),
             Box::new(self.rejections()),
+            Box::new(self.core_connections()),
             Box::new(ports::headroom(snapshot, &self.source_addresses)),
             Box::new(build_info()),
             gauge(
@@ -173,6 +174,16 @@ impl Metrics {
                 self.sum(|core| &core.idle_timeouts),
             ),
             total(
+                "load_balancer_rebalanced_connections_total",
+                "Client connections closed in favour of targets that had joined",
+                self.sum(|core| &core.rebalanced_connections),
+            ),
+            total(
+                "load_balancer_handed_connections_total",
+                "Client connections that one core accepted and another serves",
+                self.sum(|core| &core.handed_connections),
+            ),
+            total(
                 "load_balancer_port_exhaustions_total",
                 "Dials that found no free local port towards their target",
                 self.sum(|core| &core.exhausted_dials),
@@ -204,6 +215,17 @@ impl Metrics {
         let other = self.sum(|core| &core.other_zone_connections);
         connections.with_label_values(&["same"]).inc_by(same);
         connections.with_label_values(&["other"]).inc_by(other);
+        connections
+    }
+
+    fn core_connections(&self) -> IntGaugeVec {
+        let opts =
+            Opts::new("load_balancer_core_connections", "Open client connections of each core");
+        let connections = IntGaugeVec::new(opts, &["core"]).expect("name and label are valid");
+        for (number, core) in self.cores.iter().enumerate() {
+            let open = i64::try_from(core.active_connections.get()).unwrap_or(i64::MAX);
+            connections.with_label_values(&[&number.to_string()]).set(open);
+        }
         connections
     }
 
@@ -293,7 +315,10 @@ mod tests {
             "load_balancer_failed_dials_total 0",
             "load_balancer_retry_budget_exhausted_total 0",
             "load_balancer_idle_timeouts_total 0",
+            "load_balancer_rebalanced_connections_total 0",
             "load_balancer_accept_paused 0",
+            "load_balancer_handed_connections_total 0",
+            "load_balancer_core_connections{core=\"1\"} 0",
             "load_balancer_circuit_breaker_transitions_total{to=\"half_open\"} 0",
             "load_balancer_fail_open 0",
             "# TYPE load_balancer_zone_connections_total counter",

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use exchange::{
-    Affinity, Entry, Generation, Locality, Outcome, Ramp, Report, Snapshot, Target, TargetId,
+    Affinity, Entry, Generation, Locality, Outcome, Ramp, Report, Snapshot, Surplus, Target,
+    TargetId,
 };
 
 use crate::breaker::{self, Standing, Turns};
 use crate::drain::Wishes;
 use crate::locality::localities;
+use crate::rebalance::{Load, Rebalance, shares};
 use member::Member;
 
 /// What makes a target the same target.
@@ -48,6 +50,8 @@ pub struct Rules {
     pub reset_unhealthy: bool,
     /// As in [`crate::Settings`].
     pub slow_start: Duration,
+    /// As in [`crate::Settings`].
+    pub rebalance_rate: u32,
     /// Data-plane cores.
     pub cores: usize,
 }
@@ -81,6 +85,8 @@ pub struct Roster {
     /// There are targets in use, and whoever was there from their beginning has had its first check:
     /// who is admitted from now on joins others that serve already.
     has_first_set: bool,
+    /// Which connections make room for targets that join.
+    rebalance: Rebalance,
     latest: Arc<Snapshot>,
 }
 
@@ -95,6 +101,7 @@ impl Roster {
             turns: Turns::default(),
             wishes: Wishes::default(),
             has_first_set: false,
+            rebalance: Rebalance::new(rules.rebalance_rate),
             latest: Arc::default(),
         }
     }
@@ -221,6 +228,7 @@ impl Roster {
         }
         let mut next = self.assess(now);
         self.ramp_up(&mut next, now);
+        next.rebalanced_since = self.rebalance.since();
         if !is_same(&next, &self.latest) {
             self.latest = Arc::new(next);
         }
@@ -236,6 +244,33 @@ impl Roster {
             Standing::Unhealthy => None,
         });
         dues.filter(|due| *due > now).min()
+    }
+
+    /// When [`Roster::rebalance`] is to be called next, if at all.
+    pub fn rebalance_due(&self) -> Option<Instant> {
+        self.rebalance.due()
+    }
+
+    /// Lets connections of long standing end, by the latest snapshot, in favour of targets that have
+    /// joined. `draw` draws from 0.0 up to, not including, 1.0.
+    pub fn rebalance(&mut self, now: Instant, draw: &mut dyn FnMut() -> f64) {
+        let surpluses = self.members.values().map(|member| member.counters.surplus());
+        let unused = surpluses.map(Surplus::take_back).sum();
+        if self.latest.fail_open {
+            // Nobody knows what a target can carry.
+            return self.rebalance.pause(now, draw);
+        }
+        // Those that get no new connections keep what they have.
+        let used = self.latest.entries.iter().zip(shares(&self.latest, now));
+        let (entries, loads): (Vec<_>, Vec<_>) = used
+            .filter(|(_, share)| *share > 0.0)
+            .map(|(entry, share)| (entry, Load::of(&entry.counters, share)))
+            .unzip();
+        let is_final = !entries.iter().any(|it| it.ramp.is_some_and(|ramp| ramp.part(now) < 1.0));
+        let grants = self.rebalance.grant(now, &loads, unused, is_final, draw);
+        for (entry, count) in entries.into_iter().zip(grants) {
+            entry.counters.surplus().grant(count);
+        }
     }
 
     /// How often circuit breakers have turned since the start.
@@ -263,6 +298,7 @@ impl Roster {
             settled,
             own_zone: self.own_zone.clone(),
             affinity: self.affinity.clone(),
+            rebalanced_since: None,
             // Under fail-open nobody knows what a zone can carry.
             localities: if fail_open { Vec::new() } else { self.localities(&entries) },
             entries,
@@ -272,16 +308,22 @@ impl Roster {
     /// Begins the ramps of targets that become eligible, as far as they join others: not those of
     /// the first set, nor those of another one after none was left, nor under fail-open.
     fn ramp_up(&mut self, next: &mut Snapshot, now: Instant) {
-        let joins = self.has_first_set && !next.fail_open && !self.rules.slow_start.is_zero();
-        let ramp = joins.then_some(Ramp { since: now, duration: self.rules.slow_start });
+        let joins = self.has_first_set && !next.fail_open;
+        let ramps = joins && !self.rules.slow_start.is_zero();
+        let ramp = ramps.then_some(Ramp { since: now, duration: self.rules.slow_start });
+        let mut has_joined = false;
         for (member, entry) in self.members.values_mut().zip(&mut next.entries) {
             member.ramp = match (entry.eligible, member.was_eligible) {
                 (false, _) => None,
                 (true, false) => ramp,
                 (true, true) => member.ramp.filter(|ramp| ramp.part(now) < 1.0),
             };
+            has_joined |= joins && entry.eligible && !member.was_eligible;
             member.was_eligible = entry.eligible;
             entry.ramp = member.ramp;
+        }
+        if has_joined {
+            self.rebalance.begin(now);
         }
         let is_any = next.eligible().next().is_some();
         self.has_first_set = is_any && (self.has_first_set || next.settled);
@@ -311,6 +353,7 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
     a.fail_open == b.fail_open
         && a.settled == b.settled
         && a.own_zone == b.own_zone
+        && a.rebalanced_since == b.rebalanced_since
         && a.affinity.as_ref().map(Arc::as_ptr) == b.affinity.as_ref().map(Arc::as_ptr)
         && a.entries.len() == b.entries.len()
         && a.entries.iter().zip(&b.entries).all(is_same_entry)

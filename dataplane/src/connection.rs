@@ -3,6 +3,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use exchange::Leave;
 use socket2::SockRef;
 
 use crate::choice::Tried;
@@ -34,6 +35,12 @@ pub(crate) struct Connection {
     pub(crate) idle: Idle,
     /// The kernel was told to find out when a peer is gone.
     pub(crate) is_watched_over: bool,
+    /// What it may make the kernel hold is bounded.
+    pub(crate) is_bounded: bool,
+    /// When it was accepted, on the sweep's clock.
+    pub(crate) accepted_ms: u32,
+    /// Held while it makes room for others. The last field: dropped when it counts no more.
+    pub(crate) leaving: Option<Leave>,
 }
 
 /// Where and when a connection came from, and its place within the limits.
@@ -86,6 +93,9 @@ impl Connection {
             tried: Tried::default(),
             idle,
             is_watched_over: false,
+            is_bounded: false,
+            accepted_ms: idle.moved_ms(),
+            leaving: None,
         }
     }
 
@@ -124,6 +134,9 @@ impl Connection {
             tried: Tried::default(),
             idle,
             is_watched_over: false,
+            is_bounded: false,
+            accepted_ms: idle.moved_ms(),
+            leaving: None,
         }
     }
 
@@ -139,6 +152,7 @@ impl Connection {
         self.introduction = client.introduction;
         self.tried = client.tried;
         self.idle = client.idle;
+        self.accepted_ms = client.accepted_ms;
         self.origin = client.origin;
         if let Some(target) = &self.chosen {
             target.opened();
@@ -280,6 +294,7 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::TargetReset => "target_reset",
         Ending::NoTarget => "no_target",
         Ending::Refused => "refused",
+        Ending::Rebalanced => "rebalanced",
         Ending::IdleTimeout => "idle_timeout",
         Ending::Aborted(Cause::Shutdown) => "shutdown",
         Ending::Aborted(Cause::TargetWithdrawn) => "target_withdrawn",
@@ -295,6 +310,6 @@ fn name_ending(ending: Ending) -> &'static str {
 mod tests {
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<super::Connection>() <= 320, "{}", size_of::<super::Connection>());
+        assert!(size_of::<super::Connection>() <= 336, "{}", size_of::<super::Connection>());
     }
 }

@@ -30,6 +30,16 @@ impl Idle {
         Self { progress: 0, queued: None, moved_ms: now_ms }
     }
 
+    /// When anything was last seen to have moved, on the sweep's clock.
+    pub(crate) fn moved_ms(&self) -> u32 {
+        self.moved_ms
+    }
+
+    /// Whether all that was sent was acknowledged, as of the last visit.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.queued == Some(0)
+    }
+
     /// Whatever happens at present is no idleness.
     pub(crate) fn renew(&mut self, now_ms: u32) {
         self.moved_ms = now_ms;

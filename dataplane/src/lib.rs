@@ -7,6 +7,7 @@ mod candidates;
 mod choice;
 mod cidrs;
 mod connection;
+mod handover;
 mod idle;
 mod introduction;
 mod limits;

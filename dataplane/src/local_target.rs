@@ -104,6 +104,11 @@ impl LocalTarget {
         &self.target
     }
 
+    /// What all cores count about it.
+    pub(crate) fn counters(&self) -> &Arc<TargetCounters> {
+        &self.counters
+    }
+
     /// What clients' preferences for it follow from.
     pub(crate) fn key(&self) -> TargetKey {
         self.key

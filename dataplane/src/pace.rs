@@ -22,6 +22,11 @@ impl Pace {
         Self { pass, since: now, cursor: 0, is_behind: false }
     }
 
+    /// A pass takes so long from now on.
+    pub(crate) fn set_pass(&mut self, pass: Duration) {
+        self.pass = pass;
+    }
+
     /// When every slot has to have had its turn. More often needs nobody to call, though turns are
     /// given earlier if somebody does.
     pub(crate) fn next(&self) -> Instant {

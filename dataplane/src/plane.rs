@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use exchange::{CoreCounters, Reporter, Subscriber, Waker};
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 
+use crate::handover::Handover;
 use crate::limits::Admission;
 use crate::orders::Orders;
 use crate::pause_log::PauseLog;
@@ -112,14 +113,16 @@ impl DataPlane {
         let mut threads = Vec::with_capacity(cores.len());
         let mut listeners = Vec::with_capacity(cores.len());
         let mut ready = Vec::with_capacity(cores.len());
-        for (number, Core { cpu, listener, subscriber, reporter }) in cores.into_iter().enumerate()
-        {
+        let wakers = cores.iter().map(|core| core.subscriber.waker().clone()).collect();
+        let cores = cores.into_iter().zip(Handover::between(wakers)).enumerate();
+        for (number, (Core { cpu, listener, subscriber, reporter }, handover)) in cores {
             let clone = listener.try_clone();
             listeners.push(clone.map_err(|error| StartError::Ring { cpu, error })?);
             let parts = Parts {
                 settings: settings.clone(),
                 core: number,
                 listener,
+                handover,
                 subscriber,
                 reporter,
                 orders: Arc::clone(&orders),

@@ -13,6 +13,7 @@ mod event;
 mod measure;
 mod op;
 mod preface;
+mod retire;
 #[cfg(test)]
 mod simulation;
 mod splice;
@@ -28,6 +29,7 @@ pub(crate) use event::Event;
 use measure::Measure;
 pub(crate) use op::Op;
 pub(crate) use preface::Preface;
+use retire::Retiring;
 
 /// Pieces read from one side and not yet sent to the other, above which reading pauses. Two: one
 /// being sent while the next is being received.
@@ -87,6 +89,9 @@ pub(crate) struct Session {
     ending: Option<Ending>,
     finished: bool,
     watch_pending: bool,
+    /// The last bytes came from the client.
+    client_spoke_last: bool,
+    retiring: Retiring,
     measure: Option<Measure>,
 }
 
@@ -110,6 +115,8 @@ impl Session {
             ending: None,
             finished: false,
             watch_pending: false,
+            client_spoke_last: false,
+            retiring: Retiring::No,
             measure: None,
         }
     }
@@ -236,6 +243,8 @@ impl Session {
             }
             Event::WatchDue => self.note_watch_due(ops),
             Event::SendQueue { to, bytes } => self.note_send_queue(to, bytes),
+            Event::Retire => self.note_retire(),
+            Event::Inspected { is_empty } => self.note_inspected(is_empty),
             Event::IdleTimeout => self.ending = self.ending.or(Some(Ending::IdleTimeout)),
             Event::Abort(cause) => self.ending = self.ending.or(Some(Ending::Aborted(cause))),
         }
@@ -266,6 +275,7 @@ impl Session {
     ) {
         let unwanted = self.ending.is_some() || self.end(from.peer()).broken;
         let behind = !self.end(from.peer()).outbox.is_empty();
+        self.client_spoke_last = from == Side::Client;
         let end = self.end_mut(from);
         end.received_bytes += piece.len() as u64;
         end.note_size(full, behind);
@@ -305,7 +315,13 @@ impl Session {
         if self.ending.is_none() {
             self.settle(ops);
         }
+        if self.is_retiring() && self.ending.is_none() {
+            self.retire(ops);
+        }
         if self.ending.is_none() {
+            if self.is_retiring() {
+                return;
+            }
             for side in Side::BOTH {
                 self.start_send(side, ops);
                 self.pass_end_of_stream(side, ops);
@@ -421,7 +437,7 @@ impl Session {
         if self.dial == Dial::Cancelling || !self.ends.iter().all(End::is_idle) {
             return;
         }
-        let by_fin = [Ending::Complete, Ending::GivenUp, Ending::Broken];
+        let by_fin = [Ending::Complete, Ending::Rebalanced, Ending::GivenUp, Ending::Broken];
         let reset = !self.ending.is_some_and(|ending| by_fin.contains(&ending));
         for side in Side::BOTH {
             let end = self.end_mut(side);

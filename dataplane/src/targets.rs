@@ -35,6 +35,7 @@ pub struct Targets {
     /// Trials that this core has not asked for yet.
     trials: Vec<(Rc<LocalTarget>, Arc<Trial>)>,
     settled: bool,
+    rebalanced_since: Option<Instant>,
     /// Whose counts on other cores are read next.
     read_next: usize,
     read_due: Option<Instant>,
@@ -53,6 +54,7 @@ impl Targets {
             affinity: None,
             trials: Vec::new(),
             settled: false,
+            rebalanced_since: None,
             read_next: 0,
             read_due: None,
         }
@@ -106,6 +108,7 @@ impl Targets {
         let affinity = snapshot.affinity.as_ref();
         self.affinity = affinity.map(|it| LocalAffinity::new(it, self.eligible.all()));
         self.settled = snapshot.settled;
+        self.rebalanced_since = snapshot.rebalanced_since;
     }
 
     /// Whether there are connections to targets of which none is to be kept.
@@ -151,6 +154,12 @@ impl Targets {
             (is_good, client.preference(target.key()))
         };
         own.filter(is_fresh).or_else(|| others().max_by_key(worth)).cloned()
+    }
+
+    /// Since when connections have to be open to make room for targets that have joined, if any are
+    /// to do that.
+    pub(crate) fn rebalanced_since(&self) -> Option<Instant> {
+        self.rebalanced_since
     }
 
     /// Whether waiting brings no eligible target that is not there yet.

@@ -4,8 +4,11 @@
 mod accepting;
 mod admitting;
 mod dialling;
+mod handing;
 mod introducing;
 mod pooling;
+mod pressure;
+mod rebalancing;
 mod splicing;
 mod sweep;
 mod upkeep;
@@ -20,8 +23,8 @@ use exchange::{CoreCounters, Reporter, Subscriber};
 use rustix::net::Shutdown;
 
 use crate::choice::Chooser;
-use crate::connection::{Connection, Origin};
-use crate::idle::Idle;
+use crate::connection::Connection;
+use crate::handover::Handover;
 use crate::limits::Admission;
 use crate::listener::Listener;
 use crate::orders::Orders;
@@ -29,7 +32,7 @@ use crate::pause_log::PauseLog;
 use crate::pipes::Pipes;
 use crate::rejection_log::RejectionLog;
 use crate::ring::{BUFFER_SIZE, Completion, Key, Ring, send_queue_bytes};
-use crate::session::{Ending, Event, Op, Piece, Preface, Session, Side, WATCH_DELAY};
+use crate::session::{Ending, Event, Op, Piece, Preface, Side, WATCH_DELAY};
 use crate::slots::Slots;
 use crate::targets::Targets;
 use crate::timers::{EqualTimers, Timers};
@@ -67,6 +70,7 @@ pub(crate) struct Worker {
     core: usize,
     listener: Option<Listener>,
     accepting: Accepting,
+    handover: Handover,
     /// Connections that were reset because the time for a graceful end was over.
     aborted: u64,
     pipes: Pipes,
@@ -74,6 +78,9 @@ pub(crate) struct Worker {
     prefaces: EqualTimers,
     watches: EqualTimers,
     measures: Timers<(Key, Side)>,
+    /// Sides under watch: nothing was received from them for a while, usually because their peers
+    /// do not read.
+    held_up: usize,
     sweep: Sweep,
     /// Receives that ended because there was no buffer left, and wait for one.
     starved: VecDeque<(Key, Side)>,
@@ -91,6 +98,7 @@ pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) core: usize,
     pub(crate) listener: Listener,
+    pub(crate) handover: Handover,
     pub(crate) subscriber: Subscriber,
     pub(crate) reporter: Reporter,
     pub(crate) orders: Arc<Orders>,
@@ -112,6 +120,7 @@ impl Worker {
             mut settings,
             core,
             listener,
+            handover,
             subscriber,
             reporter,
             orders,
@@ -151,14 +160,16 @@ impl Worker {
             admission,
             counters,
             core,
+            accepting: Accepting::not_yet(&listener, now + settings.first_target_timeout),
             listener: Some(listener),
-            accepting: Accepting::not_yet(now + settings.first_target_timeout),
+            handover,
             aborted: 0,
             pipes: Pipes::new(pipes_max),
             dials: EqualTimers::new(settings.connect_timeout),
             prefaces: EqualTimers::new(introducing::PREFACE_TIMEOUT),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
+            held_up: 0,
             sweep: Sweep::new(&settings, now),
             starved: VecDeque::new(),
             now,
@@ -177,6 +188,7 @@ impl Worker {
             panic!("io_uring_enter: {error}");
         }
         self.now = Instant::now();
+        self.count().turns.increment();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.completions(&mut completions);
         let mut upkeep_is_due = completions.is_empty();
@@ -197,9 +209,7 @@ impl Worker {
         if is_woken {
             self.take_snapshot();
         }
-        for (result, more) in accepted.drain(..) {
-            self.handle_accepted(result, more);
-        }
+        self.handle_all_accepted(&mut accepted);
         self.accepted = accepted;
         self.fill_pools();
         self.completions = completions;
@@ -207,9 +217,9 @@ impl Worker {
         upkeep_is_due || can_accept || !self.starved.is_empty()
     }
 
-    /// Whether the core has stopped accepting and no session is left.
+    /// Whether the core has stopped accepting, no session is left and none can come.
     pub(crate) fn is_done(&self) -> bool {
-        self.accepting.is_over() && self.connections.is_empty()
+        self.accepting.is_over() && self.connections.is_empty() && self.handover.is_over()
     }
 
     /// Connections that were reset because the time for a graceful end was over.
@@ -219,6 +229,7 @@ impl Worker {
 
     /// Has the ring do what it was last asked for: above all, close descriptors.
     pub(crate) fn submit_rest(&mut self) {
+        self.count().ended.increment();
         if let Err(error) = self.ring.wait(Duration::ZERO) {
             log::warn!("core {}: closing connections: {error}", self.core);
         }
@@ -260,6 +271,7 @@ impl Worker {
                 self.feed(key, event);
             }
             Completion::Watched { key, side, result, more } => {
+                self.held_up -= usize::from(!more);
                 let error = result
                     .is_ok_and(|events| events & u32::from(libc::POLLERR.unsigned_abs()) != 0);
                 self.feed(key, Event::Watched { side, error, more });
@@ -369,6 +381,7 @@ impl Worker {
             Op::Watch { side } => {
                 if let Some(socket) = self.connections.get_mut(key)?.socket(side) {
                     self.ring.watch(key, side, socket);
+                    self.held_up += 1;
                 }
             }
             Op::CancelWatch { side } => self.ring.cancel_watch(key, side),
@@ -383,6 +396,7 @@ impl Worker {
                     let _ = rustix::net::shutdown(socket, Shutdown::Write);
                 }
             }
+            Op::Inspect => return self.inspect(key),
             Op::Recycle { buffer } => self.ring.recycle(buffer),
             Op::MeasureSendQueue { to, delay } if delay.is_zero() => return self.measure(key, to),
             Op::MeasureSendQueue { to, delay } => self.measures.start(self.now + delay, (key, to)),
@@ -424,43 +438,16 @@ impl Worker {
             return self.finish_ahead(key, connection);
         }
         self.count().active_connections.decrement();
-        let was_refused = connection.session.ending() == Some(Ending::Refused);
+        let ending = connection.session.ending();
+        if ending == Some(Ending::Rebalanced) {
+            self.count().rebalanced_connections.increment();
+        }
+        let was_refused = ending == Some(Ending::Refused);
         if !connection.session.is_dialled() && !was_refused {
             self.count().failed_connections.increment();
         }
         connection.finish(self.now, self.settings.log_connections);
         self.accepting.note_room(self.now);
-    }
-
-    fn open(&mut self, client: OwnedFd, origin: Option<Origin>) {
-        self.count().active_connections.increment();
-        let dials_max = self.dials_max();
-        let expects_preface = self.expects_prefaces();
-        let session = if expects_preface {
-            Session::awaiting_preface(dials_max, &mut self.ops)
-        } else {
-            Session::accepted(dials_max, &mut self.ops)
-        };
-        let introduction = self.introduction_of(&client);
-        let idle = Idle::new(self.sweep.clock_ms(self.now));
-        let mut connection = Connection::new(session, client, origin, idle);
-        connection.introduction = introduction;
-        if !expects_preface && let Some(ahead) = self.claim(connection.client_address()) {
-            // What the client's own session would do.
-            self.ops.clear();
-            return self.hand_over(ahead, connection, None);
-        }
-        let key = self.connections.insert(connection);
-        if expects_preface {
-            self.start_preface(key);
-        }
-        self.perform_all(key);
-    }
-
-    /// How many targets a session may dial. A trial comes before the dials that count: which they
-    /// are the chooser knows.
-    fn dials_max(&self) -> u8 {
-        u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX)
     }
 }
 

@@ -73,6 +73,8 @@ impl Drop for Plane {
 fn settings() -> Settings {
     Settings {
         balance: Balance::RoundRobin,
+        // Whatever a target accepts is a client's.
+        pool_size: 0,
         shutdown_timeout: Duration::from_secs(5),
         ..Settings::default()
     }

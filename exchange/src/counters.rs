@@ -1,4 +1,4 @@
-use crate::{DialDurations, Rejections};
+use crate::{DialDurations, Rejections, Surplus};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one core writes and anyone reads.
@@ -34,6 +34,10 @@ impl Counter {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct CoreCounters {
+    /// Total: turns of the core's loop, at least ten a second as long as it lives.
+    pub turns: Counter,
+    /// Gauge: 1 once the core has ended, as it does in a graceful end.
+    pub ended: Counter,
     /// Gauge: open client connections.
     pub active_connections: Counter,
     /// Total: client connections that got a target.
@@ -50,6 +54,10 @@ pub struct CoreCounters {
     pub other_zone_connections: Counter,
     /// Total: client connections ended because nothing had moved on them for too long.
     pub idle_timeouts: Counter,
+    /// Total: client connections ended in favour of targets that had joined.
+    pub rebalanced_connections: Counter,
+    /// Total: client connections that this core accepted and handed to another.
+    pub handed_connections: Counter,
     /// Gauge: 1 while accepting is paused for want of descriptors.
     pub accept_paused: Counter,
     /// Total: client connections that got a connection dialled ahead.
@@ -76,6 +84,7 @@ pub struct CoreCounters {
 #[derive(Debug)]
 pub struct TargetCounters {
     by_core: Box<[TargetOnCore]>,
+    surplus: Surplus,
 }
 
 /// What one core counts about one target. On a cache line of its own.
@@ -91,7 +100,13 @@ pub struct TargetOnCore {
 impl TargetCounters {
     /// Counters for `cores` data-plane cores, all zero.
     pub fn new(cores: usize) -> Self {
-        Self { by_core: (0..cores).map(|_| TargetOnCore::default()).collect() }
+        let by_core = (0..cores).map(|_| TargetOnCore::default()).collect();
+        Self { by_core, surplus: Surplus::default() }
+    }
+
+    /// Connections to the target that may end in favour of others.
+    pub fn surplus(&self) -> &Surplus {
+        &self.surplus
     }
 
     /// What `core` (counted from 0) counts.

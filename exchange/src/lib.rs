@@ -11,6 +11,7 @@ mod dial_durations;
 mod rejection;
 mod report;
 mod snapshot;
+mod surplus;
 mod target;
 mod trial;
 
@@ -21,5 +22,6 @@ pub use dial_durations::DialDurations;
 pub use rejection::{Rejection, Rejections};
 pub use report::{Outcome, Report, Reporter, Reports, reports};
 pub use snapshot::{Entry, Generation, Locality, Ramp, Snapshot, TargetState};
+pub use surplus::{Leave, Surplus};
 pub use target::{Target, TargetId};
 pub use trial::Trial;

@@ -131,6 +131,9 @@ pub struct Snapshot {
     /// The target of each client, where clients keep theirs. May lag behind the entries by an instant:
     /// what it maps to need not be eligible any more.
     pub affinity: Option<Arc<Affinity>>,
+    /// While connections of long standing make room for targets that have joined: when those did.
+    /// Connections opened before may end as each target's [`crate::Surplus`] allows.
+    pub rebalanced_since: Option<Instant>,
 }
 
 impl Snapshot {

@@ -2,7 +2,7 @@ use super::environment::Environment;
 use super::variable::{BALANCE, NODE_FILTER, TABLE, Variable};
 
 /// What has no say where a client's target follows from its address alone.
-const UNHEEDED_BY_MAGLEV: [&str; 2] = ["ZONE_AWARE", "SLOW_START"];
+const UNHEEDED_BY_MAGLEV: [&str; 3] = ["ZONE_AWARE", "SLOW_START", "REBALANCE_RATE"];
 
 /// A log line for each variable that is set and has no effect, as its own meaning says: another
 /// `NODE_FILTER` would read it, or what it is for is turned off; or

@@ -109,6 +109,8 @@ variables! {
         "keep or reset the open connections of a target that turns unhealthy; under fail-open they are kept";
     SLOW_START slow_start Value("0")
         "how long the share of new connections of a target grows that is admitted beside others (s); 0: it gets all of it at once";
+    REBALANCE_RATE rebalance_rate Value("0")
+        "when targets join: how many connections a second, at most, that rest on targets with more than their share are closed, so that their clients come back, 0-10000; 0: none";
     CONNECT_ATTEMPTS connect_attempts Value("3")
         "distinct targets tried for one client before giving up, 1-16";
     POOL_TIMEOUT pool_timeout Value("2")

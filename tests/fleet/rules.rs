@@ -100,6 +100,7 @@ impl Setting {
             drain_timeout: self.drain_timeout,
             reset_unhealthy: self.reset_unhealthy,
             slow_start: self.slow_start,
+            rebalance_rate: 0,
             cores: self.cores,
         }
     }

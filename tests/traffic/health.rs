@@ -22,7 +22,7 @@ fn it_is_ready_while_it_accepts_and_a_target_is_eligible() {
     assert_eq!(balancer.readiness(), Some(503));
     let checking = json!({"id": address, "address": address, "zone": null, "state": "checking",
         "reason": null, "active_connections": 0});
-    assert_eq!(balancer.target(backend.address), checking);
+    wait_for("the target", || balancer.target(backend.address), |target| *target == checking);
     assert_eq!(balancer.count(&health), 0);
 
     backend.set_health(200);

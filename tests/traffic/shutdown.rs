@@ -1,7 +1,7 @@
 use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -120,4 +120,41 @@ fn during_the_delay_it_is_not_ready_but_serves() {
     let (status, _) = balancer.wait_for_end();
     assert_eq!(status, Some(0));
     assert!(Client::connect(balancer.address).is_err());
+}
+
+#[test]
+fn a_burst_of_signals_is_one() {
+    let backend = Backend::start();
+    let mut balancer = Balancer::start(&[backend.address], &[]);
+    let mut client = idle_client(&balancer);
+    for _ in 0..200 {
+        balancer.signal(Signal::TERM);
+    }
+    wait_until("clients are refused", || Client::connect(balancer.address).is_err());
+    client.get("/").unwrap();
+    drop(client);
+    assert_eq!(balancer.wait_for_end().0, Some(0));
+    assert_eq!(balancer.log_lines("graceful end begins").len(), 1);
+}
+
+#[test]
+fn a_storm_of_signals_ends_it_whenever_it_comes() {
+    let backend = Backend::start();
+    // Before it knows of signals, while it starts, and when it serves.
+    for wait in [0, 2, 5, 10, 20, 40, 80, 500].map(Duration::from_millis) {
+        let mut balancer = Balancer::spawn(&[backend.address], &[("SHUTDOWN_DELAY", "60s")]);
+        thread::sleep(wait);
+        let client = Client::connect(balancer.address);
+        let began = Instant::now();
+        while !balancer.has_ended() {
+            balancer.signal(Signal::TERM);
+        }
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(2), "after {wait:?}: {took:?}");
+        let (code, _) = balancer.wait_for_end();
+        // None: by the signal itself.
+        assert!([None, Some(143)].contains(&code), "after {wait:?}: {code:?}");
+        assert_eq!(balancer.log_lines("panicked").len(), 0);
+        drop(client);
+    }
 }

@@ -23,6 +23,7 @@ impl Told {
             drain_timeout: Duration::from_mins(5),
             reset_unhealthy: false,
             slow_start: Duration::ZERO,
+            rebalance_rate: 0,
             cores: 1,
         };
         let now = std::time::Instant::now();
@@ -150,6 +151,7 @@ fn idle_controller() -> (Controller, mpsc::Sender<Event>, mpsc::Receiver<Event>)
         snapshots: watch::Sender::new(Arc::default()),
         metrics,
         due: None,
+        jitter: Jitter::new(),
     };
     (controller, events, queue)
 }

@@ -9,6 +9,7 @@ use super::*;
 mod breakers;
 mod drains;
 mod ramps;
+mod rebalancing;
 
 fn target(n: u8) -> Target {
     Target::at(SocketAddr::from(([10, 0, 0, n], 80)))
@@ -28,6 +29,7 @@ fn roster(fail_open_threshold: u8) -> Roster {
         drain_timeout: Duration::from_mins(5),
         reset_unhealthy: false,
         slow_start: Duration::ZERO,
+        rebalance_rate: 0,
         cores: 2,
     })
 }

@@ -94,6 +94,7 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
         drain_timeout: Duration::from_mins(5),
         reset_unhealthy: false,
         slow_start: Duration::ZERO,
+        rebalance_rate: 0,
         breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
         zone: zone::Settings::Ignored,
         source_addresses: Vec::new(),

@@ -1,5 +1,5 @@
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Bytes in a TCP socket's send queue that the peer has not acknowledged (SIOCOUTQ, tcp(7)); 0 if
 /// the socket is no longer connected.
@@ -9,6 +9,26 @@ pub(crate) fn send_queue_bytes(socket: &OwnedFd) -> usize {
     // `bytes` is one that lives across the call.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+}
+
+/// Another descriptor of what the process was started with as descriptor `number`. Neither goes on to
+/// a program that the process might start.
+///
+/// # Errors
+/// As fcntl(2): EBADF if there is no such descriptor.
+pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl with F_SETFD takes and returns plain numbers; where `number` is no descriptor it
+    // says so.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: as above. Whoever owns `number` goes on owning it.
+    let duplicate = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) };
+    if duplicate < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(duplicate) })
 }
 
 /// Has the kernel choose the local port at connect instead of bind, so that a port can serve one

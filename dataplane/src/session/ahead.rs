@@ -51,8 +51,9 @@ impl Session {
         debug_assert!(self.is_ready_for_client(), "{self:?} is not for a client");
         self.ahead = Ahead::Claimed;
         self.dials_left = dials_max;
+        self.end_mut(Side::Client).open = true;
+        self.client_spoke_last = payload.is_some();
         let client = self.end_mut(Side::Client);
-        client.open = true;
         if let Some(piece) = payload {
             client.received_bytes += piece.len() as u64;
             self.end_mut(Side::Target).outbox.push(piece);

@@ -163,14 +163,18 @@ impl End {
         }
     }
 
-    /// Takes back whatever is in flight and gives up what was not sent.
-    pub(super) fn wind_down(&mut self, side: Side, ops: &mut Vec<Op>) {
-        self.cancel_receive(side, ops);
-        self.cancel_send(side, ops);
+    pub(super) fn cancel_watch(&mut self, side: Side, ops: &mut Vec<Op>) {
         if self.watch == Activity::On {
             self.watch = Activity::Cancelling;
             ops.push(Op::CancelWatch { side });
         }
+    }
+
+    /// Takes back whatever is in flight and gives up what was not sent.
+    pub(super) fn wind_down(&mut self, side: Side, ops: &mut Vec<Op>) {
+        self.cancel_receive(side, ops);
+        self.cancel_send(side, ops);
+        self.cancel_watch(side, ops);
         self.drop_unsent(side, ops);
     }
 

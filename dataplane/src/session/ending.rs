@@ -11,6 +11,8 @@ pub(crate) enum Ending {
     NoTarget,
     /// The client did not say who it is, or may not connect.
     Refused,
+    /// It rested, on a target that had more than its share: by FIN.
+    Rebalanced,
     /// Nothing moved for too long.
     IdleTimeout,
     /// Dialled ahead: no client came for it.

@@ -58,6 +58,10 @@ pub(crate) enum Event {
     WatchDue,
     /// [`Op::MeasureSendQueue`] is due: `bytes` queued to `to` were not acknowledged yet.
     SendQueue { to: Side, bytes: usize },
+    /// End by FIN on both sides if the connection rests, and if nothing comes while it does.
+    Retire,
+    /// The answer to [`Op::Inspect`].
+    Inspected { is_empty: bool },
     /// Nothing moves any more: end, by resets.
     IdleTimeout,
     /// End now, by resets.

@@ -43,6 +43,8 @@ pub(crate) enum Op {
     ShutdownWrite { to: Side },
     /// The buffer is free again.
     Recycle { buffer: u16 },
+    /// Look whether there is anything to be received from either side: `Inspected` follows at once.
+    Inspect,
     /// After the delay, come back with `SendQueue`.
     MeasureSendQueue { to: Side, delay: Duration },
     /// Close, by RST if `reset`. No operation of the side is in flight.

@@ -19,7 +19,7 @@ const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
 fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
-    let (mut endings, mut replaced) = ([0; 12], 0);
+    let (mut endings, mut replaced) = ([0; 13], 0);
     for seed in 0..SEEDS {
         let (ending, is_replaced) = simulate(seed);
         endings[number(ending)] += 1;
@@ -46,7 +46,8 @@ fn number(ending: Ending) -> usize {
         Ending::IdleTimeout => 5,
         Ending::GivenUp => 6,
         Ending::Broken => 7,
-        Ending::Aborted(cause) => 8 + CAUSES.iter().position(|it| *it == cause).unwrap(),
+        Ending::Rebalanced => 8,
+        Ending::Aborted(cause) => 9 + CAUSES.iter().position(|it| *it == cause).unwrap(),
     }
 }
 
@@ -69,6 +70,8 @@ fn simulate(seed: u64) -> (Ending, bool) {
             world.feed(Event::Unwanted);
         } else if world.session.is_ready_for_client() && world.kernel.rng.u32(..60) == 0 {
             world.bring_client();
+        } else if world.session.is_at_rest() && world.kernel.rng.u32(..100) == 0 {
+            world.feed(Event::Retire);
         } else if world.kernel.rng.u32(..4000) == 0 {
             world.time_out();
         } else if let Some(event) = world.kernel.step() {
@@ -153,7 +156,7 @@ impl World {
         }
         assert!(self.timed_out || ending != Ending::IdleTimeout);
         match ending {
-            Ending::Complete => self.check_complete(),
+            Ending::Complete | Ending::Rebalanced => self.check_complete(),
             Ending::NoTarget if self.session.awaits_client() => {}
             Ending::GivenUp | Ending::Broken => self.check_unclaimed(ending),
             Ending::NoTarget | Ending::Refused => {

@@ -23,10 +23,12 @@ impl Session {
             ops.push(Op::Fill { from });
         } else {
             end.receive = Activity::Off;
+            self.stay();
         }
     }
 
     pub(super) fn note_filled(&mut self, from: Side, bytes: usize, full: bool, ops: &mut Vec<Op>) {
+        self.client_spoke_last = from == Side::Client;
         let end = self.end_mut(from);
         end.receive = Activity::Off;
         end.received_bytes += bytes as u64;

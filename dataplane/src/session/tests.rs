@@ -195,3 +195,68 @@ fn a_client_that_left_is_not_dialled_for_again_when_its_dial_is_revoked() {
     tested.feed(Event::ReceiveStopped { from: Side::Client });
     assert!(tested.session.is_finished());
 }
+
+/// One that has answered a request.
+fn rested() -> Tested {
+    let mut tested = Tested::dialled();
+    tested.receive(Side::Client, 1, false, false);
+    tested.feed(Event::Sent { to: Side::Target, bytes: 10 });
+    tested.receive(Side::Target, 2, false, false);
+    tested.feed(Event::Sent { to: Side::Client, bytes: 10 });
+    tested
+}
+
+#[test]
+fn who_rests_is_retired_by_fin_on_both_sides() {
+    let mut tested = rested();
+    let cancels = Side::BOTH.map(|from| Op::CancelReceive { from });
+    assert_eq!(tested.feed(Event::Retire), cancels);
+    tested.feed(Event::ReceiveStopped { from: Side::Target });
+    assert_eq!(tested.feed(Event::ReceiveStopped { from: Side::Client }), [Op::Inspect]);
+    let closes = Side::BOTH.map(|side| Op::Close { side, reset: false });
+    let ops = tested.feed(Event::Inspected { is_empty: true });
+    assert_eq!(ops, [closes[0], closes[1], Op::Finish]);
+    assert_eq!(tested.session.ending(), Some(Ending::Rebalanced));
+}
+
+#[test]
+fn who_awaits_an_answer_or_is_in_the_middle_of_something_is_not_retired() {
+    let in_request = |tested: &mut Tested| {
+        tested.receive(Side::Client, 3, false, false);
+        tested.feed(Event::Sent { to: Side::Target, bytes: 10 });
+    };
+    let in_answer = |tested: &mut Tested| {
+        tested.receive(Side::Target, 3, false, false);
+    };
+    let closing = |tested: &mut Tested| {
+        tested.feed(Event::EndOfStream { from: Side::Target });
+    };
+    for busy in [in_request as fn(&mut Tested), in_answer, closing] {
+        let mut tested = rested();
+        busy(&mut tested);
+        assert!(!tested.session.is_at_rest());
+        assert!(tested.feed(Event::Retire).is_empty());
+        assert!(!tested.session.is_retiring());
+    }
+    assert!(!Tested::accepted(1).session.is_at_rest(), "there is no target yet");
+    assert!(Tested::dialled().session.is_at_rest(), "nobody waits for anything");
+}
+
+#[test]
+fn what_comes_while_one_is_retired_is_passed_on_and_it_stays() {
+    let mut tested = rested();
+    tested.feed(Event::Retire);
+    let ops = tested.receive(Side::Client, 3, false, false);
+    assert!(ops.contains(&Op::Send { to: Side::Target, piece: piece(3) }), "{ops:?}");
+    let again = tested.feed(Event::ReceiveStopped { from: Side::Target });
+    assert!(matches!(again, [Op::Receive { from: Side::Target, .. }]), "{again:?}");
+
+    let mut tested = rested();
+    tested.feed(Event::Retire);
+    for from in Side::BOTH {
+        tested.feed(Event::ReceiveStopped { from });
+    }
+    let ops = tested.feed(Event::Inspected { is_empty: false });
+    assert!(ops.iter().all(|op| matches!(op, Op::Receive { .. })) && ops.len() == 2, "{ops:?}");
+    assert!(tested.session.ending().is_none() && !tested.session.is_retiring());
+}

@@ -8,6 +8,8 @@ use crate::ring::listen_drops;
 
 /// How long accepting pauses at most before it is tried again: other cores, too, end connections.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long the kernel may take to complete a handshake that it has begun to.
+const LAST_HANDSHAKES: Duration = Duration::from_millis(20);
 /// Accepts in flight while there is room for few connections: each brings one at most.
 pub(super) const SINGLES_MAX: usize = 4;
 
@@ -15,7 +17,8 @@ pub(super) const SINGLES_MAX: usize = 4;
 ///
 /// A multishot accept may take everything that is queued before anybody can say stop. So it is used
 /// only while there is room for all that all cores could take in that way; with less room accepts
-/// are single ones.
+/// are single ones. So they are on a socket that all cores accept from: the kernel wakes whoever has
+/// waited longest, and a multishot accept would stay first in line for ever.
 #[derive(Debug)]
 pub(super) struct Accepting {
     state: State,
@@ -37,15 +40,25 @@ enum State {
     Paused { until: Instant },
     /// Ends as soon as no accept is in flight.
     Stopping,
+    /// No handshake is completed any more; the listener is closed once the kernel is done with those
+    /// that were just being.
+    Closing { until: Instant },
     /// The listener is closed.
     Over,
 }
 
 impl Accepting {
-    /// Nothing is accepted yet, but from `until` on it is, target or none.
-    pub(super) fn not_yet(until: Instant) -> Self {
+    /// Nothing is accepted from `listener` yet, but from `until` on it is, target or none.
+    pub(super) fn not_yet(listener: &Listener, until: Instant) -> Self {
         let state = State::NotYet { until };
-        Self { state, in_flight: 0, multishot: false, cancelled: false, drops: 0 }
+        // A socket from outside may have served others before.
+        let drops = listen_drops(listener.as_fd()).unwrap_or(0);
+        Self { state, in_flight: 0, multishot: false, cancelled: false, drops }
+    }
+
+    /// Whether it serves clients, and there is room for more.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -55,7 +68,9 @@ impl Accepting {
     /// When there is something to do without anything having happened.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {
-            State::NotYet { until } | State::Paused { until } => Some(until),
+            State::NotYet { until } | State::Paused { until } | State::Closing { until } => {
+                Some(until)
+            }
             State::Open | State::Stopping | State::Over => None,
         }
     }
@@ -74,7 +89,7 @@ impl Worker {
             self.accepting.in_flight -= 1;
         }
         match result {
-            Ok(client) => self.admit(client),
+            Ok(client) => self.place(client),
             Err(error) if is_about_one_connection(&error) || super::is_cancellation(&error) => {}
             Err(error) => {
                 // Anything else that stays as it is would come back at once, too.
@@ -98,7 +113,8 @@ impl Worker {
                 self.change_accepting(State::Open);
             }
             State::Paused { until } if until <= self.now => self.change_accepting(State::Open),
-            State::Stopping if self.accepting.in_flight == 0 => self.close_listener(),
+            State::Stopping if self.accepting.in_flight == 0 => self.begin_to_close(),
+            State::Closing { until } if until <= self.now => self.close_listener(),
             _ => {}
         }
         if self.accepting.state == State::Open && !self.accepting.cancelled {
@@ -108,8 +124,10 @@ impl Worker {
 
     /// Takes no connections any more, except those that are queued already.
     pub(super) fn stop_accepting(&mut self) {
-        if !matches!(self.accepting.state, State::Stopping | State::Over) {
+        let state = self.accepting.state;
+        if !matches!(state, State::Stopping | State::Closing { .. } | State::Over) {
             self.change_accepting(State::Stopping);
+            self.handover.stop_giving();
             self.cancel_accepts();
             self.steer_accepting();
         }
@@ -117,11 +135,11 @@ impl Worker {
 
     fn accept_more(&mut self) {
         let Some(listener) = &self.listener else { return };
-        let open = self.open_and_pooled();
+        let open = self.open_and_pooled() + self.handover.in_transit();
         let room = self.settings.connections_max.saturating_sub(open);
         let queued_max = self.settings.listen_backlog as usize * self.counters.len();
         let accepting = &mut self.accepting;
-        if room > queued_max {
+        if room > queued_max && !listener.is_inherited() {
             if accepting.in_flight == 0 {
                 accepting.multishot = true;
                 accepting.in_flight = 1;
@@ -175,6 +193,10 @@ impl Worker {
     /// Reads how many connections the kernel has dropped for want of room in the listen queue.
     pub(super) fn count_overflows(&mut self) {
         let Some(listener) = &self.listener else { return };
+        if listener.is_inherited() && self.core != 0 {
+            // It is one socket for all cores: what it drops is counted once.
+            return;
+        }
         // Without an answer the count stays as it is.
         let Ok(drops) = listen_drops(listener.as_fd()) else { return };
         let more = drops.wrapping_sub(std::mem::replace(&mut self.accepting.drops, drops));
@@ -189,9 +211,25 @@ impl Worker {
             _ => {}
         }
         self.accepting.state = state;
+        self.handover.set_open(state == State::Open);
+    }
+
+    fn begin_to_close(&mut self) {
+        if !self.listener.as_ref().is_some_and(Listener::hold_handshakes) {
+            return self.close_listener();
+        }
+        self.take_queued();
+        self.change_accepting(State::Closing { until: self.now + LAST_HANDSHAKES });
     }
 
     fn close_listener(&mut self) {
+        self.take_queued();
+        self.count_overflows();
+        self.listener = None;
+        self.change_accepting(State::Over);
+    }
+
+    fn take_queued(&mut self) {
         // Bounded: under a flood the queue would never be seen empty.
         for _ in 0..self.settings.listen_backlog {
             let Some(client) = self.listener.as_ref().and_then(Listener::accept_queued) else {
@@ -199,8 +237,5 @@ impl Worker {
             };
             self.admit(client);
         }
-        self.count_overflows();
-        self.listener = None;
-        self.change_accepting(State::Over);
     }
 }

@@ -6,10 +6,12 @@ use exchange::Rejection;
 use socket2::SockRef;
 
 use super::Worker;
-use crate::connection::Origin;
+use crate::connection::{Connection, Origin};
+use crate::idle::Idle;
 use crate::introduction::Claim;
 use crate::limits::Permit;
 use crate::ring::Key;
+use crate::session::Session;
 
 impl Worker {
     /// Serves a client that was accepted, or turns it away.
@@ -78,6 +80,38 @@ impl Worker {
             let from = client.map_or_else(String::new, |client| format!(", one from {client}"));
             log::warn!("connections are reset ({}): {count} more{from}", reason.name());
         }
+    }
+
+    fn open(&mut self, client: OwnedFd, origin: Option<Origin>) {
+        self.count().active_connections.increment();
+        let dials_max = self.dials_max();
+        let expects_preface = self.expects_prefaces();
+        let session = if expects_preface {
+            Session::awaiting_preface(dials_max, &mut self.ops)
+        } else {
+            Session::accepted(dials_max, &mut self.ops)
+        };
+        self.bound_if_needed(&client);
+        let introduction = self.introduction_of(&client);
+        let idle = Idle::new(self.sweep.clock_ms(self.now));
+        let mut connection = Connection::new(session, client, origin, idle);
+        connection.introduction = introduction;
+        if !expects_preface && let Some(ahead) = self.claim(connection.client_address()) {
+            // What the client's own session would do.
+            self.ops.clear();
+            return self.hand_over(ahead, connection, None);
+        }
+        let key = self.connections.insert(connection);
+        if expects_preface {
+            self.start_preface(key);
+        }
+        self.perform_all(key);
+    }
+
+    /// How many targets a session may dial. A trial comes before the dials that count: which they
+    /// are the chooser knows.
+    pub(super) fn dials_max(&self) -> u8 {
+        u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX)
     }
 
     /// Closes by RST what has no operation in flight.

@@ -93,7 +93,10 @@ impl Worker {
         let count = self.settings.sources.count(address.ip());
         while let Some(source) = target.ports().next_source(count, self.now) {
             match self.settings.sources.socket(address, source) {
-                Ok(socket) => return Ok((socket, source)),
+                Ok(socket) => {
+                    self.bound_if_needed(&socket);
+                    return Ok((socket, source));
+                }
                 Err(error) if is_about_the_source(&error) => {
                     self.note_source(target, source, &error);
                 }

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::Worker;
+use super::pressure::bound;
 use crate::Settings;
 use crate::idle::IdleTimeouts;
 use crate::liveness::Liveness;
@@ -15,6 +16,8 @@ use crate::session::{Event, Side};
 const VISITS_PER_TIMEOUT: u32 = 16;
 /// A pass takes no longer, whatever the timeouts.
 const PASS_MAX: Duration = Duration::from_secs(30);
+/// A pass takes no longer while connections are looked for that are to be bounded or to make room.
+const HASTY_PASS: Duration = Duration::from_secs(1);
 /// A pass takes no shorter: what a core does beside moving bytes is bounded.
 const PASS_MIN: Duration = Duration::from_millis(5);
 
@@ -24,6 +27,8 @@ pub(super) struct Sweep {
     timeouts: IdleTimeouts,
     liveness: Liveness,
     pace: Pace,
+    /// How long a pass takes while nothing is urgent.
+    pass: Duration,
     /// Where the clock of [`crate::idle::Idle`] began.
     epoch: Instant,
 }
@@ -39,8 +44,14 @@ impl Sweep {
             timeouts,
             liveness: Liveness::new(settings.keepalive, timeouts),
             pace: Pace::new(pass.clamp(PASS_MIN, PASS_MAX), now),
+            pass: pass.clamp(PASS_MIN, PASS_MAX),
             epoch: now,
         }
+    }
+
+    fn hurry(&mut self, is_urgent: bool) {
+        let most = if is_urgent { HASTY_PASS } else { PASS_MAX };
+        self.pace.set_pass(self.pass.min(most));
     }
 
     /// When there is something to do without anything having happened.
@@ -62,6 +73,8 @@ impl Sweep {
 impl Worker {
     /// Visits the connections whose turn it is.
     pub(super) fn sweep(&mut self) {
+        let is_urgent = self.is_under_pressure() || self.targets.rebalanced_since().is_some();
+        self.sweep.hurry(is_urgent);
         let turns = self.sweep.pace.due(self.now, self.connections.slots());
         for slot in turns.into_iter().flatten() {
             if let Some(key) = self.connections.key_at(slot) {
@@ -72,6 +85,7 @@ impl Worker {
 
     fn visit(&mut self, key: Key) {
         let now_ms = self.sweep.clock_ms(self.now);
+        let is_under_pressure = self.is_under_pressure();
         let Some(connection) = self.connections.get_mut(key) else { return };
         let session = &connection.session;
         if session.ending().is_some() || session.awaits_client() {
@@ -87,6 +101,11 @@ impl Worker {
                 self.sweep.liveness.apply(&SockRef::from(socket));
             }
         }
+        if is_under_pressure && !std::mem::replace(&mut connection.is_bounded, true) {
+            for socket in Side::BOTH.iter().filter_map(|side| connection.socket(*side)) {
+                bound(&SockRef::from(socket));
+            }
+        }
         let session = &connection.session;
         let timeout = self.sweep.timeout(session.is_half_closed());
         let mut idle = connection.idle;
@@ -97,7 +116,8 @@ impl Worker {
         connection.idle = idle;
         if timeout.is_some_and(|timeout| quiet >= timeout) {
             self.count().idle_timeouts.increment();
-            self.feed(key, Event::IdleTimeout);
+            return self.feed(key, Event::IdleTimeout);
         }
+        self.make_room(key, quiet);
     }
 }

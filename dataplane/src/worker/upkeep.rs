@@ -17,6 +17,7 @@ impl Worker {
         }
         self.reporter.flush();
         self.steer_accepting();
+        self.take_handed();
         self.end_overdue_dials();
         self.end_overdue_prefaces();
         while let Some(key) = self.watches.pop_due(self.now) {

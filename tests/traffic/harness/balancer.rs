@@ -1,4 +1,5 @@
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -64,8 +65,32 @@ impl Balancer {
         balancer
     }
 
+    /// Starts it beside one that serves on the same address, with an admin server of its own, and
+    /// waits until it is ready.
+    pub(crate) fn start_beside(&self, admin: SocketAddr, targets: &[SocketAddr]) -> Self {
+        let balancer = Self::run_on(command(), [self.address, admin], None, targets, &[]);
+        balancer.wait_until_ready();
+        balancer
+    }
+
+    /// Starts it with `socket` for its clients, passed as systemd does. `addresses` are those of the
+    /// socket and of the admin server.
+    pub(crate) fn spawn_with_socket(
+        socket: impl AsFd,
+        addresses: [SocketAddr; 2],
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut shell = Command::new("sh");
+        let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" 3<&0 0</dev/null";
+        let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
+        let socket = socket.as_fd().try_clone_to_owned().unwrap();
+        shell.env_clear().args(["-c", script, binary]).stdin(socket);
+        Self::run_on(shell, addresses, None, targets, environment)
+    }
+
     fn run(
-        mut command: Command,
+        command: Command,
         host: IpAddr,
         targets: &[SocketAddr],
         environment: &[(&str, &str)],
@@ -75,6 +100,16 @@ impl Balancer {
         let number = port.as_ref().map_or(ports().clients, Port::number);
         let address = SocketAddr::new(host, number);
         let admin = SocketAddr::new(if host.is_ipv4() { host } else { unique() }, ports().admin);
+        Self::run_on(command, [address, admin], port, targets, environment)
+    }
+
+    fn run_on(
+        mut command: Command,
+        [address, admin]: [SocketAddr; 2],
+        port: Option<Port>,
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let targets: Vec<_> = targets.iter().map(ToString::to_string).collect();
         command
             .env("HOST", address.ip().to_string())
@@ -159,6 +194,11 @@ impl Balancer {
 
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
+    }
+
+    /// Whether the process has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.has_ended()
     }
 
     /// Waits until the process has ended by itself; its exit code and how long that took.

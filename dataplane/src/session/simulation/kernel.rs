@@ -235,6 +235,10 @@ impl Kernel {
             Op::ShutdownWrite { to } => self.applications[to as usize].queue_end_of_stream(),
             Op::Recycle { buffer } => self.recycle(buffer),
             Op::MeasureSendQueue { to, .. } => self.timers.push_back(Timer::Measure(to)),
+            Op::Inspect => {
+                let is_empty = |it: &Application| it.inbound == 0 && !it.has_ended();
+                return Some(Event::Inspected { is_empty: self.applications.iter().all(is_empty) });
+            }
             Op::Close { side, reset } => self.close(side, reset),
             Op::Finish => self.finished = true,
         }

@@ -1,0 +1,90 @@
+use super::*;
+
+fn check(roster: &mut Roster, n: u8, result: Result<(), &str>, now: u64) {
+    roster.checked(&identity(n), result, at(now));
+    roster.checked(&identity(n), result, at(now));
+    roster.snapshot(at(now));
+}
+
+/// Two targets with 100 connections each.
+fn loaded() -> Roster {
+    let mut roster = roster(0);
+    roster.rules.rebalance_rate = 100;
+    roster.rebalance = Rebalance::new(100);
+    roster.discovered(vec![target(1), target(2)], at(0));
+    check(&mut roster, 1, Ok(()), 0);
+    check(&mut roster, 2, Ok(()), 1);
+    for entry in &roster.snapshot(at(1)).entries {
+        entry.counters.on(0).active.add(100);
+    }
+    roster
+}
+
+fn grant(roster: &mut Roster, now: u64) -> Vec<u64> {
+    roster.rebalance(at(now), &mut || 0.5);
+    let snapshot = roster.snapshot(at(now));
+    let granted = |entry: &Entry| {
+        let surplus = entry.counters.surplus();
+        let granted = surplus.take_back();
+        surplus.grant(granted);
+        granted
+    };
+    snapshot.entries.iter().map(granted).collect()
+}
+
+fn since(roster: &mut Roster, now: u64) -> Option<Instant> {
+    roster.snapshot(at(now)).rebalanced_since
+}
+
+#[test]
+fn a_target_that_joins_has_others_make_room_and_the_first_set_has_not() {
+    let mut roster = loaded();
+    assert_eq!((since(&mut roster, 2), roster.rebalance_due()), (None, None));
+    roster.discovered(vec![target(1), target(2), target(3)], at(3));
+    assert_eq!(since(&mut roster, 3), None, "it has to pass its check");
+    check(&mut roster, 3, Ok(()), 4);
+    assert_eq!(since(&mut roster, 4), Some(at(4)));
+    assert!(roster.rebalance_due().is_some());
+    assert_eq!(grant(&mut roster, 5), [10, 10, 0]);
+    // One that is not used does not make room; the others may have to take its connections.
+    check(&mut roster, 2, BAD, 6);
+    assert_eq!(grant(&mut roster, 6), [0, 0, 0]);
+    // One that recovers joins too.
+    check(&mut roster, 2, Ok(()), 7);
+    assert_eq!(since(&mut roster, 7), Some(at(7)));
+    assert_eq!(grant(&mut roster, 8), [10, 10, 0]);
+}
+
+#[test]
+fn fail_open_ends_no_connection() {
+    let mut roster = loaded();
+    roster.discovered(vec![target(1), target(2), target(3)], at(3));
+    check(&mut roster, 3, Ok(()), 4);
+    assert_eq!(grant(&mut roster, 5), [10, 10, 0]);
+    for n in 1..=3 {
+        check(&mut roster, n, BAD, 6);
+    }
+    assert!(roster.snapshot(at(6)).fail_open);
+    assert_eq!(grant(&mut roster, 7), [0, 0, 0]);
+}
+
+#[test]
+fn an_ejected_target_on_trial_has_no_share_and_a_ramping_one_its_part() {
+    let mut roster = loaded();
+    roster.rules.slow_start = Duration::from_secs(100);
+    for entry in &roster.snapshot(at(2)).entries[..1] {
+        let report = Report {
+            target: Arc::clone(&entry.target),
+            outcome: Outcome::Failed { count: 3, successes: 0 },
+        };
+        roster.reported(&report, at(2));
+    }
+    roster.discovered(vec![target(1), target(2), target(3)], at(3));
+    check(&mut roster, 3, Ok(()), 100);
+    let snapshot = roster.snapshot(at(100));
+    assert!(snapshot.entries[0].trial.is_some() && !snapshot.entries[0].eligible);
+    assert_eq!(grant(&mut roster, 101), [0, 0, 0], "a hundredth of the share is no excess");
+    assert!(since(&mut roster, 101).is_some());
+    assert_eq!(grant(&mut roster, 120), [0, 5, 0]);
+    assert_eq!(grant(&mut roster, 150), [0, 20, 0]);
+}

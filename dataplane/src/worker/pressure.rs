@@ -1,0 +1,41 @@
+use std::os::fd::OwnedFd;
+
+use socket2::SockRef;
+
+use super::Worker;
+
+/// With more of a core's connections than this being held up, because somebody does not read, all
+/// others are bounded in what they may make the kernel hold.
+const HELD_UP_MAX: usize = 32;
+/// The receive buffer of a connection that is bounded. The kernel doubles it, for its own needs
+/// (socket(7)); `net.core.rmem_max` may allow less. With [`UNSENT_BYTES_MAX`] it makes less than 1 MB.
+const RECEIVE_BUFFER_BYTES: usize = 320 * 1024;
+/// How much may wait in such a connection's socket for its peer to make room (`TCP_NOTSENT_LOWAT` in
+/// `Documentation/networking/ip-sysctl.rst`). What is in flight is not counted, so it does not limit
+/// how fast a peer may read; but it costs bulk a quarter more CPU.
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
+impl Worker {
+    /// Whether so many connections are held up that the kernel's memory is to be thought of. Left to
+    /// itself it lets a socket hold megabytes each way (tcp(7), `tcp_rmem` and `tcp_wmem`), which
+    /// suits a few connections that are far away and fast.
+    pub(super) fn is_under_pressure(&self) -> bool {
+        self.held_up > HELD_UP_MAX
+    }
+
+    /// Bounds a new connection if need be.
+    pub(super) fn bound_if_needed(&self, socket: &OwnedFd) {
+        if self.is_under_pressure() {
+            bound(&SockRef::from(socket));
+        }
+    }
+}
+
+/// Bounds what a connection may make the kernel hold from now on. No more than a help: an error is
+/// logged.
+pub(super) fn bound(socket: &SockRef<'_>) {
+    let unsent = socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+    if let Err(error) = unsent.and_then(|()| socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)) {
+        log::debug!("TCP_NOTSENT_LOWAT or SO_RCVBUF: {error}");
+    }
+}

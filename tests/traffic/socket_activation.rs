@@ -1,0 +1,139 @@
+//! The socket for clients comes from a service manager.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
+
+use crate::harness::address::{ports, unique};
+use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
+use crate::harness::http::Client;
+
+/// A socket as of a `.socket` unit; its address and one for an admin server.
+pub(crate) fn listening() -> (Socket, [SocketAddr; 2]) {
+    let address = SocketAddr::new(unique(), ports().clients);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.listen(4096).unwrap();
+    (socket, [address, admin()])
+}
+
+fn admin() -> SocketAddr {
+    SocketAddr::new(unique(), ports().admin)
+}
+
+#[test]
+fn clients_that_wait_while_nobody_runs_are_served() {
+    let backend = Backend::start();
+    let (socket, addresses) = listening();
+    let queue = || {
+        let mut clients: Vec<_> = (0..50).map(|_| Client::connect(addresses[0]).unwrap()).collect();
+        for client in &mut clients {
+            client.send("/").unwrap();
+        }
+        clients
+    };
+    for _ in 0..3 {
+        let clients = queue();
+        let mut balancer = Balancer::spawn_with_socket(&socket, addresses, &[backend.address], &[]);
+        for mut client in clients {
+            assert_eq!(client.receive().unwrap().1, backend.address.to_string().as_bytes());
+        }
+        balancer.signal(Signal::TERM);
+        assert_eq!(balancer.wait_for_end().0, Some(0));
+        // What is queued was left to the next: to take it would change what all share.
+        assert!(!socket.nonblocking().unwrap());
+    }
+}
+
+#[test]
+fn what_comes_after_the_end_began_waits_for_the_next() {
+    let backend = Backend::start();
+    let (socket, addresses) = listening();
+    let mut balancer = Balancer::spawn_with_socket(&socket, addresses, &[backend.address], &[]);
+    balancer.wait_until_ready();
+    let mut served = balancer.client();
+    served.get("/").unwrap();
+    balancer.signal(Signal::TERM);
+    balancer.wait_for_log("no client is accepted any more");
+    // One of its accepts may still be under way.
+    let mut waiting: Vec<_> = (0..20).map(|_| balancer.client()).collect();
+    for client in &mut waiting {
+        client.send("/").unwrap();
+    }
+    served.get("/").unwrap();
+    drop(served);
+    let next =
+        Balancer::spawn_with_socket(&socket, [addresses[0], admin()], &[backend.address], &[]);
+    for client in &mut waiting {
+        assert_eq!(client.receive().unwrap().0, 200);
+    }
+    drop(waiting);
+    assert!(next.count("successful_connections_total") >= 10);
+    assert_eq!(balancer.wait_for_end().0, Some(0));
+}
+
+#[test]
+fn all_cores_accept_from_it() {
+    let backend = Backend::start();
+    let (socket, addresses) = listening();
+    // As some managers pass it.
+    socket.set_nonblocking(true).unwrap();
+    let balancer = Balancer::spawn_with_socket(&socket, addresses, &[backend.address], &[]);
+    balancer.wait_until_ready();
+    let clients: Vec<_> = (0..64)
+        .map(|_| {
+            let mut client = balancer.client();
+            client.get("/").unwrap();
+            client
+        })
+        .collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for core in 0..cores {
+        let share = balancer.count(&format!("core_connections{{core=\"{core}\"}}"));
+        assert!(share >= 48 / cores as u64, "core {core} of {cores} has {share}");
+    }
+    drop(clients);
+}
+
+#[test]
+fn its_address_counts_and_not_the_variables() {
+    let backend = Backend::start();
+    let (socket, addresses) = listening();
+    let environment = [("PORT", "1"), ("HOST", "0.0.0.0"), ("LISTEN_BACKLOG", "9")];
+    let balancer =
+        Balancer::spawn_with_socket(&socket, addresses, &[backend.address], &environment);
+    balancer.wait_until_ready();
+    assert_eq!(balancer.get("/"), backend.address.to_string());
+    let lines = balancer.log_lines(&format!("clients connect to {}", addresses[0]));
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].ends_with("HOST=0.0.0.0, PORT=1, LISTEN_BACKLOG=9"), "{}", lines[0]);
+}
+
+#[test]
+fn variables_that_say_the_same_are_in_order() {
+    let backend = Backend::start();
+    let (socket, addresses) = listening();
+    let balancer = Balancer::spawn_with_socket(&socket, addresses, &[backend.address], &[]);
+    balancer.wait_until_ready();
+    assert_eq!(balancer.log_lines("without effect").len(), 0);
+}
+
+#[test]
+fn a_socket_that_cannot_be_used_ends_the_start() {
+    let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addresses = [udp.local_addr().unwrap(), admin()];
+    for mut balancer in [
+        Balancer::spawn_with_socket(&bound, addresses, &addresses, &[]),
+        Balancer::spawn_with_socket(&udp, addresses, &addresses, &[]),
+    ] {
+        let (code, took) = balancer.wait_for_end();
+        assert_eq!(code, Some(78));
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert_eq!(balancer.log_lines("LISTEN_FDS=\"1\" passes descriptor 3").len(), 1);
+    }
+}
