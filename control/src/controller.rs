@@ -144,10 +144,12 @@ impl Controller {
         if Arc::ptr_eq(&before, &after) || before.generation == after.generation {
             return;
         }
+        // They tell how many connections are reset, which cores do as soon as they hear of it.
+        let lines = changes(&before, &after);
         self.publisher.publish(&after);
         self.snapshots.send_replace(Arc::clone(&after));
         self.prober.check_only(self.roster.to_be_checked());
-        for (level, line) in changes(&before, &after) {
+        for (level, line) in lines {
             log::log!(level, "{line}");
         }
         self.map(&after);
