@@ -197,6 +197,9 @@ impl Worker {
             // It is one socket for all cores: what it drops is counted once.
             return;
         }
+        if matches!(self.accepting.state, State::Closing { .. }) {
+            return; // what is held back is counted as dropped, too
+        }
         // Without an answer the count stays as it is.
         let Ok(drops) = listen_drops(listener.as_fd()) else { return };
         let more = drops.wrapping_sub(std::mem::replace(&mut self.accepting.drops, drops));
@@ -215,6 +218,7 @@ impl Worker {
     }
 
     fn begin_to_close(&mut self) {
+        self.count_overflows();
         if !self.listener.as_ref().is_some_and(Listener::hold_handshakes) {
             return self.close_listener();
         }
@@ -224,7 +228,6 @@ impl Worker {
 
     fn close_listener(&mut self) {
         self.take_queued();
-        self.count_overflows();
         self.listener = None;
         self.change_accepting(State::Over);
     }
