@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     pub(crate) is_watched_over: bool,
     /// What it may make the kernel hold is bounded.
     pub(crate) is_bounded: bool,
+    /// By side: it is under watch for a while in which more could be received from it.
+    pub(crate) is_held_up: [bool; 2],
     /// When it was accepted, on the sweep's clock.
     pub(crate) accepted_ms: u32,
     /// Held while it makes room for others. The last field: dropped when it counts no more.
@@ -94,6 +96,7 @@ impl Connection {
             idle,
             is_watched_over: false,
             is_bounded: false,
+            is_held_up: [false; 2],
             accepted_ms: idle.moved_ms(),
             leaving: None,
         }
@@ -135,6 +138,7 @@ impl Connection {
             idle,
             is_watched_over: false,
             is_bounded: false,
+            is_held_up: [false; 2],
             accepted_ms: idle.moved_ms(),
             leaving: None,
         }

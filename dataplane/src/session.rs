@@ -167,6 +167,11 @@ impl Session {
         self.ends.iter().any(|end| end.end_of_stream)
     }
 
+    /// Whether this side has sent FIN, or is gone.
+    pub(crate) fn has_ended(&self, side: Side) -> bool {
+        self.end(side).end_of_stream
+    }
+
     fn end(&self, side: Side) -> &End {
         &self.ends[side as usize]
     }

@@ -277,7 +277,10 @@ impl Worker {
                 self.feed(key, event);
             }
             Completion::Watched { key, side, result, more } => {
-                self.held_up -= usize::from(!more);
+                if !more && let Some(connection) = self.connections.get_mut(key) {
+                    let was_held_up = std::mem::take(&mut connection.is_held_up[side as usize]);
+                    self.held_up -= usize::from(was_held_up);
+                }
                 let error = result
                     .is_ok_and(|events| events & u32::from(libc::POLLERR.unsigned_abs()) != 0);
                 self.feed(key, Event::Watched { side, error, more });
@@ -385,9 +388,13 @@ impl Worker {
             }
             Op::CancelSend { to } => self.ring.cancel_send(key, to),
             Op::Watch { side } => {
-                if let Some(socket) = self.connections.get_mut(key)?.socket(side) {
+                let connection = self.connections.get_mut(key)?;
+                if let Some(socket) = connection.socket(side) {
                     self.ring.watch(key, side, socket);
-                    self.held_up += 1;
+                    // From a side that has ended there is nothing to receive.
+                    let is_held_up = !connection.session.has_ended(side);
+                    connection.is_held_up[side as usize] = is_held_up;
+                    self.held_up += usize::from(is_held_up);
                 }
             }
             Op::CancelWatch { side } => self.ring.cancel_watch(key, side),

@@ -1,6 +1,6 @@
 use std::collections::HashSet;
-use std::io::{self, ErrorKind, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -119,4 +119,26 @@ fn clients_that_never_read_take_little_memory() {
 #[test]
 fn targets_that_never_read_take_little_memory() {
     assert_bounded(true);
+}
+
+#[test]
+fn sides_that_have_ended_are_none_that_never_read() {
+    if Command::new("ss").arg("-V").output().is_err() {
+        return skip("there is no ss");
+    }
+    let target = RawTarget::start();
+    let environment = [("CORES", "1"), ("POOL_SIZE", "0")];
+    let balancer = Balancer::start(&[target.address], &environment);
+    let start = || Blocked::start(&balancer, &target, false);
+    let half_closed: Vec<_> = (0..FIRST).map(|_| start()).collect();
+    for Blocked { sender, reader } in &half_closed {
+        reader.shutdown(Shutdown::Write).unwrap();
+        sender.set_nonblocking(false).unwrap();
+        assert_eq!({ sender }.read(&mut [0]).unwrap(), 0);
+    }
+    std::thread::sleep(WALK);
+    let mut rest: Vec<_> = (0..MEASURED / 2).map(|_| start()).collect();
+    fill(&mut rest);
+    let kernel_kb = kernel_kb(&rest);
+    assert!(kernel_kb > 2 * ALL_KB_MAX, "bounded to {kernel_kb} kB without need");
 }
