@@ -37,7 +37,7 @@ pub(crate) struct Connection {
     pub(crate) is_watched_over: bool,
     /// What it may make the kernel hold is bounded.
     pub(crate) is_bounded: bool,
-    /// By side: it is under watch for a while in which more could be received from it.
+    /// By side: nothing was received from it when it was last looked at.
     pub(crate) is_held_up: [bool; 2],
     /// When it was accepted, on the sweep's clock.
     pub(crate) accepted_ms: u32,

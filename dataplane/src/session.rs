@@ -167,9 +167,10 @@ impl Session {
         self.ends.iter().any(|end| end.end_of_stream)
     }
 
-    /// Whether this side has sent FIN, or is gone.
-    pub(crate) fn has_ended(&self, side: Side) -> bool {
-        self.end(side).end_of_stream
+    /// Whether nothing is received from this side although it may have more to say.
+    pub(crate) fn is_held_up(&self, side: Side) -> bool {
+        let end = self.end(side);
+        end.watch != Activity::Off && end.receive == Activity::Off && !end.end_of_stream
     }
 
     fn end(&self, side: Side) -> &End {

@@ -78,8 +78,8 @@ pub(crate) struct Worker {
     prefaces: EqualTimers,
     watches: EqualTimers,
     measures: Timers<(Key, Side)>,
-    /// Sides under watch: nothing was received from them for a while, usually because their peers
-    /// do not read.
+    /// Sides that nothing is received from, as of when they were last looked at: usually because
+    /// their peers do not read.
     held_up: usize,
     sweep: Sweep,
     /// Receives that ended because there was no buffer left, and wait for one.
@@ -388,13 +388,9 @@ impl Worker {
             }
             Op::CancelSend { to } => self.ring.cancel_send(key, to),
             Op::Watch { side } => {
-                let connection = self.connections.get_mut(key)?;
-                if let Some(socket) = connection.socket(side) {
+                if let Some(socket) = self.connections.get_mut(key)?.socket(side) {
                     self.ring.watch(key, side, socket);
-                    // From a side that has ended there is nothing to receive.
-                    let is_held_up = !connection.session.has_ended(side);
-                    connection.is_held_up[side as usize] = is_held_up;
-                    self.held_up += usize::from(is_held_up);
+                    self.note_held_up(key, side);
                 }
             }
             Op::CancelWatch { side } => self.ring.cancel_watch(key, side),

@@ -142,3 +142,27 @@ fn sides_that_have_ended_are_none_that_never_read() {
     let kernel_kb = kernel_kb(&rest);
     assert!(kernel_kb > 2 * ALL_KB_MAX, "bounded to {kernel_kb} kB without need");
 }
+
+#[test]
+fn who_reads_again_is_held_up_no_more() {
+    if Command::new("ss").arg("-V").output().is_err() {
+        return skip("there is no ss");
+    }
+    let target = RawTarget::start();
+    let environment = [("CORES", "1"), ("POOL_SIZE", "0")];
+    let balancer = Balancer::start(&[target.address], &environment);
+    let start = || Blocked::start(&balancer, &target, false);
+    let mut first: Vec<_> = (0..FIRST).map(|_| start()).collect();
+    fill(&mut first);
+    std::thread::scope(|scope| {
+        for Blocked { sender, reader } in &first {
+            sender.shutdown(Shutdown::Write).unwrap();
+            scope.spawn(move || io::copy(&mut { reader }, &mut io::sink()).unwrap());
+        }
+    });
+    std::thread::sleep(2 * WALK);
+    let mut rest: Vec<_> = (0..MEASURED / 4).map(|_| start()).collect();
+    fill(&mut rest);
+    let kernel_kb = kernel_kb(&rest);
+    assert!(kernel_kb > 2 * ALL_KB_MAX, "bounded to {kernel_kb} kB without need");
+}

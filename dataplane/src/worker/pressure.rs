@@ -3,6 +3,8 @@ use std::os::fd::OwnedFd;
 use socket2::SockRef;
 
 use super::Worker;
+use crate::ring::Key;
+use crate::session::Side;
 
 /// With more of a core's connections than this being held up, because somebody does not read, all
 /// others are bounded in what they may make the kernel hold.
@@ -21,6 +23,14 @@ impl Worker {
     /// suits a few connections that are far away and fast.
     pub(super) fn is_under_pressure(&self) -> bool {
         self.held_up > HELD_UP_MAX
+    }
+
+    /// Looks whether a side is held up. It goes on being watched when it is not any more.
+    pub(super) fn note_held_up(&mut self, key: Key, side: Side) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let is_held_up = connection.session.is_held_up(side);
+        let was_held_up = std::mem::replace(&mut connection.is_held_up[side as usize], is_held_up);
+        self.held_up = self.held_up + usize::from(is_held_up) - usize::from(was_held_up);
     }
 
     /// Bounds a new connection if need be.

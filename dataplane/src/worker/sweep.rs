@@ -84,6 +84,9 @@ impl Worker {
     }
 
     fn visit(&mut self, key: Key) {
+        for side in Side::BOTH {
+            self.note_held_up(key, side);
+        }
         let now_ms = self.sweep.clock_ms(self.now);
         let is_under_pressure = self.is_under_pressure();
         let Some(connection) = self.connections.get_mut(key) else { return };
