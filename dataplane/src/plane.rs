@@ -1,6 +1,4 @@
-use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -24,8 +22,11 @@ const EXECUTOR_IO_MEMORY_BYTES: usize = 64 * 1024;
 const PAUSE_LOG_INTERVAL: Duration = Duration::from_mins(1);
 /// Log lines about rejected connections come no faster than this for each reason.
 const REJECTION_LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a worker runs at most before the executor's other tasks get their turn.
-const YIELD_INTERVAL: Duration = Duration::from_millis(1);
+/// How long a worker works at most before upkeep gets its turn.
+const UPKEEP_INTERVAL: Duration = Duration::from_millis(1);
+/// The executor has one task, which never gives way: nobody is to be preempted. What matters is that
+/// the timer does not end before the task begins.
+const PREEMPT_TIMER: Duration = Duration::from_hours(24);
 
 /// One core's share of the data plane.
 #[derive(Debug)]
@@ -211,6 +212,7 @@ impl Executor {
         let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
             .ring_depth(EXECUTOR_RING_DEPTH)
             .io_memory(EXECUTOR_IO_MEMORY_BYTES)
+            .preempt_timer(PREEMPT_TIMER)
             .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
             .make()
             .map_err(|error| StartError::Executor {
@@ -223,30 +225,21 @@ impl Executor {
     }
 
     /// Returns how many connections had to be reset at the end.
-    fn run(self) -> u64 {
-        let worker = Rc::new(RefCell::new(self.worker));
-        self.executor.run(async {
-            let upkeep = glommio::spawn_local(keep_up(Rc::clone(&worker)));
-            let mut yielded = Instant::now();
-            while !worker.borrow().is_done() {
-                // The wait inside is the core's park: the executor never gets to its own, since
-                // the two tasks are always ready to run.
-                let upkeep_is_due = worker.borrow_mut().turn();
-                if upkeep_is_due || yielded.elapsed() >= YIELD_INTERVAL {
-                    glommio::executor().yield_task_queue_now().await;
-                    yielded = Instant::now();
+    fn run(mut self) -> u64 {
+        self.executor.run(async move {
+            let worker = &mut self.worker;
+            let mut kept_up = Instant::now();
+            // One task that never gives way: the wait inside is the core's park. The executor's own
+            // may sleep although a task is ready, if its preemption timer ends before one is run.
+            while !worker.is_done() {
+                let upkeep_is_due = worker.turn();
+                if upkeep_is_due || kept_up.elapsed() >= UPKEEP_INTERVAL {
+                    worker.upkeep();
+                    kept_up = Instant::now();
                 }
             }
-            upkeep.cancel().await;
-            worker.borrow_mut().submit_rest();
-            worker.borrow().aborted()
+            worker.submit_rest();
+            worker.aborted()
         })
-    }
-}
-
-async fn keep_up(worker: Rc<RefCell<Worker>>) {
-    loop {
-        worker.borrow_mut().upkeep();
-        glommio::executor().yield_task_queue_now().await;
     }
 }
