@@ -8,6 +8,9 @@ pub(crate) const CONFIG: u8 = 78;
 /// The machine cannot run the balancer, or the start failed for a reason that is no variable's.
 pub(crate) const FAILURE: u8 = 1;
 
+/// A core did not end when it should have: `EX_SOFTWARE` of sysexits(3head).
+pub(crate) const STUCK: u8 = 70;
+
 /// Why the process ends before it carried traffic.
 #[derive(Debug)]
 pub(crate) struct Failure {

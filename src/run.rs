@@ -10,8 +10,8 @@ use exchange::{CoreCounters, Publisher, Reports};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use crate::config::{Config, ConfigError, Environment, Supervision};
-use crate::exit::Failure;
+use crate::config::{Config, ConfigError, Environment, Misspelt, Supervision};
+use crate::exit::{self, Failure};
 use crate::inherited::Inherited;
 use crate::signals::{EndSignal, Hangup, Received, Signals};
 use crate::sockets::{AdminSocket, Sockets, client_problem};
@@ -24,6 +24,13 @@ const BLOCKING_STACK_BYTES: usize = 256 * 1024;
 /// A signal that comes again within this time was meant once: a terminal and a wrapper may both pass
 /// it on.
 const REPEAT: Duration = Duration::from_millis(200);
+
+/// How much longer than `SHUTDOWN_TIMEOUT` the cores may take to reset what is left, and end. It is
+/// they who heed that timeout: one that is stuck must not keep the process for ever.
+const CORES_END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A core whose loop does not turn for so long stands still.
+const STILL: Duration = Duration::from_secs(1);
 
 /// Balances as `environment` says, until a signal ends it.
 ///
@@ -39,7 +46,9 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
     };
     let config = Config::parse(environment).map_err(bad_config)?;
     logging::start(config.log_format, &config.log_filter);
-    for line in config.without_effect.iter().chain(&ignored) {
+    let misspelt = Misspelt::of_process().into_iter().map(|misspelt| misspelt.to_string());
+    let idle = config.without_effect.iter().map(ToString::to_string);
+    for line in misspelt.chain(idle).chain(ignored) {
         log::warn!("{line}");
     }
     balance(config, Origin { supervision, inherited }, Hangup::Reloads, |_| ())
@@ -79,9 +88,9 @@ pub(crate) fn balance<C>(
         let shutdown_delay = config.shutdown_delay;
         let mut balancer = Balancer::start(config, origin)?;
         let companion = companion(&balancer.control);
-        let second = balancer.run_until_signal(&mut signals, shutdown_delay).await;
+        let cut = balancer.run_until_signal(&mut signals, shutdown_delay).await;
         drop(companion);
-        second.map_or(Ok(()), |signal| end_at_once(signal))
+        cut.map_or(Ok(()), |cut| end_at_once(&cut))
     });
     // Health checks may block for as long as their timeout: nobody waits for them.
     runtime.shutdown_background();
@@ -151,28 +160,29 @@ impl Balancer {
         Ok(Self { control, dataplane: Some(dataplane), counters, shutdown_timeout, supervisor })
     }
 
-    /// Returns when the graceful end is over, or with the second signal that came before.
+    /// Returns when the graceful end is over, or with what cuts it short.
     async fn run_until_signal(
         &mut self,
         signals: &mut Signals,
         shutdown_delay: Duration,
-    ) -> Option<EndSignal> {
+    ) -> Option<Cut> {
         let first = self.first_end(signals).await;
         log::info!("{}: graceful end begins, /readyz is 503", first.name());
         self.control.set_accepting(false);
         self.supervisor.stopping();
         tokio::select! {
-            reset = self.end(shutdown_delay) => {
-                match reset {
-                    0 => log::info!("ended"),
-                    reset => log::warn!(
+            ended = self.end(shutdown_delay) => {
+                match ended {
+                    Err(stuck) => return Some(stuck),
+                    Ok(0) => log::info!("ended"),
+                    Ok(reset) => log::warn!(
                         "ended: {reset} connections were still open after SHUTDOWN_TIMEOUT and \
                          were reset"
                     ),
                 }
                 None
             }
-            second = second_end(signals, first) => Some(second),
+            second = second_end(signals, first) => Some(Cut::Signal(second)),
         }
     }
 
@@ -194,12 +204,12 @@ impl Balancer {
     }
 
     /// Returns how many connections had to be reset.
-    async fn end(&mut self, shutdown_delay: Duration) -> u64 {
+    async fn end(&mut self, shutdown_delay: Duration) -> Result<u64, Cut> {
         if !shutdown_delay.is_zero() {
             log::info!("clients are accepted for another {shutdown_delay:?} (SHUTDOWN_DELAY)");
             tokio::time::sleep(shutdown_delay).await;
         }
-        let Some(dataplane) = self.dataplane.take() else { return 0 };
+        let Some(dataplane) = self.dataplane.take() else { return Ok(0) };
         let open: u64 = self.counters.iter().map(|core| core.active_connections.get()).sum();
         log::info!(
             "no client is accepted any more; {open} open connections may go on for {:?} \
@@ -213,14 +223,38 @@ impl Balancer {
             let _ = tell.send(dataplane.join());
         };
         match std::thread::Builder::new().name("join".to_owned()).spawn(join) {
-            // An error would mean that the thread panicked, which ends the process.
-            Ok(_) => joined.await.unwrap_or_default(),
+            Ok(_) => {
+                let timeout = self.shutdown_timeout + CORES_END_TIMEOUT;
+                match tokio::time::timeout(timeout, joined).await {
+                    // An error would mean that the thread panicked, which ends the process.
+                    Ok(joined) => Ok(joined.unwrap_or_default()),
+                    Err(_) => Err(self.stuck().await),
+                }
+            }
             Err(error) => {
                 log::error!("open connections are cut: no thread to wait on: {error}");
-                open
+                Ok(open)
             }
         }
     }
+
+    /// Cores wait for each other in the end: whose fault it is, only standing still tells.
+    async fn stuck(&self) -> Cut {
+        let turns: Vec<_> = self.counters.iter().map(|core| core.turns.get()).collect();
+        tokio::time::sleep(STILL).await;
+        let cores = self.counters.iter().zip(turns).enumerate();
+        let still =
+            cores.filter(|(_, (core, turns))| core.ended.get() == 0 && core.turns.get() == *turns);
+        Cut::Stuck(still.map(|(number, _)| number).collect())
+    }
+}
+
+/// Why the process ends without waiting for its cores.
+enum Cut {
+    /// The second one.
+    Signal(EndSignal),
+    /// The cores have not ended in time; the numbers of those that stand still.
+    Stuck(Vec<usize>),
 }
 
 /// Waits for the signal that cuts the graceful end short. `first` is the one that began it.
@@ -251,7 +285,18 @@ fn start_control(
         .map_err(|error| Failure::other(&error))
 }
 
-fn end_at_once(signal: EndSignal) -> ! {
-    log::warn!("{}: second signal, open connections are cut", signal.name());
-    process::exit(signal.exit_code())
+fn end_at_once(cut: &Cut) -> ! {
+    match cut {
+        Cut::Signal(signal) => {
+            log::warn!("{}: second signal, open connections are cut", signal.name());
+            process::exit(signal.exit_code())
+        }
+        Cut::Stuck(cores) => {
+            log::error!(
+                "the cores have not ended {CORES_END_TIMEOUT:?} after SHUTDOWN_TIMEOUT (standing \
+                 still: {cores:?}): open connections are cut"
+            );
+            process::exit(exit::STUCK.into())
+        }
+    }
 }

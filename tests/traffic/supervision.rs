@@ -201,6 +201,24 @@ fn a_sign_of_life_comes_as_soon_as_a_core_turns_again() {
 }
 
 #[test]
+fn a_core_that_stands_still_does_not_keep_the_process() {
+    let backend = Backend::start();
+    let mut balancer = Balancer::start(&[backend.address], &[("SHUTDOWN_TIMEOUT", "0")]);
+    let stopped = match Stopped::core_of(balancer.pid()) {
+        Ok(stopped) => stopped,
+        Err(reason) => return skip(&reason),
+    };
+    balancer.signal(Signal::TERM);
+    balancer.wait_for_log("the cores have not ended 5s after SHUTDOWN_TIMEOUT");
+    let lines = balancer.log_lines("have not ended");
+    let stands_still = |core| lines[0].contains(&format!("standing still: [{core}]"));
+    assert!(stands_still(0) != stands_still(1), "{lines:?}");
+    // A dead thread is there until whoever traces it has heard of its end.
+    drop(stopped);
+    assert_eq!(balancer.wait_for_end().0, Some(70));
+}
+
+#[test]
 fn signs_of_life_go_on_to_the_end() {
     let (backend, scratch) = (Backend::start(), Scratch::new());
     let path = scratch.path("notify");
