@@ -29,8 +29,11 @@ fn examine(environment: Environment) -> Report {
     let mut report = Report::default();
     let parsed = Config::parse(environment);
     match &parsed {
-        Ok(_) => {
+        Ok(config) => {
             report.ok(Check::Configuration, None, "every variable can be used".to_owned());
+            for idle in &config.without_effect {
+                report.warning(Check::Variable, Some(idle.name.to_owned()), idle.to_string());
+            }
         }
         Err(error) => {
             for problem in &error.0 {

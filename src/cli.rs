@@ -52,7 +52,8 @@ fn check_command() -> clap::Command {
             "It checks the variables, the kernel, io_uring, limits and ports, looks for targets \
              once and probes each of them once. Variables are those of the balancer: see \
              stateless-load-balancer --help.\n\nExit status: 0 if it would serve, perhaps with \
-             warnings; 1 if something would keep it from serving.",
+             warnings; 1 if something would keep it from serving, or no target passes its health \
+             check.",
         )
 }
 

@@ -21,6 +21,7 @@ use std::time::Duration;
 use dataplane::Balance;
 
 pub(crate) use environment::Environment;
+pub(crate) use idle::Idle;
 pub(crate) use misspelt::Misspelt;
 pub(crate) use problem::{ConfigError, Problem};
 pub(crate) use supervision::Supervision;
@@ -44,8 +45,8 @@ pub(crate) struct Config {
     pub(crate) shutdown_delay: Duration,
     /// How log lines look.
     pub(crate) log_format: LogFormat,
-    /// Lines about what is set in vain.
-    pub(crate) without_effect: Vec<String>,
+    /// What is set in vain.
+    pub(crate) without_effect: Vec<Idle>,
     /// What is logged, in the syntax of `RUST_LOG`.
     pub(crate) log_filter: String,
     /// What the cores are told.

@@ -149,26 +149,29 @@ impl Availability {
 
 /// What to say when clients cannot connect to `address`.
 pub(crate) fn client_problem(address: SocketAddr, error: &io::Error) -> Problem {
-    problem(var::HOST.name, var::PORT.name, address, error)
+    let holder = "another program, or this one under another user,";
+    let accepted = "a free port";
+    problem(var::HOST.name, var::PORT.name, address, error, [holder, accepted])
 }
 
 fn admin_problem(address: SocketAddr, error: &io::Error) -> Problem {
-    problem(var::ADMIN_HOST.name, var::ADMIN_PORT.name, address, error)
+    let holder = "another program, perhaps a running instance of this balancer,";
+    let accepted = "a free port; a further instance needs an ADMIN_PORT of its own";
+    problem(var::ADMIN_HOST.name, var::ADMIN_PORT.name, address, error, [holder, accepted])
 }
 
+/// Where the port is in use, `holder` may be who has it, and `accepted` is what would do.
 fn problem(
     host: &'static str,
     port: &'static str,
     address: SocketAddr,
     error: &io::Error,
+    [holder, accepted]: [&str; 2],
 ) -> Problem {
     let (ip_text, port_text) = (address.ip().to_string(), address.port().to_string());
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            let reason = format!(
-                "is in use: another program, or this one under another user, listens on {address}; \
-                 accepted: a free port"
-            );
+            let reason = format!("is in use: {holder} listens on {address}; accepted: {accepted}");
             Problem::new(port, Some(&port_text), &reason)
         }
         io::ErrorKind::PermissionDenied => {

@@ -205,6 +205,16 @@ fn misspelt_variables_are_warned_of() {
     assert_eq!(verdict(&ended), "would serve: 0 failures, 3 warnings");
 }
 
+#[test]
+fn variables_without_effect_are_warned_of() {
+    let backend = Backend::start("backend");
+    let ended = Setup::of(&[backend.address()]).check(&[], &[("TRUSTED_PROXIES", "10.0.0.1")]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let row = row(&ended, "warn", "variable TRUSTED_PROXIES ");
+    assert!(row.ends_with("ACCEPT_PROXY_PROTOCOL=false does not read it"), "{row}");
+    assert_eq!(verdict(&ended), "would serve: 0 failures, 1 warning");
+}
+
 /// A file of this test's own. Dropped, it is removed.
 struct TargetFile(PathBuf);
 

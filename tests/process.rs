@@ -45,6 +45,30 @@ fn what_is_set_in_vain_is_told_at_start() {
 }
 
 #[test]
+fn what_is_misspelt_is_told_at_start() {
+    let backend = Backend::start("backend");
+    let balancer = Balancer::start(&[backend.address()], &[("MAX_CONECTIONS", "3")]);
+    balancer.wait_for_log(
+        "MAX_CONECTIONS is not a variable of the balancer: did you mean MAX_CONNECTIONS?",
+    );
+}
+
+#[test]
+fn a_second_start_on_the_same_admin_port_says_who_may_hold_it() {
+    let backend = Backend::start("backend");
+    let first = Balancer::start(&[backend.address()], &[]);
+    let (port, admin) = (Port::free(), first.admin_address().port().to_string());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stateless-load-balancer"));
+    command
+        .env_clear()
+        .envs([("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("CORES", "1")])
+        .envs([("PORT", port.text()), ("ADMIN_PORT", admin)]);
+    let ended = end(&mut command);
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    assert!(ended.stderr.contains("a running instance of this balancer"), "{}", ended.stderr);
+}
+
+#[test]
 fn signals_without_a_meaning_are_logged_and_change_nothing() {
     let backend = Backend::start("backend");
     let mut balancer = Balancer::start(&[backend.address()], &[]);

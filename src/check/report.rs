@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(super) enum Check {
     /// The values of the variables.
     Configuration,
-    /// A variable that is none of ours, or that this machine does not go with; the subject is its
+    /// A variable that is none of ours, that has no effect, or that this machine does not go with; the subject is its
     /// name.
     Variable,
     /// The release of the kernel.
