@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use socket2::SockRef;
 
 use crate::harness::address::unique;
 use crate::harness::backend::Backend;
@@ -248,40 +249,66 @@ fn a_backlog_that_the_kernel_cuts_is_told() {
     assert!(balancer.log_lines("LISTEN_BACKLOG").is_empty());
 }
 
-/// One client that wants everything costs the others nothing.
+/// One client that wants everything costs the others nothing but the CPU time that its connections
+/// take whoever resets them: the others are compared with themselves beside the same flood against a
+/// listener of the test's own.
 #[test]
 fn ten_thousand_connections_of_one_client_leave_the_others_alone() {
     const FLOOD: u64 = 10_000;
     const MOST: u64 = 100;
     let backend = Backend::start();
     let balancer = Balancer::start(&[backend.address], &[("MAX_CONNECTIONS_PER_CLIENT", "100")]);
-    let greedy = unique();
-    let (is_over, others) = (AtomicBool::new(false), unique());
-    let alone = latencies(&balancer, others, || false);
-    let under_flood = thread::scope(|scope| {
-        let other =
-            scope.spawn(|| latencies(&balancer, others, || !is_over.load(Ordering::SeqCst)));
-        let _served: Vec<_> = (0..MOST).map(|_| served(&balancer, greedy).unwrap()).collect();
-        let mut reset = Vec::new();
-        for _ in MOST..FLOOD {
-            // A reset may be as fast as the end of the handshake.
-            reset.extend(connect_from(SocketAddr::new(greedy, 0), balancer.address).ok());
-            if reset.len() > 500 {
-                reset.clear();
-            }
+    let (greedy, others) = (unique(), unique());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let elsewhere = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
         }
-        is_over.store(true, Ordering::SeqCst);
-        other.join().unwrap()
     });
-    let (alone, under_flood) = (p99(alone), p99(under_flood));
-    println!("p99 alone {alone:?}, beside the flood {under_flood:?}");
-    // The flood's client and target compete for the same CPUs here.
-    assert!(under_flood < alone * 2 + Duration::from_millis(50), "{alone:?} {under_flood:?}");
+    let alone = p99(latencies(&balancer, others, || false));
+    let beside_another = p99(latencies_beside(&balancer, others, || {
+        flood(SocketAddr::new(greedy, 0), elsewhere, FLOOD);
+    }));
+    let beside_its_own = p99(latencies_beside(&balancer, others, || {
+        let _served: Vec<_> = (0..MOST).map(|_| served(&balancer, greedy).unwrap()).collect();
+        flood(SocketAddr::new(greedy, 0), balancer.address, FLOOD - MOST);
+    }));
+    println!(
+        "p99 alone {alone:?}, beside a flood elsewhere {beside_another:?}, here {beside_its_own:?}"
+    );
+    // What a scheduler may add by itself.
+    let most = beside_another * 2 + Duration::from_millis(10);
+    assert!(beside_its_own < most, "{beside_another:?} {beside_its_own:?}");
     wait_until("all but a hundred are reset", || {
         rejected(&balancer, "max_connections_per_client") == FLOOD - MOST
     });
     let lines = balancer.log_lines("connections are reset");
     assert!(lines.len() <= 5, "{lines:?}");
+}
+
+/// Opens `count` connections as fast as it can, with 500 at a time at most.
+fn flood(source: SocketAddr, address: SocketAddr, count: u64) {
+    let mut open = Vec::new();
+    for _ in 0..count {
+        // A reset may be as fast as the end of the handshake.
+        open.extend(connect_from(source, address).ok());
+        if open.len() > 500 {
+            open.clear();
+        }
+    }
+}
+
+/// As [`latencies`], for as long as `flood` takes.
+fn latencies_beside(balancer: &Balancer, source: IpAddr, flood: impl FnOnce()) -> Vec<Duration> {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let of_others =
+            scope.spawn(|| latencies(balancer, source, || !is_over.load(Ordering::SeqCst)));
+        flood();
+        is_over.store(true, Ordering::SeqCst);
+        of_others.join().unwrap()
+    })
 }
 
 /// Requests, a connection each, none of which fails: at least 1000, and `more` of them.
