@@ -88,21 +88,35 @@ fn user_kb(balancer: &Balancer) -> u64 {
     line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
 
-fn assert_bounded(by_client: bool) {
+/// A balancer of one core without a pool, and its target. None, and a line, where there is no `ss`.
+fn start() -> Option<(RawTarget, Balancer)> {
     if Command::new("ss").arg("-V").output().is_err() {
-        return skip("there is no ss");
+        skip("there is no ss");
+        return None;
     }
     let target = RawTarget::start();
-    let environment = [("CORES", "1"), ("POOL_SIZE", "0")];
-    let balancer = Balancer::start(&[target.address], &environment);
-    let start = || Blocked::start(&balancer, &target, by_client);
+    let balancer = Balancer::start(&[target.address], &[("CORES", "1"), ("POOL_SIZE", "0")]);
+    Some((target, balancer))
+}
+
+/// Blocks some more, and sees that they are not bounded.
+fn assert_unbounded(count: usize, block: impl Fn() -> Blocked) {
+    let mut rest: Vec<_> = (0..count).map(|_| block()).collect();
+    fill(&mut rest);
+    let kernel_kb = kernel_kb(&rest);
+    assert!(kernel_kb > 2 * ALL_KB_MAX, "bounded to {kernel_kb} kB without need");
+}
+
+fn assert_bounded(by_client: bool) {
+    let Some((target, balancer)) = start() else { return };
+    let block = || Blocked::start(&balancer, &target, by_client);
     let before_kb = user_kb(&balancer);
     // Half of them are there before it comes to that, and then given time to be found.
-    let mut rest: Vec<_> = (0..MEASURED / 2).map(|_| start()).collect();
-    let mut first: Vec<_> = (0..FIRST).map(|_| start()).collect();
+    let mut rest: Vec<_> = (0..MEASURED / 2).map(|_| block()).collect();
+    let mut first: Vec<_> = (0..FIRST).map(|_| block()).collect();
     fill(&mut first);
     std::thread::sleep(2 * WALK);
-    rest.extend((0..MEASURED / 2).map(|_| start()));
+    rest.extend((0..MEASURED / 2).map(|_| block()));
     fill(&mut rest);
     let user_kb = (user_kb(&balancer) - before_kb) / u64::try_from(FIRST + MEASURED).unwrap();
     assert!(user_kb <= USER_KB_MAX, "{user_kb} kB in user space");
@@ -123,36 +137,23 @@ fn targets_that_never_read_take_little_memory() {
 
 #[test]
 fn sides_that_have_ended_are_none_that_never_read() {
-    if Command::new("ss").arg("-V").output().is_err() {
-        return skip("there is no ss");
-    }
-    let target = RawTarget::start();
-    let environment = [("CORES", "1"), ("POOL_SIZE", "0")];
-    let balancer = Balancer::start(&[target.address], &environment);
-    let start = || Blocked::start(&balancer, &target, false);
-    let half_closed: Vec<_> = (0..FIRST).map(|_| start()).collect();
+    let Some((target, balancer)) = start() else { return };
+    let block = || Blocked::start(&balancer, &target, false);
+    let half_closed: Vec<_> = (0..FIRST).map(|_| block()).collect();
     for Blocked { sender, reader } in &half_closed {
         reader.shutdown(Shutdown::Write).unwrap();
         sender.set_nonblocking(false).unwrap();
         assert_eq!({ sender }.read(&mut [0]).unwrap(), 0);
     }
     std::thread::sleep(WALK);
-    let mut rest: Vec<_> = (0..MEASURED / 2).map(|_| start()).collect();
-    fill(&mut rest);
-    let kernel_kb = kernel_kb(&rest);
-    assert!(kernel_kb > 2 * ALL_KB_MAX, "bounded to {kernel_kb} kB without need");
+    assert_unbounded(MEASURED / 2, block);
 }
 
 #[test]
 fn who_reads_again_is_held_up_no_more() {
-    if Command::new("ss").arg("-V").output().is_err() {
-        return skip("there is no ss");
-    }
-    let target = RawTarget::start();
-    let environment = [("CORES", "1"), ("POOL_SIZE", "0")];
-    let balancer = Balancer::start(&[target.address], &environment);
-    let start = || Blocked::start(&balancer, &target, false);
-    let mut first: Vec<_> = (0..FIRST).map(|_| start()).collect();
+    let Some((target, balancer)) = start() else { return };
+    let block = || Blocked::start(&balancer, &target, false);
+    let mut first: Vec<_> = (0..FIRST).map(|_| block()).collect();
     fill(&mut first);
     std::thread::scope(|scope| {
         for Blocked { sender, reader } in &first {
@@ -161,8 +162,5 @@ fn who_reads_again_is_held_up_no_more() {
         }
     });
     std::thread::sleep(2 * WALK);
-    let mut rest: Vec<_> = (0..MEASURED / 4).map(|_| start()).collect();
-    fill(&mut rest);
-    let kernel_kb = kernel_kb(&rest);
-    assert!(kernel_kb > 2 * ALL_KB_MAX, "bounded to {kernel_kb} kB without need");
+    assert_unbounded(MEASURED / 4, block);
 }
