@@ -2,17 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod start;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataplane::{Balance, Core, DataPlane, Listener, Settings};
-use exchange::{
-    CoreCounters, Entry, Publisher, Snapshot, Target, TargetCounters, TargetState, broadcast,
-    reports,
-};
+use dataplane::{Balance, DataPlane, Settings};
+use exchange::{CoreCounters, Entry, Publisher, Snapshot, Target, TargetCounters, TargetState};
 use socket2::SockRef;
+use start::{Started, free_address, start};
 
 const CORES: usize = 2;
 
@@ -25,18 +25,7 @@ struct Plane {
 
 impl Plane {
     fn start(targets: &[SocketAddr], settings: &Settings) -> Self {
-        let (publisher, subscribers) = broadcast(CORES).unwrap();
-        let (reporters, _) = reports(CORES).unwrap();
-        let counters: Arc<[CoreCounters]> = (0..CORES).map(|_| CoreCounters::default()).collect();
-        let address = free_address();
-        let cores = subscribers.into_iter().zip(reporters).map(|(subscriber, reporter)| Core {
-            cpu: 0,
-            listener: Listener::bind(address).unwrap(),
-            subscriber,
-            reporter,
-        });
-        let mut plane = DataPlane::start(settings, cores.collect(), &counters).unwrap();
-        plane.accept().unwrap();
+        let Started { running, address, counters, publisher, .. } = start(CORES, settings);
         let entries = targets.iter().map(|&address| {
             let target = Arc::new(Target::at(address));
             let entry = Entry::new(target, Arc::new(TargetCounters::new(CORES)));
@@ -45,7 +34,7 @@ impl Plane {
         let snapshot =
             Snapshot { entries: entries.collect(), settled: true, ..Snapshot::default() };
         publisher.publish(&Arc::new(snapshot));
-        Self { running: Some(plane), address, counters, publisher }
+        Self { running: Some(running), address, counters, publisher }
     }
 
     fn connect(&self) -> TcpStream {
@@ -78,11 +67,6 @@ fn settings() -> Settings {
         shutdown_timeout: Duration::from_secs(5),
         ..Settings::default()
     }
-}
-
-/// An address that nobody listens on for now.
-fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 /// A plane with one target, a client's connection to it and the target's end of it.

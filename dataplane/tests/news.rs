@@ -2,16 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod start;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane::{Core, DataPlane, Listener, Settings};
-use exchange::{
-    CoreCounters, Entry, Publisher, Snapshot, Target, TargetCounters, TargetState, broadcast,
-    reports,
-};
+use dataplane::{DataPlane, Settings};
+use exchange::{Entry, Publisher, Snapshot, Target, TargetCounters, TargetState};
+use start::{Started, start};
 
 /// A core, and two targets that say which one they are.
 struct Plane {
@@ -23,19 +23,8 @@ struct Plane {
 
 impl Plane {
     fn start() -> Self {
-        let (publisher, mut subscribers) = broadcast(1).unwrap();
-        let (mut reporters, _) = reports(1).unwrap();
-        let counters: Arc<[CoreCounters]> = [CoreCounters::default()].into();
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        let core = Core {
-            cpu: 0,
-            listener: Listener::bind(address).unwrap(),
-            subscriber: subscribers.remove(0),
-            reporter: reporters.remove(0),
-        };
         let settings = Settings { shutdown_timeout: Duration::ZERO, ..Settings::default() };
-        let mut running = DataPlane::start(&settings, vec![core], &counters).unwrap();
-        running.accept().unwrap();
+        let Started { running, address, publisher, .. } = start(1, &settings);
         let entries = [0, 1].map(|number| {
             let target = Arc::new(Target::at(serve(number)));
             Entry::new(target, Arc::new(TargetCounters::new(1)))

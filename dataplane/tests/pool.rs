@@ -2,16 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod start;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataplane::{Core, DataPlane, Listener, ProxyProtocol, Settings};
+use dataplane::{DataPlane, ProxyProtocol, Settings};
 use exchange::{
-    CoreCounters, Entry, Outcome, Publisher, Reports, Snapshot, Target, TargetCounters,
-    TargetState, broadcast, reports,
+    CoreCounters, Entry, Outcome, Publisher, Reports, Snapshot, Target, TargetCounters, TargetState,
 };
+use start::{Started, start};
 
 /// What waits for a client longer than this has not been let go at once.
 const LIFE: Duration = Duration::from_millis(500);
@@ -35,18 +37,7 @@ struct Plane {
 impl Plane {
     /// Its first dial takes a second, so that dials are worth being made ahead for a while.
     fn start(settings: &Settings) -> Self {
-        let (publisher, mut subscribers) = broadcast(1).unwrap();
-        let (mut reporters, reports) = reports(1).unwrap();
-        let counters: Arc<[CoreCounters]> = [CoreCounters::default()].into();
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        let core = Core {
-            cpu: 0,
-            listener: Listener::bind(address).unwrap(),
-            subscriber: subscribers.remove(0),
-            reporter: reporters.remove(0),
-        };
-        let mut running = DataPlane::start(settings, vec![core], &counters).unwrap();
-        running.accept().unwrap();
+        let Started { running, address, counters, publisher, reports } = start(1, settings);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let target = listener.local_addr().unwrap();
         let plane = Self {

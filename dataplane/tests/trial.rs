@@ -2,17 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod start;
+
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataplane::{Core, DataPlane, Listener, Settings};
-use exchange::{
-    CoreCounters, Entry, Outcome, Reports, Snapshot, Target, TargetCounters, TargetState, Trial,
-    broadcast, reports,
-};
+use dataplane::{DataPlane, Settings};
+use exchange::{Entry, Outcome, Reports, Snapshot, Target, TargetCounters, TargetState, Trial};
 use socket2::{Domain, SockRef, Socket, Type};
+use start::{Started, free_address, start};
 
 /// Two cores before an ejected target, which has a trial, and perhaps a healthy one.
 struct Plane {
@@ -25,24 +25,13 @@ struct Plane {
 impl Plane {
     fn start(ejected: SocketAddr, healthy: Option<SocketAddr>, connect_attempts: usize) -> Self {
         const CORES: usize = 2;
-        let (publisher, subscribers) = broadcast(CORES).unwrap();
-        let (reporters, reports) = reports(CORES).unwrap();
-        let counters: Arc<[CoreCounters]> = (0..CORES).map(|_| CoreCounters::default()).collect();
-        let address = free_address();
-        let cores = subscribers.into_iter().zip(reporters).map(|(subscriber, reporter)| Core {
-            cpu: 0,
-            listener: Listener::bind(address).unwrap(),
-            subscriber,
-            reporter,
-        });
         let settings = Settings {
             connect_attempts,
             connect_timeout: Duration::from_secs(1),
             shutdown_timeout: Duration::ZERO,
             ..Settings::default()
         };
-        let mut running = DataPlane::start(&settings, cores.collect(), &counters).unwrap();
-        running.accept().unwrap();
+        let Started { running, address, publisher, reports, .. } = start(CORES, &settings);
         let entry = |address| {
             Entry::new(Arc::new(Target::at(address)), Arc::new(TargetCounters::new(CORES)))
         };
@@ -95,10 +84,6 @@ impl Drop for Plane {
             assert_eq!(self.ejected.active(), 0);
         }
     }
-}
-
-fn free_address() -> SocketAddr {
-    listener().local_addr().unwrap()
 }
 
 fn listener() -> TcpListener {
