@@ -202,7 +202,7 @@ impl Metrics {
     }
 
     fn sum(&self, counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
-        self.cores.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
+        sum(&self.cores, counter)
     }
 
     fn zone_connections(&self) -> IntCounterVec {
@@ -289,6 +289,11 @@ fn total(name: &str, help: &str, value: u64) -> Box<dyn Collector> {
     let counter = IntCounter::new(name, help).expect("the name is valid");
     counter.inc_by(value);
     Box::new(counter)
+}
+
+/// What all cores together have counted.
+fn sum(cores: &[CoreCounters], counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
+    cores.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
 }
 
 #[cfg(test)]

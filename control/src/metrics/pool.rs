@@ -4,13 +4,11 @@ use exchange::{CoreCounters, Counter, DialDurations};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
 
-use super::{gauge, total};
+use super::{gauge, sum, total};
 
 /// What the cores count of their pools and dials.
 pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
-    let sum = |counter: fn(&CoreCounters) -> &Counter| {
-        cores.iter().fold(0_u64, |sum, core| sum.wrapping_add(counter(core).get()))
-    };
+    let sum = |counter: fn(&CoreCounters) -> &Counter| sum(cores, counter);
     vec![
         total(
             "load_balancer_pool_hits_total",
