@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::fs;
 use std::net::TcpListener;
 use std::time::Instant;
 
@@ -109,6 +110,30 @@ fn asg_error(status: u16, code: &str) -> Behaviour {
          <RequestId>1</RequestId></ErrorResponse>"
     );
     Behaviour::Fixed { action: Some("DescribeAutoScalingGroups"), status, body }
+}
+
+/// How the threads that ask AWS are scheduled: 0 like all others, 5 below everybody (sched(7); field
+/// 41 of proc_pid_stat(5)). One that is not needed any more may still be there for a moment.
+fn scheduling(balancer: &Balancer) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", balancer.process.id())).unwrap();
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("stat")).ok());
+    let policy = |stat: String| {
+        let after_name = stat.split_once(" (discovery) ")?.1;
+        after_name.split(' ').nth(41 - 3).unwrap().parse().ok()
+    };
+    stats.filter_map(policy).collect()
+}
+
+#[test]
+fn aws_is_asked_below_everybody_unless_that_has_just_failed() {
+    let fleet = Fleet::start();
+    let balancer = fleet.ready_balancer(&[]);
+    wait_until("AWS is asked below everybody", || scheduling(&balancer) == [5]);
+    fleet.aws.behave(Behaviour::Hanging);
+    wait_until("AWS is asked as all else is done", || scheduling(&balancer) == [0]);
+    fleet.aws.behave(Behaviour::Good);
+    wait_for_refreshes(&balancer, "ok", 2.0);
+    assert_eq!(scheduling(&balancer), [0]);
 }
 
 #[test]

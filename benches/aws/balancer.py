@@ -92,16 +92,18 @@ def knows(binary: Path, variable: str) -> bool:
     return variable in done.stdout.split()
 
 
-def threads_cpu_seconds(pid: int) -> dict[str, float]:
-    """CPU time so far by the name of the thread; threads that come and go have one name."""
-    times: dict[str, float] = {}
+def threads_times(pid: int) -> dict[str, tuple[float, float]]:
+    """Seconds so far on a CPU, and ready but waiting for one, by the name of the thread (kernel,
+    Documentation/scheduler/sched-stats); threads that come and go have one name."""
+    times: dict[str, tuple[float, float]] = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             name = (task / "comm").read_text().strip()
-            spent = int((task / "schedstat").read_text().split()[0]) / 1e9
+            busy, ready = (int(field) / 1e9 for field in (task / "schedstat").read_text().split()[:2])
         except OSError:
             continue  # ended meanwhile
-        times[name] = times.get(name, 0.0) + spent
+        others = times.get(name, (0.0, 0.0))
+        times[name] = (others[0] + busy, others[1] + ready)
     return times
 
 

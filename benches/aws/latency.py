@@ -12,47 +12,36 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from side_by_side.backends import user_line
+from side_by_side.backends import nginx
 from side_by_side.environment import build_balancer, raise_descriptor_limit
 from side_by_side.errors import BenchError
-from side_by_side.processes import Server, free_port, http_status, run_to_end
+from side_by_side.processes import free_port, http_status, run_to_end
 
 from .account import CREDENTIALS, REGION, TAG, Fleet, Moto, use_python_with_moto
-from .balancer import Balancer, threads_cpu_seconds
+from .balancer import Balancer, threads_times
 from .traffic import Loop
 
 ABOUT = """\
 Measures the latency of a steady load (64 kept connections, each 5-15 ms between two requests)
 through one core of the balancer, by how it discovers its 1,000 targets meanwhile:
-  off     it does not: once at start, then once an hour
-  polled  the same, while a script fetches the same answer of AWS every second
-  on      every second
-AWS is a server that repeats what moto said once, so that its own work does not count. The data
-plane has one CPU; AWS, the servers, and the load generator share another; the rest of the balancer
-runs on either. Needs wrk and nginx. Compare medians; single rounds are noisy."""
+  off  it does not: once at start, then once an hour
+  on   every second
+The worst case: one CPU for all threads of the balancer, so that what discovery uses of it is taken
+from clients, unless they go first. The load generator and the servers share another. AWS is a server
+that repeats what moto said once, below all others. core_wait is how long, in each second, the data
+plane was ready to run and did not. Needs wrk and nginx. Compare medians; single rounds are noisy."""
 
-VARIANTS = ("off", "polled", "on")
-COLUMNS = ("p50_us", "p99_us", "p999_us", "requests_per_s", "core_ms_per_s", "control_ms_per_s")
+VARIANTS = ("off", "on")
+COLUMNS = (
+    "p50_us",
+    "p99_us",
+    "p999_us",
+    "requests_per_s",
+    "core_wait_ms_per_s",
+    "core_ms_per_s",
+    "control_ms_per_s",
+)
 CONNECTIONS = 64
-REFRESH_SECONDS = 1.0
-NGINX = """
-daemon off;
-{user}
-worker_processes 1;
-pid {directory}/nginx.pid;
-error_log stderr warn;
-events {{ worker_connections 8192; }}
-http {{
-    access_log off;
-    keepalive_requests 1000000000;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    server {{ listen 0.0.0.0:{port} backlog=8192; location / {{ return 200 "a small answer"; }} }}
-}}
-"""
 
 
 def answer_of_moto(directory: Path, instances: int) -> bytes:
@@ -96,6 +85,7 @@ async def repeat(port: int, body: bytes) -> None:
             pass  # the client is done
         writer.close()
 
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # this thread
     await asyncio.start_server(converse, "127.0.0.1", port)
 
 
@@ -107,8 +97,8 @@ class Bench:
         self._instances = instances
         cpus = sorted(os.sched_getaffinity(0))
         if len(cpus) < 2:
-            raise BenchError("two CPUs are needed: one for the data plane, one for all else")
-        self._all, self._data, self._rest = cpus, cpus[-1], cpus[0]
+            raise BenchError("two CPUs are needed: one for the balancer, one for all else")
+        self._data, self._rest = cpus[-1], cpus[0]
         body = answer_of_moto(directory, instances)
         print(f"{instances} instances, an answer of {len(body) / 1e6:.1f} MB", file=sys.stderr)
         os.sched_setaffinity(0, {self._rest})  # threads and children inherit it
@@ -116,15 +106,11 @@ class Bench:
         self._loop = Loop()
         self._loop.run(repeat(self._aws, body))
         self._backend_port = free_port(["0.0.0.0"])
-        conf = directory / "nginx.conf"
-        text = NGINX.format(user=user_line(), directory=directory, port=self._backend_port)
-        conf.write_text(text)
-        command = ["nginx", "-p", str(directory), "-c", str(conf), "-e", "stderr"]
-        self._nginx = Server("nginx", command, directory / "nginx.log")
+        self._nginx = nginx("nginx", directory, ["0.0.0.0"], self._backend_port)
 
     def start(self) -> None:
         """Waits for the servers."""
-        is_up = lambda: http_status("127.0.0.1", self._backend_port, "/") == 200  # noqa: E731
+        is_up = lambda: http_status("127.0.0.1", self._backend_port, "/ping") == 200  # noqa: E731
         self._nginx.wait_until(is_up, "ready")
 
     def stop(self) -> None:
@@ -134,31 +120,29 @@ class Bench:
     def run(self, variant: str) -> dict[str, float]:
         """One balancer, one load."""
         balancer = self._balancer("1s" if variant == "on" else "1h")
-        poll = None
         try:
             everyone = lambda: len(balancer.healthy()) == self._instances  # noqa: E731
             balancer.wait_until(everyone, "in front of all instances", 60)
-            if variant == "polled":
-                poll = self._loop.spawn(self._poll())
-            before = threads_cpu_seconds(balancer.pid)
+            pid = balancer.pid
+            before = threads_times(pid)
             refreshes = balancer.refreshes("ok")
             result = self._load(balancer.port)
-            after = threads_cpu_seconds(balancer.pid)
             seconds = result["duration_us"] / 1e6
-            core = f"core-{self._data}"
-            spent = {name: time - before.get(name, 0.0) for name, time in after.items()}
+            idle = (0.0, 0.0)
+            spent = {}
+            for name, times in threads_times(pid).items():
+                began = before.get(name, idle)
+                spent[name] = [(now - then) * 1000 / seconds for now, then in zip(times, began)]
             result["requests_per_s"] = result["requests"] / seconds
-            result["core_ms_per_s"] = spent.pop(core) * 1000 / seconds
-            result["control_ms_per_s"] = sum(spent.values()) * 1000 / seconds
+            result["core_ms_per_s"], result["core_wait_ms_per_s"] = spent.pop(f"core-{self._data}")
+            result["control_ms_per_s"] = sum(busy for busy, _ in spent.values())
             result["refreshes"] = balancer.refreshes("ok") - refreshes
             return result
         finally:
-            if poll:
-                poll.cancel()
             balancer.stop()
 
     def _balancer(self, period: str) -> Balancer:
-        os.sched_setaffinity(0, self._all)
+        os.sched_setaffinity(0, {self._data})
         try:
             variables = {
                 "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._aws}",
@@ -169,6 +153,7 @@ class Bench:
                 "NODE_CHECK_PERIOD": period,
                 # Checks of so many targets cost more than anything here; few fall into a run.
                 "HEALTH_CHECK_PERIOD": "1h",
+                "HEALTH_CHECK_PATH": "/ping",
                 "TARGET_PORT": str(self._backend_port),
                 "CORES": f"{self._data}-{self._data}",
             }
@@ -180,18 +165,13 @@ class Bench:
     def _load(self, port: int) -> dict[str, float]:
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{self._seconds}s", "--timeout", "10s"]
         script = str(Path(__file__).with_name("paced.lua"))
-        command += ["--script", script, f"http://127.0.0.1:{port}/"]
+        command += ["--script", script, f"http://127.0.0.1:{port}/small"]
         output = run_to_end(command, self._seconds + 30)
         line = next(line for line in output.splitlines() if line.startswith("RESULT "))
         result = json.loads(line.removeprefix("RESULT "))
         if result["errors"]:
             raise BenchError(f"{result['errors']} requests failed:\n{output}")
         return result
-
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.to_thread(ask, self._aws, b"Action=DescribeInstances")
-            await asyncio.sleep(REFRESH_SECONDS)
 
 
 def main() -> int:
@@ -202,7 +182,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--binary", type=Path, help="the balancer; by default it is built")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of all three")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of both")
     parser.add_argument("--seconds", type=int, default=10, help="of load in each")
     parser.add_argument("--instances", type=int, default=1000, help="targets, at most 1000")
     arguments = parser.parse_args()

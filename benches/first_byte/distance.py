@@ -8,30 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from side_by_side.backends import user_line
+from side_by_side.backends import nginx
 from side_by_side.errors import BenchError
 from side_by_side.processes import LIBC, Server, in_child
 
 CLONE_NEWNET = 0x40000000
 NEAR, FAR = "10.79.0.1", ("10.79.0.2", "10.79.0.3")
 PORT = 8000
-NGINX = """
-daemon off;
-{user}
-worker_processes 1;
-pid {directory}/nginx.pid;
-error_log stderr warn;
-events {{ worker_connections 8192; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    server {{ {listen} location / {{ return 200 "a small answer"; }} }}
-}}
-"""
 
 
 class Distance:
@@ -68,14 +51,8 @@ class Distance:
         _enter(os.open(f"/run/netns/{near}", os.O_RDONLY))
 
     def _start_server(self, namespace: str) -> None:
-        listen = " ".join(f"listen {address}:{PORT} backlog=4096;" for address in FAR)
-        conf = self._directory / "targets.conf"
-        conf.write_text(
-            NGINX.format(user=user_line(), directory=self._directory, listen=listen)
-        )
-        command = ["ip", "netns", "exec", namespace]
-        command += ["nginx", "-p", str(self._directory), "-c", str(conf), "-e", "stderr"]
-        self._server = Server("targets", command, self._directory / "targets.log")
+        into = ["ip", "netns", "exec", namespace]
+        self._server = nginx("targets", self._directory, FAR, PORT, into)
 
     def stop(self) -> None:
         """Ends what was begun."""

@@ -30,7 +30,7 @@ some 0.1 ms of its own. Needs root, for network namespaces, and HAProxy and ngin
 
 POOL, NO_POOL, DIRECT = "pool", "no pool", "direct"
 VARIANTS = [POOL, NO_POOL, peers.HAPROXY, peers.NGINX, DIRECT]
-REQUEST = b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
+REQUEST = b"GET /small HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
 # Before anything counts: the balancer has to learn how many clients come.
 WARMUP_SECONDS = 2.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from .processes import Server, free_port, http_status
@@ -17,8 +18,20 @@ def user_line() -> str:
     return "user root;" if os.geteuid() == 0 else ""
 
 
-def config(directory: Path, address: str, port: int) -> str:
+def nginx(
+    name: str, directory: Path, addresses: Iterable[str], port: int, prefix: Iterable[str] = ()
+) -> Server:
+    """A server of `/small`, `/ping` and what is in `directory`/www; not waited for. `prefix` is put
+    before its command."""
+    conf = directory / "nginx.conf"
+    conf.write_text(config(directory, addresses, port))
+    command = [*prefix, "nginx", "-p", str(directory), "-c", str(conf), "-e", "stderr"]
+    return Server(name, command, directory / "nginx.log")
+
+
+def config(directory: Path, addresses: Iterable[str], port: int) -> str:
     """An nginx configuration that never closes a connection of its own accord."""
+    listen = " ".join(f"listen {address}:{port} backlog=8192;" for address in addresses)
     return f"""
 daemon off;
 {user_line()}
@@ -43,7 +56,7 @@ http {{
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
     server {{
-        listen {address}:{port} backlog=8192;
+        {listen}
         root {directory}/www;
         location = /small {{ return 200 "{SMALL_BODY}"; }}
         location = /ping {{ return 200 "ok"; }}
@@ -67,10 +80,7 @@ class Backends:
             directory = self._directory / f"backend-{address}"
             (directory / "www").mkdir(parents=True)
             (directory / "www" / "large").write_bytes(os.urandom(1024) * (LARGE_BYTES // 1024))
-            conf = directory / "nginx.conf"
-            conf.write_text(config(directory, address, self.port))
-            command = ["nginx", "-p", str(directory), "-c", str(conf), "-e", "stderr"]
-            server = Server(f"backend {address}", command, directory / "log")
+            server = nginx(f"backend {address}", directory, [address], self.port)
             self._servers.append(server)
             server.wait_until(lambda at=address: http_status(at, self.port, "/ping") == 200, "ready")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import random
@@ -94,11 +95,13 @@ def process_tree(pid: int) -> list[int]:
     while queue:
         current = queue.pop()
         try:
-            for task in Path(f"/proc/{current}/task").iterdir():
-                queue.extend(int(child) for child in (task / "children").read_text().split())
+            tasks = list(Path(f"/proc/{current}/task").iterdir())
         except OSError:
             continue  # ended meanwhile
         found.append(current)
+        for task in tasks:
+            with contextlib.suppress(OSError):  # a thread that ended meanwhile
+                queue.extend(int(child) for child in (task / "children").read_text().split())
     return sorted(found)
 
 

@@ -1,8 +1,11 @@
 //! Keeps the affinity table up with the eligible targets.
 
+use std::io;
 use std::sync::Arc;
 
 use exchange::{Affinity, Snapshot, Target};
+
+use crate::background::{self, Priority};
 
 /// Decides which tables are built: one at a time, and none twice. While one is being built any
 /// number of targets may come and go; the next one makes up for all of them.
@@ -27,19 +30,26 @@ impl Tables {
         Some(self.targets.clone())
     }
 
+    /// The table that was asked for will not come: the next snapshot asks again.
+    pub(crate) fn failed(&mut self) {
+        *self = Self::default();
+    }
+
     /// The table that was asked for is there.
     pub(crate) fn built(&mut self) {
         self.is_building = false;
     }
 }
 
-/// Builds a table on a thread of its own, below the others, and hands it over with `deliver`. Must
-/// be called inside a tokio runtime.
+/// Builds a table on a thread of its own, below all others, and hands it over with `deliver`.
+///
+/// # Errors
+/// When no thread can be started; the table is not built then.
 pub(crate) fn build(
     targets: Vec<Arc<Target>>,
     deliver: impl FnOnce(Arc<Affinity>) + Send + 'static,
-) {
-    tokio::task::spawn_blocking(move || deliver(Arc::new(Affinity::of(targets))));
+) -> io::Result<()> {
+    background::spawn("affinity", Priority::Low, move || deliver(Arc::new(Affinity::of(targets))))
 }
 
 #[cfg(test)]
@@ -76,5 +86,7 @@ mod tests {
         assert_eq!(next(&mut tables, &snapshot(&[], &[1, 2])), None, "there is nobody");
         assert_eq!(next(&mut tables, &snapshot(&[1, 2], &[])), None, "they are back");
         assert_eq!(next(&mut tables, &snapshot(&[2], &[1])), Some(vec![2]));
+        tables.failed();
+        assert_eq!(next(&mut tables, &snapshot(&[2], &[1])), Some(vec![2]), "it was not built");
     }
 }

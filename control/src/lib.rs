@@ -3,6 +3,7 @@
 
 mod admin;
 mod affinity;
+mod background;
 pub mod breaker;
 mod controller;
 pub mod discovery;
@@ -85,7 +86,8 @@ pub struct Settings {
     pub source_addresses: Vec<IpAddr>,
 }
 
-/// The running control plane. Its tasks run on the tokio runtime it was started on, until that ends.
+/// The running control plane. Its tasks run on the tokio runtime it was started on, until that ends;
+/// threads that they start end soon after.
 #[derive(Debug)]
 pub struct Control {
     accepting: Arc<AtomicBool>,

@@ -10,12 +10,15 @@ mod outcome;
 mod pace;
 mod policy;
 mod screen;
+mod standing;
 mod survey;
+mod surveyor;
 mod timeouts;
 mod tracker;
 mod wholeness;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -26,6 +29,8 @@ use crate::jitter::Jitter;
 use crate::metrics::Metrics;
 use client::Client;
 use pace::Pace;
+use standing::Standing;
+use surveyor::Surveyor;
 use timeouts::Timeouts;
 use tracker::Tracker;
 
@@ -81,20 +86,24 @@ pub enum Mode {
 /// # Errors
 /// Why nothing could be found out, and what to do about it.
 pub async fn discover_once(settings: &AwsSettings) -> Result<Found, Fault> {
-    Client::new(settings).await.refresh(settings).await
+    let region = client::region(settings).await;
+    Client::new(settings, region).await.refresh(settings).await
 }
 
 /// Sends the targets to the controller whenever something was learnt about them, until the
 /// controller is gone. What goes wrong keeps the last good targets.
 pub(super) async fn run(settings: AwsSettings, metrics: &Metrics, events: &mpsc::Sender<Event>) {
-    let client = Client::new(&settings).await;
-    log::info!("targets are {}, in region {}", settings.mode, client.region());
-    let mut tracker = Tracker::new(&settings, client.region());
+    let region = client::region(&settings).await;
+    log::info!("targets are {}, in region {region}", settings.mode);
+    let mut tracker = Tracker::new(&settings, &region);
     let mut pace = Pace::new(settings.period);
     let mut jitter = Jitter::new();
+    let mut standing = Standing::default();
+    let settings = Arc::new(settings);
+    let mut surveyor = Surveyor::new(settings, region, Standing::FIRST);
     loop {
         let started = Instant::now();
-        let refreshed = client.refresh(&settings).await;
+        let refreshed = surveyor.refresh().await;
         let progress = tracker.follow(refreshed);
         metrics.refreshed(progress.outcome, progress.census.as_ref());
         for (level, line) in progress.lines {
@@ -105,6 +114,7 @@ pub(super) async fn run(settings: AwsSettings, metrics: &Metrics, events: &mpsc:
         {
             return;
         }
+        surveyor.work_at(standing.after(progress.outcome));
         sleep_until(started + jitter.apply(pace.after(progress.outcome))).await;
     }
 }

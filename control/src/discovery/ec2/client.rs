@@ -33,8 +33,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Reads what the environment and the profile say; nothing is sent yet.
-    pub(super) async fn new(settings: &AwsSettings) -> Self {
-        let region = region(settings).await;
+    pub(super) async fn new(settings: &AwsSettings, region: String) -> Self {
         let timeouts = Timeouts::new(settings.period);
         let timeout_config = TimeoutConfig::builder()
             .connect_timeout(timeouts.attempt)
@@ -62,18 +61,11 @@ impl Client {
         }
     }
 
-    /// The region that is asked.
-    pub(super) fn region(&self) -> &str {
-        &self.region
-    }
-
     /// Asks once for everything, in bounded time.
     pub(super) async fn refresh(&self, settings: &AwsSettings) -> Result<Found, Fault> {
         let refresh = tokio::time::timeout(self.timeouts.refresh, survey(self, settings));
-        refresh.await.unwrap_or_else(|_| {
-            let reason = format!("the answers took longer than {:?}", self.timeouts.refresh);
-            Err(Fault::new(FaultKind::Timeout, DESCRIBE_INSTANCES, reason, &self.region))
-        })
+        let too_late = |_| Err(Fault::too_late(self.timeouts.refresh, &self.region));
+        refresh.await.unwrap_or_else(too_late)
     }
 
     fn incomplete(&self, action: &'static str) -> Fault {
@@ -82,8 +74,9 @@ impl Client {
     }
 }
 
-/// The instance's own region is not asked for: a balancer that is moved would look elsewhere.
-async fn region(settings: &AwsSettings) -> String {
+/// The region to ask. The instance's own is not asked for: a balancer that is moved would look
+/// elsewhere.
+pub(super) async fn region(settings: &AwsSettings) -> String {
     let region = RegionProviderChain::first_try(settings.region.clone().map(Region::new))
         .or_else(ProfileFileRegionProvider::new())
         .region()
