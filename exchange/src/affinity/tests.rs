@@ -27,12 +27,13 @@ fn shares(affinity: &Affinity) -> Vec<usize> {
 }
 
 #[test]
-fn every_target_has_the_same_number_of_places_but_for_one() {
-    for count in [1, 10, 100, 1000] {
-        let affinity = Affinity::of(targets(count));
-        let shares = shares(&affinity);
+fn targets_have_nearly_the_same_number_of_places() {
+    for (count, few, many) in [(1, 100, 100), (10, 98, 102), (100, 96, 104), (1000, 85, 112)] {
+        let shares = shares(&Affinity::of(targets(count)));
+        let mean = SIZE / count;
+        let percent = |share: &usize| 100 * share / mean as usize;
         let (min, max) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
-        assert!(max - min <= 1, "{count}: {min} to {max}");
+        assert!(percent(min) >= few && percent(max) <= many, "{count}: {min} to {max} of {mean}");
     }
 }
 
@@ -40,7 +41,7 @@ fn every_target_has_the_same_number_of_places_but_for_one() {
 /// beside the mean.
 #[test]
 fn clients_are_spread_like_places() {
-    for (count, most) in [(10, 1.02), (100, 1.06), (1000, 1.25)] {
+    for (count, most) in [(10, 1.03), (100, 1.08), (1000, 1.28)] {
         let affinity = Affinity::of(targets(count));
         let mut clients = vec![0_u32; affinity.targets().len()];
         let all = 500_000;
@@ -54,32 +55,35 @@ fn clients_are_spread_like_places() {
     }
 }
 
-/// The part of the clients that are led elsewhere after one target has left, in percent of 1/n: 100
-/// is the least, since all of its own have to be.
-fn disruption(all: &[Arc<Target>], gone: usize) -> usize {
+/// How many places of the one that has left each of the others has now; it panics if any other place
+/// has changed hands.
+fn heirs(all: &[Arc<Target>], gone: usize) -> Vec<u32> {
     let before = Affinity::of(all.to_vec());
-    let mut left = all.to_vec();
-    left.remove(gone);
-    let after = Affinity::of(left);
-    let target = |affinity: &Affinity, place: usize| {
-        let number = usize::from(affinity.table[place]);
-        Arc::as_ptr(&affinity.targets[number])
-    };
-    let size = before.table.len();
-    let moved = (0..size).filter(|&place| target(&before, place) != target(&after, place)).count();
-    100 * moved * all.len() / size
+    let gone = &all[gone];
+    let after = Affinity::of(all.iter().filter(|&it| it != gone).cloned().collect());
+    let mut heirs = vec![0; after.targets().len()];
+    for (&then, &now) in before.table.iter().zip(&after.table) {
+        let (then, now) = (usize::from(then), usize::from(now));
+        if before.targets[then] == *gone {
+            heirs[now] += 1;
+        } else {
+            assert_eq!(before.targets[then], after.targets[now], "{} targets", all.len());
+        }
+    }
+    heirs
 }
 
+/// And, read the other way around: when one joins, only clients that it gets move.
 #[test]
-fn when_a_target_leaves_few_clients_of_the_others_move() {
-    for count in [3, 10, 100] {
+fn when_a_target_leaves_only_its_clients_move_and_not_to_one_alone() {
+    for (count, most) in [(3, 0.55), (10, 0.13), (100, 0.02), (1000, 0.02)] {
         let all = targets(count);
-        let each = (0..all.len()).step_by(all.len().div_ceil(10));
-        let disruptions: Vec<_> = each.map(|gone| disruption(&all, gone)).collect();
-        assert!(
-            disruptions.iter().all(|&it| (100..=120).contains(&it)),
-            "{count}: {disruptions:?}"
-        );
+        for gone in (0..all.len()).step_by(all.len().div_ceil(5)) {
+            let heirs = heirs(&all, gone);
+            let largest = f64::from(*heirs.iter().max().unwrap());
+            let share = largest / f64::from(heirs.iter().sum::<u32>());
+            assert!(share <= most, "{count}: {share}");
+        }
     }
 }
 
@@ -111,8 +115,8 @@ fn choices_are_the_same_for_good() {
     let sum = |affinity: &Affinity| {
         affinity.table.iter().fold(FNV_BASIS, |sum, number| hash(sum, &number.to_be_bytes()))
     };
-    assert_eq!(sum(&affinity), 0xf436_49ee_44cd_2eaf);
-    assert_eq!(sum(&Affinity::of(targets(1000))), 0x2a74_5606_cf63_cb04);
+    assert_eq!(sum(&affinity), 0xa478_1223_e0a7_096e);
+    assert_eq!(sum(&Affinity::of(targets(1000))), 0xc3c5_8a80_0c8e_5227);
     for (client, chosen) in [
         ("192.0.2.1", "10.0.1.5:30080"),
         ("192.0.2.2", "10.0.1.2:30080"),
