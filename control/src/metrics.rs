@@ -1,6 +1,7 @@
 //! Every metric, and its name once.
 
 mod breakers;
+mod nodes;
 mod pool;
 mod ports;
 #[cfg(feature = "aws")]
@@ -131,6 +132,7 @@ impl Metrics {
                 u64::from(snapshot.fail_open),
             ),
         ];
+        metrics.extend(nodes::traffic(snapshot));
         metrics.extend(self.core_metrics());
         metrics.extend(pool::collectors(&self.cores));
         #[cfg(feature = "aws")]
