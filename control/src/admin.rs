@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use exchange::{Entry, Snapshot, Target};
+use exchange::{Checks, Entry, Snapshot, Target};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
@@ -127,17 +127,29 @@ struct TargetView<'a> {
     state: &'static str,
     /// Why, where the state does not say it all.
     reason: Option<&'a str>,
+    /// What its health checks say; none where it is not checked any more.
+    checks: Option<&'static str>,
+    /// Why they fail, if they do.
+    check_failure: Option<&'a str>,
     active_connections: u64,
 }
 
 impl<'a> TargetView<'a> {
     fn of(entry: &'a Entry) -> Self {
+        let (checks, check_failure) = match &entry.checks {
+            None => (None, None),
+            Some(Checks::Pending) => (Some("pending"), None),
+            Some(Checks::Passing) => (Some("passing"), None),
+            Some(Checks::Failing(why)) => (Some("failing"), Some(&**why)),
+        };
         Self {
             id: entry.target.id.as_str(),
             address: entry.target.address,
             zone: entry.target.zone.as_deref(),
             state: entry.state.as_str(),
             reason: entry.reason.as_deref(),
+            checks,
+            check_failure,
             active_connections: entry.counters.active(),
         }
     }

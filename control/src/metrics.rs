@@ -6,12 +6,13 @@ mod pool;
 mod ports;
 #[cfg(feature = "aws")]
 mod refreshes;
+mod states;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Counter, Rejection, Snapshot, TargetState};
+use exchange::{CoreCounters, Counter, Rejection, Snapshot};
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -118,7 +119,7 @@ impl Metrics {
             Box::new(self.probe_latency.clone()),
             Box::new(self.discovery_failures.clone()),
             Box::new(self.discovery_age()),
-            Box::new(node_health(snapshot)),
+            Box::new(states::health(snapshot)),
             Box::new(breakers::states(snapshot)),
             Box::new(self.breakers.transitions()),
             Box::new(self.zone_connections()),
@@ -256,24 +257,6 @@ impl Metrics {
     }
 }
 
-/// A withdrawn target is not checked any more, so it has no health to show; its address may also
-/// belong to another target by now.
-fn node_health(snapshot: &Snapshot) -> IntGaugeVec {
-    let health = IntGaugeVec::new(
-        Opts::new(
-            "load_balancer_node_health_status",
-            "1 for a target that passes its health checks and is not ejected, else 0",
-        ),
-        &["node"],
-    );
-    let health = health.expect("name and label are valid");
-    for entry in snapshot.entries.iter().filter(|entry| entry.state != TargetState::Draining) {
-        let node = entry.target.address.to_string();
-        health.with_label_values(&[&node]).set((entry.state == TargetState::Healthy).into());
-    }
-    health
-}
-
 fn build_info() -> IntGaugeVec {
     let opts = Opts::new("load_balancer_build_info", "1, labelled with the version that runs");
     let info = IntGaugeVec::new(opts, &["version"]).expect("name and label are valid");
@@ -301,11 +284,16 @@ fn sum(cores: &[CoreCounters], counter: impl Fn(&CoreCounters) -> &Counter) -> u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use exchange::{Entry, Target, TargetCounters};
+    use exchange::{Checks, Entry, Target, TargetCounters, TargetState};
 
     fn entry(address: &str, state: TargetState) -> Entry {
         let target = Arc::new(Target::at(address.parse().unwrap()));
-        Entry { state, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
+        let checks = match state {
+            TargetState::Draining => None, // withdrawn
+            TargetState::Healthy => Some(Checks::Passing),
+            _ => Some(Checks::Pending),
+        };
+        Entry { state, checks, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
     }
 
     #[test]

@@ -344,6 +344,8 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
         a.state == b.state
             && a.eligible == b.eligible
             && a.reason == b.reason
+            && a.checks == b.checks
+            && a.breaker == b.breaker
             && a.reset == b.reset
             && is_same_ramp
             && a.trial.as_ref().map(Arc::as_ptr) == b.trial.as_ref().map(Arc::as_ptr)
