@@ -72,6 +72,9 @@ fn a_target_is_drained_and_undrained_by_its_id() {
     assert_eq!(post(&plane, "/targets/a%2Fb%25%C3%A9/drain", "").0, 200);
     assert_eq!(drained("a/b%é"), (true, by_operator()));
     // It is still checked, and seen to be.
+    let draining = format!("load_balancer_node_draining{{node=\"{}\"}}", one.address);
+    assert_eq!(plane.metric(&draining), Some(1.0));
+    assert_eq!(plane.metric("load_balancer_targets{state=\"draining\"}"), Some(2.0));
     let health = format!("load_balancer_node_health_status{{node=\"{}\"}}", one.address);
     assert_eq!(plane.metric(&health), Some(1.0));
     one.answer_with(503);
@@ -95,6 +98,8 @@ fn a_target_is_drained_and_undrained_by_its_id() {
         assert_eq!(post(&plane, path, "").0, 200);
         assert_eq!(drained(id), (false, None));
     }
+    assert_eq!(plane.metric(&draining), Some(0.0));
+    assert_eq!(plane.metric("load_balancer_targets{state=\"healthy\"}"), Some(2.0));
 }
 
 #[test]

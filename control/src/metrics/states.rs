@@ -1,6 +1,6 @@
 //! What is known of each target's state.
 
-use exchange::{BreakerState, Checks, Snapshot};
+use exchange::{BreakerState, Checks, Entry, Snapshot, TargetState};
 use prometheus::{IntGaugeVec, Opts};
 
 /// Of all targets that are checked, those that an operator drains too. A withdrawn one has no health
@@ -20,11 +20,42 @@ pub(super) fn health(snapshot: &Snapshot) -> IntGaugeVec {
     health
 }
 
+/// How many targets are in each state.
+pub(super) fn counts(snapshot: &Snapshot) -> IntGaugeVec {
+    let opts = Opts::new("load_balancer_targets", "Targets in this state");
+    let counts = IntGaugeVec::new(opts, &["state"]).expect("name and label are valid");
+    // Present from 0.
+    for state in TargetState::ALL {
+        counts.with_label_values(&[state.as_str()]);
+    }
+    for entry in &snapshot.entries {
+        counts.with_label_values(&[entry.state.as_str()]).inc();
+    }
+    counts
+}
+
+/// At each address, whether its target drains. Where one that is discovered has taken the place of
+/// others that are withdrawn, it is that one that counts.
+pub(super) fn draining(snapshot: &Snapshot) -> IntGaugeVec {
+    let opts = Opts::new(
+        "load_balancer_node_draining",
+        "1 while a target drains, by an operator's order or because it left discovery, else 0",
+    );
+    let draining = IntGaugeVec::new(opts, &["node"]).expect("name and label are valid");
+    let is_withdrawn = |entry: &&Entry| entry.checks.is_none();
+    let (withdrawn, discovered): (Vec<_>, Vec<_>) = snapshot.entries.iter().partition(is_withdrawn);
+    for entry in withdrawn.into_iter().chain(discovered) {
+        let node = entry.target.address.to_string();
+        draining.with_label_values(&[&node]).set((entry.state == TargetState::Draining).into());
+    }
+    draining
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use exchange::{Entry, Target, TargetCounters, TargetState};
+    use exchange::{Target, TargetCounters};
     use prometheus::core::Collector;
 
     use super::*;
@@ -62,5 +93,38 @@ mod tests {
         ]);
         let expected = ["10.0.0.1:1 1", "10.0.0.1:2 0", "10.0.0.1:3 0", "10.0.0.1:4 1"];
         assert_eq!(shown(&health(&snapshot)), [&expected[..], &["10.0.0.1:5 0"]].concat());
+    }
+    #[test]
+    fn every_state_is_counted_from_0() {
+        let all = |healthy, draining| {
+            let numbers = [0, draining, 0, healthy, 0];
+            let names = ["checking", "draining", "ejected", "healthy", "unhealthy"];
+            names.iter().zip(numbers).map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&counts(&Snapshot::default())), all(0, 0));
+        let entries = [
+            entry(1, TargetState::Healthy, Some(Checks::Passing)),
+            entry(2, TargetState::Healthy, Some(Checks::Passing)),
+            entry(3, TargetState::Draining, Some(Checks::Passing)),
+            entry(1, TargetState::Draining, None),
+            entry(4, TargetState::Draining, None),
+        ];
+        assert_eq!(shown(&counts(&snapshot(entries.to_vec()))), all(2, 3));
+    }
+
+    #[test]
+    fn of_several_targets_at_an_address_the_discovered_one_drains_or_not() {
+        let gone = |port| entry(port, TargetState::Draining, None);
+        let snapshot = snapshot(vec![
+            gone(1),
+            entry(1, TargetState::Healthy, Some(Checks::Passing)),
+            gone(1),
+            gone(2),
+            entry(2, TargetState::Draining, Some(Checks::Passing)),
+            gone(3),
+            entry(4, TargetState::Unhealthy, Some(Checks::Failing("status 503".into()))),
+        ]);
+        let expected = ["10.0.0.1:1 0", "10.0.0.1:2 1", "10.0.0.1:3 1", "10.0.0.1:4 0"];
+        assert_eq!(shown(&draining(&snapshot)), expected);
     }
 }
