@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use exchange::{Checks, Entry, Snapshot, Target};
+use exchange::{Checks, Entry, Snapshot, TargetId};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
@@ -109,13 +109,17 @@ struct ErrorView<'a> {
 struct TargetsView<'a> {
     generation: u64,
     targets: Vec<TargetView<'a>>,
+    /// Whom operators want to drain and discovery does not know now.
+    drained_absent: Vec<&'a str>,
 }
 
 impl<'a> TargetsView<'a> {
-    fn of(snapshot: &'a Snapshot, is_wanted: impl Fn(&Target) -> bool) -> Self {
-        let entries = snapshot.entries.iter().filter(|entry| is_wanted(&entry.target));
+    fn of(snapshot: &'a Snapshot, is_wanted: impl Fn(&TargetId) -> bool) -> Self {
+        let entries = snapshot.entries.iter().filter(|entry| is_wanted(&entry.target.id));
         let targets = entries.map(TargetView::of).collect();
-        Self { generation: snapshot.generation.0, targets }
+        let absent = snapshot.drained_absent.iter().filter(|id| is_wanted(id));
+        let drained_absent = absent.map(TargetId::as_str).collect();
+        Self { generation: snapshot.generation.0, targets, drained_absent }
     }
 }
 

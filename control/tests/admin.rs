@@ -54,6 +54,7 @@ fn targets_are_listed_as_json() {
              "checks": "passing", "check_failure": null,
              "active_connections": 7},
         ],
+        "drained_absent": [],
     });
     assert_eq!(answer, expected);
 }

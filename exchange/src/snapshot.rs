@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{Affinity, Target, TargetCounters, Trial};
+use crate::{Affinity, Target, TargetCounters, TargetId, Trial};
 
 /// Counts published snapshots; a larger one is newer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,6 +166,9 @@ pub struct Snapshot {
     /// The target of each client, where clients keep theirs. May lag behind the entries by an instant:
     /// what it maps to need not be eligible any more.
     pub affinity: Option<Arc<Affinity>>,
+    /// Whom operators want to drain and discovery does not know now: they will drain when they are
+    /// back. In order; bounded, as orders that stand are.
+    pub drained_absent: Vec<TargetId>,
     /// While connections of long standing make room for targets that have joined: when those did.
     /// Connections opened before may end as each target's [`crate::Surplus`] allows.
     pub rebalanced_since: Option<Instant>,
