@@ -30,9 +30,14 @@ fn hangup_reads_the_target_file_at_once() {
     write(&backends[1]);
     balancer.process.signal(Signal::HUP);
     balancer.wait_for_log("SIGHUP: the target file is read now");
+    balancer.wait_for_log("hangup.json is good: 1 target");
     wait_until("the other backend answers", || {
         http::get(balancer.address(), "/").is_ok_and(|answer| answer.body == "second")
     });
+    std::fs::write(&path, "[{").unwrap();
+    balancer.wait_for_log("hangup.json is not valid: line 1");
+    balancer.process.signal(Signal::HUP);
+    balancer.wait_for_log("hangup.json still is not valid: line 1");
     std::fs::remove_file(&path).unwrap();
 }
 
