@@ -2,6 +2,7 @@
 
 mod breakers;
 mod cores;
+mod nodes;
 mod pool;
 mod ports;
 #[cfg(feature = "aws")]
@@ -129,6 +130,7 @@ impl Metrics {
                 u64::from(snapshot.fail_open),
             ),
         ];
+        metrics.extend(nodes::traffic(snapshot));
         metrics.extend(cores::collectors(&self.cores));
         metrics.extend(pool::collectors(&self.cores));
         #[cfg(feature = "aws")]

@@ -193,6 +193,11 @@ impl LocalTarget {
         self.counters.on(self.core).active.decrement();
     }
 
+    /// A client got a connection to it.
+    pub(crate) fn got_client(&self) {
+        self.counters.on(self.core).connections.increment();
+    }
+
     /// Notes whether a dial reached the target, `None` if it was cut short and nothing is known.
     /// Returns what the control plane has to hear of it: the end of each trial, and each failure.
     #[must_use = "a trial whose end is not reported is the target's last"]
@@ -202,7 +207,10 @@ impl LocalTarget {
                 self.last_dial.set(LastDial::Reached);
                 self.counters.on(self.core).dialled.increment();
             }
-            Some(false) => self.last_dial.set(LastDial::Failed),
+            Some(false) => {
+                self.last_dial.set(LastDial::Failed);
+                self.counters.on(self.core).failed_dials.increment();
+            }
             None => (),
         }
         let outcome = match reached {

@@ -93,8 +93,12 @@ pub struct TargetCounters {
 pub struct TargetOnCore {
     /// Gauge: connections open to the target, those being dialled among them.
     pub active: Counter,
-    /// Total: dials of the target that succeeded.
+    /// Total: dials of the target that succeeded, for clients and ahead of them.
     pub dialled: Counter,
+    /// Total: dials of the target that failed or took too long.
+    pub failed_dials: Counter,
+    /// Total: client connections that got one to the target.
+    pub connections: Counter,
 }
 
 impl TargetCounters {
@@ -127,7 +131,8 @@ impl TargetCounters {
         self.sum(|core| &core.dialled)
     }
 
-    fn sum(&self, counter: impl Fn(&TargetOnCore) -> &Counter) -> u64 {
+    /// The sum of one counter over all cores.
+    pub fn sum(&self, counter: impl Fn(&TargetOnCore) -> &Counter) -> u64 {
         self.by_core.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
     }
 }

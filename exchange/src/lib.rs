@@ -17,7 +17,7 @@ mod trial;
 
 pub use affinity::{Affinity, ClientKey, TargetKey};
 pub use channel::{Publisher, Subscriber, Waker, broadcast};
-pub use counters::{CoreCounters, Counter, TargetCounters};
+pub use counters::{CoreCounters, Counter, TargetCounters, TargetOnCore};
 pub use dial_durations::DialDurations;
 pub use rejection::{Rejection, Rejections};
 pub use report::{Outcome, Report, Reporter, Reports, reports};

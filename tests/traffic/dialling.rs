@@ -7,6 +7,7 @@ use crate::harness::backend::{Backend, HealthServer};
 use crate::harness::balancer::Balancer;
 use crate::harness::raw_target::RawTarget;
 use crate::harness::stream::connect;
+use crate::harness::wait_until;
 
 /// A target whose health checks pass although it refuses every connection.
 fn refusing() -> (SocketAddr, HealthServer) {
@@ -36,7 +37,29 @@ fn a_refused_client_gets_another_target() {
     }
     assert_eq!(balancer.count("failed_connections_total"), 0);
     assert_eq!(balancer.count("successful_connections_total"), 100);
-    assert!(balancer.count("failed_dials_total") >= 40);
+    let failed = balancer.count("failed_dials_total");
+    assert!(failed >= 40);
+    let of = |name: &str, node: SocketAddr| balancer.count(&format!("{name}{{node=\"{node}\"}}"));
+    assert_eq!(of("node_connections_total", backend.address), 100);
+    assert_eq!(of("node_failed_dials_total", backend.address), 0);
+    assert_eq!(of("node_connections_total", refusing), 0);
+    assert_eq!(of("node_failed_dials_total", refusing), failed);
+}
+
+#[test]
+fn each_targets_connections_are_shown() {
+    let backends = [Backend::start(), Backend::start()];
+    let balancer = start(&backends.each_ref().map(|it| it.address), &[("POOL_SIZE", "0")]);
+    let clients: Vec<_> = (0..6).map(|_| balancer.connect()).collect();
+    let active = |backend: &Backend| {
+        let name = format!("node_active_connections{{node=\"{}\"}}", backend.address);
+        balancer.count(&name)
+    };
+    let sum = || backends.iter().map(active).sum::<u64>();
+    wait_until("all are shown", || sum() == 6);
+    assert!(backends.iter().all(|backend| active(backend) > 0));
+    drop(clients);
+    wait_until("none is shown", || sum() == 0);
 }
 
 /// A client is reset, before or after its connect(2) returns.

@@ -161,6 +161,7 @@ impl Worker {
     pub(super) fn count_success(&self, target: &LocalTarget) {
         let count = self.count();
         count.successful_connections.increment();
+        target.got_client();
         match target.is_in_own_zone() {
             Some(true) => count.same_zone_connections.increment(),
             Some(false) => count.other_zone_connections.increment(),

@@ -1,0 +1,91 @@
+//! What each target gets of the traffic.
+
+use exchange::{Counter, Snapshot, TargetOnCore};
+use prometheus::core::Collector;
+use prometheus::{IntCounterVec, IntGaugeVec, Opts};
+
+/// By address, so that a series is one and the same over restarts of a target. While several targets
+/// are known at an address, of which all but one are draining, it is the sum of theirs.
+pub(super) fn traffic(snapshot: &Snapshot) -> Vec<Box<dyn Collector>> {
+    vec![
+        Box::new(active(snapshot)),
+        Box::new(total(
+            snapshot,
+            "load_balancer_node_connections_total",
+            "Client connections that got one to the target",
+            |on_core| &on_core.connections,
+        )),
+        Box::new(total(
+            snapshot,
+            "load_balancer_node_failed_dials_total",
+            "Attempts to connect to the target that failed or took too long",
+            |on_core| &on_core.failed_dials,
+        )),
+    ]
+}
+
+fn active(snapshot: &Snapshot) -> IntGaugeVec {
+    let opts = Opts::new(
+        "load_balancer_node_active_connections",
+        "Connections to the target, those that are being dialled and those dialled ahead included",
+    );
+    let gauge = IntGaugeVec::new(opts, &["node"]).expect("name and label are valid");
+    for entry in &snapshot.entries {
+        let active = i64::try_from(entry.counters.active()).unwrap_or(i64::MAX);
+        gauge.with_label_values(&[&entry.target.address.to_string()]).add(active);
+    }
+    gauge
+}
+
+fn total(
+    snapshot: &Snapshot,
+    name: &str,
+    help: &str,
+    counter: impl Fn(&TargetOnCore) -> &Counter,
+) -> IntCounterVec {
+    let total =
+        IntCounterVec::new(Opts::new(name, help), &["node"]).expect("name and label are valid");
+    for entry in &snapshot.entries {
+        let node = entry.target.address.to_string();
+        total.with_label_values(&[&node]).inc_by(entry.counters.sum(&counter));
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use exchange::{Entry, Target, TargetCounters};
+    use prometheus::{Registry, TextEncoder};
+
+    use super::*;
+
+    fn entry(address: &str, each: u64) -> Entry {
+        let counters = TargetCounters::new(2);
+        counters.on(0).active.add(each);
+        counters.on(1).connections.add(10 * each);
+        counters.on(0).connections.add(each);
+        counters.on(1).failed_dials.add(100 * each);
+        Entry::new(Arc::new(Target::at(address.parse().unwrap())), Arc::new(counters))
+    }
+
+    #[test]
+    fn each_address_has_the_sum_over_its_targets_and_all_cores() {
+        let entries = vec![entry("10.0.0.1:80", 1), entry("[::1]:80", 5), entry("10.0.0.1:80", 2)];
+        let registry = Registry::new();
+        for metric in traffic(&Snapshot { entries, ..Snapshot::default() }) {
+            registry.register(metric).unwrap();
+        }
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        for line in [
+            "load_balancer_node_active_connections{node=\"10.0.0.1:80\"} 3",
+            "load_balancer_node_active_connections{node=\"[::1]:80\"} 5",
+            "load_balancer_node_connections_total{node=\"10.0.0.1:80\"} 33",
+            "load_balancer_node_connections_total{node=\"[::1]:80\"} 55",
+            "load_balancer_node_failed_dials_total{node=\"10.0.0.1:80\"} 300",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} is missing in\n{text}");
+        }
+    }
+}
