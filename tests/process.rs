@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use support::backend::Backend;
 use support::balancer::{Balancer, Ended, Process, end};
 use support::port::Port;
+use support::scratch::Scratch;
 use support::{http, skip, wait_until};
 
 const SHUTDOWN: &[(&str, &str)] = &[("SHUTDOWN_TIMEOUT", "60s"), ("SHUTDOWN_DELAY", "60s")];
@@ -18,11 +19,11 @@ const SHUTDOWN: &[(&str, &str)] = &[("SHUTDOWN_TIMEOUT", "60s"), ("SHUTDOWN_DELA
 #[test]
 fn hangup_reads_the_target_file_at_once() {
     let backends = [Backend::start("first"), Backend::start("second")];
-    let path = std::env::temp_dir().join(format!("slb-{}-hangup.json", std::process::id()));
+    let scratch = Scratch::new();
+    let path = scratch.path("targets.json");
     let write = |backend: &Backend| {
-        let next = path.with_extension("next");
-        std::fs::write(&next, format!(r#"[{{"targets": ["{}"]}}]"#, backend.address())).unwrap();
-        std::fs::rename(&next, &path).unwrap();
+        let list = format!(r#"[{{"targets": ["{}"]}}]"#, backend.address());
+        scratch.replace("targets.json", &list);
     };
     write(&backends[0]);
     let file = [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap())];
@@ -30,15 +31,14 @@ fn hangup_reads_the_target_file_at_once() {
     write(&backends[1]);
     balancer.process.signal(Signal::HUP);
     balancer.wait_for_log("SIGHUP: the target file is read now");
-    balancer.wait_for_log("hangup.json is good: 1 target");
+    balancer.wait_for_log("targets.json is good: 1 target");
     wait_until("the other backend answers", || {
         http::get(balancer.address(), "/").is_ok_and(|answer| answer.body == "second")
     });
-    std::fs::write(&path, "[{").unwrap();
-    balancer.wait_for_log("hangup.json is not valid: line 1");
+    scratch.replace("targets.json", "[{");
+    balancer.wait_for_log("targets.json is not valid: line 1");
     balancer.process.signal(Signal::HUP);
-    balancer.wait_for_log("hangup.json still is not valid: line 1");
-    std::fs::remove_file(&path).unwrap();
+    balancer.wait_for_log("targets.json still is not valid: line 1");
 }
 
 #[test]

@@ -7,8 +7,8 @@ fn entry(roster: &mut Roster) -> Entry {
     roster.snapshot(at(0)).entries[0].clone()
 }
 
-fn failing(why: &str) -> Option<Checks> {
-    Some(Checks::Failing(why.into()))
+fn failing(why: &str) -> Checks {
+    Checks::Failing(why.into())
 }
 
 fn eject(roster: &mut Roster) {
@@ -26,9 +26,9 @@ fn why_a_first_check_has_failed_is_said_at_once() {
     roster.checked(&identity(1), Err("status 404"), at(0));
     let first = entry(&mut roster);
     assert_eq!((first.state, &first.reason), (TargetState::Checking, &None));
-    assert_eq!(first.checks, failing("status 404"));
+    assert_eq!(first.checks, Some(failing("status 404")));
     roster.checked(&identity(1), Err("timed out"), at(0));
-    assert_eq!(entry(&mut roster).checks, failing("timed out"), "the latest one");
+    assert_eq!(entry(&mut roster).checks, Some(failing("timed out")), "the latest one");
     roster.checked(&identity(1), Ok(()), at(0));
     assert_eq!(entry(&mut roster).checks, Some(Checks::Passing));
     // One that fails in between takes nobody out, and is no news.
@@ -54,11 +54,11 @@ fn they_are_seen_while_the_target_is_ejected_or_drained() {
     for _ in 0..2 {
         roster.checked(&identity(1), BAD, at(0));
     }
-    assert_eq!(seen(&mut roster), (ejected, failing("status 503"), open));
+    assert_eq!(seen(&mut roster), (ejected, Some(failing("status 503")), open));
     roster.drain(&target(1).id, at(0));
-    assert_eq!(seen(&mut roster), (draining, failing("status 503"), open));
+    assert_eq!(seen(&mut roster), (draining, Some(failing("status 503")), open));
     roster.checked(&identity(1), Err("timed out"), at(0));
-    assert_eq!(seen(&mut roster), (draining, failing("timed out"), open));
+    assert_eq!(seen(&mut roster), (draining, Some(failing("timed out")), open));
     for _ in 0..2 {
         roster.checked(&identity(1), Ok(()), at(0));
     }
