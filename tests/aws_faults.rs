@@ -9,6 +9,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::Instant;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use support::aws::{Aws, Behaviour};
 use support::backend::Backend;
 use support::balancer::Balancer;
@@ -134,6 +135,26 @@ fn aws_is_asked_below_everybody_unless_that_has_just_failed() {
     fleet.aws.behave(Behaviour::Good);
     wait_for_refreshes(&balancer, "ok", 2.0);
     assert_eq!(scheduling(&balancer), [0]);
+}
+
+/// What a thread needs is not to be had: descriptors, here. Everything goes on, and as before when
+/// they are back.
+#[test]
+fn aws_is_asked_without_a_thread_where_none_can_be_started() {
+    let fleet = Fleet::start();
+    let balancer = fleet.ready_balancer(&[]);
+    wait_until("AWS is asked below everybody", || scheduling(&balancer) == [5]);
+    let pid = Pid::from_raw(balancer.process.id().try_into().unwrap());
+    let all = getrlimit(Resource::Nofile);
+    prlimit(pid, Resource::Nofile, Rlimit { current: Some(3), maximum: all.maximum }).unwrap();
+    fleet.aws.behave(Behaviour::Hanging);
+    balancer
+        .wait_for_log("AWS is asked beside health checks, without a thread: Too many open files");
+    fleet.aws.behave(Behaviour::Good);
+    prlimit(pid, Resource::Nofile, all).unwrap();
+    wait_for_refreshes(&balancer, "ok", 2.0);
+    assert_eq!(targets(&balancer, "healthy").len(), 4);
+    assert_eq!(balancer.process.stderr().matches("without a thread").count(), 1);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Keeps the affinity table up with the eligible targets.
 
-use std::io;
 use std::sync::Arc;
 
 use exchange::{Affinity, Snapshot, Target};
+use tokio::sync::mpsc;
 
 use crate::background::{self, Priority};
+use crate::controller::Event;
 
 /// Decides which tables are built: one at a time, and none twice. While one is being built any
 /// number of targets may come and go; the next one makes up for all of them.
@@ -30,26 +31,25 @@ impl Tables {
         Some(self.targets.clone())
     }
 
-    /// The table that was asked for will not come: the next snapshot asks again.
-    pub(crate) fn failed(&mut self) {
-        *self = Self::default();
-    }
-
     /// The table that was asked for is there.
     pub(crate) fn built(&mut self) {
         self.is_building = false;
     }
 }
 
-/// Builds a table on a thread of its own, below all others, and hands it over with `deliver`.
-///
-/// # Errors
-/// When no thread can be started; the table is not built then.
-pub(crate) fn build(
-    targets: Vec<Arc<Target>>,
-    deliver: impl FnOnce(Arc<Affinity>) + Send + 'static,
-) -> io::Result<()> {
-    background::spawn("affinity", Priority::Low, move || deliver(Arc::new(Affinity::of(targets))))
+/// Builds a table on a thread of its own, below all others, and sends it to the controller. Where
+/// no thread can be started it is built here. Must be called inside a tokio runtime.
+pub(crate) fn build(targets: Vec<Arc<Target>>, events: mpsc::Sender<Event>) {
+    let table = |targets| Event::Mapped(Arc::new(Affinity::of(targets)));
+    let (ours, sender) = (targets.clone(), events.clone());
+    let built = background::spawn("affinity", Priority::Low, move || {
+        // Nobody listens only if the process is ending anyway.
+        let _ = sender.blocking_send(table(ours));
+    });
+    if let Err(error) = built {
+        log::warn!("the affinity table is built beside health checks: no thread for it: {error}");
+        tokio::spawn(async move { events.send(table(targets)).await });
+    }
 }
 
 #[cfg(test)]
@@ -86,7 +86,5 @@ mod tests {
         assert_eq!(next(&mut tables, &snapshot(&[], &[1, 2])), None, "there is nobody");
         assert_eq!(next(&mut tables, &snapshot(&[1, 2], &[])), None, "they are back");
         assert_eq!(next(&mut tables, &snapshot(&[2], &[1])), Some(vec![2]));
-        tables.failed();
-        assert_eq!(next(&mut tables, &snapshot(&[2], &[1])), Some(vec![2]), "it was not built");
     }
 }

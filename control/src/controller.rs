@@ -152,16 +152,8 @@ impl Controller {
 
     /// Has the affinity table follow the eligible targets.
     fn map(&mut self, snapshot: &Snapshot) {
-        let Some(tables) = &mut self.tables else { return };
-        let Some(targets) = tables.next(snapshot) else { return };
-        let events = self.events.clone();
-        let built = affinity::build(targets, move |affinity| {
-            // Nobody listens only if the process is ending anyway.
-            let _ = events.blocking_send(Event::Mapped(affinity));
-        });
-        if let Err(error) = built {
-            log::error!("no thread to build the affinity table on, the last one stays: {error}");
-            tables.failed();
+        if let Some(targets) = self.tables.as_mut().and_then(|tables| tables.next(snapshot)) {
+            affinity::build(targets, self.events.clone());
         }
     }
 }

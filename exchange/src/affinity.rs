@@ -5,19 +5,18 @@ use std::sync::Arc;
 
 use crate::Target;
 
-/// Places in a table: prime, so that every step width leads through all of them; the larger one of
-/// the paper's two. Always the same one: another size leads nearly every client elsewhere, so none
-/// may depend on how many targets there are.
+/// Places in a table: the larger one of the paper's two. Always the same one: another size leads
+/// nearly every client elsewhere, so none may depend on how many targets there are.
 const SIZE: u32 = 655_373;
 
 /// Numbers of targets are 16 bits wide, and one of them means none. Targets beyond that many get
-/// clients only when others cannot be reached.
+/// clients only when others cannot be reached, and one of them moves in when another leaves.
 const TARGETS_MAX: usize = FREE as usize;
 
 const FREE: u16 = u16::MAX;
 
 /// A table that maps client addresses to targets (Eisenbud et al., "Maglev: A Fast and Reliable
-/// Software Network Load Balancer", NSDI 2016, section 3.4), with one change that makes the
+/// Software Network Load Balancer", NSDI 2016, section 3.4), filled in another way that makes the
 /// disruption of a departure the least there can be.
 ///
 /// It follows from the targets' identities alone, whatever their order: instances and cores that
@@ -36,7 +35,7 @@ pub struct Affinity {
 }
 
 impl Affinity {
-    /// The table for these targets. Takes 8 to 21 ms: not for a core.
+    /// The table for these targets. Takes 35 to 60 ms: not for a core.
     pub fn of(mut targets: Vec<Arc<Target>>) -> Self {
         // Whoever's turn it is first takes the place: the order has to be everybody's.
         targets.sort_by(|a, b| identity(a).cmp(&identity(b)));
@@ -66,21 +65,23 @@ fn identity(target: &Target) -> (&str, SocketAddr) {
     (target.id.as_str(), target.address)
 }
 
-/// Each target in turn looks at the next place in an order of its own and takes it, if it is free.
+/// Each target in turn draws a place and takes it, if it is free.
 ///
-/// The paper has it go on until it finds a free one. Then all have the same number of places, but one
-/// that leaves changes where the others stop, and so on. A place that belongs to whoever comes by
-/// first belongs to the next one when that one leaves, and nothing else changes.
+/// In the paper it goes on until it finds a free one. Then all have the same number of places, but one
+/// that leaves changes where the others stop, and so on. A place that belongs to whoever draws it
+/// first belongs to the next one when that one leaves, and nothing else changes. The paper's orders,
+/// in steps of one width, would not do: where two targets' steps are alike, one follows the other for
+/// long and finds little left.
 fn fill(targets: &[Arc<Target>]) -> Box<[u16]> {
     if targets.is_empty() {
         return Box::default();
     }
-    let mut walks: Vec<_> = targets.iter().map(|it| Walk::new(TargetKey::of(it))).collect();
+    let mut draws: Vec<_> = targets.iter().map(|it| Draws(TargetKey::of(it).0)).collect();
     let mut table = vec![FREE; SIZE as usize].into_boxed_slice();
     let mut free = table.len();
     loop {
-        for (number, walk) in (0..).zip(&mut walks) {
-            let place = &mut table[walk.place as usize];
+        for (number, draws) in (0..).zip(&mut draws) {
+            let place = &mut table[draws.next() as usize];
             if *place == FREE {
                 *place = number;
                 free -= 1;
@@ -88,27 +89,19 @@ fn fill(targets: &[Arc<Target>]) -> Box<[u16]> {
                     return table;
                 }
             }
-            walk.step();
         }
     }
 }
 
-/// A target's way through all places: the paper's `permutation`, without writing it down.
-struct Walk {
-    place: u32,
-    width: u32,
-}
+/// The places that a target draws: the outputs of `SplitMix64`, in which every place comes up sooner
+/// or later.
+struct Draws(u64);
 
-impl Walk {
-    fn new(key: TargetKey) -> Self {
-        Self { place: below(key.0, SIZE), width: 1 + below(mix(key.0), SIZE - 1) }
-    }
-
-    fn step(&mut self) {
-        self.place += self.width;
-        if self.place >= SIZE {
-            self.place -= SIZE;
-        }
+impl Draws {
+    fn next(&mut self) -> u32 {
+        let place = below(mix(self.0), SIZE);
+        self.0 = self.0.wrapping_add(GOLDEN_GAMMA);
+        place
     }
 }
 
@@ -166,10 +159,13 @@ fn hash(state: u64, bytes: &[u8]) -> u64 {
         .fold(state, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
+/// What `SplitMix64` adds to its state each time: 2^64 divided by the golden ratio, made odd.
+const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The output function of `SplitMix64` (Steele et al., "Fast splittable pseudorandom number
 /// generators", 2014): every bit of `state` has a say in every bit of the result.
 fn mix(state: u64) -> u64 {
-    let z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = state.wrapping_add(GOLDEN_GAMMA);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

@@ -18,7 +18,6 @@ mod tracker;
 mod wholeness;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -29,7 +28,6 @@ use crate::jitter::Jitter;
 use crate::metrics::Metrics;
 use client::Client;
 use pace::Pace;
-use standing::Standing;
 use surveyor::Surveyor;
 use timeouts::Timeouts;
 use tracker::Tracker;
@@ -87,7 +85,8 @@ pub enum Mode {
 /// Why nothing could be found out, and what to do about it.
 pub async fn discover_once(settings: &AwsSettings) -> Result<Found, Fault> {
     let region = client::region(settings).await;
-    Client::new(settings, region).await.refresh(settings).await
+    let config = client::config(settings, &region).await;
+    Client::new(&config, settings, &region).refresh(settings).await
 }
 
 /// Sends the targets to the controller whenever something was learnt about them, until the
@@ -98,9 +97,7 @@ pub(super) async fn run(settings: AwsSettings, metrics: &Metrics, events: &mpsc:
     let mut tracker = Tracker::new(&settings, &region);
     let mut pace = Pace::new(settings.period);
     let mut jitter = Jitter::new();
-    let mut standing = Standing::default();
-    let settings = Arc::new(settings);
-    let mut surveyor = Surveyor::new(settings, region, Standing::FIRST);
+    let mut surveyor = Surveyor::new(settings, region).await;
     loop {
         let started = Instant::now();
         let refreshed = surveyor.refresh().await;
@@ -114,7 +111,6 @@ pub(super) async fn run(settings: AwsSettings, metrics: &Metrics, events: &mpsc:
         {
             return;
         }
-        surveyor.work_at(standing.after(progress.outcome));
         sleep_until(started + jitter.apply(pace.after(progress.outcome))).await;
     }
 }

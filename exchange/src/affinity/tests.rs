@@ -26,14 +26,23 @@ fn shares(affinity: &Affinity) -> Vec<usize> {
     shares
 }
 
+/// Of any fleet, not of one that happens to be lucky.
 #[test]
 fn targets_have_nearly_the_same_number_of_places() {
-    for (count, few, many) in [(1, 100, 100), (10, 98, 102), (100, 96, 104), (1000, 85, 112)] {
-        let shares = shares(&Affinity::of(targets(count)));
-        let mean = SIZE / count;
-        let percent = |share: &usize| 100 * share / mean as usize;
-        let (min, max) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
-        assert!(percent(min) >= few && percent(max) <= many, "{count}: {min} to {max} of {mean}");
+    for (count, fleets, few, many) in
+        [(1, 1, 100, 100), (10, 20, 98, 102), (100, 20, 94, 106), (1000, 5, 84, 116)]
+    {
+        for first in (0..fleets).map(|fleet| fleet * count) {
+            let all = targets(first + count);
+            let shares = shares(&Affinity::of(all[first as usize..].to_vec()));
+            let mean = SIZE / count;
+            let percent = |share: &usize| 100 * share / mean as usize;
+            let (min, max) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
+            assert!(
+                percent(min) >= few && percent(max) <= many,
+                "{count} from {first}: {min} to {max} of {mean}"
+            );
+        }
     }
 }
 
@@ -115,13 +124,13 @@ fn choices_are_the_same_for_good() {
     let sum = |affinity: &Affinity| {
         affinity.table.iter().fold(FNV_BASIS, |sum, number| hash(sum, &number.to_be_bytes()))
     };
-    assert_eq!(sum(&affinity), 0xa478_1223_e0a7_096e);
-    assert_eq!(sum(&Affinity::of(targets(1000))), 0xc3c5_8a80_0c8e_5227);
+    assert_eq!(sum(&affinity), 0xde42_8f78_769e_a772);
+    assert_eq!(sum(&Affinity::of(targets(1000))), 0x2026_3630_45c5_bffb);
     for (client, chosen) in [
-        ("192.0.2.1", "10.0.1.5:30080"),
-        ("192.0.2.2", "10.0.1.2:30080"),
-        ("198.51.100.77", "10.0.1.9:30080"),
-        ("2001:db8::1", "10.0.1.3:30080"),
+        ("192.0.2.1", "10.0.1.4:30080"),
+        ("192.0.2.2", "10.0.1.1:30080"),
+        ("198.51.100.77", "10.0.1.7:30080"),
+        ("2001:db8::1", "10.0.1.1:30080"),
     ] {
         let number = affinity.choose(key(client)).unwrap();
         assert_eq!(affinity.targets()[number].address.to_string(), chosen, "{client}");

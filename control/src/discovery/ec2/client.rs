@@ -32,32 +32,17 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Reads what the environment and the profile say; nothing is sent yet.
-    pub(super) async fn new(settings: &AwsSettings, region: String) -> Self {
-        let timeouts = Timeouts::new(settings.period);
-        let timeout_config = TimeoutConfig::builder()
-            .connect_timeout(timeouts.attempt)
-            .operation_timeout(timeouts.operation)
-            .operation_attempt_timeout(timeouts.attempt);
-        let retry_config = RetryConfig::standard()
-            .with_max_attempts(ATTEMPTS)
-            .with_initial_backoff(timeouts.first_pause);
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .region(Region::new(region.clone()))
-            .retry_config(retry_config)
-            .timeout_config(timeout_config.build())
-            .identity_cache(IdentityCache::lazy().load_timeout(timeouts.credentials).build())
-            .load()
-            .await;
-        let mut of_groups = autoscaling::config::Builder::from(&config).interceptor(Wholeness);
-        of_groups.set_endpoint_url(endpoint(&config, "Auto Scaling"));
-        let mut of_instances = ec2::config::Builder::from(&config).interceptor(Wholeness);
-        of_instances.set_endpoint_url(endpoint(&config, "EC2"));
+    /// Nothing is sent yet.
+    pub(super) fn new(config: &SdkConfig, settings: &AwsSettings, region: &str) -> Self {
+        let mut of_groups = autoscaling::config::Builder::from(config).interceptor(Wholeness);
+        of_groups.set_endpoint_url(endpoint(config, "Auto Scaling"));
+        let mut of_instances = ec2::config::Builder::from(config).interceptor(Wholeness);
+        of_instances.set_endpoint_url(endpoint(config, "EC2"));
         Self {
             autoscaling: autoscaling::Client::from_conf(of_groups.build()),
             ec2: ec2::Client::from_conf(of_instances.build()),
-            region,
-            timeouts,
+            region: region.to_owned(),
+            timeouts: Timeouts::new(settings.period),
         }
     }
 
@@ -72,6 +57,25 @@ impl Client {
         let reason = "the list is missing in it".to_owned();
         Fault::new(FaultKind::Malformed, action, reason, &self.region)
     }
+}
+
+/// What the environment and the profile say. Clients made by it share the credentials.
+pub(super) async fn config(settings: &AwsSettings, region: &str) -> SdkConfig {
+    let timeouts = Timeouts::new(settings.period);
+    let timeout_config = TimeoutConfig::builder()
+        .connect_timeout(timeouts.attempt)
+        .operation_timeout(timeouts.operation)
+        .operation_attempt_timeout(timeouts.attempt);
+    let retry_config = RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(timeouts.first_pause);
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(Region::new(region.to_owned()))
+        .retry_config(retry_config)
+        .timeout_config(timeout_config.build())
+        .identity_cache(IdentityCache::lazy().load_timeout(timeouts.credentials).build())
+        .load()
+        .await
 }
 
 /// The region to ask. The instance's own is not asked for: a balancer that is moved would look

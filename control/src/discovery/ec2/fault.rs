@@ -1,5 +1,5 @@
+use std::fmt;
 use std::time::Duration;
-use std::{fmt, io};
 
 /// The IAM action behind looking up a group.
 pub(super) const DESCRIBE_GROUPS: &str = "autoscaling:DescribeAutoScalingGroups";
@@ -107,18 +107,6 @@ impl Fault {
     pub(super) fn too_late(limit: Duration, region: &str) -> Self {
         let reason = format!("the answers took longer than {limit:?}");
         Self::new(FaultKind::Timeout, DESCRIBE_INSTANCES, reason, region)
-    }
-
-    /// There is no thread to ask on.
-    pub(super) fn no_thread(error: &io::Error) -> Self {
-        Self {
-            kind: FaultKind::Other,
-            action: DESCRIBE_INSTANCES,
-            reason: format!("no thread could be started to ask on: {error}"),
-            remedy: "raise the limit of tasks (TasksMax= of systemd, pids.max of the cgroup, \
-                ulimit -u)"
-                .to_owned(),
-        }
     }
 }
 

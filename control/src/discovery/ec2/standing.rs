@@ -1,51 +1,79 @@
-use super::Outcome;
 use crate::background::Priority;
 
-/// For how many refreshes AWS is asked at ordinary priority after one that failed.
-const ORDINARY: u32 = 30;
+/// For how many refreshes AWS is asked at ordinary priority when it did not get done below.
+const FIRST_SPAN: u32 = 30;
+const SPAN_MAX: u32 = 960;
 
 /// At which priority AWS is asked: below everybody, so that no client waits while an answer is
 /// parsed. But CPUs that are busy for good leave next to nothing to those below, and a fleet has to
-/// grow just then: the first refresh, and those after one that failed, are done like all other work.
-/// Pure.
-#[derive(Debug, Default)]
+/// grow just then: what does not get done so is done like all other work for a while, each time for
+/// twice as long. So is what follows no answer: the first refresh, for nothing can be served before,
+/// and each one while AWS does not answer. Pure.
+#[derive(Debug)]
 pub(super) struct Standing {
+    is_answered: bool,
     ordinary_left: u32,
+    span: u32,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { is_answered: false, ordinary_left: 0, span: FIRST_SPAN }
+    }
 }
 
 impl Standing {
-    /// The priority of the first refresh: nothing can be served before.
-    pub(super) const FIRST: Priority = Priority::Ordinary;
+    /// The priority of the next refresh.
+    pub(super) fn next(&mut self) -> Priority {
+        let is_below = self.is_answered && self.ordinary_left == 0;
+        self.ordinary_left = self.ordinary_left.saturating_sub(1);
+        if is_below { Priority::Idle } else { Priority::Ordinary }
+    }
 
-    /// The priority of the refresh after the one that ended like this.
-    pub(super) fn after(&mut self, outcome: Outcome) -> Priority {
-        if matches!(outcome, Outcome::Failed(_)) {
-            self.ordinary_left = ORDINARY;
+    /// A refresh did not get done below all others; returns how many are done like all other work.
+    pub(super) fn starved(&mut self) -> u32 {
+        self.ordinary_left = self.span;
+        self.span = (self.span * 2).min(SPAN_MAX);
+        self.ordinary_left
+    }
+
+    /// A refresh that had this priority ended with an answer, or without one.
+    pub(super) fn ended(&mut self, priority: Priority, is_answered: bool) {
+        self.is_answered = is_answered;
+        if is_answered && priority == Priority::Idle {
+            self.span = FIRST_SPAN;
         }
-        let Some(left) = self.ordinary_left.checked_sub(1) else { return Priority::Idle };
-        self.ordinary_left = left;
-        Priority::Ordinary
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::belief::Verdict;
-    use crate::discovery::ec2::FaultKind;
 
     #[test]
-    fn after_a_failure_it_is_work_like_any_other_for_a_while() {
+    fn what_does_not_get_done_below_is_work_like_any_other_for_a_while() {
         let mut standing = Standing::default();
-        let good = Outcome::Answered(Verdict::Believed);
-        let late = Outcome::Failed(FaultKind::Timeout);
-        assert_eq!(standing.after(good), Priority::Idle);
-        assert_eq!(standing.after(late), Priority::Ordinary);
-        assert_eq!(standing.after(good), Priority::Ordinary);
-        assert_eq!(standing.after(late), Priority::Ordinary);
-        for _ in 1..ORDINARY {
-            assert_eq!(standing.after(good), Priority::Ordinary);
+        standing.ended(Priority::Ordinary, true);
+        assert_eq!(standing.next(), Priority::Idle);
+        for span in [30, 60, 120, 240, 480, 960, 960] {
+            assert_eq!(standing.starved(), span);
+            assert!((0..span).all(|_| standing.next() == Priority::Ordinary));
+            standing.ended(Priority::Ordinary, true);
+            assert_eq!(standing.next(), Priority::Idle);
         }
-        assert_eq!(standing.after(good), Priority::Idle);
+        standing.ended(Priority::Idle, true);
+        assert_eq!(standing.starved(), 30);
+    }
+
+    #[test]
+    fn as_long_as_aws_does_not_answer_it_is_asked_like_all_else_is_done() {
+        let mut standing = Standing::default();
+        assert_eq!(standing.next(), Priority::Ordinary, "the first one");
+        standing.ended(Priority::Ordinary, false);
+        assert_eq!(standing.next(), Priority::Ordinary);
+        standing.ended(Priority::Ordinary, true);
+        assert_eq!(standing.next(), Priority::Idle);
+        standing.ended(Priority::Idle, false);
+        assert_eq!(standing.next(), Priority::Ordinary);
     }
 }
