@@ -10,6 +10,7 @@ mod heartbeat;
 mod inherited;
 mod logging;
 mod notifier;
+mod obstacle;
 mod preflight;
 mod run;
 mod signals;

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use dataplane::Limits;
 
-use crate::config::{Config, Problem, variable};
+use crate::config::{Problem, variable};
 
 /// The first kernel with everything the ring uses, above all the wait that defers task work
 /// (`IORING_SETUP_DEFER_TASKRUN`, `io_uring_setup(2)`).
@@ -64,9 +65,8 @@ pub(crate) struct Capacity {
 impl Capacity {
     /// Why `MAX_CONNECTIONS` cannot be kept: there are not as many descriptors. Clients beyond what
     /// they allow would wait, not be reset.
-    pub(crate) fn limit_problem(self, config: &Config) -> Option<Problem> {
-        let wanted = config.dataplane.limits.connections?;
-        let most = Limits::connections_max(self.connections_max, config.cpus.len());
+    pub(crate) fn limit_problem(self, wanted: NonZeroUsize, cores: usize) -> Option<Problem> {
+        let most = Limits::connections_max(self.connections_max, cores);
         let reason = format!(
             "needs more open files than RLIMIT_NOFILE allows, two for each connection and some to \
              reset the excess; accepted: 1 to {most}, or more with LimitNOFILE=1048576 (systemd), \
@@ -75,6 +75,12 @@ impl Capacity {
         let name = variable::MAX_CONNECTIONS.name;
         (wanted.get() > most).then(|| Problem::new(name, Some(&wanted.to_string()), &reason))
     }
+}
+
+/// What the limit of open files leaves room for, raised as far as it can be; `None` where that is
+/// nothing.
+pub(crate) fn capacity(cores: usize) -> Option<Capacity> {
+    check_nofile(raise_to_hard(Resource::Nofile), u64::try_from(cores).ok()?).ok()
 }
 
 /// A line about the kernel queueing fewer clients than `LISTEN_BACKLOG` says, if that is so

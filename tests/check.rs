@@ -175,13 +175,16 @@ fn bad_variables_are_failures_and_all_are_told() {
     let ended = setup.check(&[], &bad);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let rows: Vec<_> = ended.stdout.lines().filter(|line| line.starts_with("FAIL")).collect();
-    assert!(rows.len() == 2 && rows[0].contains("PORT=\"x\""), "{rows:?}");
+    assert!(rows.len() == 2 && rows[0].contains("configuration PORT "), "{rows:?}");
     assert!(rows[1].contains("HEALTH_CHECK_PATH=\"ping\""), "{rows:?}");
     row(&ended, "warn", "variable HEALTH_CHECK_PATHS");
+    // The rest of the machine is looked at all the same.
+    row(&ended, "ok", "admin port");
+    let source = setup.check(&[], &[("PORT", "x"), ("SOURCE_ADDRESSES", "192.0.2.1")]);
+    row(&source, "FAIL", "variable SOURCE_ADDRESSES");
     // What the balancer itself says of it.
     let started = end(command().env("PORT", "x").env("NODE_FILTER", "static"));
-    let (_, said) = rows[0].split_once("configuration ").expect("it is in its column");
-    let (_, said) = said.split_once("PORT=").expect("it names the variable");
+    let (_, said) = rows[0].split_once("PORT=").expect("it names the variable");
     assert!(started.stderr.contains(said), "{said}: {}", started.stderr);
 }
 
@@ -298,6 +301,10 @@ fn json_says_what_the_table_says() {
             )
         );
         let checks = report["checks"].as_array().expect("a list");
+        let bad =
+            checks.iter().find(|check| check["check"] == "configuration").expect("it is there");
+        let is_bad = variables[0].0 == "PORT";
+        assert_eq!(bad["subject"], if is_bad { "PORT".into() } else { Value::Null });
         let rows: Vec<_> = table.stdout.lines().take_while(|line| !line.is_empty()).collect();
         assert_eq!(checks.len(), rows.len(), "{report}\n{}", table.stdout);
         for (check, row) in checks.iter().zip(rows) {

@@ -119,6 +119,11 @@ pub(super) fn host(text: &str) -> Parsed<IpAddr> {
     Ok(address)
 }
 
+/// How many clients may wait for a core.
+pub(super) fn listen_backlog(text: &str) -> Parsed<u32> {
+    number(1..=65535)(text)
+}
+
 /// `true` or `false`.
 pub(super) fn boolean(text: &str) -> Parsed<bool> {
     choice(&[("true", true), ("false", false)])(text)
