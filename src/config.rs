@@ -79,7 +79,7 @@ impl Config {
     ///
     /// # Errors
     /// All that is wrong, not only the first.
-    pub(crate) fn parse(environment: Environment) -> Result<Self, Refused> {
+    pub(crate) fn parse(environment: Environment) -> Result<Self, Box<Refused>> {
         let mut problems = Vec::new();
         let without_effect = idle::without_effect(&environment);
         let raw = environment.into_raw(&mut problems);
@@ -129,7 +129,7 @@ impl Config {
                 control: control?,
             })
         })();
-        read.finish(config).map_err(|problems| Refused { problems, known })
+        read.finish(config).map_err(|problems| Box::new(Refused { problems, known }))
     }
 }
 

@@ -131,7 +131,7 @@ impl<'kvs> VisitSource<'kvs> for Fields {
     }
 }
 
-impl<'v> VisitValue<'v> for Fields {
+impl VisitValue<'_> for Fields {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
         let quote = if self.0.format == LogFormat::Json { "\"" } else { "" };
         self.0.text.push_str(quote);

@@ -87,7 +87,7 @@ fn parse(
     let refused = match Config::parse(environment) {
         Ok(config) if problems.is_empty() => return Ok(config),
         Ok(config) => Refused { problems: Vec::new(), known: config.known() },
-        Err(refused) => refused,
+        Err(refused) => *refused,
     };
     let listen = refused.known.listen.filter(|_| binds);
     let known = Known { listen, ..refused.known };

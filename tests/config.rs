@@ -311,10 +311,10 @@ fn ports_in_use_are_named_all_at_once() {
 fn assert_all_named(variables: &[(&str, &str)], names: &[&str]) {
     let ended = with(variables);
     assert_eq!(ended.code, CONFIG, "{}", ended.stderr);
-    let named: Vec<_> = ended.stderr.lines().skip(1).map(str::trim_start).collect();
-    assert_eq!(named.len(), names.len(), "{}", ended.stderr);
+    let told: Vec<_> = ended.stderr.lines().skip(1).map(str::trim_start).collect();
+    assert_eq!(told.len(), names.len(), "{}", ended.stderr);
     for name in names {
-        assert!(named.iter().any(|line| line.starts_with(name)), "{name}: {}", ended.stderr);
+        assert!(told.iter().any(|line| line.starts_with(name)), "{name}: {}", ended.stderr);
     }
 }
 
