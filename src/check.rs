@@ -7,6 +7,7 @@ mod machine;
 mod ports;
 mod report;
 mod targets;
+mod zone;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -56,7 +57,7 @@ fn examine(environment: Environment) -> Report {
         if config.admin.is_none() {
             report.ok(Check::AdminPort, None, "turned off".to_owned());
         }
-        targets::examine(&config.control, &mut report);
+        targets::examine(&config, &mut report);
     }
     report
 }

@@ -242,10 +242,10 @@ fn control_settings(
         drain_timeout: drain_timeout?,
         reset_unhealthy: reset_unhealthy?,
         slow_start: slow_start?,
-        // Clients would be led to where they were.
+        // Clients would be led to where they were; the zone is not heeded either.
         rebalance_rate: if affinity { 0 } else { rebalance_rate? },
         breaker: breaker?,
-        zone: zone?,
+        zone: if affinity { control::zone::Settings::Ignored } else { zone? },
         // As the data plane is told, which reports what is wrong with them.
         source_addresses: limits::sources(raw, &mut Reader::default())?.addresses().collect(),
     })

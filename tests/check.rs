@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
@@ -216,6 +217,62 @@ fn variables_without_effect_are_warned_of() {
     let row = row(&ended, "warn", "variable TRUSTED_PROXIES ");
     assert!(row.ends_with("ACCEPT_PROXY_PROTOCOL=false does not read it"), "{row}");
     assert_eq!(verdict(&ended), "would serve: 0 failures, 1 warning");
+}
+
+#[test]
+fn a_zone_that_is_not_known_or_has_no_target_is_warned_of() {
+    let backend = Backend::start("backend");
+    let setup = Setup::of(&[backend.address()]);
+    let (_port, nobody) = nobody();
+    let endpoint = format!("http://{nobody}");
+    let aware = ("ZONE_AWARE", "true");
+    let asked = setup.check(&[], &[aware, ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint)]);
+    assert_eq!(asked.code, Some(0), "{asked:?}");
+    assert!(row(&asked, "warn", "zone").contains("the own zone is not known"), "{asked:?}");
+    let elsewhere = setup.check(&[], &[aware, ("AVAILABILITY_ZONE", "a")]);
+    assert!(row(&elsewhere, "warn", "zone").contains("a: 0 of 1 targets"), "{elsewhere:?}");
+    let targets = format!("{}@a", backend.address());
+    let near = setup.check(&[], &[aware, ("AVAILABILITY_ZONE", "a"), ("TARGETS", &targets)]);
+    assert!(row(&near, "ok", "zone").contains("a: 1 of 1 targets"), "{near:?}");
+    // Nobody heeds it.
+    let maglev = [aware, ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint), ("BALANCE", "maglev")];
+    let unheeded = setup.check(&[], &maglev);
+    assert_eq!(verdict(&unheeded), "would serve: 0 failures, 1 warning");
+    row(&unheeded, "warn", "variable ZONE_AWARE");
+}
+
+#[test]
+fn targets_and_checks_that_disagree_on_the_proxy_protocol_are_told_apart_from_dead_ones() {
+    let hangs_up = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let target = hangs_up.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        for mut stream in hangs_up.incoming().map_while(Result::ok) {
+            // All of it, or the close would be a reset.
+            let (mut read, mut byte) = (Vec::new(), [0]);
+            let is_whole = |it: &[u8]| it.ends_with(b"\r\n\r\n") && it.len() > 4;
+            while !is_whole(&read) && stream.read(&mut byte).is_ok_and(|bytes| bytes == 1) {
+                read.push(byte[0]);
+            }
+        }
+    });
+    let setup = Setup::of(&[target]);
+    let told = |variables: &[(&str, &str)]| {
+        let ended = setup.check(&[], variables);
+        let detail = row(&ended, "FAIL", "target ").to_owned();
+        assert!(detail.ends_with("connection closed before a whole answer"), "{detail}");
+        row(&ended, "FAIL", "targets").to_owned()
+    };
+    for (variables, hint) in [
+        (&[("PROXY_PROTOCOL", "v2")][..], "HEALTH_CHECK_PROXY_PROTOCOL=true"),
+        (&[("HEALTH_CHECK_PROXY_PROTOCOL", "true")], "HEALTH_CHECK_PROXY_PROTOCOL=false"),
+        (&[], "set PROXY_PROTOCOL, and"),
+    ] {
+        let row = told(variables);
+        assert!(row.contains(hint), "{row}");
+    }
+    let (_port, dead) = nobody();
+    let dead = Setup::of(&[dead]).check(&[], &[("PROXY_PROTOCOL", "v2")]);
+    assert!(!row(&dead, "FAIL", "targets").contains("PROXY"), "{dead:?}");
 }
 
 /// A file of this test's own. Dropped, it is removed.
