@@ -17,20 +17,23 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Whether `RUST_LOG` may name this module alone. Deeper ones are told by their colons.
+/// Whether `RUST_LOG` may name this module, or one within it.
 pub(crate) fn is_module(name: &str) -> bool {
-    MODULES.contains(&name) || name.starts_with("aws_")
+    let outermost = name.split("::").next().unwrap_or_default();
+    OWN_MODULES.contains(&outermost)
+        || FOREIGN_MODULES.contains(&outermost)
+        || outermost.starts_with("aws_")
 }
 
-/// Modules that log; those of the AWS SDK go by their prefix.
-const MODULES: &[&str] = &[
-    "control",
-    "dataplane",
-    "exchange",
-    "stateless_load_balancer",
-    "connection",
+/// Modules that log, and what is logged of connections.
+pub(crate) const OWN_MODULES: &[&str] =
+    &["control", "dataplane", "exchange", "stateless_load_balancer", "connection"];
+
+/// Those of libraries; the ones of the AWS SDK go by their prefix.
+const FOREIGN_MODULES: &[&str] = &[
     "axum",
     "glommio",
+    "h2",
     "hyper",
     "hyper_util",
     "mio",
@@ -41,6 +44,9 @@ const MODULES: &[&str] = &[
     "ureq",
     "ureq_proto",
 ];
+
+/// What modules log of which `RUST_LOG` says nothing: naming one must not silence the others.
+const UNNAMED: LevelFilter = LevelFilter::Warn;
 
 /// What is said elsewhere in words that name the remedy, unless somebody asks for it.
 const QUIET: &str = "glommio";
@@ -59,15 +65,24 @@ pub(crate) fn start_to(out: Box<dyn Write + Send>, format: LogFormat, filter: &s
 fn init(target: Target, format: LogFormat, filter: &str) {
     let mut builder = env_logger::Builder::new();
     builder.target(target);
-    builder.filter_module(QUIET, quiet_level(filter));
+    let level = global_level(filter).unwrap_or(UNNAMED);
+    // Directives of the filter come later and hold.
+    builder.filter_level(level).filter_module(QUIET, level.min(LevelFilter::Error));
     builder.parse_filters(filter).format(move |out, record| write_line(out, record, format));
     // Fails only where a logger is set already: then that one goes on.
     drop(builder.try_init());
 }
 
-/// `off` stays off; a directive for the module itself comes later and holds.
-fn quiet_level(filter: &str) -> LevelFilter {
-    env_filter::Builder::new().parse(filter).build().filter().min(LevelFilter::Error)
+/// What the filter says of all modules that it does not name.
+fn global_level(filter: &str) -> Option<LevelFilter> {
+    directives(filter).filter_map(|word| word.parse().ok()).last()
+}
+
+/// The parts of a filter: levels, modules, or modules with their levels. What follows the slash is a
+/// pattern.
+pub(crate) fn directives(filter: &str) -> impl Iterator<Item = &str> {
+    let directives = filter.split('/').next().unwrap_or_default().split(',');
+    directives.map(str::trim).filter(|word| !word.is_empty())
 }
 
 /// Writes `message` to standard error, whether logging has been started or not, and whatever is

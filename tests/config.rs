@@ -163,9 +163,10 @@ fn an_empty_variable_counts_as_unset() {
 
 #[test]
 fn a_misspelt_log_level_does_not_silence_the_rest() {
-    for filter in ["inf", "verbose", "warn,contrl"] {
+    for filter in ["inf", "verbose", "warn,contrl", "contrl=debug"] {
         assert_refused(&[("RUST_LOG", filter)], "RUST_LOG", &[filter, "trace or off"]);
     }
+    assert_refused(&[("RUST_LOG", "controler=debug")], "RUST_LOG", &["`controler`", "control, "]);
 }
 
 #[cfg(not(feature = "aws"))]

@@ -164,6 +164,24 @@ fn json_log_lines_are_json() {
 }
 
 #[test]
+fn modules_that_are_not_named_still_warn_unless_they_are_turned_off() {
+    let backend = Backend::start("backend");
+    let log_of = |filter: &str| {
+        let variables = [("RUST_LOG", filter), ("TARGETS_FILE", "/x")];
+        let mut balancer = Balancer::start(&[backend.address()], &variables);
+        balancer.process.signal(Signal::TERM);
+        balancer.process.wait();
+        balancer.process.stderr()
+    };
+    let warning = "TARGETS_FILE is set, but";
+    let named = log_of("control=debug");
+    assert!(named.contains(warning) && !named.contains("accepting clients"), "{named}");
+    assert!(named.contains(" control"), "{named}");
+    assert!(!log_of("off,control=debug").contains(warning));
+    assert_eq!(log_of("off"), "");
+}
+
+#[test]
 fn a_start_that_fails_says_so_in_json_too() {
     let bad = [("PORT", "x\ny"), ("HOST", "h"), ("RUST_LOG", "off"), ("NODE_FILTER", "static")];
     let json = run_to_end([&bad[..], &[("LOG_FORMAT", "json")]].concat());
