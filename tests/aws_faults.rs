@@ -113,7 +113,7 @@ fn asg_error(status: u16, code: &str) -> Behaviour {
 }
 
 /// How the threads that ask AWS are scheduled: 0 like all others, 5 below everybody (sched(7); field
-/// 41 of proc_pid_stat(5)). One that is not needed any more may still be there for a moment.
+/// 41 of `stat`, proc(5)). One that is not needed any more may still be there for a moment.
 fn scheduling(balancer: &Balancer) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{}/task", balancer.process.id())).unwrap();
     let stats = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("stat")).ok());

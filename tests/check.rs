@@ -2,15 +2,14 @@
 
 mod support;
 
-use std::fs;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 
 use serde_json::Value;
 use support::backend::Backend;
 use support::balancer::{Balancer, Ended, command, end};
 use support::port::Port;
+use support::scratch::Scratch;
 
 /// A set-up to check: static targets, on ports that are free.
 struct Setup {
@@ -275,26 +274,12 @@ fn targets_and_checks_that_disagree_on_the_proxy_protocol_are_told_apart_from_de
     assert!(!row(&dead, "FAIL", "targets").contains("PROXY"), "{dead:?}");
 }
 
-/// A file of this test's own. Dropped, it is removed.
-struct TargetFile(PathBuf);
-
-impl TargetFile {
-    fn with(name: &str, content: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("slb-{}-{name}", std::process::id()));
-        fs::write(&path, content).expect("it can be written");
-        Self(path)
-    }
-
-    fn check(&self) -> Ended {
-        let path = self.0.to_str().expect("a plain name");
-        Setup::of(&[]).check(&[], &[("NODE_FILTER", "file"), ("TARGETS_FILE", path)])
-    }
-}
-
-impl Drop for TargetFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
+fn check_file(content: &str) -> Ended {
+    let scratch = Scratch::new();
+    scratch.replace("targets.json", content);
+    let path = scratch.path("targets.json");
+    let path = path.to_str().expect("a plain name");
+    Setup::of(&[]).check(&[], &[("NODE_FILTER", "file"), ("TARGETS_FILE", path)])
 }
 
 #[test]
@@ -302,16 +287,16 @@ fn targets_from_a_file_are_checked() {
     let backend = Backend::start("backend");
     let list =
         format!("[{{\"targets\": [\"{}\"], \"labels\": {{\"id\": \"i-1\"}}}}]", backend.address());
-    let ended = TargetFile::with("good.json", &list).check();
+    let ended = check_file(&list);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(row(&ended, "ok", "discovery").ends_with("good.json: 1 found"), "{ended:?}");
+    assert!(row(&ended, "ok", "discovery").ends_with("targets.json: 1 found"), "{ended:?}");
     assert!(row(&ended, "ok", "target").contains("i-1: answered in"), "{ended:?}");
 
-    let empty = TargetFile::with("empty.json", "[]").check();
+    let empty = check_file("[]");
     assert_eq!(empty.code, Some(1), "{empty:?}");
-    assert!(row(&empty, "FAIL", "discovery").ends_with("empty.json: 0 found"), "{empty:?}");
+    assert!(row(&empty, "FAIL", "discovery").ends_with("targets.json: 0 found"), "{empty:?}");
 
-    let broken = TargetFile::with("broken.json", "[{").check();
+    let broken = check_file("[{");
     assert_eq!(broken.code, Some(1), "{broken:?}");
     assert!(row(&broken, "FAIL", "configuration").contains("is not valid"), "{broken:?}");
 }

@@ -7,12 +7,12 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::Command;
 
 use support::backend::Backend;
 use support::balancer::{Balancer, Ended, command, end, run_to_end};
 use support::port::Port;
+use support::scratch::Scratch;
 use support::{http, skip};
 
 const CONFIG: Option<i32> = Some(78);
@@ -212,27 +212,6 @@ fn proxies_that_are_trusted_have_to_be_named() {
     }
 }
 
-/// A file of this test's own that is removed at its end.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, content: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("slb-{}-{name}", std::process::id()));
-        fs::write(&path, content).expect("a temporary file");
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("a path in UTF-8")
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 fn assert_file_refused(path: &str) {
     let variables = [("NODE_FILTER", "file"), ("TARGETS_FILE", path)];
     let ended = with(&variables);
@@ -245,18 +224,21 @@ fn a_target_file_has_to_be_there_and_valid() {
     assert_refused(&[("NODE_FILTER", "file")], "TARGETS_FILE", &["not set", "NODE_FILTER=file"]);
     assert_file_refused("/nonexistent/targets.json");
     assert_file_refused("/");
-    let half = File::new("half.json", r#"[{"targets": ["10.0.0.1:80"#);
-    assert_file_refused(half.path());
-    let other = File::new("other.json", r#"{"targets": 1}"#);
-    assert_file_refused(other.path());
+    let scratch = Scratch::new();
+    for text in [r#"[{"targets": ["10.0.0.1:80"#, r#"{"targets": 1}"#] {
+        scratch.replace("targets.json", text);
+        assert_file_refused(scratch.path("targets.json").to_str().unwrap());
+    }
 }
 
 #[test]
 fn a_target_file_has_to_be_readable() {
-    let secret = File::new("secret.json", "[]");
-    fs::set_permissions(&secret.0, fs::Permissions::from_mode(0o000)).unwrap();
+    let scratch = Scratch::new();
+    scratch.replace("secret.json", "[]");
+    let secret = scratch.path("secret.json");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
     // Root may read every file: it has to give that right up first, which setpriv(1) does.
-    let is_root = fs::read(&secret.0).is_ok();
+    let is_root = fs::read(&secret).is_ok();
     let mut command = command();
     if is_root {
         let rights = "-dac_override,-dac_read_search";
@@ -267,7 +249,7 @@ fn a_target_file_has_to_be_readable() {
             return skip("this is root, and there is no setpriv to become less");
         }
     }
-    let ended = end(command.env("NODE_FILTER", "file").env("TARGETS_FILE", secret.path()));
+    let ended = end(command.env("NODE_FILTER", "file").env("TARGETS_FILE", secret));
     assert_eq!(ended.code, CONFIG, "{}", ended.stderr);
     assert!(ended.line("TARGETS_FILE").contains("ermission denied"), "{}", ended.stderr);
 }

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use support::backend::Backend;
 use support::balancer::{Balancer, Ended, Process, end, run_to_end};
 use support::port::Port;
+use support::scratch::Scratch;
 use support::{http, skip, wait_until};
 
 const SHUTDOWN: &[(&str, &str)] = &[("SHUTDOWN_TIMEOUT", "60s"), ("SHUTDOWN_DELAY", "60s")];
@@ -18,11 +19,11 @@ const SHUTDOWN: &[(&str, &str)] = &[("SHUTDOWN_TIMEOUT", "60s"), ("SHUTDOWN_DELA
 #[test]
 fn hangup_reads_the_target_file_at_once() {
     let backends = [Backend::start("first"), Backend::start("second")];
-    let path = std::env::temp_dir().join(format!("slb-{}-hangup.json", std::process::id()));
+    let scratch = Scratch::new();
+    let path = scratch.path("targets.json");
     let write = |backend: &Backend| {
-        let next = path.with_extension("next");
-        std::fs::write(&next, format!(r#"[{{"targets": ["{}"]}}]"#, backend.address())).unwrap();
-        std::fs::rename(&next, &path).unwrap();
+        let list = format!(r#"[{{"targets": ["{}"]}}]"#, backend.address());
+        scratch.replace("targets.json", &list);
     };
     write(&backends[0]);
     let file = [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap())];
@@ -33,7 +34,6 @@ fn hangup_reads_the_target_file_at_once() {
     wait_until("the other backend answers", || {
         http::get(balancer.address(), "/").is_ok_and(|answer| answer.body == "second")
     });
-    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]

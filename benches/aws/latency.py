@@ -16,6 +16,7 @@ from side_by_side.backends import nginx
 from side_by_side.environment import build_balancer, raise_descriptor_limit
 from side_by_side.errors import BenchError
 from side_by_side.processes import free_port, http_status, run_to_end
+from side_by_side.turns import rotated
 
 from .account import CREDENTIALS, REGION, TAG, Fleet, Moto, use_python_with_moto
 from .balancer import Balancer, threads_times
@@ -31,7 +32,7 @@ from clients, unless they go first. The load generator and the servers share ano
 that repeats what moto said once, below all others. core_wait is how long, in each second, the data
 plane was ready to run and did not. Needs wrk and nginx. Compare medians; single rounds are noisy."""
 
-VARIANTS = ("off", "on")
+VARIANTS = ["off", "on"]
 COLUMNS = (
     "p50_us",
     "p99_us",
@@ -207,8 +208,7 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[dict[str, float]]]:
     """The runs of each variant; variants take turns, each first in turn."""
     runs: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
     for number in range(rounds):
-        for step in range(len(VARIANTS)):
-            variant = VARIANTS[(number + step) % len(VARIANTS)]
+        for variant in rotated(VARIANTS, number):
             runs[variant].append(bench.run(variant))
             print(f"{number + 1} {variant}: {runs[variant][-1]}", file=sys.stderr)
     return runs

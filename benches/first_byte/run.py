@@ -16,6 +16,7 @@ from pathlib import Path
 from side_by_side import peers
 from side_by_side.environment import build_balancer, install_missing
 from side_by_side.errors import BenchError
+from side_by_side.turns import rotated
 
 from .distance import FAR, PORT, Distance
 
@@ -74,8 +75,7 @@ def measure(
     times: dict[str, list[list[float]]] = {variant: [] for variant in VARIANTS}
     setup = peers.Setup(binary, Distance.targets)
     for number in range(options.rounds):
-        for step in range(len(VARIANTS)):
-            variant = VARIANTS[(number + step) % len(VARIANTS)]
+        for variant in rotated(VARIANTS, number):
             where = directory / f"{variant}-{number}".replace(" ", "-")
             with serving(variant, setup, where) as address:
                 clients(address, WARMUP_SECONDS, options.rate)

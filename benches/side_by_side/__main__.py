@@ -15,6 +15,7 @@ from pathlib import Path
 from . import environment, peers, report, scenarios, taskclock
 from .backends import Backends
 from .errors import BenchError
+from .turns import rotated
 
 DESCRIPTION = """\
 Measures this balancer beside Debian's HAProxy (tcp mode) and nginx (stream), each on two cores,
@@ -183,12 +184,6 @@ def run_all(
                         running.stop()
     finally:
         backends.stop()
-
-
-def rotated(names: list[str], number: int) -> list[str]:
-    """Every peer comes first equally often."""
-    shift = number % len(names)
-    return names[shift:] + names[:shift]
 
 
 def default_json() -> Path:

@@ -1,6 +1,7 @@
 //! Every metric, and its name once.
 
 mod breakers;
+mod cores;
 mod nodes;
 mod pool;
 mod ports;
@@ -11,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Counter, Rejection, Snapshot, TargetState};
+use exchange::{CoreCounters, Counter, Snapshot, TargetState};
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -121,9 +122,6 @@ impl Metrics {
             Box::new(node_health(snapshot)),
             Box::new(breakers::states(snapshot)),
             Box::new(self.breakers.transitions()),
-            Box::new(self.zone_connections()),
-            Box::new(self.rejections()),
-            Box::new(self.core_connections()),
             Box::new(ports::headroom(snapshot, &self.source_addresses)),
             Box::new(build_info()),
             gauge(
@@ -133,7 +131,7 @@ impl Metrics {
             ),
         ];
         metrics.extend(nodes::traffic(snapshot));
-        metrics.extend(self.core_metrics());
+        metrics.extend(cores::collectors(&self.cores));
         metrics.extend(pool::collectors(&self.cores));
         #[cfg(feature = "aws")]
         metrics.extend(self.refreshes.collectors());
@@ -141,107 +139,6 @@ impl Metrics {
             registry.register(metric).expect("each name is registered once");
         }
         TextEncoder::new().encode_to_string(&registry.gather()).expect("text has no size limit")
-    }
-
-    fn core_metrics(&self) -> Vec<Box<dyn Collector>> {
-        vec![
-            gauge(
-                "load_balancer_active_connections",
-                "Open client connections",
-                self.sum(|core| &core.active_connections),
-            ),
-            total(
-                "load_balancer_successful_connections_total",
-                "Client connections that got a target",
-                self.sum(|core| &core.successful_connections),
-            ),
-            total(
-                "load_balancer_failed_connections_total",
-                "Client connections that got no target",
-                self.sum(|core| &core.failed_connections),
-            ),
-            total(
-                "load_balancer_failed_dials_total",
-                "Attempts to connect to a target that failed or took too long",
-                self.sum(|core| &core.failed_dials),
-            ),
-            total(
-                "load_balancer_retry_budget_exhausted_total",
-                "Client connections given up because there were too many retries",
-                self.sum(|core| &core.retry_budget_exhausted),
-            ),
-            total(
-                "load_balancer_idle_timeouts_total",
-                "Client connections ended because nothing had moved on them for too long",
-                self.sum(|core| &core.idle_timeouts),
-            ),
-            total(
-                "load_balancer_rebalanced_connections_total",
-                "Client connections closed in favour of targets that had joined",
-                self.sum(|core| &core.rebalanced_connections),
-            ),
-            total(
-                "load_balancer_handed_connections_total",
-                "Client connections that one core accepted and another serves",
-                self.sum(|core| &core.handed_connections),
-            ),
-            total(
-                "load_balancer_port_exhaustions_total",
-                "Dials that found no free local port towards their target",
-                self.sum(|core| &core.exhausted_dials),
-            ),
-            total(
-                "load_balancer_listen_overflows_total",
-                "Connections that the kernel dropped because a listen queue was full",
-                self.sum(|core| &core.listen_overflows),
-            ),
-            gauge(
-                "load_balancer_accept_paused",
-                "Cores that do not accept for want of descriptors",
-                self.sum(|core| &core.accept_paused),
-            ),
-        ]
-    }
-
-    fn sum(&self, counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
-        sum(&self.cores, counter)
-    }
-
-    fn zone_connections(&self) -> IntCounterVec {
-        let opts = Opts::new(
-            "load_balancer_zone_connections_total",
-            "Client connections that got a target of the balancer's own zone, or of another",
-        );
-        let connections = IntCounterVec::new(opts, &["zone"]).expect("name and label are valid");
-        let same = self.sum(|core| &core.same_zone_connections);
-        let other = self.sum(|core| &core.other_zone_connections);
-        connections.with_label_values(&["same"]).inc_by(same);
-        connections.with_label_values(&["other"]).inc_by(other);
-        connections
-    }
-
-    fn core_connections(&self) -> IntGaugeVec {
-        let opts =
-            Opts::new("load_balancer_core_connections", "Open client connections of each core");
-        let connections = IntGaugeVec::new(opts, &["core"]).expect("name and label are valid");
-        for (number, core) in self.cores.iter().enumerate() {
-            let open = i64::try_from(core.active_connections.get()).unwrap_or(i64::MAX);
-            connections.with_label_values(&[&number.to_string()]).set(open);
-        }
-        connections
-    }
-
-    fn rejections(&self) -> IntCounterVec {
-        let opts = Opts::new(
-            "load_balancer_rejected_connections_total",
-            "Client connections that were reset instead of being forwarded",
-        );
-        let rejections = IntCounterVec::new(opts, &["reason"]).expect("name and label are valid");
-        for reason in Rejection::ALL {
-            let total = self.sum(|core| core.rejected.of(reason));
-            rejections.with_label_values(&[reason.name()]).inc_by(total);
-        }
-        rejections
     }
 
     fn discovery_age(&self) -> Gauge {
@@ -342,27 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_sums_over_cores() {
-        let cores: Arc<[CoreCounters]> = (0..2).map(|_| CoreCounters::default()).collect();
-        cores[0].successful_connections.add(3);
-        cores[1].successful_connections.add(4);
-        cores[1].active_connections.increment();
-        cores[0].same_zone_connections.add(5);
-        cores[1].same_zone_connections.add(6);
-        cores[1].other_zone_connections.add(2);
-        cores[0].rejected.of(Rejection::MaxConnections).add(8);
-        cores[1].rejected.of(Rejection::MaxConnections).add(9);
-        let metrics = Metrics::new(cores, Vec::new());
+    fn checks_and_failures_are_counted() {
+        let metrics = Metrics::new([].into(), Vec::new());
         metrics.probed(Duration::from_millis(2));
         metrics.discovery_failed("invalid");
         let text = metrics.expose(&Snapshot::default());
         for line in [
-            "load_balancer_successful_connections_total 7",
-            "load_balancer_active_connections 1",
-            "load_balancer_zone_connections_total{zone=\"same\"} 11",
-            "load_balancer_zone_connections_total{zone=\"other\"} 2",
-            "load_balancer_rejected_connections_total{reason=\"max_connections\"} 17",
-            "load_balancer_rejected_connections_total{reason=\"not_allowed\"} 0",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.001\"} 0",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.0025\"} 1",
             "load_balancer_discovery_failures_total{kind=\"invalid\"} 1",

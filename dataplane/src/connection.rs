@@ -83,10 +83,21 @@ impl Connection {
         origin: Option<Origin>,
         idle: Idle,
     ) -> Self {
+        let origin = origin.map(Box::new);
+        Self { client: Some(client), origin, ..Self::of_nobody(session, idle) }
+    }
+
+    /// A connection to `target` that is to wait for its client.
+    pub(crate) fn ahead(session: Session, target: Rc<LocalTarget>, idle: Idle) -> Self {
+        Self { chosen: Some(target), ..Self::of_nobody(session, idle) }
+    }
+
+    /// With neither a client nor a target yet.
+    fn of_nobody(session: Session, idle: Idle) -> Self {
         Self {
             session,
-            client: Some(client),
-            origin: origin.map(Box::new),
+            client: None,
+            origin: None,
             target: None,
             pipes: [None, None],
             is_nonblocking: false,
@@ -120,28 +131,6 @@ impl Connection {
     pub(crate) fn admit(&mut self, permit: Permit) {
         if let Some(origin) = &mut self.origin {
             origin.permit = Some(permit);
-        }
-    }
-
-    /// A connection to `target` that is to wait for its client.
-    pub(crate) fn ahead(session: Session, target: Rc<LocalTarget>, idle: Idle) -> Self {
-        Self {
-            session,
-            client: None,
-            origin: None,
-            target: None,
-            pipes: [None, None],
-            is_nonblocking: false,
-            dial: None,
-            introduction: None,
-            chosen: Some(target),
-            tried: Tried::default(),
-            idle,
-            is_watched_over: false,
-            is_bounded: false,
-            is_held_up: [false; 2],
-            accepted_ms: idle.moved_ms(),
-            leaving: None,
         }
     }
 

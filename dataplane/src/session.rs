@@ -12,15 +12,16 @@ mod ending;
 mod event;
 mod measure;
 mod op;
+mod piece;
 mod preface;
 mod retire;
+mod side;
 #[cfg(test)]
 mod simulation;
 mod splice;
 #[cfg(test)]
 mod tests;
-
-use std::time::Duration;
+mod watch;
 
 use ahead::Ahead;
 use end::{Activity, End};
@@ -28,47 +29,15 @@ pub(crate) use ending::{Cause, Ending};
 pub(crate) use event::Event;
 use measure::Measure;
 pub(crate) use op::Op;
+pub(crate) use piece::Piece;
 pub(crate) use preface::Preface;
 use retire::Retiring;
+pub(crate) use side::Side;
+pub(crate) use watch::WATCH_DELAY;
 
 /// Pieces read from one side and not yet sent to the other, above which reading pauses. Two: one
 /// being sent while the next is being received.
 const HELD_PIECES_MAX: usize = 2;
-/// One of the two connections of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Client = 0,
-    Target = 1,
-}
-
-impl Side {
-    pub(crate) const BOTH: [Self; 2] = [Self::Client, Self::Target];
-
-    pub(crate) fn peer(self) -> Self {
-        match self {
-            Self::Client => Self::Target,
-            Self::Target => Self::Client,
-        }
-    }
-}
-
-/// Bytes `start..end` of a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) buffer: u16,
-    pub(crate) start: u16,
-    pub(crate) end: u16,
-}
-
-impl Piece {
-    pub(crate) fn len(self) -> usize {
-        usize::from(self.end - self.start)
-    }
-}
-
-/// How long nothing may be received from a side before errors on it are watched for: sides that
-/// pause for an instant only, as they do all the time, shouldn't cost an operation each time.
-pub(crate) const WATCH_DELAY: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dial {
@@ -167,12 +136,6 @@ impl Session {
         self.ends.iter().any(|end| end.end_of_stream)
     }
 
-    /// Whether nothing is received from this side although it may have more to say.
-    pub(crate) fn is_held_up(&self, side: Side) -> bool {
-        let end = self.end(side);
-        end.watch != Activity::Off && end.receive == Activity::Off && !end.end_of_stream
-    }
-
     fn end(&self, side: Side) -> &End {
         &self.ends[side as usize]
     }
@@ -239,14 +202,7 @@ impl Session {
             Event::Filled { from, bytes, full } => self.note_filled(from, bytes, full, ops),
             Event::NotFilled { from } => self.note_not_filled(from),
             Event::Drained { to, bytes } => self.note_drained(to, bytes, ops),
-            Event::Watched { side, error, more } => {
-                if !more {
-                    self.end_mut(side).watch = Activity::Off;
-                }
-                if error {
-                    self.note_broken(side, ops);
-                }
-            }
+            Event::Watched { side, error, more } => self.note_watched(side, error, more, ops),
             Event::WatchDue => self.note_watch_due(ops),
             Event::SendQueue { to, bytes } => self.note_send_queue(to, bytes),
             Event::Retire => self.note_retire(),
@@ -301,20 +257,6 @@ impl Session {
         end.broken = true;
         end.drop_unsent(side, ops);
         end.cancel_send(side, ops);
-    }
-
-    fn note_watch_due(&mut self, ops: &mut Vec<Op>) {
-        self.watch_pending = false;
-        if self.ending.is_some() {
-            return;
-        }
-        for side in Side::BOTH {
-            let end = self.end_mut(side);
-            if end.is_unwatched() {
-                end.watch = Activity::On;
-                ops.push(Op::Watch { side });
-            }
-        }
     }
 
     fn advance(&mut self, ops: &mut Vec<Op>) {
@@ -421,13 +363,6 @@ impl Session {
                 }
             }
             Activity::Cancelling => {}
-        }
-    }
-
-    fn ask_for_watch(&mut self, ops: &mut Vec<Op>) {
-        if !self.watch_pending && self.ends.iter().any(End::is_unwatched) {
-            self.watch_pending = true;
-            ops.push(Op::WatchLater);
         }
     }
 

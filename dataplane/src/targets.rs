@@ -72,8 +72,7 @@ impl Targets {
     #[cfg(test)]
     pub(crate) fn for_test(count: u16, localities: Vec<Locality>) -> Self {
         let mut targets = Self::new(0, 1);
-        let entries = (1..=count).map(|port| tests::entry(port, true)).collect();
-        targets.update(&Snapshot { entries, localities, ..Snapshot::default() });
+        targets.update(&Snapshot { localities, ..tests::snapshot(count, 1) });
         targets
     }
 
@@ -200,16 +199,26 @@ fn offered_trial(entry: &Entry) -> Option<&Arc<Trial>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use exchange::{Target, TargetCounters};
 
     use super::*;
     use crate::session::Cause;
 
-    pub(super) fn entry(port: u16, eligible: bool) -> Entry {
+    /// So many eligible targets, at the ports from 1 up, for `cores` cores.
+    pub(crate) fn snapshot(targets: u16, cores: usize) -> Snapshot {
+        let entries = (1..=targets).map(|port| eligible(port, cores)).collect();
+        Snapshot { entries, ..Snapshot::default() }
+    }
+
+    fn eligible(port: u16, cores: usize) -> Entry {
         let target = Arc::new(Target::at(([127, 0, 0, 1], port).into()));
-        let entry = Entry::new(target, Arc::new(TargetCounters::new(1)));
-        Entry { state: TargetState::Healthy, eligible, ..entry }
+        let entry = Entry::new(target, Arc::new(TargetCounters::new(cores)));
+        Entry { state: TargetState::Healthy, eligible: true, ..entry }
+    }
+
+    fn entry(port: u16, is_eligible: bool) -> Entry {
+        Entry { eligible: is_eligible, ..eligible(port, 1) }
     }
 
     fn ports_of(targets: &[Rc<LocalTarget>]) -> Vec<u16> {

@@ -2,18 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-mod start;
+mod harness;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use dataplane::{DataPlane, ProxyProtocol, Settings};
-use exchange::{
-    CoreCounters, Entry, Outcome, Publisher, Reports, Snapshot, Target, TargetCounters, TargetState,
-};
-use start::{Started, start};
+use dataplane::{ProxyProtocol, Settings};
+use exchange::{CoreCounters, Entry, Outcome, TargetState};
+use harness::{PATIENCE, Plane, listener, wait_until};
 
 /// What waits for a client longer than this has not been let go at once.
 const LIFE: Duration = Duration::from_millis(500);
@@ -22,37 +19,25 @@ const LIFE: Duration = Duration::from_millis(500);
 const HEADER: &[u8] = b"PROXY UNKNOWN\r\n";
 
 /// One core, and a target that the test accepts the connections of.
-struct Plane {
-    running: Option<DataPlane>,
-    counters: Arc<[CoreCounters]>,
-    publisher: Publisher,
-    reports: Reports,
-    address: SocketAddr,
+struct Core {
+    plane: Plane,
     listener: Option<TcpListener>,
     target: SocketAddr,
     /// What each client begins with.
     header: &'static [u8],
 }
 
-impl Plane {
+impl Core {
     /// Its first dial takes a second, so that dials are worth being made ahead for a while.
     fn start(settings: &Settings) -> Self {
-        let Started { running, address, counters, publisher, reports } = start(1, settings);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let plane = Plane::start(1, settings);
+        let listener = listener();
         let target = listener.local_addr().unwrap();
-        let plane = Self {
-            running: Some(running),
-            counters,
-            publisher,
-            reports,
-            address,
-            listener: Some(listener),
-            target,
-            header: if settings.proxy_protocol.from.is_some() { HEADER } else { b"" },
-        };
-        plane.publish(plane.entry());
-        plane.make_first_dial_slow();
-        plane
+        let header = if settings.proxy_protocol.from.is_some() { HEADER } else { b"" };
+        let core = Self { plane, listener: Some(listener), target, header };
+        core.publish(core.entry());
+        core.make_first_dial_slow();
+        core
     }
 
     /// With its queue full, the target's kernel drops a SYN, which is sent again after a second.
@@ -61,7 +46,7 @@ impl Plane {
         rustix::net::listen(listener, 0).unwrap();
         let filler = TcpStream::connect(self.target).unwrap();
         let client = self.connect();
-        wait_until("a dial", || self.core().active_connections.get() == 1);
+        wait_until("a dial", || self.counters().active_connections.get() == 1);
         std::thread::sleep(Duration::from_millis(50));
         rustix::net::listen(listener, 4096).unwrap();
         drop((listener.accept().unwrap(), filler));
@@ -70,18 +55,11 @@ impl Plane {
 
     /// The target, as another instance each time.
     fn entry(&self) -> Entry {
-        let target = Arc::new(Target::at(self.target));
-        let entry = Entry::new(target, Arc::new(TargetCounters::new(1)));
-        Entry { state: TargetState::Healthy, eligible: true, ..entry }
+        self.plane.healthy(self.target)
     }
 
     fn publish(&self, entry: Entry) {
-        self.publish_all(vec![entry]);
-    }
-
-    fn publish_all(&self, entries: Vec<Entry>) {
-        let snapshot = Snapshot { entries, settled: true, ..Snapshot::default() };
-        self.publisher.publish(&Arc::new(snapshot));
+        self.plane.publish(vec![entry]);
     }
 
     /// Does something while the core is busy, with so many targets that it takes a while to learn of
@@ -89,20 +67,20 @@ impl Plane {
     fn do_while_busy(&self, entry: &Entry, act: impl FnOnce()) -> bool {
         let others = (0..50_000).map(|_| Entry { eligible: false, ..self.entry() });
         let entries = [entry.clone()].into_iter().chain(others).collect();
-        let turns = self.core().turns.get();
-        self.publish_all(entries);
-        wait_until("a turn", || self.core().turns.get() > turns);
-        let (turns, started) = (self.core().turns.get(), Instant::now());
+        let turns = self.counters().turns.get();
+        self.plane.publish(entries);
+        wait_until("a turn", || self.counters().turns.get() > turns);
+        let (turns, started) = (self.counters().turns.get(), Instant::now());
         act();
         let acted = Instant::now();
-        let is_one = self.core().turns.get() == turns;
-        wait_until("a turn", || self.core().turns.get() > turns);
+        let is_one = self.counters().turns.get() == turns;
+        wait_until("a turn", || self.counters().turns.get() > turns);
         // One that had only been asleep would have woken up at once.
         is_one && acted.elapsed() > Duration::from_millis(5) && started.elapsed() < LIFE / 2
     }
 
-    fn core(&self) -> &CoreCounters {
-        &self.counters[0]
+    fn counters(&self) -> &CoreCounters {
+        self.plane.core(0)
     }
 
     fn listener(&self) -> &TcpListener {
@@ -110,9 +88,8 @@ impl Plane {
     }
 
     fn connect(&self) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+        let mut stream = self.plane.connect();
         stream.write_all(self.header).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
     }
 
@@ -121,34 +98,21 @@ impl Plane {
         let listener = self.listener();
         let mut waiting = Vec::new();
         let started = Instant::now();
-        while waiting.is_empty() || self.core().pooled.get() != waiting.len() as u64 {
-            assert!(started.elapsed() < Duration::from_secs(20), "nothing is dialled ahead");
-            let served = self.core().successful_connections.get();
+        while waiting.is_empty() || self.counters().pooled.get() != waiting.len() as u64 {
+            assert!(started.elapsed() < PATIENCE, "nothing is dialled ahead");
+            let served = self.counters().successful_connections.get();
             drop(self.connect());
             listener.set_nonblocking(true).unwrap();
             // A connection ends when both sides have ended it.
             wait_until("the client is served", || {
                 waiting.extend(std::iter::from_fn(|| listener.accept().ok()).map(|(it, _)| it));
                 waiting.retain(|stream| !has_ended(stream));
-                let is_served = self.core().successful_connections.get() > served;
-                is_served && self.core().active_connections.get() == 0
+                let is_served = self.counters().successful_connections.get() > served;
+                is_served && self.counters().active_connections.get() == 0
             });
             listener.set_nonblocking(false).unwrap();
         }
         waiting
-    }
-}
-
-impl Drop for Plane {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.stop_accepting();
-            running.join();
-        }
-        if !std::thread::panicking() {
-            assert_eq!(self.core().active_connections.get(), 0);
-            assert_eq!(self.core().pooled.get(), 0);
-        }
     }
 }
 
@@ -163,18 +127,10 @@ fn has_ended(stream: &TcpStream) -> bool {
 fn assert_let_go_at_once(waiting: Vec<TcpStream>) {
     let since = Instant::now();
     for mut stream in waiting {
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "it was used");
     }
     assert!(since.elapsed() < LIFE / 2, "{:?}", since.elapsed());
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn settings() -> Settings {
@@ -183,12 +139,12 @@ fn settings() -> Settings {
 
 #[test]
 fn a_connection_that_waited_serves_the_next_client() {
-    let plane = Plane::start(&settings());
-    let mut waiting = plane.fill();
-    let hits = plane.core().pool_hits.get();
-    let mut client = plane.connect();
+    let core = Core::start(&settings());
+    let mut waiting = core.fill();
+    let hits = core.counters().pool_hits.get();
+    let mut client = core.connect();
     client.write_all(b"hello").unwrap();
-    wait_until("it is served", || plane.core().pool_hits.get() == hits + 1);
+    wait_until("it is served", || core.counters().pool_hits.get() == hits + 1);
     // The newest.
     let mut server = waiting.pop().unwrap();
     let mut bytes = [0; 5];
@@ -201,12 +157,12 @@ fn a_connection_that_waited_serves_the_next_client() {
 
 #[test]
 fn another_instance_at_the_same_address_gets_none_of_the_old_ones_connections() {
-    let plane = Plane::start(&settings());
-    let waiting = plane.fill();
-    plane.publish(plane.entry());
-    let mut client = plane.connect();
+    let core = Core::start(&settings());
+    let waiting = core.fill();
+    core.publish(core.entry());
+    let mut client = core.connect();
     client.write_all(b"hello").unwrap();
-    let (mut server, _) = plane.listener().accept().unwrap();
+    let (mut server, _) = core.listener().accept().unwrap();
     assert_let_go_at_once(waiting);
     let mut bytes = [0; 5];
     server.read_exact(&mut bytes).unwrap();
@@ -215,7 +171,7 @@ fn another_instance_at_the_same_address_gets_none_of_the_old_ones_connections() 
 
 #[test]
 fn a_target_that_gets_no_clients_has_no_connection_waiting() {
-    let plane = Plane::start(&settings());
+    let core = Core::start(&settings());
     let changes: [fn(&mut Entry); 4] = [
         |entry| entry.eligible = false,
         |entry| (entry.eligible, entry.state) = (false, TargetState::Draining),
@@ -223,53 +179,48 @@ fn a_target_that_gets_no_clients_has_no_connection_waiting() {
         // Under fail-open it may get clients all the same.
         |entry| entry.state = TargetState::Ejected,
     ];
-    let mut entry = plane.entry();
-    plane.publish(entry.clone());
+    let mut entry = core.entry();
+    core.publish(entry.clone());
     for change in changes {
         // Known to be slow again: it is another one.
-        plane.make_first_dial_slow();
-        let waiting = plane.fill();
+        core.make_first_dial_slow();
+        let waiting = core.fill();
         change(&mut entry);
-        plane.publish(entry);
+        core.publish(entry);
         assert_let_go_at_once(waiting);
-        entry = plane.entry();
-        plane.publish(entry.clone());
+        entry = core.entry();
+        core.publish(entry.clone());
     }
 }
 
 #[test]
 fn a_dial_ahead_that_fails_is_reported_and_the_last_until_the_target_is_reached() {
-    let mut plane = Plane::start(&settings());
-    let waiting = plane.fill();
-    plane.listener = None;
-    let misses = plane.core().pool_misses.get();
+    let mut core = Core::start(&settings());
+    let waiting = core.fill();
+    core.listener = None;
+    let misses = core.counters().pool_misses.get();
     // One connection is used, and cannot be replaced.
-    let client = plane.connect();
-    wait_until("a dial fails", || plane.core().failed_dials.get() == 1);
-    let mut report = None;
-    wait_until("a report", || {
-        report = plane.reports.next();
-        report.is_some()
-    });
-    assert!(matches!(report.unwrap().outcome, Outcome::Failed { count: 1, .. }));
-    assert_eq!(plane.core().pool_misses.get(), misses);
-    assert_eq!(plane.core().failed_connections.get(), 0);
+    let client = core.connect();
+    wait_until("a dial fails", || core.counters().failed_dials.get() == 1);
+    assert!(matches!(core.plane.report().outcome, Outcome::Failed { count: 1, .. }));
+    assert_eq!(core.counters().pool_misses.get(), misses);
+    assert_eq!(core.counters().failed_connections.get(), 0);
     // Long enough for the pool to be looked at again and again.
     std::thread::sleep(LIFE / 4);
-    assert_eq!(plane.core().failed_dials.get(), 1);
+    assert_eq!(core.counters().failed_dials.get(), 1);
     drop((client, waiting));
 }
 
 #[test]
 fn clients_come_before_connections_that_wait_for_some() {
-    let plane = Plane::start(&Settings { connections_max: 8, ..settings() });
-    let mut ends = plane.fill();
+    let core = Core::start(&Settings { connections_max: 8, ..settings() });
+    let mut ends = core.fill();
     let started = Instant::now();
-    let clients: Vec<_> = (0..8).map(|_| plane.connect()).collect();
-    wait_until("all are served", || plane.core().active_connections.get() == 8);
+    let clients: Vec<_> = (0..8).map(|_| core.connect()).collect();
+    wait_until("all are served", || core.counters().active_connections.get() == 8);
     // What waits would otherwise have had to become too old.
     assert!(started.elapsed() < LIFE / 2, "{:?}", started.elapsed());
-    assert_eq!(plane.core().pooled.get(), 0);
+    assert_eq!(core.counters().pooled.get(), 0);
     ends.clear();
     drop(clients);
 }
@@ -278,29 +229,29 @@ fn clients_come_before_connections_that_wait_for_some() {
 fn whoever_says_who_it_is_gets_no_connection_that_has_just_ended() {
     let from = Some("127.0.0.0/8".parse().unwrap());
     let proxy_protocol = ProxyProtocol { from, ..ProxyProtocol::default() };
-    let plane = Plane::start(&Settings { proxy_protocol, ..settings() });
-    let entry = plane.entry();
-    plane.publish(entry.clone());
-    plane.make_first_dial_slow();
+    let core = Core::start(&Settings { proxy_protocol, ..settings() });
+    let entry = core.entry();
+    core.publish(entry.clone());
+    core.make_first_dial_slow();
     for attempt in 0.. {
         assert!(attempt < 20, "the core is never busy");
-        let waiting = plane.fill();
-        let mut client = TcpStream::connect(plane.address).unwrap();
-        wait_until("it is accepted", || plane.core().active_connections.get() == 1);
-        let hits = plane.core().pool_hits.get();
-        let is_one = plane.do_while_busy(&entry, || {
+        let waiting = core.fill();
+        let mut client = core.plane.connect();
+        wait_until("it is accepted", || core.counters().active_connections.get() == 1);
+        let hits = core.counters().pool_hits.get();
+        let is_one = core.do_while_busy(&entry, || {
             client.write_all(&[HEADER, b"hello"].concat()).unwrap();
             drop(waiting);
         });
         if is_one {
-            assert_eq!(plane.core().pool_hits.get(), hits, "it got one that had ended");
+            assert_eq!(core.counters().pool_hits.get(), hits, "it got one that had ended");
             let mut bytes = [0; 5];
-            plane.listener().accept().unwrap().0.read_exact(&mut bytes).unwrap();
+            core.listener().accept().unwrap().0.read_exact(&mut bytes).unwrap();
             assert_eq!(&bytes, b"hello");
             return;
         }
-        plane.publish(entry.clone());
+        core.publish(entry.clone());
         drop(client);
-        wait_until("it has ended", || plane.core().active_connections.get() == 0);
+        wait_until("it has ended", || core.counters().active_connections.get() == 0);
     }
 }

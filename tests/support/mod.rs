@@ -8,6 +8,7 @@ pub(crate) mod balancer;
 pub(crate) mod http;
 pub(crate) mod metrics;
 pub(crate) mod port;
+pub(crate) mod scratch;
 pub(crate) mod terminal;
 
 use std::io::Write;

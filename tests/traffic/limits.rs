@@ -140,9 +140,8 @@ fn clients_mapped_to_ipv6_are_ipv4() {
     balancer.wait_for_log("client=127.0.0.1:");
 }
 
-#[test]
-fn limits_are_for_the_client_that_a_proxy_names() {
-    let backend = Backend::start();
+/// Trusts a proxy that is no allowed client itself; each client may have one connection.
+fn behind_a_proxy(backend: &Backend) -> Balancer {
     let environment = [
         ("ACCEPT_PROXY_PROTOCOL", "true"),
         ("TRUSTED_PROXIES", "127.0.0.1"),
@@ -150,7 +149,13 @@ fn limits_are_for_the_client_that_a_proxy_names() {
         ("MAX_CONNECTIONS_PER_CLIENT", "1"),
         ("LOG_CONNECTIONS", "true"),
     ];
-    let balancer = Balancer::start(&[backend.address], &environment);
+    Balancer::start(&[backend.address], &environment)
+}
+
+#[test]
+fn limits_are_for_the_client_that_a_proxy_names() {
+    let backend = Backend::start();
+    let balancer = behind_a_proxy(&backend);
     let ask = |client: &str| {
         let mut proxy = balancer.client();
         write!(proxy.0, "PROXY {client} 443\r\n")?;
@@ -183,13 +188,7 @@ fn limits_are_for_the_client_that_a_proxy_names() {
 #[test]
 fn a_proxys_own_connections_need_no_place_on_the_list_of_clients() {
     let backend = Backend::start();
-    let environment = [
-        ("ACCEPT_PROXY_PROTOCOL", "true"),
-        ("TRUSTED_PROXIES", "127.0.0.1"),
-        ("ALLOW_CIDRS", "192.0.2.0/24"),
-        ("MAX_CONNECTIONS_PER_CLIENT", "1"),
-    ];
-    let balancer = Balancer::start(&[backend.address], &environment);
+    let balancer = behind_a_proxy(&backend);
     let check = || {
         let mut proxy = balancer.client();
         // LOCAL.

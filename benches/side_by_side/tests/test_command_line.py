@@ -25,10 +25,6 @@ class CommandLine(unittest.TestCase):
         self.assertIn("x", self.refused("--seconds", "x"))
         self.assertIn("/no/such", self.refused("--balancer", "/no/such"))
 
-    def test_every_peer_comes_first_in_turn(self):
-        orders = [program.rotated(["a", "b", "c"], number) for number in range(3)]
-        self.assertEqual(orders, [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]])
-
 
 class Configurations(unittest.TestCase):
     TARGETS = ["127.0.0.11:2000", "127.0.0.12:2000"]

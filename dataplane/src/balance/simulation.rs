@@ -3,27 +3,18 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{Entry, Snapshot, Target, TargetCounters, TargetState};
+use exchange::Snapshot;
 
 use super::{Balance, Balancer};
 use crate::local_target::LocalTarget;
 use crate::targets::Targets;
+use crate::targets::tests::snapshot;
 
 const TICK: Duration = Duration::from_millis(1);
 /// In percent. 125 is promised; up to 114 is seen if cores know nothing of each other.
 const SPREAD_MAX: u64 = 110;
-
-fn snapshot(targets: u16, cores: usize) -> Snapshot {
-    let entry = |port| {
-        let target = Arc::new(Target::at(([127, 0, 0, 1], port).into()));
-        let entry = Entry::new(target, Arc::new(TargetCounters::new(cores)));
-        Entry { state: TargetState::Healthy, eligible: true, ..entry }
-    };
-    Snapshot { entries: (1..=targets).map(entry).collect(), ..Snapshot::default() }
-}
 
 fn cores(
     balance: Balance,

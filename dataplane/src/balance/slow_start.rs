@@ -66,13 +66,13 @@ fn weigh(load: u32, target: &LocalTarget, now: Instant) -> f64 {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Arc;
     use std::time::Duration;
 
-    use exchange::{Entry, Ramp, Snapshot, Target, TargetCounters, TargetState};
+    use exchange::Ramp;
 
     use super::*;
     use crate::targets::Targets;
+    use crate::targets::tests::snapshot;
 
     const RAMP: Duration = Duration::from_secs(100);
     const ALL: [Balance; 4] =
@@ -80,19 +80,12 @@ mod tests {
 
     /// Ten targets, the first ones of which began to ramp at `since`.
     fn targets(ramping: usize, since: Instant) -> Targets {
-        let entry = |index: u16| {
-            let target = Arc::new(Target::at(([127, 0, 0, 1], index + 1).into()));
-            let ramps = usize::from(index) < ramping;
-            Entry {
-                state: TargetState::Healthy,
-                eligible: true,
-                ramp: ramps.then_some(Ramp { since, duration: RAMP }),
-                ..Entry::new(target, Arc::new(TargetCounters::new(1)))
-            }
-        };
+        let mut snapshot = snapshot(10, 1);
+        for entry in &mut snapshot.entries[..ramping] {
+            entry.ramp = Some(Ramp { since, duration: RAMP });
+        }
         let mut targets = Targets::new(0, 1);
-        let entries = (0..10).map(entry).collect();
-        targets.update(&Snapshot { entries, ..Snapshot::default() });
+        targets.update(&snapshot);
         targets
     }
 

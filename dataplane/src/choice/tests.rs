@@ -2,19 +2,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::{Entry, Outcome, Report, Snapshot, Target, TargetCounters, TargetState, Trial};
+use exchange::{Outcome, Report, Snapshot, TargetState, Trial};
 
 use super::*;
-
-/// So many eligible targets, for `cores` cores.
-fn snapshot(targets: u16, cores: usize) -> Snapshot {
-    let entry = |port| {
-        let target = Arc::new(Target::at(([127, 0, 0, 1], port).into()));
-        let entry = Entry::new(target, Arc::new(TargetCounters::new(cores)));
-        Entry { state: TargetState::Healthy, eligible: true, ..entry }
-    };
-    Snapshot { entries: (1..=targets).map(entry).collect(), ..Snapshot::default() }
-}
+use crate::targets::tests::snapshot;
 
 /// One core, and what became of its clients.
 struct Core {

@@ -4,7 +4,9 @@
 
 mod ahead;
 mod application;
+mod in_flight;
 mod kernel;
+mod memory;
 mod preface;
 
 use super::{Cause, Ending, Event, Session, Side};

@@ -4,6 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use super::process::check_program;
 use super::scratch::Scratch;
 use super::{PATIENCE, wait_until};
 
@@ -16,12 +17,7 @@ pub(crate) struct HaProxy {
 impl HaProxy {
     /// Whether there is one to be run; else why not.
     pub(crate) fn check() -> Result<(), String> {
-        let version = Command::new(PROGRAM).arg("-v").stdout(Stdio::null()).status();
-        match version {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!("`{PROGRAM} -v` says {status}")),
-            Err(error) => Err(format!("{PROGRAM} cannot be run: {error}")),
-        }
+        check_program(PROGRAM)
     }
 
     /// Starts it with these sections, and waits until it accepts.

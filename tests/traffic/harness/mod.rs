@@ -11,7 +11,6 @@ pub(crate) mod namespace;
 pub(crate) mod nginx;
 pub(crate) mod process;
 pub(crate) mod raw_target;
-pub(crate) mod scratch;
 pub(crate) mod server;
 pub(crate) mod stream;
 
@@ -19,7 +18,7 @@ use std::fmt::Debug;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use crate::support::{PATIENCE, skip, wait_until};
+pub(crate) use crate::support::{PATIENCE, scratch, skip, wait_until};
 
 /// Asks for a value until it is as it must be.
 ///

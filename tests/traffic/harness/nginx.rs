@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use super::address::{ports, unique};
-use super::process::children;
+use super::process::{check_program, children};
 use super::scratch::Scratch;
 use super::{http, wait_until};
 
@@ -20,12 +20,7 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// Whether there is one to be run; else why not.
     pub(crate) fn check() -> Result<(), String> {
-        let version = Command::new(PROGRAM).arg("-v").stderr(Stdio::null()).status();
-        match version {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!("`{PROGRAM} -v` says {status}")),
-            Err(error) => Err(format!("{PROGRAM} cannot be run: {error}")),
-        }
+        check_program(PROGRAM)
     }
 
     pub(crate) fn start() -> Self {

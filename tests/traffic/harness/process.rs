@@ -1,7 +1,18 @@
-//! What proc(5) tells about a process.
+//! Whether programs can be run, and what proc(5) tells about a process.
 
 use std::fs;
+use std::process::{Command, Stdio};
 use std::time::Duration;
+
+/// Whether the program is there and knows its version; else why not.
+pub(crate) fn check_program(path: &str) -> Result<(), String> {
+    let mut command = Command::new(path);
+    match command.arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{path} -v` says {status}")),
+        Err(error) => Err(format!("{path} cannot be run: {error}")),
+    }
+}
 
 /// Open descriptors.
 pub(crate) fn descriptors(pid: u32) -> usize {

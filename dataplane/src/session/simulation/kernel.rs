@@ -1,48 +1,15 @@
 use std::collections::VecDeque;
 
 use super::application::{Application, HEADER_BYTE, pattern};
+use super::in_flight::{Cancelled, InFlight, Receive, Send, Watch};
+use super::memory::{BUFFER_SIZE, Memory};
 use super::preface::ClientPreface;
 use crate::session::{Event, Op, Piece, Side};
 
-const BUFFER_SIZE: usize = 16;
 const FULL: u64 = BUFFER_SIZE as u64;
 const PIPE_MAX: u64 = 100;
 const SEND_QUEUE_MAX: usize = 60;
 const POISON: u8 = 0xEE;
-
-/// The operations in flight for one side.
-#[derive(Debug, Default)]
-struct InFlight {
-    receive: Option<Receive>,
-    send: Option<Send>,
-    watch: Option<Watch>,
-}
-
-/// Whether the cancellation of an operation was asked for.
-type Cancelled = bool;
-
-#[derive(Debug)]
-struct Receive {
-    /// Only waits for something to take.
-    wait: bool,
-    multishot: bool,
-    cancelled: Cancelled,
-}
-
-/// Edge triggered: what was told is not told again.
-#[derive(Debug, Default)]
-struct Watch {
-    fin_told: bool,
-    error_told: bool,
-    cancelled: Cancelled,
-}
-
-#[derive(Debug)]
-struct Send {
-    /// None: waits for room.
-    piece: Option<Piece>,
-    cancelled: Cancelled,
-}
 
 /// A kernel and the two applications beyond it, all driven by one random number generator.
 #[derive(Debug)]
@@ -65,8 +32,7 @@ pub(super) struct Kernel {
     fullness: u8,
     /// What is in the pipe to each side.
     pipes: [Vec<u8>; 2],
-    memory: Vec<Option<[u8; BUFFER_SIZE]>>,
-    free: Vec<u16>,
+    memory: Memory,
     timers: VecDeque<Timer>,
     /// Looks at a send queue since it last became shorter, and its length then.
     stalled: (usize, usize),
@@ -104,8 +70,7 @@ impl Kernel {
             dial_failure,
             fullness,
             pipes: [Vec::new(), Vec::new()],
-            memory: Vec::new(),
-            free: Vec::new(),
+            memory: Memory::default(),
             timers: VecDeque::new(),
             stalled: (0, 0),
             finished: false,
@@ -145,7 +110,7 @@ impl Kernel {
             assert!(in_flight.send.is_none());
         }
         assert!(self.pipes.iter().all(Vec::is_empty), "a pipe is kept");
-        assert_eq!(self.free.len(), self.memory.len(), "buffers were not returned");
+        self.memory.assert_all_returned();
         let is_closed = self.application(Side::Client).closed;
         assert_eq!(is_closed, self.client_is_there, "the client's descriptor is leaked");
     }
@@ -255,8 +220,6 @@ impl Kernel {
     }
 
     fn recycle(&mut self, buffer: u16) {
-        let memory = self.memory[usize::from(buffer)].take();
-        assert!(memory.is_some(), "buffer {buffer} is recycled twice");
         for in_flight in &self.in_flight {
             let used = in_flight
                 .send
@@ -265,7 +228,7 @@ impl Kernel {
                 .is_some_and(|piece| piece.buffer == buffer);
             assert!(!used, "buffer {buffer} is recycled while it is being sent");
         }
-        self.free.push(buffer);
+        self.memory.recycle(buffer);
     }
 
     fn complete_receive(&mut self, from: Side) -> Option<Event> {
@@ -313,7 +276,7 @@ impl Kernel {
         for (index, byte) in (first..first + count).zip(&mut bytes) {
             *byte = pattern(from, index);
         }
-        let buffer = self.keep(bytes);
+        let buffer = self.memory.keep(bytes);
         let more = multishot && self.rng.u8(..20) > 0;
         if !more {
             self.in_flight[from as usize].receive = None;
@@ -326,19 +289,10 @@ impl Kernel {
     pub(super) fn header(&mut self) -> Option<Event> {
         let end = u16::try_from(self.header_bytes).expect("a buffer holds it");
         let make = || {
-            let buffer = self.keep([HEADER_BYTE; BUFFER_SIZE]);
+            let buffer = self.memory.keep([HEADER_BYTE; BUFFER_SIZE]);
             Event::Header { piece: Piece { buffer, start: 0, end } }
         };
         (end > 0).then(make)
-    }
-
-    fn keep(&mut self, bytes: [u8; BUFFER_SIZE]) -> u16 {
-        let buffer = self.free.pop().unwrap_or_else(|| {
-            self.memory.push(None);
-            u16::try_from(self.memory.len() - 1).expect("few buffers")
-        });
-        self.memory[usize::from(buffer)] = Some(bytes);
-        buffer
     }
 
     fn complete_send(&mut self, to: Side) -> Option<Event> {
@@ -355,9 +309,8 @@ impl Kernel {
             let room = SEND_QUEUE_MAX.saturating_sub(application.send_queue());
             let bytes = room.min(piece.len());
             if bytes == piece.len() || (cancelled && bytes > 0) {
-                let memory = self.memory[usize::from(piece.buffer)].as_ref();
-                let memory = memory.expect("a buffer that is being sent is not free");
-                application.queue(&memory[usize::from(piece.start)..][..bytes]);
+                let buffer = self.memory.buffer(piece.buffer);
+                application.queue(&buffer[usize::from(piece.start)..][..bytes]);
                 Event::Sent { to, bytes }
             } else if cancelled {
                 Event::SendStopped { to }

@@ -12,7 +12,7 @@ impl Scratch {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("scratch-{}-{number}", process::id()));
-        fs::create_dir_all(&path).unwrap();
+        fs::create_dir_all(&path).expect("the build directory can be written to");
         Self(path)
     }
 
@@ -23,8 +23,8 @@ impl Scratch {
     /// Writes a file as editors and deployment tools do: never half of it to be seen.
     pub(crate) fn replace(&self, name: &str, text: &str) {
         let new = self.path("new");
-        fs::write(&new, text).unwrap();
-        fs::rename(new, self.path(name)).unwrap();
+        fs::write(&new, text).expect("the directory can be written to");
+        fs::rename(new, self.path(name)).expect("both are in one directory");
     }
 }
 

@@ -1,0 +1,142 @@
+//! Connections, as the cores count them.
+
+use exchange::{CoreCounters, Counter, Rejection};
+use prometheus::core::Collector;
+use prometheus::{IntCounterVec, IntGaugeVec, Opts};
+
+use super::{gauge, sum, total};
+
+/// What the cores count of their connections.
+pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
+    let sum = |counter: fn(&CoreCounters) -> &Counter| sum(cores, counter);
+    vec![
+        gauge(
+            "load_balancer_active_connections",
+            "Open client connections",
+            sum(|core| &core.active_connections),
+        ),
+        total(
+            "load_balancer_successful_connections_total",
+            "Client connections that got a target",
+            sum(|core| &core.successful_connections),
+        ),
+        total(
+            "load_balancer_failed_connections_total",
+            "Client connections that got no target",
+            sum(|core| &core.failed_connections),
+        ),
+        total(
+            "load_balancer_failed_dials_total",
+            "Attempts to connect to a target that failed or took too long",
+            sum(|core| &core.failed_dials),
+        ),
+        total(
+            "load_balancer_retry_budget_exhausted_total",
+            "Client connections given up because there were too many retries",
+            sum(|core| &core.retry_budget_exhausted),
+        ),
+        total(
+            "load_balancer_idle_timeouts_total",
+            "Client connections ended because nothing had moved on them for too long",
+            sum(|core| &core.idle_timeouts),
+        ),
+        total(
+            "load_balancer_rebalanced_connections_total",
+            "Client connections closed in favour of targets that had joined",
+            sum(|core| &core.rebalanced_connections),
+        ),
+        total(
+            "load_balancer_handed_connections_total",
+            "Client connections that one core accepted and another serves",
+            sum(|core| &core.handed_connections),
+        ),
+        total(
+            "load_balancer_port_exhaustions_total",
+            "Dials that found no free local port towards their target",
+            sum(|core| &core.exhausted_dials),
+        ),
+        total(
+            "load_balancer_listen_overflows_total",
+            "Connections that the kernel dropped because a listen queue was full",
+            sum(|core| &core.listen_overflows),
+        ),
+        gauge(
+            "load_balancer_accept_paused",
+            "Cores that do not accept for want of descriptors",
+            sum(|core| &core.accept_paused),
+        ),
+        Box::new(zone_connections(cores)),
+        Box::new(rejections(cores)),
+        Box::new(core_connections(cores)),
+    ]
+}
+
+fn zone_connections(cores: &[CoreCounters]) -> IntCounterVec {
+    let opts = Opts::new(
+        "load_balancer_zone_connections_total",
+        "Client connections that got a target of the balancer's own zone, or of another",
+    );
+    let connections = IntCounterVec::new(opts, &["zone"]).expect("name and label are valid");
+    let same = sum(cores, |core| &core.same_zone_connections);
+    let other = sum(cores, |core| &core.other_zone_connections);
+    connections.with_label_values(&["same"]).inc_by(same);
+    connections.with_label_values(&["other"]).inc_by(other);
+    connections
+}
+
+fn rejections(cores: &[CoreCounters]) -> IntCounterVec {
+    let opts = Opts::new(
+        "load_balancer_rejected_connections_total",
+        "Client connections that were reset instead of being forwarded",
+    );
+    let rejections = IntCounterVec::new(opts, &["reason"]).expect("name and label are valid");
+    for reason in Rejection::ALL {
+        let total = sum(cores, |core| core.rejected.of(reason));
+        rejections.with_label_values(&[reason.name()]).inc_by(total);
+    }
+    rejections
+}
+
+fn core_connections(cores: &[CoreCounters]) -> IntGaugeVec {
+    let opts = Opts::new("load_balancer_core_connections", "Open client connections of each core");
+    let connections = IntGaugeVec::new(opts, &["core"]).expect("name and label are valid");
+    for (number, core) in cores.iter().enumerate() {
+        let open = i64::try_from(core.active_connections.get()).unwrap_or(i64::MAX);
+        connections.with_label_values(&[&number.to_string()]).set(open);
+    }
+    connections
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use exchange::Snapshot;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn numbers_are_sums_over_cores() {
+        let cores: Arc<[CoreCounters]> = (0..2).map(|_| CoreCounters::default()).collect();
+        cores[0].successful_connections.add(3);
+        cores[1].successful_connections.add(4);
+        cores[1].active_connections.increment();
+        cores[0].same_zone_connections.add(5);
+        cores[1].same_zone_connections.add(6);
+        cores[1].other_zone_connections.add(2);
+        cores[0].rejected.of(Rejection::MaxConnections).add(8);
+        cores[1].rejected.of(Rejection::MaxConnections).add(9);
+        let text = Metrics::new(cores, Vec::new()).expose(&Snapshot::default());
+        for line in [
+            "load_balancer_successful_connections_total 7",
+            "load_balancer_active_connections 1",
+            "load_balancer_zone_connections_total{zone=\"same\"} 11",
+            "load_balancer_zone_connections_total{zone=\"other\"} 2",
+            "load_balancer_rejected_connections_total{reason=\"max_connections\"} 17",
+            "load_balancer_rejected_connections_total{reason=\"not_allowed\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+    }
+}

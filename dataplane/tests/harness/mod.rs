@@ -1,0 +1,126 @@
+//! A data plane between real sockets.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dataplane::{Core, DataPlane, Listener, Settings};
+use exchange::{
+    CoreCounters, Counter, Entry, Publisher, Report, Reports, Snapshot, Target, TargetCounters,
+    TargetState, broadcast, reports,
+};
+
+/// How long a test waits for what must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A data plane that accepts clients, and the other ends of its channels. Dropped, it is stopped,
+/// and nothing may be left of it.
+pub(crate) struct Plane {
+    /// None: it was stopped.
+    pub(crate) running: Option<DataPlane>,
+    pub(crate) address: SocketAddr,
+    pub(crate) reports: Reports,
+    counters: Arc<[CoreCounters]>,
+    publisher: Publisher,
+}
+
+impl Plane {
+    /// All cores are on the first CPU.
+    pub(crate) fn start(cores: usize, settings: &Settings) -> Self {
+        let (publisher, subscribers) = broadcast(cores).unwrap();
+        let (reporters, reports) = reports(cores).unwrap();
+        let counters: Arc<[CoreCounters]> = (0..cores).map(|_| CoreCounters::default()).collect();
+        let address = free_address();
+        let cores = subscribers.into_iter().zip(reporters).map(|(subscriber, reporter)| Core {
+            cpu: 0,
+            listener: Listener::bind(address).unwrap(),
+            subscriber,
+            reporter,
+        });
+        let mut running = DataPlane::start(settings, cores.collect(), &counters).unwrap();
+        running.accept().unwrap();
+        Self { running: Some(running), address, reports, counters, publisher }
+    }
+
+    /// A target for this plane, not eligible yet. Each is another one, even at the same address.
+    pub(crate) fn entry(&self, address: SocketAddr) -> Entry {
+        let counters = TargetCounters::new(self.counters.len());
+        Entry::new(Arc::new(Target::at(address)), Arc::new(counters))
+    }
+
+    /// As [`Self::entry`], eligible.
+    pub(crate) fn healthy(&self, address: SocketAddr) -> Entry {
+        Entry { state: TargetState::Healthy, eligible: true, ..self.entry(address) }
+    }
+
+    /// From now on these are the targets.
+    pub(crate) fn publish(&self, entries: Vec<Entry>) {
+        let snapshot = Snapshot { entries, settled: true, ..Snapshot::default() };
+        self.publisher.publish(&Arc::new(snapshot));
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    pub(crate) fn core(&self, number: usize) -> &CoreCounters {
+        &self.counters[number]
+    }
+
+    /// What all cores have counted.
+    pub(crate) fn total(&self, counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
+        self.counters.iter().map(|core| counter(core).get()).sum()
+    }
+
+    /// Waits for what a core has to say of a target.
+    pub(crate) fn report(&self) -> Report {
+        let mut report = None;
+        wait_until("a report", || {
+            report = self.reports.next();
+            report.is_some()
+        });
+        report.unwrap()
+    }
+
+    /// Ends it, unless it has ended.
+    pub(crate) fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop_accepting();
+            running.join();
+        }
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        self.stop();
+        if !std::thread::panicking() {
+            assert_eq!(self.total(|core| &core.active_connections), 0);
+            assert_eq!(self.total(|core| &core.pooled), 0);
+        }
+    }
+}
+
+pub(crate) fn listener() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
+}
+
+/// An address that nobody listens on for now.
+pub(crate) fn free_address() -> SocketAddr {
+    listener().local_addr().unwrap()
+}
+
+/// # Panics
+/// When it takes longer than [`PATIENCE`].
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
