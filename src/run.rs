@@ -115,6 +115,8 @@ pub(crate) fn balance<C>(
     if !obstacles.is_empty() {
         return Err(Failure::config(&ConfigError(obstacles)));
     }
+    let (level, line) = capacity.line(config.dataplane.limits.connections);
+    log::log!(level, "{line}");
     if origin.inherited.is_none()
         && let Some(line) = preflight::short_backlog(config.dataplane.listen_backlog)
     {

@@ -302,21 +302,31 @@ fn targets_from_a_file_are_checked() {
 }
 
 #[test]
-fn limits_that_are_too_low_are_failures() {
+fn limits_that_are_too_low_are_failures_and_low_ones_warnings() {
     let backend = Backend::start("backend");
     let setup = Setup::of(&[backend.address()]);
-    let mut shell = std::process::Command::new("/bin/sh");
-    shell
-        .args(["-c", "ulimit -n 50; exec \"$0\" check"])
-        .arg(env!("CARGO_BIN_EXE_stateless-load-balancer"))
-        .env_clear()
-        .envs([("NODE_FILTER", "static".to_owned()), ("CORES", "1".to_owned())])
-        .envs([("TARGETS", backend.address().to_string())])
-        .envs([("PORT", setup.port.text()), ("ADMIN_PORT", setup.admin.text())]);
-    let ended = end(&mut shell);
+    let with_files = |most: u32, variables: &[(&str, &str)]| {
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell
+            .args(["-c", &format!("ulimit -n {most}; exec \"$0\" check")])
+            .arg(env!("CARGO_BIN_EXE_stateless-load-balancer"))
+            .env_clear()
+            .envs([("NODE_FILTER", "static".to_owned()), ("CORES", "1".to_owned())])
+            .envs([("TARGETS", backend.address().to_string())])
+            .envs([("PORT", setup.port.text()), ("ADMIN_PORT", setup.admin.text())])
+            .envs(variables.iter().copied());
+        end(&mut shell)
+    };
+    let ended = with_files(50, &[]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(row(&ended, "FAIL", "open files").contains("LimitNOFILE="), "{ended:?}");
     row(&ended, "ok", "targets");
+
+    let few = with_files(1024, &[]);
+    assert_eq!(few.code, Some(0), "{few:?}");
+    assert!(row(&few, "warn", "open files").contains("room for only 4"), "{few:?}");
+    // So few are meant.
+    row(&with_files(1024, &[("MAX_CONNECTIONS", "100")]), "ok", "open files");
 }
 
 #[test]

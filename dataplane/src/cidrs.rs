@@ -48,6 +48,7 @@ impl FromStr for Cidrs {
                 Ok(cidr) => blocks.push(cidr),
                 // The message begins with the list.
                 Err(reason) if block == list.trim() => bad.push(reason),
+                Err(_) if block.is_empty() => bad.push("has a comma too many".to_owned()),
                 Err(reason) => bad.push(format!("has `{block}`, which {reason}")),
             }
         }
@@ -159,8 +160,8 @@ mod tests {
     fn what_is_no_list_of_blocks_is_told_with_what_is_accepted() {
         for (list, told) in [
             ("", "is no IP address or CIDR block; accepted: IP addresses and CIDR blocks"),
-            ("10.0.0.0/8,", "has ``, which is no IP address or CIDR block"),
-            ("10.0.0.0/8,,::1", "has ``, which is no"),
+            ("10.0.0.0/8,", "has a comma too many; accepted: "),
+            ("10.0.0.0/8,,::1", "has a comma too many"),
             ("10.0.0/8", "is no IP address or CIDR block"),
             ("::1, office ", "has `office`, which is no IP address or CIDR block"),
             ("10.0.0.0/33", "has a prefix length that is no whole number from 0 to 32"),

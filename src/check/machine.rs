@@ -2,9 +2,6 @@ use super::report::{Check, Report};
 use crate::config::Known;
 use crate::preflight;
 
-/// More connections than this are as good as no limit.
-const CONNECTIONS_UNLIMITED: usize = 1 << 40;
-
 /// What the kernel must grant.
 pub(super) fn examine(known: &Known, report: &mut Report) {
     // How much there has to be depends on them.
@@ -25,11 +22,10 @@ pub(super) fn examine(known: &Known, report: &mut Report) {
         let problem = known.connections.and_then(|wanted| capacity.limit_problem(wanted, cores));
         problem.map_or(Ok(capacity), |problem| Err(problem.to_string()))
     });
-    let nofile = nofile.map(|capacity| match capacity.connections_max {
-        CONNECTIONS_UNLIMITED.. => "no limit".to_owned(),
-        connections => format!("room for {connections} client connections"),
-    });
-    note(report, Check::Nofile, nofile);
+    match nofile.map(|capacity| capacity.line(known.connections)) {
+        Ok((log::Level::Warn, detail)) => report.warning(Check::Nofile, None, detail),
+        nofile => note(report, Check::Nofile, nofile.map(|(_, detail)| detail)),
+    }
 }
 
 fn note(report: &mut Report, check: Check, result: Result<String, String>) {

@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(read, expected);
         for (text, told) in [
             ("", "is no IP address"),
-            ("10.0.0.1,", "has ``, which is no IP address"),
+            ("10.0.0.1,", "has a comma too many"),
             ("10.0.0.0/24", "is no IP address"),
             ("10.0.0.1,eth0", "has `eth0`, which is no IP address"),
             ("0.0.0.0", "is not the address of one machine"),

@@ -16,8 +16,11 @@ pub(super) fn each(
     for entry in text.split(',').map(str::trim) {
         let Err(reason) = take(entry) else { continue };
         // The message begins with the text.
-        let is_all = entry == text.trim();
-        bad.push(if is_all { reason } else { format!("has `{entry}`, which {reason}") });
+        bad.push(match entry {
+            all if all == text.trim() => reason,
+            "" => "has a comma too many".to_owned(),
+            entry => format!("has `{entry}`, which {reason}"),
+        });
     }
     if bad.is_empty() {
         return Ok(());

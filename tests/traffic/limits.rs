@@ -85,6 +85,19 @@ fn the_log_says_the_limit_at_once_and_how_many_were_reset_when_no_more_come() {
 }
 
 #[test]
+fn a_start_says_for_how_many_connections_there_are_descriptors() {
+    let backend = Backend::start();
+    for (most, limit, level) in [(1024, "", "WARN"), (1024, "100", "INFO"), (4096, "", "INFO")] {
+        let environment = [("MAX_CONNECTIONS", limit)];
+        let balancer = Balancer::spawn_with_descriptors(most, &[backend.address], &environment);
+        balancer.wait_for_log("client connections at a time");
+        let line = balancer.log_lines("client connections at a time").remove(0);
+        assert!(line.contains(level), "{most} {limit}: {line}");
+        balancer.wait_until_ready();
+    }
+}
+
+#[test]
 fn each_client_may_have_so_many_connections() {
     let backend = Backend::start();
     let balancer = Balancer::start(&[backend.address], &[("MAX_CONNECTIONS_PER_CLIENT", "3")]);
