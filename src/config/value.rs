@@ -192,7 +192,7 @@ const UNKNOWN_TOLD_MAX: usize = 20;
 pub(super) fn log_filter(text: &str) -> Parsed<String> {
     let accepted = format!(
         "accepted: error, warn, info, debug, trace or off, or module=level, comma separated; \
-         modules: {}, and those of libraries, such as glommio or aws_config",
+         modules: {}, and those of libraries, such as glommio or hyper",
         logging::OWN_MODULES.join(", ")
     );
     if let Err(error) = env_filter::Builder::new().try_parse(text) {
