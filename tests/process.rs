@@ -31,9 +31,14 @@ fn hangup_reads_the_target_file_at_once() {
     write(&backends[1]);
     balancer.process.signal(Signal::HUP);
     balancer.wait_for_log("SIGHUP: the target file is read now");
+    balancer.wait_for_log("targets.json is good: 1 target");
     wait_until("the other backend answers", || {
         http::get(balancer.address(), "/").is_ok_and(|answer| answer.body == "second")
     });
+    scratch.replace("targets.json", "[{");
+    balancer.wait_for_log("targets.json is not valid: line 1");
+    balancer.process.signal(Signal::HUP);
+    balancer.wait_for_log("targets.json still is not valid: line 1");
 }
 
 #[test]

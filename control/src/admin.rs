@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use exchange::{Entry, Snapshot, Target};
+use exchange::{Checks, Entry, Snapshot, TargetId};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
@@ -109,13 +109,17 @@ struct ErrorView<'a> {
 struct TargetsView<'a> {
     generation: u64,
     targets: Vec<TargetView<'a>>,
+    /// Whom operators want to drain and discovery does not know now.
+    drained_absent: Vec<&'a str>,
 }
 
 impl<'a> TargetsView<'a> {
-    fn of(snapshot: &'a Snapshot, is_wanted: impl Fn(&Target) -> bool) -> Self {
-        let entries = snapshot.entries.iter().filter(|entry| is_wanted(&entry.target));
+    fn of(snapshot: &'a Snapshot, is_wanted: impl Fn(&TargetId) -> bool) -> Self {
+        let entries = snapshot.entries.iter().filter(|entry| is_wanted(&entry.target.id));
         let targets = entries.map(TargetView::of).collect();
-        Self { generation: snapshot.generation.0, targets }
+        let absent = snapshot.drained_absent.iter().filter(|id| is_wanted(id));
+        let drained_absent = absent.map(TargetId::as_str).collect();
+        Self { generation: snapshot.generation.0, targets, drained_absent }
     }
 }
 
@@ -127,17 +131,29 @@ struct TargetView<'a> {
     state: &'static str,
     /// Why, where the state does not say it all.
     reason: Option<&'a str>,
+    /// What its health checks say; none where it is not checked any more.
+    checks: Option<&'static str>,
+    /// Why they fail, if they do.
+    check_failure: Option<&'a str>,
     active_connections: u64,
 }
 
 impl<'a> TargetView<'a> {
     fn of(entry: &'a Entry) -> Self {
+        let (checks, check_failure) = match &entry.checks {
+            None => (None, None),
+            Some(Checks::Pending) => (Some("pending"), None),
+            Some(Checks::Passing) => (Some("passing"), None),
+            Some(Checks::Failing(why)) => (Some("failing"), Some(&**why)),
+        };
         Self {
             id: entry.target.id.as_str(),
             address: entry.target.address,
             zone: entry.target.zone.as_deref(),
             state: entry.state.as_str(),
             reason: entry.reason.as_deref(),
+            checks,
+            check_failure,
             active_connections: entry.counters.active(),
         }
     }

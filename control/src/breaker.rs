@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::Trial;
+use exchange::{BreakerState, Trial};
 
 /// When a target's breaker opens, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +181,14 @@ impl Breaker {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed { .. })
+    }
+
+    pub(crate) fn state(&self) -> BreakerState {
+        match self.phase {
+            Phase::Closed { .. } => BreakerState::Closed,
+            Phase::Open { .. } => BreakerState::Open,
+            Phase::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
     }
 
     /// Why it is not closed.

@@ -12,10 +12,10 @@ use crate::affinity::{self, Tables};
 use crate::escaped::Escaped;
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
-use crate::order::{Order, Refusal, Wish};
+use crate::order::{Order, Wish};
 use crate::probe::Failure;
 use crate::prober::{Checked, Prober};
-use crate::roster::{Identity, Roster, Undrained};
+use crate::roster::{Identity, Roster};
 use zone_line::zone_line;
 
 /// How often withdrawn targets are looked at.
@@ -120,18 +120,13 @@ impl Controller {
     }
 
     fn obey(&mut self, Order { id, wish, reply }: Order, now: Instant) {
-        let obeyed = match wish {
-            Wish::Drain if self.roster.drain(&id, now) => Ok(()),
-            Wish::Drain => Err(Refusal::Unknown),
-            Wish::Undrain => match self.roster.undrain(&id) {
-                Undrained::Done => Ok(()),
-                Undrained::Away => Err(Refusal::Away),
-                Undrained::Unknown => Err(Refusal::Unknown),
-            },
+        let is_obeyed = match wish {
+            Wish::Drain => self.roster.drain(&id, now),
+            Wish::Undrain => self.roster.undrain(&id),
         };
         self.publish();
         // Who asked may have gone.
-        let _ = reply.send(obeyed.map(|()| Arc::clone(&self.snapshots.borrow())));
+        let _ = reply.send(is_obeyed.then(|| Arc::clone(&self.snapshots.borrow())));
     }
 
     /// Publishes what has changed, if anything, and logs it.

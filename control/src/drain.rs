@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use exchange::TargetId;
@@ -49,6 +49,11 @@ impl Drain {
 
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.withdrawn.is_some()
+    }
+
+    /// Whether an operator wants it to drain.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.operator.is_some()
     }
 
     /// Whether the target gets no new connections.
@@ -108,6 +113,12 @@ impl Wishes {
         self.since.remove(id).is_some()
     }
 
+    /// Whom there are wishes for beside these, in order; [`WISHES_MAX`] at most.
+    pub(crate) fn except(&self, these: &BTreeSet<&TargetId>) -> Vec<TargetId> {
+        let others = self.since.keys().filter(|id| !these.contains(id));
+        others.take(WISHES_MAX).cloned().collect()
+    }
+
     /// Since when there is such a wish.
     pub(crate) fn since(&self, id: &TargetId) -> Option<Instant> {
         self.since.get(id).copied()
@@ -131,6 +142,12 @@ mod tests {
         assert_eq!(wishes.since(&id(0)), Some(start));
         assert_eq!(wishes.since(&id(10)), None);
         assert!(wishes.since(&id(11)).is_some());
+        let others = wishes.except(&[&id(0), &id(11)].into());
+        assert_eq!((others.len(), others.contains(&id(0))), (WISHES_MAX - 2, false));
+        for n in 0..WISHES_MAX + 10 {
+            wishes.add(&id(n), start, |_| true); // all of them are known
+        }
+        assert_eq!(wishes.except(&BTreeSet::new()).len(), WISHES_MAX);
         wishes.add(&id(0), start + Duration::from_secs(9), |_| true);
         assert_eq!(wishes.since(&id(0)), Some(start), "a wish is not renewed");
         assert!(wishes.remove(&id(0)) && !wishes.remove(&id(0)));

@@ -7,12 +7,13 @@ mod pool;
 mod ports;
 #[cfg(feature = "aws")]
 mod refreshes;
+mod states;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Counter, Snapshot, TargetState};
+use exchange::{CoreCounters, Counter, Snapshot};
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -119,7 +120,9 @@ impl Metrics {
             Box::new(self.probe_latency.clone()),
             Box::new(self.discovery_failures.clone()),
             Box::new(self.discovery_age()),
-            Box::new(node_health(snapshot)),
+            Box::new(states::counts(snapshot)),
+            Box::new(states::health(snapshot)),
+            Box::new(states::draining(snapshot)),
             Box::new(breakers::states(snapshot)),
             Box::new(self.breakers.transitions()),
             Box::new(ports::headroom(snapshot, &self.source_addresses)),
@@ -153,24 +156,6 @@ impl Metrics {
     }
 }
 
-/// A withdrawn target is not checked any more, so it has no health to show; its address may also
-/// belong to another target by now.
-fn node_health(snapshot: &Snapshot) -> IntGaugeVec {
-    let health = IntGaugeVec::new(
-        Opts::new(
-            "load_balancer_node_health_status",
-            "1 for a target that passes its health checks and is not ejected, else 0",
-        ),
-        &["node"],
-    );
-    let health = health.expect("name and label are valid");
-    for entry in snapshot.entries.iter().filter(|entry| entry.state != TargetState::Draining) {
-        let node = entry.target.address.to_string();
-        health.with_label_values(&[&node]).set((entry.state == TargetState::Healthy).into());
-    }
-    health
-}
-
 fn build_info() -> IntGaugeVec {
     let opts = Opts::new("load_balancer_build_info", "1, labelled with the version that runs");
     let info = IntGaugeVec::new(opts, &["version"]).expect("name and label are valid");
@@ -198,11 +183,16 @@ fn sum(cores: &[CoreCounters], counter: impl Fn(&CoreCounters) -> &Counter) -> u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use exchange::{Entry, Target, TargetCounters};
+    use exchange::{Checks, Entry, Target, TargetCounters, TargetState};
 
     fn entry(address: &str, state: TargetState) -> Entry {
         let target = Arc::new(Target::at(address.parse().unwrap()));
-        Entry { state, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
+        let checks = match state {
+            TargetState::Draining => None, // withdrawn
+            TargetState::Healthy => Some(Checks::Passing),
+            _ => Some(Checks::Pending),
+        };
+        Entry { state, checks, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
     }
 
     #[test]
@@ -225,6 +215,8 @@ mod tests {
             "load_balancer_core_connections{core=\"1\"} 0",
             "load_balancer_circuit_breaker_transitions_total{to=\"half_open\"} 0",
             "load_balancer_fail_open 0",
+            "# TYPE load_balancer_targets gauge",
+            "load_balancer_targets{state=\"draining\"} 0",
             "# TYPE load_balancer_zone_connections_total counter",
             "load_balancer_zone_connections_total{zone=\"same\"} 0",
             "load_balancer_zone_connections_total{zone=\"other\"} 0",

@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 pub(crate) struct Order {
     pub(crate) id: TargetId,
     pub(crate) wish: Wish,
-    /// Told once it is obeyed: the snapshot that says so.
-    pub(crate) reply: oneshot::Sender<Result<Arc<Snapshot>, Refusal>>,
+    /// Told once it is obeyed: the snapshot that says so; none where there is no such target, nor
+    /// an order that would hold for it.
+    pub(crate) reply: oneshot::Sender<Option<Arc<Snapshot>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +19,4 @@ pub(crate) enum Wish {
     Drain,
     /// New connections again.
     Undrain,
-}
-
-/// Why an order has no effect on who gets connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// There is no such target.
-    Unknown,
-    /// It is not discovered now; it will be used when it is.
-    Away,
 }

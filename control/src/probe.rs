@@ -340,6 +340,14 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_is_short_and_without_control_characters() {
+        let error = io::Error::other(format!("a\r\n\x1b[31m{}", "x".repeat(5000)));
+        let shown = probe(None).failure(&Error::Io(error)).to_string();
+        assert!(shown.contains("a\\r\\n\\u{1b}[31mx"), "{shown}");
+        assert!(shown.len() < 200 && !shown.contains(char::is_control), "{shown}");
+    }
+
+    #[test]
     fn what_this_machine_lacks_is_not_the_targets_fault() {
         for (errno, expected) in [
             (Errno::ADDRNOTAVAIL, "not made: Cannot assign requested address (os error 99)"),

@@ -56,17 +56,6 @@ pub struct Rules {
     pub cores: usize,
 }
 
-/// What became of an operator's wish that a target drain no longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undrained {
-    /// It is used again, as its health and its circuit breaker allow.
-    Done,
-    /// It is not discovered now; when it is, it will be used.
-    Away,
-    /// There is no such target.
-    Unknown,
-}
-
 /// All known targets and what follows from them. Pure: it does no I/O and reads no clock. The times
 /// it is told are monotonic and never go back.
 #[derive(Debug)]
@@ -146,16 +135,12 @@ impl Roster {
         self.wishes.since(id).is_some()
     }
 
-    /// An operator does not want the targets with this id to drain any more.
-    pub fn undrain(&mut self, id: &TargetId) -> Undrained {
+    /// An operator does not want the targets with this id to drain any more, nor when they come back
+    /// after having been away. False if there are none and no such order stood.
+    pub fn undrain(&mut self, id: &TargetId) -> bool {
         let was_drained = self.wishes.remove(id);
         self.heed_wishes(id);
-        let mut known = self.members.values().filter(|member| member.target.id == *id).peekable();
-        if known.peek().is_none() {
-            return if was_drained { Undrained::Away } else { Undrained::Unknown };
-        }
-        let is_away = known.all(|member| member.drain.is_withdrawn());
-        if is_away { Undrained::Away } else { Undrained::Done }
+        was_drained || self.members.keys().any(|member| member.id == *id)
     }
 
     fn heed_wishes(&mut self, id: &TargetId) {
@@ -298,11 +283,18 @@ impl Roster {
             settled,
             own_zone: self.own_zone.clone(),
             affinity: self.affinity.clone(),
+            drained_absent: self.drained_absent(),
             rebalanced_since: None,
             // Under fail-open nobody knows what a zone can carry.
             localities: if fail_open { Vec::new() } else { self.localities(&entries) },
             entries,
         }
+    }
+
+    fn drained_absent(&self) -> Vec<TargetId> {
+        let discovered = self.members.values().filter(|member| !member.drain.is_withdrawn());
+        let drained = discovered.filter(|member| member.drain.is_ordered());
+        self.wishes.except(&drained.map(|member| &member.target.id).collect())
     }
 
     /// Begins the ramps of targets that become eligible, as far as they join others: not those of
@@ -344,6 +336,8 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
         a.state == b.state
             && a.eligible == b.eligible
             && a.reason == b.reason
+            && a.checks == b.checks
+            && a.breaker == b.breaker
             && a.reset == b.reset
             && is_same_ramp
             && a.trial.as_ref().map(Arc::as_ptr) == b.trial.as_ref().map(Arc::as_ptr)
@@ -354,6 +348,7 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
         && a.settled == b.settled
         && a.own_zone == b.own_zone
         && a.rebalanced_since == b.rebalanced_since
+        && a.drained_absent == b.drained_absent
         && a.affinity.as_ref().map(Arc::as_ptr) == b.affinity.as_ref().map(Arc::as_ptr)
         && a.entries.len() == b.entries.len()
         && a.entries.iter().zip(&b.entries).all(is_same_entry)

@@ -50,11 +50,14 @@ fn targets_are_listed_as_json() {
         "targets": [
             {"id": four.address.to_string(), "address": four.address.to_string(),
              "zone": "eu-west-1a", "state": "healthy", "reason": null,
+             "checks": "passing", "check_failure": null,
              "active_connections": 0},
             {"id": six.address.to_string(), "address": format!("[::1]:{}", six.address.port()),
              "zone": null, "state": "healthy", "reason": null,
+             "checks": "passing", "check_failure": null,
              "active_connections": 7},
         ],
+        "drained_absent": [],
     });
     assert_eq!(answer, expected);
 }

@@ -64,15 +64,33 @@ fn a_target_is_drained_and_undrained_by_its_id() {
     assert_eq!(answer["generation"], plane.snapshot().generation.0);
     let expected = serde_json::json!([
         {"id": "i-1", "address": one.address.to_string(), "zone": null, "state": "draining",
-         "reason": "drained by operator", "active_connections": 0},
+         "reason": "drained by operator", "checks": "passing", "check_failure": null,
+         "active_connections": 0},
     ]);
     assert_eq!(answer["targets"], expected);
     assert!(plane.get("/targets").1.contains("\"reason\":\"drained by operator\""));
     assert_eq!(post(&plane, "/targets/a%2Fb%25%C3%A9/drain", "").0, 200);
     assert_eq!(drained("a/b%é"), (true, by_operator()));
-    // It is still checked.
-    let probes = one.probes();
-    harness::wait_for(|| one.probes(), |now| *now > probes + 2, "more checks");
+    // It is still checked, and seen to be.
+    let draining = format!("load_balancer_node_draining{{node=\"{}\"}}", one.address);
+    assert_eq!(plane.metric(&draining), Some(1.0));
+    assert_eq!(plane.metric("load_balancer_targets{state=\"draining\"}"), Some(2.0));
+    let health = format!("load_balancer_node_health_status{{node=\"{}\"}}", one.address);
+    assert_eq!(plane.metric(&health), Some(1.0));
+    one.answer_with(503);
+    let checks = || -> serde_json::Value {
+        let answer: serde_json::Value = serde_json::from_str(&plane.get("/targets").1).unwrap();
+        let mut targets = answer["targets"].as_array().unwrap().iter();
+        let target = targets.find(|target| target["id"] == "i-1").unwrap();
+        assert_eq!(target["reason"], "drained by operator");
+        serde_json::json!([target["checks"], target["check_failure"]])
+    };
+    let failing = serde_json::json!(["failing", "status 503"]);
+    harness::wait_for(checks, |checks| *checks == failing, "its checks' failure");
+    assert_eq!(plane.metric(&health), Some(0.0));
+    one.answer_with(200);
+    let passing = serde_json::json!(["passing", null]);
+    harness::wait_for(checks, |checks| *checks == passing, "its checks' success");
 
     for (path, id) in
         [("/targets/i-1/undrain", "i-1"), ("/targets/a%2fb%25%c3%a9/undrain", "a/b%é")]
@@ -80,6 +98,8 @@ fn a_target_is_drained_and_undrained_by_its_id() {
         assert_eq!(post(&plane, path, "").0, 200);
         assert_eq!(drained(id), (false, None));
     }
+    assert_eq!(plane.metric(&draining), Some(0.0));
+    assert_eq!(plane.metric("load_balancer_targets{state=\"healthy\"}"), Some(2.0));
 }
 
 #[test]

@@ -90,7 +90,8 @@ fn targets_drain_and_an_empty_list_is_believed() {
     file.write("[]");
     plane.wait_for_states("draining");
     let targets = plane.get("/targets").1;
-    let shown = "\"state\":\"draining\",\"reason\":\"left discovery\",\"active_connections\":1";
+    let shown = "\"state\":\"draining\",\"reason\":\"left discovery\",\"checks\":null,\
+                 \"check_failure\":null,\"active_connections\":1";
     assert!(targets.contains(shown), "{targets}");
     let series = format!("load_balancer_node_health_status{{node=\"{}\"}}", server.address);
     assert_eq!(plane.metric(&series), None);

@@ -71,6 +71,19 @@ fn when_all_fail_all_are_used() {
 }
 
 #[test]
+fn why_a_first_check_has_failed_is_told_before_it_counts() {
+    let server = Server::start(503);
+    let mut settings = settings(Static(vec![server.target()]), LONG);
+    settings.health.fall = 100;
+    let plane = Plane::start(settings);
+    plane.wait_for_states("checking*");
+    let targets = plane.get("/targets").1;
+    let shown = "\"state\":\"checking\",\"reason\":null,\"checks\":\"failing\",\
+                 \"check_failure\":\"status 503\"";
+    assert!(targets.contains(shown), "{targets}");
+}
+
+#[test]
 fn hanging_targets_hold_up_nobody() {
     // One listener that is never accepted from stands for many hanging servers: it has 200
     // addresses, as 127/8 is all local.

@@ -21,7 +21,9 @@ pub use counters::{CoreCounters, Counter, TargetCounters, TargetOnCore};
 pub use dial_durations::DialDurations;
 pub use rejection::{Rejection, Rejections};
 pub use report::{Outcome, Report, Reporter, Reports, reports};
-pub use snapshot::{Entry, Generation, Locality, Ramp, Snapshot, TargetState};
+pub use snapshot::{
+    BreakerState, Checks, Entry, Generation, Locality, Ramp, Snapshot, TargetState,
+};
 pub use surplus::{Leave, Surplus};
 pub use target::{Target, TargetId};
 pub use trial::Trial;

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{Affinity, Target, TargetCounters, Trial};
+use crate::{Affinity, Target, TargetCounters, TargetId, Trial};
 
 /// Counts published snapshots; a larger one is newer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +24,10 @@ pub enum TargetState {
 }
 
 impl TargetState {
+    /// Every state there is.
+    pub const ALL: [Self; 5] =
+        [Self::Checking, Self::Healthy, Self::Unhealthy, Self::Ejected, Self::Draining];
+
     /// The name operators see.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +46,31 @@ impl fmt::Display for TargetState {
     }
 }
 
+/// What a target's health checks say of it, whatever else is the matter with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Checks {
+    /// Nothing yet.
+    #[default]
+    Pending,
+    /// They pass.
+    Passing,
+    /// They fail, the latest one that did for this reason: one short line without control
+    /// characters.
+    Failing(Arc<str>),
+}
+
+/// Where a target's circuit breaker stands, whatever else is the matter with the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BreakerState {
+    /// The target can be connected to, as far as is known.
+    #[default]
+    Closed,
+    /// A trial connection is due or under way.
+    HalfOpen,
+    /// The target cannot be connected to.
+    Open,
+}
+
 /// One target in a snapshot.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -54,6 +83,10 @@ pub struct Entry {
     pub eligible: bool,
     /// Why it is in this state, for people; none where the state says it all.
     pub reason: Option<Arc<str>>,
+    /// What its health checks say; none once discovery has withdrawn it and nobody checks it.
+    pub checks: Option<Checks>,
+    /// Where its circuit breaker stands.
+    pub breaker: BreakerState,
     /// Whether its live connections are to be reset now.
     pub reset: bool,
     /// While its share of new connections grows after it was admitted.
@@ -73,6 +106,8 @@ impl Entry {
             state: TargetState::Checking,
             eligible: false,
             reason: None,
+            checks: Some(Checks::Pending),
+            breaker: BreakerState::Closed,
             reset: false,
             ramp: None,
             trial: None,
@@ -131,6 +166,9 @@ pub struct Snapshot {
     /// The target of each client, where clients keep theirs. May lag behind the entries by an instant:
     /// what it maps to need not be eligible any more.
     pub affinity: Option<Arc<Affinity>>,
+    /// Whom operators want to drain and discovery does not know now: they will drain when they are
+    /// back. In order; bounded, as orders that stand are.
+    pub drained_absent: Vec<TargetId>,
     /// While connections of long standing make room for targets that have joined: when those did.
     /// Connections opened before may end as each target's [`crate::Surplus`] allows.
     pub rebalanced_since: Option<Instant>,

@@ -10,7 +10,7 @@ use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::raw_target::RawTarget;
 use crate::harness::scratch::Scratch;
-use crate::harness::{stream, wait_for};
+use crate::harness::{http, stream, wait_for};
 
 const NAME: &str = "targets.json";
 
@@ -146,10 +146,39 @@ fn an_operator_drains_a_target_and_takes_it_back() {
     balancer.wait_for_state(drained.address, "healthy");
     list.write(&[drained.address]);
     balancer.wait_for_state(other.address, "draining");
-    let (status, answer) = order(&balancer, other.address, "undrain");
-    assert_eq!(status, 409, "{answer}");
     let client = balancer.connect();
     assert_alive(&client, &drained.accept());
+}
+
+#[test]
+fn a_drained_target_is_undrained_while_it_is_away() {
+    let (away, other) = (Backend::start(), Backend::start());
+    let list = List::new(&[away.address, other.address]);
+    let balancer = list.balancer(&[]);
+    balancer.wait_for_state(away.address, "healthy");
+    let id = away.address.to_string();
+    let absent = || {
+        let (_, body) = http::get(balancer.admin, "/targets").unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()["drained_absent"].clone()
+    };
+    assert_eq!(order(&balancer, away.address, "drain").0, 200);
+    assert_eq!(absent(), json!([]));
+    list.write(&[other.address]);
+    let target = || balancer.target(away.address);
+    wait_for("its being forgotten", target, Value::is_null);
+    assert_eq!(absent(), json!([id]));
+    let (status, answer) = order(&balancer, away.address, "drain");
+    assert_eq!((status, &answer["drained_absent"]), (200, &json!([id])), "it stands: {answer}");
+
+    let (status, answer) = order(&balancer, away.address, "undrain");
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!((&answer["targets"], &answer["drained_absent"]), (&json!([]), &json!([])));
+    assert_eq!(absent(), json!([]));
+    let (status, answer) = order(&balancer, away.address, "undrain");
+    assert_eq!(status, 404, "neither a target nor an order: {answer}");
+    list.write(&[away.address]);
+    balancer.wait_for_state(away.address, "healthy");
+    wait_for("the one that is back", || balancer.get("/"), |answer| *answer == id);
 }
 
 #[test]

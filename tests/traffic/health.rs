@@ -21,7 +21,7 @@ fn it_is_ready_while_it_accepts_and_a_target_is_eligible() {
     balancer.wait_for_state(backend.address, "checking");
     assert_eq!(balancer.readiness(), Some(503));
     let checking = json!({"id": address, "address": address, "zone": null, "state": "checking",
-        "reason": null, "active_connections": 0});
+        "reason": null, "checks": "pending", "check_failure": null, "active_connections": 0});
     wait_for("the target", || balancer.target(backend.address), |target| *target == checking);
     assert_eq!(balancer.count(&health), 0);
 

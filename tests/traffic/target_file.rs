@@ -3,6 +3,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use rustix::process::Signal;
+
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::scratch::Scratch;
@@ -63,6 +65,11 @@ fn a_half_written_file_changes_nothing_and_is_told_once() {
     assert_eq!(balancer.get("/"), backend.address.to_string());
     assert_eq!(balancer.target(backend.address)["state"], "healthy");
     assert_eq!(balancer.log_lines("the last good targets stay in use").len(), 1);
+    balancer.signal(Signal::HUP);
+    balancer.wait_for_log("still is not valid: line 1");
+    let before = failures();
+    wait_for("reads that nobody asked for", failures, |count| *count >= before + 5);
+    assert_eq!(balancer.log_lines("still is not valid").len(), 1);
 
     write(&scratch, &[backend.address]);
     balancer.wait_for_log("good again");
@@ -72,5 +79,5 @@ fn a_half_written_file_changes_nothing_and_is_told_once() {
     wait_for("several failures", missing, |count| *count >= 3);
     assert_eq!(failures(), before);
     assert_eq!(balancer.get("/"), backend.address.to_string());
-    assert_eq!(balancer.log_lines("the last good targets stay in use").len(), 2);
+    assert_eq!(balancer.log_lines("the last good targets stay in use").len(), 3);
 }

@@ -1,14 +1,13 @@
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use exchange::TargetId;
 use tokio::sync::oneshot;
 
 use super::body::{self, BadBody};
 use super::{Admin, TargetsView, json_line, path_id, refusal};
 use crate::controller::Event;
 use crate::escaped::Escaped;
-use crate::order::{Order, Refusal, Wish};
+use crate::order::{Order, Wish};
 
 /// `POST /targets/{id}/drain`
 pub(super) async fn drain(State(admin): State<Admin>, request: Request) -> Response {
@@ -41,23 +40,13 @@ async fn obey(admin: Admin, request: Request, wish: Wish) -> Response {
     let order = Order { id: id.clone(), wish, reply };
     let is_sent = admin.events.send(Event::Ordered(order)).await.is_ok();
     match answer.await {
-        Ok(Ok(snapshot)) if is_sent => {
-            json_line(&TargetsView::of(&snapshot, |target| target.id == id)).into_response()
+        Ok(Some(snapshot)) if is_sent => {
+            json_line(&TargetsView::of(&snapshot, |known| *known == id)).into_response()
         }
-        Ok(Err(error)) => refuse(&id, error),
+        Ok(None) => {
+            let error = format!("there is no target {}; see /targets", Escaped(id.as_str()));
+            refusal(StatusCode::NOT_FOUND, &error)
+        }
         _ => refusal(StatusCode::SERVICE_UNAVAILABLE, "the balancer is ending"),
-    }
-}
-
-fn refuse(id: &TargetId, error: Refusal) -> Response {
-    let id = Escaped(id.as_str());
-    match error {
-        Refusal::Unknown => {
-            refusal(StatusCode::NOT_FOUND, &format!("there is no target {id}; see /targets"))
-        }
-        Refusal::Away => {
-            let error = format!("target {id} has left discovery; it is used once it is back");
-            refusal(StatusCode::CONFLICT, &error)
-        }
     }
 }

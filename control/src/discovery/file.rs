@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::endpoint::Endpoint;
 use super::label::Label;
 use super::{FileSettings, admit};
+use crate::escaped::Escaped;
 
 /// Largest target file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -112,6 +113,13 @@ impl TryFrom<String> for FileEndpoint {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
+        // As in `TARGETS`.
+        if let Some((endpoint, _)) = text.split_once('@')
+            && endpoint.parse::<Endpoint>().is_ok()
+        {
+            let text = Escaped(&text);
+            return Err(format!("`{text}` names a zone: in a file that is the label `zone`"));
+        }
         text.parse().map(Self)
     }
 }
@@ -195,6 +203,9 @@ mod tests {
             ("[{\"targets\": [\"10.0.0.1\"", "invalid", "line 1 column"),
             ("[\n{\"targets\": [\"10.0.0.1:0\"]}]", "invalid", "`10.0.0.1:0`"),
             ("[\n{\"targets\": [\"web\"]}]", "invalid", "valid: line 2 column 19: `web`"),
+            ("[{\"targets\": [\"10.0.0.1@z\"]}]", "invalid", "`10.0.0.1@z` names a zone"),
+            ("[{\"targets\": [\"[::1]:80@z\\n\"]}]", "invalid", "the label `zone`"),
+            ("[{\"targets\": [\"web@z\"]}]", "invalid", "`web@z` is not an IP address"),
             ("[\n{\"target\": [\"10.0.0.1\"]}]", "invalid", "unknown field `target`"),
             ("[{\"labels\": {}}]", "invalid", "missing field `targets`"),
             ("[{\"targets\": [5]}]", "invalid", "line 1"),

@@ -26,13 +26,14 @@ pub(super) async fn run(
 ) {
     let mut watch = Watch { settings, seen: None, read_at: None };
     let mut problem = Problem::of(&watch.settings.path);
+    let mut is_asked_for = false;
     loop {
         // File systems can hang: never on the thread that runs everything else.
         let look = tokio::task::spawn_blocking(move || watch.look(period));
         let Ok((returned, outcome)) = look.await else { return };
         watch = returned;
         if let Some(outcome) = outcome {
-            if let Some(line) = problem.follow(&outcome) {
+            if let Some(line) = problem.follow(&outcome, is_asked_for) {
                 log::log!(
                     if outcome.is_ok() { log::Level::Info } else { log::Level::Warn },
                     "{line}"
@@ -49,8 +50,11 @@ pub(super) async fn run(
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK_PERIOD.min(period)) => {}
-            () = refresh.notified() => watch.read_at = None,
+            () = tokio::time::sleep(LOOK_PERIOD.min(period)) => is_asked_for = false,
+            () = refresh.notified() => {
+                watch.read_at = None;
+                is_asked_for = true;
+            }
         }
     }
 }
@@ -113,20 +117,29 @@ impl Problem {
         Self { path: Escaped(&path.to_string_lossy()).to_string(), told: None }
     }
 
-    /// The line to log about `outcome`, if it is news.
-    fn follow(&mut self, outcome: &Outcome) -> Option<String> {
+    /// The line to log about `outcome`: if it is news, or if somebody asked.
+    fn follow(&mut self, outcome: &Outcome, is_asked_for: bool) -> Option<String> {
         match outcome {
-            Ok(targets) => self
-                .told
-                .take()
-                .map(|_| format!("the target file is good again, targets: {}", targets.len())),
+            Ok(targets) => {
+                let was_told = self.told.take().is_some();
+                let is = if was_told { "good again" } else { "good" };
+                let count = match targets.len() {
+                    1 => "1 target".to_owned(),
+                    count => format!("{count} targets"),
+                };
+                let line = format!("target file {} is {is}: {count}", self.path);
+                (was_told || is_asked_for).then_some(line)
+            }
             Err(error) => {
                 let problem = error.to_string();
+                let is_news = self.told.as_ref() != Some(&problem);
+                let still = if is_news { "" } else { "still " };
                 let line = format!(
-                    "target file {} {problem}; the last good targets stay in use",
+                    "target file {} {still}{problem}; the last good targets stay in use",
                     self.path
                 );
-                (self.told.replace(problem.clone()) != Some(problem)).then_some(line)
+                self.told = Some(problem);
+                (is_news || is_asked_for).then_some(line)
             }
         }
     }
@@ -190,11 +203,26 @@ mod tests {
     fn a_problem_is_told_once_and_its_end_once() {
         let invalid = |reason: &str| Err(FileError::Invalid(reason.to_owned()));
         let mut problem = Problem::of(Path::new("/t"));
-        assert_eq!(problem.follow(&Ok(vec![])), None);
-        assert!(problem.follow(&invalid("a")).unwrap().contains("/t is not valid: a"));
-        assert_eq!(problem.follow(&invalid("a")), None);
-        assert!(problem.follow(&invalid("b")).unwrap().contains("/t is not valid: b"));
-        assert!(problem.follow(&Ok(vec![])).unwrap().contains("good again"));
-        assert_eq!(problem.follow(&Ok(vec![])), None);
+        let mut follow = |outcome| problem.follow(&outcome, false);
+        assert_eq!(follow(Ok(vec![])), None);
+        assert!(follow(invalid("a")).unwrap().contains("/t is not valid: a"));
+        assert_eq!(follow(invalid("a")), None);
+        assert!(follow(invalid("b")).unwrap().contains("/t is not valid: b"));
+        assert!(follow(Ok(vec![])).unwrap().contains("/t is good again: 0 targets"));
+        assert_eq!(follow(Ok(vec![])), None);
+    }
+
+    #[test]
+    fn who_asks_is_told_each_time() {
+        let invalid = || Err(FileError::Invalid("a".to_owned()));
+        let target = || Target::at(([10, 0, 0, 1], 80).into());
+        let mut problem = Problem::of(Path::new("/t"));
+        let mut ask = |outcome| problem.follow(&outcome, true).unwrap();
+        assert_eq!(ask(Ok(vec![target()])), "target file /t is good: 1 target");
+        assert_eq!(ask(Ok(vec![target(), target()])), "target file /t is good: 2 targets");
+        assert!(ask(invalid()).starts_with("target file /t is not valid: a"));
+        assert!(ask(invalid()).starts_with("target file /t still is not valid: a"));
+        assert_eq!(ask(Ok(vec![])), "target file /t is good again: 0 targets");
+        assert_eq!(ask(Ok(vec![])), "target file /t is good: 0 targets");
     }
 }

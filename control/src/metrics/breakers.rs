@@ -1,4 +1,4 @@
-use exchange::{Entry, Snapshot, TargetState};
+use exchange::{BreakerState, Snapshot};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts};
 
 use crate::breaker::Turns;
@@ -36,25 +36,26 @@ impl Breakers {
     }
 }
 
-/// The breaker of each target but withdrawn ones, whose address may belong to another by now.
+/// The breaker of each target that is discovered: it counts again as soon as an operator undrains
+/// the target. The address of a withdrawn one may belong to another by now.
 pub(super) fn states(snapshot: &Snapshot) -> IntGaugeVec {
     let opts = Opts::new(
         "load_balancer_circuit_breaker_state",
         "0 while a target's circuit breaker is closed, 1 half open, 2 open",
     );
     let states = IntGaugeVec::new(opts, &["node"]).expect("name and label are valid");
-    for entry in snapshot.entries.iter().filter(|entry| entry.state != TargetState::Draining) {
+    for entry in snapshot.entries.iter().filter(|entry| entry.checks.is_some()) {
         let node = entry.target.address.to_string();
-        states.with_label_values(&[&node]).set(state(entry));
+        states.with_label_values(&[&node]).set(value(entry.breaker));
     }
     states
 }
 
-fn state(entry: &Entry) -> i64 {
-    match (entry.state, &entry.trial) {
-        (TargetState::Ejected, None) => 2,
-        (TargetState::Ejected, Some(_)) => 1,
-        _ => 0,
+fn value(breaker: BreakerState) -> i64 {
+    match breaker {
+        BreakerState::Closed => 0,
+        BreakerState::HalfOpen => 1,
+        BreakerState::Open => 2,
     }
 }
 
@@ -63,21 +64,24 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use exchange::{Target, TargetCounters};
+    use exchange::{Checks, Entry, Target, TargetCounters, TargetState};
     use prometheus::core::Collector;
 
     #[test]
     fn the_state_is_that_of_the_breaker_and_withdrawn_targets_have_none() {
-        let entry = |port, state, has_trial: bool| {
+        let entry = |port, state, breaker| {
             let target = Arc::new(Target::at(([10, 0, 0, 1], port).into()));
-            let trial = has_trial.then(Arc::default);
-            Entry { state, trial, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
+            let entry = Entry::new(target, Arc::new(TargetCounters::new(1)));
+            Entry { state, breaker, checks: Some(Checks::Passing), ..entry }
         };
+        let drained = entry(4, TargetState::Draining, BreakerState::Open);
+        let withdrawn = entry(5, TargetState::Draining, BreakerState::Open);
         let entries = vec![
-            entry(1, TargetState::Ejected, false),
-            entry(2, TargetState::Ejected, true),
-            entry(3, TargetState::Unhealthy, false),
-            entry(4, TargetState::Draining, false),
+            entry(1, TargetState::Ejected, BreakerState::Open),
+            entry(2, TargetState::Ejected, BreakerState::HalfOpen),
+            entry(3, TargetState::Unhealthy, BreakerState::Closed),
+            drained,
+            Entry { checks: None, ..withdrawn },
         ];
         let snapshot = Snapshot { entries, ..Snapshot::default() };
         let families = states(&snapshot).collect();
@@ -88,7 +92,8 @@ mod tests {
                 (metric.get_label()[0].value().to_owned(), metric.get_gauge().get_value())
             })
             .collect();
-        let expected = [("10.0.0.1:1", 2.0), ("10.0.0.1:2", 1.0), ("10.0.0.1:3", 0.0)];
+        let expected =
+            [("10.0.0.1:1", 2.0), ("10.0.0.1:2", 1.0), ("10.0.0.1:3", 0.0), ("10.0.0.1:4", 2.0)];
         let mut shown: Vec<_> = shown.iter().map(|(node, value)| (&**node, *value)).collect();
         shown.sort_by_key(|(node, _)| *node);
         assert_eq!(shown, expected);

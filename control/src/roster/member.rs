@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use exchange::{Entry, Ramp, Target, TargetCounters, TargetState};
+use exchange::{Checks, Entry, Ramp, Target, TargetCounters, TargetState};
 
 use super::Rules;
 use crate::breaker::{Breaker, Standing};
@@ -56,6 +56,8 @@ impl Member {
             state,
             eligible,
             reason: self.reason(state),
+            checks: (!self.drain.is_withdrawn()).then(|| self.checks()),
+            breaker: self.breaker.state(),
             // A trial connection is to be made, not to be reset.
             reset: is_overdue || is_unwanted && trial.is_none(),
             trial,
@@ -86,6 +88,15 @@ impl Member {
             self.health.state()
         } else {
             TargetState::Ejected
+        }
+    }
+
+    /// At once why a first check has failed, though it takes more of them to be unhealthy.
+    fn checks(&self) -> Checks {
+        match &self.failure {
+            _ if self.health.is_healthy() => Checks::Passing,
+            Some(failure) => Checks::Failing(Arc::clone(failure)),
+            None => Checks::Pending,
         }
     }
 

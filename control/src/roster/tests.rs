@@ -7,6 +7,7 @@ use exchange::TargetState;
 use super::*;
 
 mod breakers;
+mod checks;
 mod drains;
 mod ramps;
 mod rebalancing;

@@ -9,6 +9,10 @@ fn reasons(roster: &mut Roster) -> Vec<Option<String>> {
     snapshot.entries.iter().map(|it| it.reason.as_deref().map(str::to_owned)).collect()
 }
 
+fn absent(roster: &mut Roster) -> Vec<TargetId> {
+    roster.snapshot(at(0)).drained_absent.clone()
+}
+
 /// Targets 1 to `count`, all of them healthy.
 fn healthy(roster: &mut Roster, count: u8) {
     roster.discovered((1..=count).map(target).collect(), at(0));
@@ -74,9 +78,9 @@ fn what_an_operator_drains_is_checked_but_not_used_until_it_is_undrained() {
     assert_eq!(shown(&mut roster), "1d 2u*");
     assert!(roster.snapshot(at(0)).fail_open);
     // What it was checked to be meanwhile holds.
-    assert_eq!(roster.undrain(&id(1)), Undrained::Done);
+    assert!(roster.undrain(&id(1)));
     assert_eq!(shown(&mut roster), "1h* 2u");
-    assert_eq!(roster.undrain(&id(1)), Undrained::Done, "the second time too");
+    assert!(roster.undrain(&id(1)), "the second time too");
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn its_connections_are_reset_in_time_and_a_second_order_does_not_put_that_off() 
     assert_eq!(roster.next_due(at(20)), Some(at(310)));
     assert_eq!(resets(&mut roster, at(309)), [false, false]);
     assert_eq!(resets(&mut roster, at(310)), [false, true]);
-    assert_eq!(roster.undrain(&id(2)), Undrained::Done);
+    assert!(roster.undrain(&id(2)));
     assert_eq!(resets(&mut roster, at(310)), [false, false]);
 }
 
@@ -101,23 +105,27 @@ fn an_operators_drain_outlives_refreshes_and_the_targets_absence() {
     assert_eq!(shown(&mut roster), "1d 2h*");
     roster.discovered(vec![target(2)], at(2));
     assert_eq!(reasons(&mut roster)[0].as_deref(), Some("left discovery"));
-    assert_eq!(roster.undrain(&id(1)), Undrained::Away);
+    assert_eq!(absent(&mut roster), [id(1)], "though it is still listed");
+    assert!(roster.undrain(&id(1)));
+    assert!(absent(&mut roster).is_empty());
     roster.drain(&id(1), at(3));
     roster.tick(at(0));
     roster.tick(at(0));
     assert_eq!(shown(&mut roster), "2h*");
+    assert_eq!(absent(&mut roster), [id(1)]);
     roster.discovered(vec![target(1), target(2)], at(4));
     roster.checked(&identity(1), Ok(()), at(4));
     assert_eq!(shown(&mut roster), "1d 2h*");
     assert_eq!(reasons(&mut roster)[0].as_deref(), Some("drained by operator"));
+    assert!(absent(&mut roster).is_empty());
 
     roster.discovered(vec![target(2)], at(5));
     roster.tick(at(0));
     roster.tick(at(0));
-    assert_eq!(roster.undrain(&id(1)), Undrained::Away);
-    assert_eq!(roster.undrain(&id(1)), Undrained::Unknown, "there is no such wish any more");
+    assert!(roster.undrain(&id(1)));
+    assert!(!roster.undrain(&id(1)), "there is no such wish any more");
     assert!(!roster.drain(&id(1), at(6)), "unknown");
-    assert_eq!(roster.undrain(&id(9)), Undrained::Unknown);
+    assert!(!roster.undrain(&id(9)));
     roster.discovered(vec![target(1), target(2)], at(7));
     roster.checked(&identity(1), Ok(()), at(7));
     assert_eq!(shown(&mut roster), "1h* 2h*");
@@ -180,6 +188,6 @@ fn what_checks_say_of_a_drained_target_is_news_for_its_breaker() {
         roster.checked(&identity(1), result, at(2));
     }
     assert!(roster.snapshot(at(3)).entries[0].trial.is_none(), "it is drained");
-    assert_eq!(roster.undrain(&id(1)), Undrained::Done);
+    assert!(roster.undrain(&id(1)));
     assert!(roster.snapshot(at(4)).entries[0].trial.is_some(), "long before the timeout is over");
 }

@@ -1,0 +1,91 @@
+//! What checks say of a target, whatever state it is in.
+
+use super::*;
+use exchange::{BreakerState, Checks};
+
+fn entry(roster: &mut Roster) -> Entry {
+    roster.snapshot(at(0)).entries[0].clone()
+}
+
+fn failing(why: &str) -> Checks {
+    Checks::Failing(why.into())
+}
+
+fn eject(roster: &mut Roster) {
+    let outcome = Outcome::Failed { count: 3, successes: 0 };
+    roster.reported(&Report { target: Arc::new(target(1)), outcome }, at(0));
+}
+
+#[test]
+fn why_a_first_check_has_failed_is_said_at_once() {
+    let mut roster = roster(0);
+    roster.discovered(vec![target(1)], at(0));
+    assert_eq!(entry(&mut roster).checks, Some(Checks::Pending));
+    roster.not_checked(&identity(1));
+    assert_eq!(entry(&mut roster).checks, Some(Checks::Pending));
+    roster.checked(&identity(1), Err("status 404"), at(0));
+    let first = entry(&mut roster);
+    assert_eq!((first.state, &first.reason), (TargetState::Checking, &None));
+    assert_eq!(first.checks, Some(failing("status 404")));
+    roster.checked(&identity(1), Err("timed out"), at(0));
+    assert_eq!(entry(&mut roster).checks, Some(failing("timed out")), "the latest one");
+    roster.checked(&identity(1), Ok(()), at(0));
+    assert_eq!(entry(&mut roster).checks, Some(Checks::Passing));
+    // One that fails in between takes nobody out, and is no news.
+    let before = roster.snapshot(at(0)).generation;
+    roster.checked(&identity(1), BAD, at(0));
+    assert_eq!(entry(&mut roster).checks, Some(Checks::Passing));
+    assert_eq!(roster.snapshot(at(0)).generation, before);
+}
+
+#[test]
+fn they_are_seen_while_the_target_is_ejected_or_drained() {
+    let mut roster = roster(0);
+    roster.discovered(vec![target(1)], at(0));
+    roster.checked(&identity(1), Ok(()), at(0));
+    eject(&mut roster);
+    let seen = |roster: &mut Roster| {
+        let entry = entry(roster);
+        (entry.state, entry.checks, entry.breaker)
+    };
+    let (ejected, draining) = (TargetState::Ejected, TargetState::Draining);
+    let open = BreakerState::Open;
+    assert_eq!(seen(&mut roster), (ejected, Some(Checks::Passing), open));
+    for _ in 0..2 {
+        roster.checked(&identity(1), BAD, at(0));
+    }
+    assert_eq!(seen(&mut roster), (ejected, Some(failing("status 503")), open));
+    roster.drain(&target(1).id, at(0));
+    assert_eq!(seen(&mut roster), (draining, Some(failing("status 503")), open));
+    roster.checked(&identity(1), Err("timed out"), at(0));
+    assert_eq!(seen(&mut roster), (draining, Some(failing("timed out")), open));
+    for _ in 0..2 {
+        roster.checked(&identity(1), Ok(()), at(0));
+    }
+    assert_eq!(seen(&mut roster), (draining, Some(Checks::Passing), open));
+    roster.undrain(&target(1).id);
+    assert_eq!(seen(&mut roster), (ejected, Some(Checks::Passing), BreakerState::HalfOpen));
+}
+
+#[test]
+fn a_breaker_that_opens_while_the_target_drains_is_news() {
+    let mut roster = roster(0);
+    roster.discovered(vec![target(1)], at(0));
+    roster.checked(&identity(1), Ok(()), at(0));
+    roster.drain(&target(1).id, at(0));
+    assert_eq!(entry(&mut roster).breaker, BreakerState::Closed);
+    // By dials that were begun before.
+    eject(&mut roster);
+    assert_eq!(entry(&mut roster).breaker, BreakerState::Open);
+}
+
+#[test]
+fn nobody_checks_what_has_left() {
+    let mut roster = roster(0);
+    roster.discovered(vec![target(1)], at(0));
+    roster.checked(&identity(1), Ok(()), at(0));
+    roster.discovered(Vec::new(), at(0));
+    assert_eq!(entry(&mut roster).checks, None);
+    roster.discovered(vec![target(1)], at(0));
+    assert_eq!(entry(&mut roster).checks, Some(Checks::Passing), "what they said before holds");
+}
