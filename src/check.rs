@@ -7,6 +7,7 @@ mod machine;
 mod ports;
 mod report;
 mod targets;
+mod zone;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -35,9 +36,10 @@ fn examine(environment: Environment) -> Report {
                 report.warning(Check::Variable, Some(idle.name.to_owned()), idle.to_string());
             }
         }
-        Err(error) => {
-            for problem in &error.0 {
-                report.failure(Check::Configuration, None, problem.to_string());
+        Err(refused) => {
+            for problem in &refused.problems {
+                let subject = Some(problem.name.to_owned());
+                report.failure(Check::Configuration, subject, problem.to_string());
             }
         }
     }
@@ -45,11 +47,17 @@ fn examine(environment: Environment) -> Report {
         let detail = misspelt.to_string();
         report.warning(Check::Variable, Some(misspelt.name), detail);
     }
-    // What else there is to check depends on the configuration.
+    let known = match &parsed {
+        Ok(config) => config.known(),
+        Err(refused) => refused.known.clone(),
+    };
+    machine::examine(&known, &mut report);
+    ports::examine(&known, &mut report);
     if let Ok(config) = parsed {
-        machine::examine(&config, &mut report);
-        ports::examine(&config, &mut report);
-        targets::examine(&config.control, &mut report);
+        if config.admin.is_none() {
+            report.ok(Check::AdminPort, None, "turned off".to_owned());
+        }
+        targets::examine(&config, &mut report);
     }
     report
 }

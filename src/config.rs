@@ -5,7 +5,9 @@ mod cores;
 mod discovery;
 mod environment;
 mod idle;
+mod known;
 mod limits;
+mod list;
 mod misspelt;
 mod problem;
 mod proxy_protocol;
@@ -22,8 +24,9 @@ use dataplane::Balance;
 
 pub(crate) use environment::Environment;
 pub(crate) use idle::Idle;
+pub(crate) use known::Known;
 pub(crate) use misspelt::Misspelt;
-pub(crate) use problem::{ConfigError, Problem};
+pub(crate) use problem::{ConfigError, Problem, Refused};
 pub(crate) use supervision::Supervision;
 
 use crate::logging::LogFormat;
@@ -60,11 +63,23 @@ pub(crate) struct Config {
 const FIRST_TARGET_MARGIN: Duration = Duration::from_secs(1);
 
 impl Config {
+    /// What of it depends on this machine.
+    pub(crate) fn known(&self) -> Known {
+        Known {
+            listen: Some(self.listen),
+            admin: self.admin,
+            cores: Some(self.cpus.len()),
+            sources: self.dataplane.sources.clone(),
+            connections: self.dataplane.limits.connections,
+            listen_backlog: Some(self.dataplane.listen_backlog),
+        }
+    }
+
     /// Parses and checks every variable, whether it will be used or not.
     ///
     /// # Errors
     /// All that is wrong, not only the first.
-    pub(crate) fn parse(environment: Environment) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(environment: Environment) -> Result<Self, Box<Refused>> {
         let mut problems = Vec::new();
         let without_effect = idle::without_effect(&environment);
         let raw = environment.into_raw(&mut problems);
@@ -74,17 +89,18 @@ impl Config {
             read.value(var::HOST, raw.host.as_deref(), value::host),
             read.value(var::PORT, raw.port.as_deref(), value::number(1..=u16::MAX)),
         );
-        let admin = address(
+        let mut admin = address(
             read.value(var::ADMIN_HOST, raw.admin_host.as_deref(), value::host),
             read.value(var::ADMIN_PORT, raw.admin_port.as_deref(), value::number(0..=u16::MAX)),
         );
-        if let (Some(listen), Some(admin)) = (listen, admin)
-            && listen.port() == admin.port()
-            && overlap(listen.ip(), admin.ip())
+        if let (Some(clients), Some(operators)) = (listen, admin)
+            && clients.port() == operators.port()
+            && overlap(clients.ip(), operators.ip())
         {
             let reason =
-                format!("is PORT too, on the same address; accepted: not {}", listen.port());
+                format!("is PORT too, on the same address; accepted: not {}", clients.port());
             read.refuse(var::ADMIN_PORT, raw.admin_port.as_deref(), &reason);
+            admin = None;
         }
         let cores = read.optional(var::CORES, raw.cores.as_deref(), value::own::<Cores>);
         let cpus = cores.and_then(|wanted| {
@@ -98,6 +114,7 @@ impl Config {
         let log_filter = read.value(var::RUST_LOG, raw.rust_log.as_deref(), value::log_filter);
         let dataplane = dataplane_settings(&raw, &mut read);
         let control = control_settings(&raw, listen, &mut read);
+        let known = known(&raw, listen, admin, cpus.as_ref().map(Vec::len));
 
         let config = (|| {
             Some(Self {
@@ -112,14 +129,33 @@ impl Config {
                 control: control?,
             })
         })();
-        read.finish(config)
+        read.finish(config).map_err(|problems| Box::new(Refused { problems, known }))
+    }
+}
+
+/// Whatever is good, to be tried on this machine. What is bad has been reported.
+fn known(
+    raw: &var::Raw,
+    listen: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+    cores: Option<usize>,
+) -> Known {
+    let mut read = Reader::default();
+    let backlog = raw.listen_backlog.as_deref();
+    Known {
+        listen,
+        admin: admin.filter(|admin| admin.port() != 0),
+        cores,
+        sources: limits::sources(raw, &mut read).unwrap_or_default(),
+        connections: limits::connections(raw, &mut read).flatten(),
+        listen_backlog: read.value(var::LISTEN_BACKLOG, backlog, value::listen_backlog),
     }
 }
 
 fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Settings> {
     let balance = read.value(var::BALANCE, raw.balance.as_deref(), value::balance);
     let backlog = raw.listen_backlog.as_deref();
-    let listen_backlog = read.value(var::LISTEN_BACKLOG, backlog, value::number(1..=65535));
+    let listen_backlog = read.value(var::LISTEN_BACKLOG, backlog, value::listen_backlog);
     let attempts = raw.connect_attempts.as_deref();
     let connect_attempts = read.value(var::CONNECT_ATTEMPTS, attempts, value::number(1..=16));
     let pool_size = read.value(var::POOL_SIZE, raw.pool_size.as_deref(), value::number(0..=10_000));
@@ -206,10 +242,10 @@ fn control_settings(
         drain_timeout: drain_timeout?,
         reset_unhealthy: reset_unhealthy?,
         slow_start: slow_start?,
-        // Clients would be led to where they were.
+        // Clients would be led to where they were; the zone is not heeded either.
         rebalance_rate: if affinity { 0 } else { rebalance_rate? },
         breaker: breaker?,
-        zone: zone?,
+        zone: if affinity { control::zone::Settings::Ignored } else { zone? },
         // As the data plane is told, which reports what is wrong with them.
         source_addresses: limits::sources(raw, &mut Reader::default())?.addresses().collect(),
     })

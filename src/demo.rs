@@ -19,7 +19,7 @@ use crate::config::{Config, Environment};
 use crate::exit::Failure;
 use crate::signals::Hangup;
 use crate::sockets::reachable;
-use crate::{logging, run};
+use crate::{logging, obstacle, run};
 use keys::Keys;
 use painter::{LogLines, Painter};
 use stage::Stage;
@@ -52,7 +52,7 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
 
     let cores_are_chosen = environment.get(var::CORES).is_some();
     let mut config = Config::parse(demo_environment(environment, &targets))
-        .map_err(|error| Failure::config(&error))?;
+        .map_err(|refused| Failure::config(&obstacle::all_wrong(*refused)))?;
     if !cores_are_chosen {
         config.cpus.truncate(CORES_MAX);
     }

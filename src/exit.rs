@@ -1,6 +1,7 @@
 use std::fmt::Display;
-use std::io::Write;
 use std::process::ExitCode;
+
+use crate::logging::{self, LogFormat};
 
 /// A variable's value cannot be used: `EX_CONFIG` of sysexits(3head).
 pub(crate) const CONFIG: u8 = 78;
@@ -29,11 +30,9 @@ impl Failure {
         Self { code: FAILURE, message: message.to_string() }
     }
 
-    /// Says why on standard error, whatever is logged; there may be no valid `LOG_FORMAT`.
-    pub(crate) fn report(&self) -> ExitCode {
-        let message = format!("{}: {}\n", env!("CARGO_PKG_NAME"), self.message);
-        // With standard error closed, the exit status has to say it all.
-        drop(std::io::stderr().write_all(message.as_bytes()));
+    /// Says why on standard error, whatever is logged.
+    pub(crate) fn report(&self, format: LogFormat) -> ExitCode {
+        logging::say(format, &self.message);
         ExitCode::from(self.code)
     }
 }

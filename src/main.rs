@@ -10,6 +10,7 @@ mod heartbeat;
 mod inherited;
 mod logging;
 mod notifier;
+mod obstacle;
 mod preflight;
 mod run;
 mod signals;
@@ -24,6 +25,7 @@ use config::Environment;
 fn main() -> ExitCode {
     exit::abort_on_panic();
     let environment = Environment::of_process();
+    let log_format = environment.log_format();
     let ended = match cli::parse() {
         Command::Run => run::run(environment),
         Command::Demo => demo::run(environment),
@@ -31,6 +33,6 @@ fn main() -> ExitCode {
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(log_format),
     }
 }

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use dataplane::Limits;
 
-use crate::config::{Config, Problem, variable};
+use crate::config::{Problem, variable};
 
 /// The first kernel with everything the ring uses, above all the wait that defers task work
 /// (`IORING_SETUP_DEFER_TASKRUN`, `io_uring_setup(2)`).
@@ -38,6 +39,12 @@ const NOFILE_PER_CORE: u64 = 20;
 const PROBES_SHARE: u64 = 8;
 const PROBES_MAX: u64 = control::MAX_BLOCKING_THREADS as u64;
 
+/// More connections than this are as good as no limit.
+const CONNECTIONS_UNLIMITED: usize = 1 << 40;
+
+/// Fewer connections than this are hardly meant. The usual limit of 1,024 files leaves 400.
+const CONNECTIONS_FEW: usize = 1000;
+
 /// Why this machine or this environment cannot run the balancer: each cause with its remedy.
 #[derive(Debug)]
 pub(crate) struct PreflightError(Vec<String>);
@@ -62,11 +69,27 @@ pub(crate) struct Capacity {
 }
 
 impl Capacity {
+    /// How many connections there is room for, and whether that is as few as nobody wants who has not
+    /// set a limit of so many, or fewer, themselves.
+    pub(crate) fn line(self, limit: Option<NonZeroUsize>) -> (log::Level, String) {
+        match self.connections_max {
+            CONNECTIONS_UNLIMITED.. => (log::Level::Info, "no limit of open files".to_owned()),
+            room if room < CONNECTIONS_FEW && limit.is_none() => (
+                log::Level::Warn,
+                format!(
+                    "room for only {room} client connections at a time, for want of open files \
+                     (RLIMIT_NOFILE): raise it with LimitNOFILE=1048576 (systemd), --ulimit \
+                     nofile=1048576 (Docker) or ulimit -n, or set MAX_CONNECTIONS"
+                ),
+            ),
+            room => (log::Level::Info, format!("room for {room} client connections at a time")),
+        }
+    }
+
     /// Why `MAX_CONNECTIONS` cannot be kept: there are not as many descriptors. Clients beyond what
     /// they allow would wait, not be reset.
-    pub(crate) fn limit_problem(self, config: &Config) -> Option<Problem> {
-        let wanted = config.dataplane.limits.connections?;
-        let most = Limits::connections_max(self.connections_max, config.cpus.len());
+    pub(crate) fn limit_problem(self, wanted: NonZeroUsize, cores: usize) -> Option<Problem> {
+        let most = Limits::connections_max(self.connections_max, cores);
         let reason = format!(
             "needs more open files than RLIMIT_NOFILE allows, two for each connection and some to \
              reset the excess; accepted: 1 to {most}, or more with LimitNOFILE=1048576 (systemd), \
@@ -75,6 +98,12 @@ impl Capacity {
         let name = variable::MAX_CONNECTIONS.name;
         (wanted.get() > most).then(|| Problem::new(name, Some(&wanted.to_string()), &reason))
     }
+}
+
+/// What the limit of open files leaves room for, raised as far as it can be; `None` where that is
+/// nothing.
+pub(crate) fn capacity(cores: usize) -> Option<Capacity> {
+    check_nofile(raise_to_hard(Resource::Nofile), u64::try_from(cores).ok()?).ok()
 }
 
 /// A line about the kernel queueing fewer clients than `LISTEN_BACKLOG` says, if that is so

@@ -10,13 +10,15 @@ use exchange::{CoreCounters, Publisher, Reports};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use crate::config::{Config, ConfigError, Environment, Misspelt, Supervision};
+use crate::config::{
+    Config, ConfigError, Environment, Known, Misspelt, Problem, Refused, Supervision,
+};
 use crate::exit::{self, Failure};
 use crate::inherited::Inherited;
 use crate::signals::{EndSignal, Hangup, Received, Signals};
 use crate::sockets::{AdminSocket, Sockets, client_problem};
 use crate::supervisor::Supervisor;
-use crate::{logging, preflight};
+use crate::{logging, obstacle, preflight};
 
 /// Health checks are shallow calls: the default of 2 MiB per thread would only cost address space.
 const BLOCKING_STACK_BYTES: usize = 256 * 1024;
@@ -37,21 +39,19 @@ const STILL: Duration = Duration::from_secs(1);
 /// # Errors
 /// Why it did not start.
 pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
-    let bad_config = |error: ConfigError| Failure::config(&error);
-    let supervision = Supervision::of_process().map_err(bad_config)?;
-    let inherited = Inherited::of(&supervision).map_err(bad_config)?;
-    let (environment, ignored) = match &inherited {
+    let (origin, problems) = Origin::of_process();
+    let (environment, ignored) = match &origin.inherited {
         Some(inherited) => inherited.describe(environment),
         None => (environment, None),
     };
-    let config = Config::parse(environment).map_err(bad_config)?;
+    let config = parse(environment, &origin, problems).map_err(|error| Failure::config(&error))?;
     logging::start(config.log_format, &config.log_filter);
     let misspelt = Misspelt::of_process().into_iter().map(|misspelt| misspelt.to_string());
     let idle = config.without_effect.iter().map(ToString::to_string);
     for line in misspelt.chain(idle).chain(ignored) {
         log::warn!("{line}");
     }
-    balance(config, Origin { supervision, inherited }, Hangup::Reloads, |_| ())
+    balance(config, origin, Hangup::Reloads, |_| ())
 }
 
 /// Who has started the process, and with what.
@@ -59,6 +59,40 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
 pub(crate) struct Origin {
     supervision: Supervision,
     inherited: Option<Inherited>,
+}
+
+impl Origin {
+    /// That of this process, and what is wrong with it.
+    fn of_process() -> (Self, Vec<Problem>) {
+        let (supervision, mut problems) = match Supervision::of_process() {
+            Ok(supervision) => (supervision, Vec::new()),
+            Err(error) => (Supervision::default(), error.0),
+        };
+        let inherited = Inherited::of(&supervision).unwrap_or_else(|error| {
+            problems.extend(error.0);
+            None
+        });
+        (Self { supervision, inherited }, problems)
+    }
+}
+
+/// The configuration, or all that is wrong with it beside these `problems`, which are of `origin`.
+fn parse(
+    environment: Environment,
+    origin: &Origin,
+    mut problems: Vec<Problem>,
+) -> Result<Config, ConfigError> {
+    // Whether a socket was passed that cannot be used, is then not known.
+    let binds = origin.inherited.is_none() && problems.is_empty();
+    let refused = match Config::parse(environment) {
+        Ok(config) if problems.is_empty() => return Ok(config),
+        Ok(config) => Refused { problems: Vec::new(), known: config.known() },
+        Err(refused) => *refused,
+    };
+    let listen = refused.known.listen.filter(|_| binds);
+    let known = Known { listen, ..refused.known };
+    problems.extend(obstacle::all_wrong(Refused { known, ..refused }).0);
+    Err(ConfigError(problems))
 }
 
 /// Balances as `config` says, until a signal ends it. Once clients are accepted, `companion` is
@@ -74,9 +108,15 @@ pub(crate) fn balance<C>(
 ) -> Result<(), Failure> {
     let capacity = preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
     config.dataplane.connections_max = capacity.connections_max;
-    if let Some(problem) = capacity.limit_problem(&config) {
-        return Err(Failure::config(&ConfigError(vec![problem])));
+    let obstacles = obstacle::obstacles(&Known {
+        listen: origin.inherited.is_none().then_some(config.listen),
+        ..config.known()
+    });
+    if !obstacles.is_empty() {
+        return Err(Failure::config(&ConfigError(obstacles)));
     }
+    let (level, line) = capacity.line(config.dataplane.limits.connections);
+    log::log!(level, "{line}");
     if origin.inherited.is_none()
         && let Some(line) = preflight::short_backlog(config.dataplane.listen_backlog)
     {

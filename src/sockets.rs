@@ -3,10 +3,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
-use dataplane::Listener;
+use dataplane::{Listener, Sources};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::{Config, ConfigError, Problem, variable as var};
+use crate::config::{Config, ConfigError, Known, Problem, variable as var};
 
 /// Most clients that wait for the admin server.
 const ADMIN_BACKLOG: i32 = 128;
@@ -34,9 +34,8 @@ impl Sockets {
         };
         let listeners: Result<Vec<_>, _> = config.cpus.iter().map(listener).collect();
         let admin = config.admin.map(AdminSocket::bind).transpose();
-        let sources = source_problems(config);
         match (listeners, admin) {
-            (Ok(listeners), Ok(admin)) if sources.is_empty() => {
+            (Ok(listeners), Ok(admin)) => {
                 if shared {
                     log::warn!(
                         "another process already listens on {}: connections are now shared with \
@@ -47,7 +46,7 @@ impl Sockets {
                 Ok(Self { listeners, admin })
             }
             (listeners, admin) => {
-                let mut problems = sources;
+                let mut problems = Vec::new();
                 if let Err(error) = listeners {
                     problems.push(client_problem(config.listen, &error));
                 }
@@ -83,9 +82,17 @@ impl AdminSocket {
     }
 }
 
+/// What cannot be bound to, found out by doing so for a moment.
+pub(crate) fn problems(known: &Known) -> Vec<Problem> {
+    let clients = known.listen.map(Availability::of_client);
+    let admin = known.admin.map(Availability::of_admin);
+    let taken = clients.into_iter().chain(admin).filter_map(Availability::problem);
+    taken.chain(source_problems(&known.sources)).collect()
+}
+
 /// The addresses to dial from that are not this machine's.
-pub(crate) fn source_problems(config: &Config) -> Vec<Problem> {
-    let problems = config.dataplane.sources.unusable().map(|(source, error)| {
+pub(crate) fn source_problems(sources: &Sources) -> Vec<Problem> {
+    let problems = sources.unusable().map(|(source, error)| {
         let reason = match error.kind() {
             io::ErrorKind::AddrNotAvailable => {
                 "is no address of this machine; accepted: local addresses, as ip address shows them"
@@ -136,6 +143,14 @@ impl Availability {
         match bound(address) {
             Ok(_) => Self::Free,
             Err(error) => Self::refused(&error, admin_problem(address, &error)),
+        }
+    }
+
+    /// Why a start would fail.
+    fn problem(self) -> Option<Problem> {
+        match self {
+            Self::Free | Self::Shared => None,
+            Self::Taken(problem) | Self::Unusable(problem) => Some(problem),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 
 use serde_json::Value;
@@ -174,13 +175,16 @@ fn bad_variables_are_failures_and_all_are_told() {
     let ended = setup.check(&[], &bad);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let rows: Vec<_> = ended.stdout.lines().filter(|line| line.starts_with("FAIL")).collect();
-    assert!(rows.len() == 2 && rows[0].contains("PORT=\"x\""), "{rows:?}");
+    assert!(rows.len() == 2 && rows[0].contains("configuration PORT "), "{rows:?}");
     assert!(rows[1].contains("HEALTH_CHECK_PATH=\"ping\""), "{rows:?}");
     row(&ended, "warn", "variable HEALTH_CHECK_PATHS");
+    // The rest of the machine is looked at all the same.
+    row(&ended, "ok", "admin port");
+    let source = setup.check(&[], &[("PORT", "x"), ("SOURCE_ADDRESSES", "192.0.2.1")]);
+    row(&source, "FAIL", "variable SOURCE_ADDRESSES");
     // What the balancer itself says of it.
     let started = end(command().env("PORT", "x").env("NODE_FILTER", "static"));
-    let (_, said) = rows[0].split_once("configuration ").expect("it is in its column");
-    let (_, said) = said.split_once("PORT=").expect("it names the variable");
+    let (_, said) = rows[0].split_once("PORT=").expect("it names the variable");
     assert!(started.stderr.contains(said), "{said}: {}", started.stderr);
 }
 
@@ -214,6 +218,62 @@ fn variables_without_effect_are_warned_of() {
     assert_eq!(verdict(&ended), "would serve: 0 failures, 1 warning");
 }
 
+#[test]
+fn a_zone_that_is_not_known_or_has_no_target_is_warned_of() {
+    let backend = Backend::start("backend");
+    let setup = Setup::of(&[backend.address()]);
+    let (_port, nobody) = nobody();
+    let endpoint = format!("http://{nobody}");
+    let aware = ("ZONE_AWARE", "true");
+    let asked = setup.check(&[], &[aware, ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint)]);
+    assert_eq!(asked.code, Some(0), "{asked:?}");
+    assert!(row(&asked, "warn", "zone").contains("the own zone is not known"), "{asked:?}");
+    let elsewhere = setup.check(&[], &[aware, ("AVAILABILITY_ZONE", "a")]);
+    assert!(row(&elsewhere, "warn", "zone").contains("a: 0 of 1 targets"), "{elsewhere:?}");
+    let targets = format!("{}@a", backend.address());
+    let near = setup.check(&[], &[aware, ("AVAILABILITY_ZONE", "a"), ("TARGETS", &targets)]);
+    assert!(row(&near, "ok", "zone").contains("a: 1 of 1 targets"), "{near:?}");
+    // Nobody heeds it.
+    let maglev = [aware, ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint), ("BALANCE", "maglev")];
+    let unheeded = setup.check(&[], &maglev);
+    assert_eq!(verdict(&unheeded), "would serve: 0 failures, 1 warning");
+    row(&unheeded, "warn", "variable ZONE_AWARE");
+}
+
+#[test]
+fn targets_and_checks_that_disagree_on_the_proxy_protocol_are_told_apart_from_dead_ones() {
+    let hangs_up = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let target = hangs_up.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        for mut stream in hangs_up.incoming().map_while(Result::ok) {
+            // All of it, or the close would be a reset.
+            let (mut read, mut byte) = (Vec::new(), [0]);
+            let is_whole = |it: &[u8]| it.ends_with(b"\r\n\r\n") && it.len() > 4;
+            while !is_whole(&read) && stream.read(&mut byte).is_ok_and(|bytes| bytes == 1) {
+                read.push(byte[0]);
+            }
+        }
+    });
+    let setup = Setup::of(&[target]);
+    let told = |variables: &[(&str, &str)]| {
+        let ended = setup.check(&[], variables);
+        let detail = row(&ended, "FAIL", "target ").to_owned();
+        assert!(detail.ends_with("connection closed before a whole answer"), "{detail}");
+        row(&ended, "FAIL", "targets").to_owned()
+    };
+    for (variables, hint) in [
+        (&[("PROXY_PROTOCOL", "v2")][..], "HEALTH_CHECK_PROXY_PROTOCOL=true"),
+        (&[("HEALTH_CHECK_PROXY_PROTOCOL", "true")], "HEALTH_CHECK_PROXY_PROTOCOL=false"),
+        (&[], "set PROXY_PROTOCOL, and"),
+    ] {
+        let row = told(variables);
+        assert!(row.contains(hint), "{row}");
+    }
+    let (_port, dead) = nobody();
+    let dead = Setup::of(&[dead]).check(&[], &[("PROXY_PROTOCOL", "v2")]);
+    assert!(!row(&dead, "FAIL", "targets").contains("PROXY"), "{dead:?}");
+}
+
 fn check_file(content: &str) -> Ended {
     let scratch = Scratch::new();
     scratch.replace("targets.json", content);
@@ -242,21 +302,31 @@ fn targets_from_a_file_are_checked() {
 }
 
 #[test]
-fn limits_that_are_too_low_are_failures() {
+fn limits_that_are_too_low_are_failures_and_low_ones_warnings() {
     let backend = Backend::start("backend");
     let setup = Setup::of(&[backend.address()]);
-    let mut shell = std::process::Command::new("/bin/sh");
-    shell
-        .args(["-c", "ulimit -n 50; exec \"$0\" check"])
-        .arg(env!("CARGO_BIN_EXE_stateless-load-balancer"))
-        .env_clear()
-        .envs([("NODE_FILTER", "static".to_owned()), ("CORES", "1".to_owned())])
-        .envs([("TARGETS", backend.address().to_string())])
-        .envs([("PORT", setup.port.text()), ("ADMIN_PORT", setup.admin.text())]);
-    let ended = end(&mut shell);
+    let with_files = |most: u32, variables: &[(&str, &str)]| {
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell
+            .args(["-c", &format!("ulimit -n {most}; exec \"$0\" check")])
+            .arg(env!("CARGO_BIN_EXE_stateless-load-balancer"))
+            .env_clear()
+            .envs([("NODE_FILTER", "static".to_owned()), ("CORES", "1".to_owned())])
+            .envs([("TARGETS", backend.address().to_string())])
+            .envs([("PORT", setup.port.text()), ("ADMIN_PORT", setup.admin.text())])
+            .envs(variables.iter().copied());
+        end(&mut shell)
+    };
+    let ended = with_files(50, &[]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(row(&ended, "FAIL", "open files").contains("LimitNOFILE="), "{ended:?}");
     row(&ended, "ok", "targets");
+
+    let few = with_files(1024, &[]);
+    assert_eq!(few.code, Some(0), "{few:?}");
+    assert!(row(&few, "warn", "open files").contains("room for only 4"), "{few:?}");
+    // So few are meant.
+    row(&with_files(1024, &[("MAX_CONNECTIONS", "100")]), "ok", "open files");
 }
 
 #[test]
@@ -283,6 +353,10 @@ fn json_says_what_the_table_says() {
             )
         );
         let checks = report["checks"].as_array().expect("a list");
+        let bad =
+            checks.iter().find(|check| check["check"] == "configuration").expect("it is there");
+        let is_bad = variables[0].0 == "PORT";
+        assert_eq!(bad["subject"], if is_bad { "PORT".into() } else { Value::Null });
         let rows: Vec<_> = table.stdout.lines().take_while(|line| !line.is_empty()).collect();
         assert_eq!(checks.len(), rows.len(), "{report}\n{}", table.stdout);
         for (check, row) in checks.iter().zip(rows) {

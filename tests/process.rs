@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 use support::backend::Backend;
-use support::balancer::{Balancer, Ended, Process, end};
+use support::balancer::{Balancer, Ended, Process, end, run_to_end};
 use support::port::Port;
 use support::scratch::Scratch;
 use support::{http, skip, wait_until};
@@ -162,10 +162,45 @@ fn json_log_lines_are_json() {
     assert!(log.lines().count() >= 5, "{log}");
     for line in log.lines() {
         let line: serde_json::Value = serde_json::from_str(line).expect(line);
-        for key in ["ts", "level", "target", "msg"] {
+        for key in ["ts", "level", "module", "msg"] {
             assert!(line[key].is_string(), "{key}: {line}");
         }
     }
+}
+
+#[test]
+fn modules_that_are_not_named_still_warn_unless_they_are_turned_off() {
+    let backend = Backend::start("backend");
+    let log_of = |filter: &str| {
+        let variables = [("RUST_LOG", filter), ("TARGETS_FILE", "/x")];
+        let mut balancer = Balancer::start(&[backend.address()], &variables);
+        balancer.process.signal(Signal::TERM);
+        balancer.process.wait();
+        balancer.process.stderr()
+    };
+    let warning = "TARGETS_FILE is set, but";
+    let named = log_of("control=debug");
+    assert!(named.contains(warning) && !named.contains("accepting clients"), "{named}");
+    assert!(named.contains(" control"), "{named}");
+    assert!(!log_of("off,control=debug").contains(warning));
+    assert_eq!(log_of("off"), "");
+}
+
+#[test]
+fn a_start_that_fails_says_so_in_json_too() {
+    let bad = [("PORT", "x\ny"), ("HOST", "h"), ("RUST_LOG", "off"), ("NODE_FILTER", "static")];
+    let json = run_to_end([&bad[..], &[("LOG_FORMAT", "json")]].concat());
+    assert_eq!(json.code, Some(78));
+    let lines: Vec<serde_json::Value> =
+        json.stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(lines.iter().all(|line| line["level"] == "ERROR" && line["ts"].is_string()));
+    let messages: Vec<_> = lines.iter().filter_map(|line| line["msg"].as_str()).collect();
+    assert!(messages[0].ends_with("(3 variables):"), "{messages:?}");
+    assert!(messages.iter().any(|it| it.starts_with("PORT=\"x\\ny\" is ")), "{messages:?}");
+
+    // What cannot be read cannot be followed.
+    let text = run_to_end([&bad[..], &[("LOG_FORMAT", "JSON")]].concat());
+    assert!(text.line("LOG_FORMAT=\"JSON\"").contains("accepted: text, json"), "{}", text.stderr);
 }
 
 #[test]

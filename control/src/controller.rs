@@ -240,7 +240,12 @@ fn reset_line(entry: &Entry) -> Option<(log::Level, String)> {
         1 => "1 connection is".to_owned(),
         count => format!("{count} connections are"),
     };
-    Some((log::Level::Warn, format!("target {}: {count} reset", name(&entry.target))))
+    // As the data plane tells them apart.
+    let why = match entry.state {
+        TargetState::Draining => "DRAIN_TIMEOUT is over",
+        _ => "UNHEALTHY_CONNECTIONS=reset",
+    };
+    Some((log::Level::Warn, format!("target {}: {count} reset ({why})", name(&entry.target))))
 }
 
 fn fail_open_line(after: &Snapshot) -> (log::Level, String) {

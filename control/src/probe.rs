@@ -80,9 +80,9 @@ impl Probe {
             Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 Failure::Other("connection refused".to_owned())
             }
-            Error::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                Failure::Other("connection reset".to_owned())
-            }
+            Error::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => Failure::Reset,
+            // What ureq says where the stream ends before a whole head has come.
+            Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Failure::NoAnswer,
             error => Failure::Other(Escaped(&error.to_string()).to_string()),
         }
     }
@@ -90,7 +90,11 @@ impl Probe {
 
 /// Why a check failed, as logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub enum Failure {
+    /// The target ended the connection before it had answered.
+    NoAnswer,
+    /// The target reset the connection.
+    Reset,
     /// An answer, with a status that does not mean healthy.
     Status(u16),
     /// No answer within this time.
@@ -105,6 +109,8 @@ pub(crate) enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoAnswer => f.write_str("connection closed before a whole answer"),
+            Self::Reset => f.write_str("connection reset"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::TimedOut(timeout) => write!(f, "timed out after {timeout:?}"),
             Self::NotMade(reason) => write!(f, "not made: {reason}"),
@@ -315,7 +321,9 @@ mod tests {
     #[test]
     fn what_is_no_http_or_has_no_end_is_a_failure() {
         assert!(result_of("SSH-2.0-OpenSSH_9\r\n\r\n", true).is_err());
-        assert!(result_of("", false).is_err());
+        let cut = Err("connection closed before a whole answer".to_owned());
+        assert_eq!(result_of("", false), cut);
+        assert_eq!(result_of("HTTP/1.1 200 OK\r\n", false), cut);
         let head = std::iter::once("HTTP/1.1 200 OK\r\n");
         let endless = head.chain(std::iter::repeat("X-Filler: 0123456789\r\n"));
         let (result, _) = probe_against("127.0.0.1", endless, false);

@@ -15,8 +15,8 @@ use crate::prober::MAX_PROBES;
 pub struct Trial {
     /// Who was checked.
     pub target: Target,
-    /// How long it took, or why it failed: in one line, without control characters.
-    pub result: Result<Duration, String>,
+    /// How long it took, or why it failed.
+    pub result: Result<Duration, Failure>,
 }
 
 /// Checks each of `targets` once, as health checks do, and returns the results in the same order.
@@ -40,9 +40,9 @@ pub async fn check_targets(settings: &Settings, targets: Vec<Target>) -> Vec<Tri
             });
             let result = match timeout(longest, blocking).await {
                 Ok(Ok(Ok(()))) => Ok(started.elapsed()),
-                Ok(Ok(Err(failure))) => Err(failure.to_string()),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(Failure::TimedOut(longest).to_string()),
+                Ok(Ok(Err(failure))) => Err(failure),
+                Ok(Err(error)) => Err(Failure::Other(error.to_string())),
+                Err(_) => Err(Failure::TimedOut(longest)),
             };
             (index, Trial { target, result })
         });

@@ -89,6 +89,22 @@ pub(crate) async fn run(settings: Settings, events: mpsc::Sender<Event>) {
     let _ = events.send(Event::Located(zone)).await;
 }
 
+/// Asks the metadata service at `endpoint` once. Blocks its thread, for some seconds at most.
+///
+/// # Errors
+/// The line that a start would log.
+pub fn ask_once(endpoint: &Endpoint) -> Result<Arc<str>, String> {
+    Client::new(endpoint).zone().map_err(|reason| not_known(endpoint, &reason))
+}
+
+fn not_known(endpoint: &Endpoint, reason: &str) -> String {
+    format!(
+        "the own zone is not known, so none is preferred: instance metadata at {}: {reason}; set \
+         AVAILABILITY_ZONE where there is no IMDSv2, or raise its hop limit to 2 for containers",
+        endpoint.0,
+    )
+}
+
 /// None when the runtime is shutting down.
 async fn ask_until_known(endpoint: &Endpoint) -> Option<Arc<str>> {
     let mut delay = FIRST_DELAY;
@@ -99,12 +115,7 @@ async fn ask_until_known(endpoint: &Endpoint) -> Option<Arc<str>> {
             Err(reason) => reason,
         };
         if delay == FIRST_DELAY {
-            log::warn!(
-                "the own zone is not known, so none is preferred: instance metadata at {}: \
-                 {reason}; it is asked again and again; set AVAILABILITY_ZONE where there is no \
-                 IMDSv2, or raise its hop limit to 2 for containers",
-                endpoint.0,
-            );
+            log::warn!("{}; meanwhile it is asked again and again", not_known(endpoint, &reason));
         } else {
             log::debug!("instance metadata: {reason}");
         }

@@ -16,7 +16,10 @@ fn readiness_needs_accepting_and_an_eligible_target() {
     let server = Server::start(0);
     let plane = Plane::start(settings(Static(vec![server.target()]), TIMEOUT));
     assert_eq!(plane.get("/healthz"), (200, "ok\n".to_owned()));
-    assert_eq!(plane.get("/readyz"), (503, "not accepting connections\n".to_owned()));
+    assert_eq!(
+        plane.get("/readyz"),
+        (503, "starting or ending: send no new clients here\n".to_owned())
+    );
     plane.control.set_accepting(true);
     assert_eq!(plane.get("/readyz"), (503, "no target is eligible\n".to_owned()));
 

@@ -19,6 +19,9 @@ struct Cidr {
 /// They are compared one by one for every client.
 const BLOCKS_MAX: usize = 1000;
 
+/// So many bad entries are told one by one.
+const BAD_TOLD_MAX: usize = 20;
+
 /// Leading bits of every IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
 const MAPPED_PREFIX: u32 = 96;
 
@@ -37,16 +40,24 @@ impl FromStr for Cidrs {
     type Err = String;
 
     /// # Errors
-    /// A phrase that quotes the first bad block and says what is wrong and what is accepted.
+    /// A phrase that quotes each bad block and says what is wrong with it, and what is accepted.
     fn from_str(list: &str) -> Result<Self, String> {
-        let blocks = list.split(',').map(str::trim).map(|block| {
-            // The message begins with the list.
-            let is_all = block == list.trim();
-            Cidr::parse(block).map_err(|reason| {
-                if is_all { reason } else { format!("has `{block}`, which {reason}") }
-            })
-        });
-        let blocks: Vec<_> = blocks.collect::<Result<_, _>>()?;
+        let (mut blocks, mut bad) = (Vec::new(), Vec::new());
+        for block in list.split(',').map(str::trim) {
+            match Cidr::parse(block) {
+                Ok(cidr) => blocks.push(cidr),
+                // The message begins with the list.
+                Err(reason) if block == list.trim() => bad.push(reason),
+                Err(_) if block.is_empty() => bad.push("has a comma too many".to_owned()),
+                Err(reason) => bad.push(format!("has `{block}`, which {reason}")),
+            }
+        }
+        if !bad.is_empty() {
+            let more = bad.len().saturating_sub(BAD_TOLD_MAX);
+            bad.truncate(BAD_TOLD_MAX);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            return Err(format!("{}{more}; {ACCEPTED}", bad.join("; ")));
+        }
         if blocks.len() > BLOCKS_MAX {
             let count = blocks.len();
             return Err(format!("has {count} blocks; accepted: at most {BLOCKS_MAX}"));
@@ -62,11 +73,11 @@ impl Cidr {
             None => (text, None),
         };
         let given: Option<IpAddr> = address.parse().ok();
-        let given = given.ok_or_else(|| format!("is no IP address or CIDR block; {ACCEPTED}"))?;
+        let given = given.ok_or("is no IP address or CIDR block")?;
         let most = bits_of(given);
         let prefix = prefix.map_or(Some(most), |prefix| parse_prefix(prefix, most));
         let prefix = prefix.ok_or_else(|| {
-            format!("has a prefix length that is no whole number from 0 to {most}; {ACCEPTED}")
+            format!("has a prefix length that is no whole number from 0 to {most}")
         })?;
         let (network, prefix) = match given.to_canonical() {
             mapped @ IpAddr::V4(_) if given.is_ipv6() && prefix >= MAPPED_PREFIX => {
@@ -77,8 +88,8 @@ impl Cidr {
         let first = first_of(network, prefix);
         if first != network {
             return Err(format!(
-                "is an address within the block {first}/{prefix}; accepted: \
-                 that block, or the address without a prefix length"
+                "is an address within the block {first}/{prefix} (write that block, or the \
+                 address without a prefix length)"
             ));
         }
         Ok(Self { network, prefix })
@@ -149,8 +160,8 @@ mod tests {
     fn what_is_no_list_of_blocks_is_told_with_what_is_accepted() {
         for (list, told) in [
             ("", "is no IP address or CIDR block; accepted: IP addresses and CIDR blocks"),
-            ("10.0.0.0/8,", "has ``, which is no IP address or CIDR block"),
-            ("10.0.0.0/8,,::1", "has ``, which is no"),
+            ("10.0.0.0/8,", "has a comma too many; accepted: "),
+            ("10.0.0.0/8,,::1", "has a comma too many"),
             ("10.0.0/8", "is no IP address or CIDR block"),
             ("::1, office ", "has `office`, which is no IP address or CIDR block"),
             ("10.0.0.0/33", "has a prefix length that is no whole number from 0 to 32"),
@@ -166,12 +177,19 @@ mod tests {
             ("::1,10.0.0.1/8", "has `10.0.0.1/8`, which is an address within"),
             ("2001:db8::1/64", "within the block 2001:db8::/64"),
             ("::ffff:10.0.0.1/104", "within the block 10.0.0.0/8"),
+            (
+                "10.0.0.0/33,::1,foo",
+                "has `10.0.0.0/33`, which has a prefix length that is no whole number from 0 to \
+                 32; has `foo`, which is no IP address or CIDR block; accepted: ",
+            ),
             ("10.0.0.0 /8", "is no IP address or CIDR block"),
         ] {
             let error = list.parse::<Cidrs>().unwrap_err();
             assert!(error.contains(told), "{list}: {error}");
             assert!(error.contains("accepted: "), "{list}: {error}");
         }
+        let error = ["x"; BAD_TOLD_MAX + 2].join(",").parse::<Cidrs>().unwrap_err();
+        assert!(error.contains("; and 2 more; accepted: "), "{error}");
         let many = ["10.0.0.0/8"; BLOCKS_MAX + 1].join(",");
         let error = many.parse::<Cidrs>().unwrap_err();
         assert_eq!(error, "has 1001 blocks; accepted: at most 1000");

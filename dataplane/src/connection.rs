@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use exchange::Leave;
+use log::kv::Value;
 use socket2::SockRef;
 
 use crate::choice::Tried;
@@ -263,19 +264,17 @@ impl Connection {
     }
 
     fn write_log(&self, origin: &Origin, target: Option<SocketAddr>, duration: Duration) {
-        let name = |address: Option<SocketAddr>| {
-            address.map_or_else(|| String::from("-"), |address| address.to_string())
-        };
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         log::info!(
             target: "connection",
-            "client={} target={} end={} duration_ms={} bytes_from_client={} bytes_from_target={} dials={}",
-            name(origin.client),
-            name(target),
-            self.session.ending().map_or("-", name_ending),
-            duration.as_millis(),
-            self.session.received_bytes(Side::Client),
-            self.session.received_bytes(Side::Target),
-            self.tried.targets().len() + usize::from(target.is_some()),
+            client = origin.client.as_ref().map(Value::from_display),
+            target = target.as_ref().map(Value::from_display),
+            end = self.session.ending().map(name_ending),
+            duration_ms = millis,
+            bytes_from_client = self.session.received_bytes(Side::Client),
+            bytes_from_target = self.session.received_bytes(Side::Target),
+            dials = self.tried.targets().len() + usize::from(target.is_some());
+            "ended"
         );
     }
 }

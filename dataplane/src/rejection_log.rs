@@ -1,3 +1,4 @@
+use std::num::NonZeroU64;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -8,14 +9,16 @@ use exchange::Rejection;
 #[derive(Debug)]
 pub(crate) struct RejectionLog {
     interval: Duration,
-    by_reason: [Mutex<Last>; Rejection::ALL.len()],
+    by_reason: [Mutex<Told>; Rejection::ALL.len()],
 }
 
-/// The last line.
+/// What was told of one reason.
 #[derive(Debug, Default)]
-struct Last {
+struct Told {
+    /// When the last line was written; `None` if an interval has passed since without news.
     at: Option<Instant>,
-    total: u64,
+    /// How many the lines so far were about.
+    count: u64,
 }
 
 impl RejectionLog {
@@ -23,24 +26,33 @@ impl RejectionLog {
         Self { interval, by_reason: Default::default() }
     }
 
-    /// How many a line written now is about: those since the last line, out of `total()` since the
-    /// start. `None` if it is too early. Never waits: if another core asks at the same time, that
-    /// one may.
+    /// Whether one that has just been counted is to be told at once: the first for a while is. Never
+    /// waits: if another core asks at the same time, that one may.
+    pub(crate) fn is_first(&self, reason: Rejection, now: Instant) -> bool {
+        let Ok(mut told) = self.by_reason[reason as usize].try_lock() else { return false };
+        if told.at.is_some() {
+            return false;
+        }
+        *told = Told { at: Some(now), count: told.count + 1 };
+        true
+    }
+
+    /// How many have not been told, out of `total()` since the start, if there are any and an
+    /// interval has passed since the last line. To be asked now and then, whether more come or not.
     pub(crate) fn due(
         &self,
         reason: Rejection,
         now: Instant,
         total: impl FnOnce() -> u64,
-    ) -> Option<u64> {
-        let mut last = self.by_reason[reason as usize].try_lock().ok()?;
-        if last.at.is_some_and(|at| now.saturating_duration_since(at) < self.interval) {
+    ) -> Option<NonZeroU64> {
+        let mut told = self.by_reason[reason as usize].try_lock().ok()?;
+        if now.saturating_duration_since(told.at?) < self.interval {
             return None;
         }
-        last.at = Some(now);
         let total = total();
-        let count = total.saturating_sub(last.total);
-        last.total = total;
-        Some(count)
+        let count = NonZeroU64::new(total.saturating_sub(told.count));
+        *told = Told { at: count.map(|_| now), count: total };
+        count
     }
 }
 
@@ -49,17 +61,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_per_reason_and_interval_that_counts_all() {
+    fn the_first_is_told_at_once_and_the_others_when_the_interval_is_over() {
         let log = RejectionLog::new(Duration::from_secs(10));
         let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
         let due = |reason, seconds, total| {
-            log.due(reason, start + Duration::from_secs(seconds), || total)
+            log.due(reason, at(seconds), || total).map_or(0, NonZeroU64::get)
         };
-        assert_eq!(due(Rejection::MaxConnections, 0, 1), Some(1));
-        assert_eq!(due(Rejection::MaxConnections, 0, 2), None);
-        assert_eq!(due(Rejection::NotAllowed, 5, 7), Some(7));
-        assert_eq!(due(Rejection::MaxConnections, 9, 900), None);
-        assert_eq!(due(Rejection::MaxConnections, 10, 901), Some(900));
-        assert_eq!(due(Rejection::MaxConnections, 19, 902), None);
+        assert!(log.is_first(Rejection::MaxConnections, at(0)));
+        assert!(!log.is_first(Rejection::MaxConnections, at(0)));
+        assert!(log.is_first(Rejection::NotAllowed, at(5)));
+        assert_eq!(due(Rejection::MaxConnections, 9, 27), 0);
+        assert_eq!(due(Rejection::MaxConnections, 10, 27), 26);
+        // Told only once, by whichever core.
+        assert_eq!(due(Rejection::MaxConnections, 10, 27), 0);
+        assert_eq!(due(Rejection::NotAllowed, 15, 1), 0);
+        // A summary begins an interval, too.
+        assert!(!log.is_first(Rejection::MaxConnections, at(15)));
+        assert_eq!(due(Rejection::MaxConnections, 19, 28), 0);
+        assert_eq!(due(Rejection::MaxConnections, 20, 28), 1);
+        // Silence ends it.
+        assert_eq!(due(Rejection::MaxConnections, 30, 28), 0);
+        assert!(log.is_first(Rejection::MaxConnections, at(31)));
+        assert_eq!(due(Rejection::MaxConnections, 41, 29), 0);
+        assert_eq!(due(Rejection::MaxConnections, 99, 30), 0, "nothing was told of it");
+        assert!(log.is_first(Rejection::MaxConnections, at(99)));
     }
 }

@@ -1,13 +1,12 @@
 use super::report::{Check, Report};
-use crate::config::Config;
+use crate::config::Known;
 use crate::preflight;
 
-/// More connections than this are as good as no limit.
-const CONNECTIONS_UNLIMITED: usize = 1 << 40;
-
 /// What the kernel must grant.
-pub(super) fn examine(config: &Config, report: &mut Report) {
-    let found = preflight::examine(config.cpus.len());
+pub(super) fn examine(known: &Known, report: &mut Report) {
+    // How much there has to be depends on them.
+    let Some(cores) = known.cores else { return };
+    let found = preflight::examine(cores);
     let was_tried = found.kernel.is_ok();
     let release = found.kernel.map(|release| format!("Linux {}", release.escape_debug()));
     note(report, Check::Kernel, release);
@@ -20,14 +19,13 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
     });
     note(report, Check::Memlock, memlock);
     let nofile = found.nofile.and_then(|capacity| {
-        let problem = capacity.limit_problem(config);
+        let problem = known.connections.and_then(|wanted| capacity.limit_problem(wanted, cores));
         problem.map_or(Ok(capacity), |problem| Err(problem.to_string()))
     });
-    let nofile = nofile.map(|capacity| match capacity.connections_max {
-        CONNECTIONS_UNLIMITED.. => "no limit".to_owned(),
-        connections => format!("room for {connections} client connections"),
-    });
-    note(report, Check::Nofile, nofile);
+    match nofile.map(|capacity| capacity.line(known.connections)) {
+        Ok((log::Level::Warn, detail)) => report.warning(Check::Nofile, None, detail),
+        nofile => note(report, Check::Nofile, nofile.map(|(_, detail)| detail)),
+    }
 }
 
 fn note(report: &mut Report, check: Check, result: Result<String, String>) {

@@ -2,28 +2,29 @@ use std::net::SocketAddr;
 
 use super::instance::{self, Instance};
 use super::report::{Check, Report};
-use crate::config::{Config, variable};
+use crate::config::{Known, variable};
 use crate::preflight;
 use crate::sockets::{self, Availability};
 
 /// Whether clients and operators could connect. What a running instance of the balancer holds is no
 /// failure: the check may run beside it, or before it is replaced.
-pub(super) fn examine(config: &Config, report: &mut Report) {
-    let admin = config.admin.map(|address| (address, Availability::of_admin(address)));
+pub(super) fn examine(known: &Known, report: &mut Report) {
+    let admin = known.admin.map(|address| (address, Availability::of_admin(address)));
     let running = match &admin {
         Some((address, Availability::Taken(_))) => Instance::at(*address),
         _ => None,
     };
-    client_port(config.listen, running.as_ref(), report);
-    match admin {
-        Some((address, availability)) => admin_port(address, &availability, running, report),
-        None => report.ok(Check::AdminPort, None, "turned off".to_owned()),
+    if let Some(address) = known.listen {
+        client_port(address, running.as_ref(), report);
     }
-    for problem in sockets::source_problems(config) {
+    if let Some((address, availability)) = admin {
+        admin_port(address, &availability, running, report);
+    }
+    for problem in sockets::source_problems(&known.sources) {
         let subject = Some(variable::SOURCE_ADDRESSES.name.to_owned());
         report.failure(Check::Variable, subject, problem.to_string());
     }
-    if let Some(line) = preflight::short_backlog(config.dataplane.listen_backlog) {
+    if let Some(line) = known.listen_backlog.and_then(preflight::short_backlog) {
         report.warning(Check::Variable, Some(variable::LISTEN_BACKLOG.name.to_owned()), line);
     }
 }

@@ -24,6 +24,8 @@ pub(super) enum Check {
     ClientPort,
     /// Where the admin server listens; the subject is the address.
     AdminPort,
+    /// Which zone the balancer is in, where that is heeded.
+    Zone,
     /// One look for targets; the subject, if any, is the id of an instance.
     Discovery,
     /// One health check; the subject is the target's address.
@@ -43,6 +45,7 @@ impl Check {
             Self::Nofile => "open files",
             Self::ClientPort => "client port",
             Self::AdminPort => "admin port",
+            Self::Zone => "zone",
             Self::Discovery => "discovery",
             Self::Target => "target",
             Self::Targets => "targets",

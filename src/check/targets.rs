@@ -1,21 +1,26 @@
 use control::discovery::{Settings, read_file};
-use control::{Trial, check_targets};
+use control::{CheckFailure, Trial, check_targets};
 use exchange::Target;
 
 use super::report::{Check, Report};
+use super::zone;
+use crate::config::Config;
 use crate::run;
 
 /// Looks for targets once and checks each of them once.
-pub(super) fn examine(settings: &control::Settings, report: &mut Report) {
+pub(super) fn examine(config: &Config, report: &mut Report) {
+    let settings = &config.control;
     let runtime = match run::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return report.failure(Check::Targets, None, error.to_string()),
     };
     runtime.block_on(async {
         let Some(targets) = discover(&settings.discovery, report).await else { return };
-        let path = settings.health.path.to_string();
+        if let Some(zone) = zone::own(&settings.zone, report) {
+            zone::judge(&zone, &targets, report);
+        }
         let trials = check_targets(&settings.health, targets).await;
-        judge(&trials, &path, report);
+        judge(&trials, config, report);
     });
     // A probe's thread may outlive its timeout: nobody waits for it.
     runtime.shutdown_background();
@@ -48,7 +53,7 @@ async fn discover(settings: &Settings, report: &mut Report) -> Option<Vec<Target
     Some(targets)
 }
 
-fn judge(trials: &[Trial], path: &str, report: &mut Report) {
+fn judge(trials: &[Trial], config: &Config, report: &mut Report) {
     let passed = trials.iter().filter(|trial| trial.result.is_ok()).count();
     for trial in trials {
         let target = &trial.target;
@@ -68,19 +73,46 @@ fn judge(trials: &[Trial], path: &str, report: &mut Report) {
         }
     }
     let all = trials.len();
-    let detail = format!("{passed} of {all} passed the health check (GET {path})");
+    let detail =
+        format!("{passed} of {all} passed the health check (GET {})", config.control.health.path);
     if passed == all {
         report.ok(Check::Targets, None, detail);
     } else {
         let detail = format!(
             "{detail}; for the others check that their server runs, that their security group or \
              firewall lets this machine in, and HEALTH_CHECK_PATH, HEALTH_CHECK_PORT and \
-             HEALTH_CHECK_STATUS"
+             HEALTH_CHECK_STATUS{}",
+            header_hint(trials, config).unwrap_or_default()
         );
         if passed == 0 {
             report.failure(Check::Targets, None, detail);
         } else {
             report.warning(Check::Targets, None, detail);
         }
+    }
+}
+
+/// The classic mistake: of targets and checks, only one side has the header.
+fn header_hint(trials: &[Trial], config: &Config) -> Option<&'static str> {
+    let failures = || trials.iter().filter_map(|trial| trial.result.as_ref().err());
+    let hung_up = failures().any(|it| matches!(it, CheckFailure::NoAnswer | CheckFailure::Reset));
+    // A header is no request.
+    let is_bad_request = failures().any(|it| *it == CheckFailure::Status(400));
+    let is_sent_by_checks = config.control.health.proxy_header.is_some();
+    let is_sent_for_clients = config.dataplane.proxy_protocol.to_targets.is_some();
+    match (is_sent_by_checks, is_sent_for_clients) {
+        (true, _) if hung_up || is_bad_request => Some(
+            ". Perhaps a server does not expect the PROXY protocol header that a check begins \
+             with: HEALTH_CHECK_PROXY_PROTOCOL=false leaves it out",
+        ),
+        (false, true) if hung_up => Some(
+            ". Perhaps a server expects a PROXY protocol header on checks, too, as PROXY_PROTOCOL \
+             sends it for clients: HEALTH_CHECK_PROXY_PROTOCOL=true",
+        ),
+        (false, false) if hung_up => Some(
+            ". Perhaps a server expects a PROXY protocol header: set PROXY_PROTOCOL, and \
+             HEALTH_CHECK_PROXY_PROTOCOL=true",
+        ),
+        _ => None,
     }
 }

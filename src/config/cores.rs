@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use super::list::each;
+
 /// `CORES`: which CPUs carry traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cores {
@@ -28,17 +30,17 @@ impl FromStr for Cores {
             };
         }
         let mut cpus = BTreeSet::new();
-        for part in text.split(',') {
+        each(text, ACCEPTED, |part| {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let has = if part == text { "is".to_owned() } else { format!("has {part:?},") };
             let (Some(first), Some(last)) = (number(first), number(last)) else {
-                return Err(format!("{has} no CPU or range of them; {ACCEPTED}"));
+                return Err("is no CPU or range of them".to_owned());
             };
             if first > last {
-                return Err(format!("{has} a range backwards; {ACCEPTED}"));
+                return Err("is a range backwards".to_owned());
             }
             cpus.extend(first..=last);
-        }
+            Ok(())
+        })?;
         Ok(Self::List(cpus))
     }
 }

@@ -31,25 +31,33 @@ pub(super) fn settings(
     let aws = Aws::read(raw, read);
     match filter? {
         NodeFilter::Static => static_targets(targets?, read),
-        NodeFilter::File => target_file(raw, default_port, listen?, read),
+        NodeFilter::File => target_file(raw, default_port, listen, read),
         filter @ (NodeFilter::Asg | NodeFilter::Tag) => {
+            refuse_without_aws(raw, read);
             let common = Common { default_port, own_address: listen?, period: period? };
-            from_aws(raw, aws?, filter == NodeFilter::Tag, common, read)
+            from_aws(aws?, filter == NodeFilter::Tag, common)
         }
     }
 }
 
 #[cfg(feature = "aws")]
-#[expect(clippy::unnecessary_wraps, reason = "other builds refuse it")]
-fn from_aws(_: &Raw, aws: Aws, by_tag: bool, common: Common, _: &mut Reader) -> Option<Settings> {
+#[expect(clippy::unnecessary_wraps, reason = "other builds have none")]
+fn from_aws(aws: Aws, by_tag: bool, common: Common) -> Option<Settings> {
     Some(aws.settings(by_tag, common))
 }
 
+#[cfg(feature = "aws")]
+fn refuse_without_aws(_: &Raw, _: &mut Reader) {}
+
 #[cfg(not(feature = "aws"))]
-fn from_aws(raw: &Raw, _: Aws, _: bool, _: Common, read: &mut Reader) -> Option<Settings> {
+fn from_aws(_: Aws, _: bool, _: Common) -> Option<Settings> {
+    None
+}
+
+#[cfg(not(feature = "aws"))]
+fn refuse_without_aws(raw: &Raw, read: &mut Reader) {
     let reason = "needs AWS discovery, and this build was made without; accepted: static, file";
     read.refuse(var::NODE_FILTER, raw.node_filter.as_deref(), reason);
-    None
 }
 
 fn static_targets(targets: Option<Vec<Target>>, read: &mut Reader) -> Option<Settings> {
@@ -65,7 +73,7 @@ fn static_targets(targets: Option<Vec<Target>>, read: &mut Reader) -> Option<Set
 fn target_file(
     raw: &Raw,
     default_port: u16,
-    own_address: SocketAddr,
+    own_address: Option<SocketAddr>,
     read: &mut Reader,
 ) -> Option<Settings> {
     let Some(path) = &raw.targets_file else {
@@ -75,7 +83,9 @@ fn target_file(
         return None;
     };
     let path = PathBuf::from(path);
-    let settings = FileSettings { path, default_port, own_address };
+    // Without an address of its own, the balancer is nobody's target: the file can be read all the same.
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let settings = FileSettings { path, default_port, own_address: own_address.unwrap_or(nowhere) };
     match read_file(&settings) {
         Ok(_) => Some(Settings::File(settings)),
         Err(reason) => {

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use super::problem::Problem;
-use super::variable::{Raw, TABLE, Variable};
+use super::value;
+use super::variable::{LOG_FORMAT, Raw, TABLE, Variable};
+use crate::logging::LogFormat;
 
 /// Those of our variables that are set, and not to nothing.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,14 @@ impl Environment {
     /// What `variable` is set to; `None` where it is not, or not to UTF-8.
     pub(crate) fn get(&self, variable: Variable) -> Option<&str> {
         self.0.get(variable.name).and_then(|value| value.to_str())
+    }
+
+    /// How to say that the start has failed, before the configuration is known to be good: as
+    /// `LOG_FORMAT` says, or in plain text where that itself cannot be used.
+    pub(crate) fn log_format(&self) -> LogFormat {
+        self.get(LOG_FORMAT)
+            .and_then(|text| value::log_format(text).ok())
+            .unwrap_or(LogFormat::Text)
     }
 
     /// The values as text; each that is none becomes a problem and counts as unset.

@@ -1,7 +1,10 @@
 use std::fmt;
 
 use super::environment::Environment;
-use super::variable::{BALANCE, NODE_FILTER, TABLE, Variable};
+use super::variable::{
+    ACCEPT_PROXY_PROTOCOL, BALANCE, NODE_CHECK_PERIOD, NODE_FILTER, PROXY_PROTOCOL,
+    PROXY_PROTOCOL_TLVS, TABLE, Variable,
+};
 
 /// What has no say where a client's target follows from its address alone.
 const UNHEEDED_BY_MAGLEV: [&str; 3] = ["ZONE_AWARE", "SLOW_START", "REBALANCE_RATE"];
@@ -19,9 +22,8 @@ impl fmt::Display for Idle {
     }
 }
 
-/// Each variable that is set and has no effect, as its own meaning says: another
-/// `NODE_FILTER` would read it, or what it is for is turned off; or
-/// `BALANCE` leaves nothing to it.
+/// Each variable that is set and has no effect, as its own meaning says: another `NODE_FILTER` would
+/// read it, or what it is for is turned off; or another variable leaves nothing to it.
 pub(super) fn without_effect(environment: &Environment) -> Vec<Idle> {
     let set = TABLE.iter().filter(|variable| environment.get(**variable).is_some());
     set.filter_map(|variable| idle(*variable, environment)).collect()
@@ -37,13 +39,25 @@ fn idle(variable: Variable, environment: &Environment) -> Option<Idle> {
             "BALANCE=maglev does not heed it: a client's target follows from its address alone";
         return Some(Idle { name, why: why.to_owned() });
     }
+    let value_of = |it: Variable| environment.get(it).unwrap_or(it.default.as_str());
+    let because_of = |it: Variable, why: &str| {
+        Some(Idle { name, why: format!("{}={} {why}", it.name, value_of(it)) })
+    };
+    if name == NODE_CHECK_PERIOD.name && value_of(NODE_FILTER) == "static" {
+        return because_of(NODE_FILTER, "does not read it");
+    }
+    if name == PROXY_PROTOCOL_TLVS.name
+        && value_of(ACCEPT_PROXY_PROTOCOL) == "true"
+        && value_of(PROXY_PROTOCOL) != "v2"
+    {
+        return because_of(PROXY_PROTOCOL, "passes none on: only v2 has them");
+    }
     let (readers, _) = meaning.strip_prefix("for ")?.split_once(": ")?;
     // Most are for some values of NODE_FILTER, others for another variable that is turned on.
     let switch = TABLE.iter().find(|variable| variable.name == readers);
     let (reader, wanted) = switch.map_or((NODE_FILTER, readers), |switch| (*switch, "true"));
-    let value = environment.get(reader).unwrap_or(reader.default.as_str());
-    let is_read = wanted.split(" and ").any(|wanted| wanted == value);
-    (!is_read).then(|| Idle { name, why: format!("{}={value} does not read it", reader.name) })
+    let is_read = wanted.split(" and ").any(|wanted| wanted == value_of(reader));
+    if is_read { None } else { because_of(reader, "does not read it") }
 }
 
 #[cfg(test)]
@@ -72,6 +86,32 @@ mod tests {
             lines(&[("TARGETS", "10.0.0.1"), ("ASG_NAME", "workers"), ("AWS_REGION", "us-east-1")]),
             ["TARGETS is set, but NODE_FILTER=asg does not read it"]
         );
+    }
+
+    #[test]
+    fn targets_that_stay_are_not_looked_for_again() {
+        let told = |filter: &str| {
+            lines(&[("NODE_CHECK_PERIOD", "5"), ("NODE_FILTER", filter), ("TARGETS", "")])
+        };
+        let line = "NODE_CHECK_PERIOD is set, but NODE_FILTER=static does not read it";
+        assert_eq!(told("static"), [line]);
+        assert!(told("asg").is_empty() && told("").is_empty() && told("file").is_empty());
+    }
+
+    #[test]
+    fn fields_of_a_header_need_a_second_version_to_go_on() {
+        let told = |version: &str| {
+            let accepts = ("ACCEPT_PROXY_PROTOCOL", "true");
+            lines(&[("PROXY_PROTOCOL_TLVS", "pass"), accepts, ("PROXY_PROTOCOL", version)])
+        };
+        for (version, shown) in [("v1", "v1"), ("", "off")] {
+            let line = format!(
+                "PROXY_PROTOCOL_TLVS is set, but PROXY_PROTOCOL={shown} passes none on: only v2 \
+                 has them"
+            );
+            assert_eq!(told(version), [line]);
+        }
+        assert!(told("v2").is_empty());
     }
 
     #[test]

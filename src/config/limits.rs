@@ -3,6 +3,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use dataplane::{Cidrs, Limits, Sources};
 
+use super::list::each;
 use super::reader::Reader;
 use super::value::{self, Parsed};
 use super::variable as var;
@@ -13,16 +14,23 @@ const CONNECTIONS_MAX: u32 = 1_000_000_000;
 /// Who may connect, and how many at a time.
 pub(super) fn limits(raw: &var::Raw, read: &mut Reader) -> Option<Limits> {
     let allowed = read.value(var::ALLOW_CIDRS, raw.allow_cidrs.as_deref(), allowed);
-    let text = raw.max_connections.as_deref();
-    let total = read.optional(var::MAX_CONNECTIONS, text, value::number(1..=CONNECTIONS_MAX));
+    let total = connections(raw, read);
     let text = raw.max_connections_per_client.as_deref();
     let number = value::number(0..=CONNECTIONS_MAX);
     let each = read.value(var::MAX_CONNECTIONS_PER_CLIENT, text, number);
     Some(Limits {
         allowed: allowed?,
-        connections: total?.and_then(|most| NonZeroUsize::new(usize::try_from(most).ok()?)),
+        connections: total?,
         connections_per_client: NonZeroU32::new(each?),
     })
+}
+
+/// How many connections there may be at a time.
+#[expect(clippy::option_option, reason = "bad and no limit are two different things")]
+pub(super) fn connections(raw: &var::Raw, read: &mut Reader) -> Option<Option<NonZeroUsize>> {
+    let text = raw.max_connections.as_deref();
+    let most = read.optional(var::MAX_CONNECTIONS, text, value::number(1..=CONNECTIONS_MAX))?;
+    Some(most.and_then(|most| NonZeroUsize::new(usize::try_from(most).ok()?)))
 }
 
 /// Where targets are dialled from.
@@ -43,19 +51,14 @@ fn addresses(text: &str) -> Parsed<Vec<IpAddr>> {
     let accepted = "accepted: IPv4 and IPv6 addresses of this machine, comma separated, each once, \
                     such as 10.0.0.10,10.0.0.11";
     let mut addresses = Vec::new();
-    for entry in text.split(',').map(str::trim) {
-        let address = source(entry)
-            .and_then(|address| {
-                if addresses.contains(&address) { Err("is there already") } else { Ok(address) }
-            })
-            .map_err(|reason| {
-                // The message begins with the text.
-                let is_all = entry == text.trim();
-                let name = if is_all { String::new() } else { format!("has `{entry}`, which ") };
-                format!("{name}{reason}; {accepted}")
-            })?;
+    each(text, accepted, |entry| {
+        let address = source(entry)?;
+        if addresses.contains(&address) {
+            return Err("is there already".to_owned());
+        }
         addresses.push(address);
-    }
+        Ok(())
+    })?;
     if addresses.len() > Sources::COUNT_MAX {
         let (count, most) = (addresses.len(), Sources::COUNT_MAX);
         return Err(format!("has {count} addresses; accepted: at most {most}"));
@@ -63,11 +66,11 @@ fn addresses(text: &str) -> Parsed<Vec<IpAddr>> {
     Ok(addresses)
 }
 
-fn source(text: &str) -> Result<IpAddr, &'static str> {
+fn source(text: &str) -> Parsed<IpAddr> {
     let address = text.parse::<IpAddr>().map_err(|_| "is no IP address")?.to_canonical();
     let is_broadcast = matches!(address, IpAddr::V4(four) if four.is_broadcast());
     if address.is_unspecified() || address.is_multicast() || is_broadcast {
-        return Err("is not the address of one machine");
+        return Err("is not the address of one machine".to_owned());
     }
     Ok(address)
 }
@@ -93,13 +96,14 @@ mod tests {
         assert_eq!(read, expected);
         for (text, told) in [
             ("", "is no IP address"),
-            ("10.0.0.1,", "has ``, which is no IP address"),
+            ("10.0.0.1,", "has a comma too many"),
             ("10.0.0.0/24", "is no IP address"),
             ("10.0.0.1,eth0", "has `eth0`, which is no IP address"),
             ("0.0.0.0", "is not the address of one machine"),
             ("::1,::", "has `::`, which is not the address of one machine"),
             ("224.0.0.1", "is not the address of one machine"),
             ("255.255.255.255", "is not the address of one machine"),
+            ("a,::1,b", "has `a`, which is no IP address; has `b`, which is no IP address; acc"),
             ("10.0.0.1,::ffff:10.0.0.1", "has `::ffff:10.0.0.1`, which is there already"),
         ] {
             let error = addresses(text).unwrap_err();

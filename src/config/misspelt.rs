@@ -15,6 +15,27 @@ pub(crate) struct Misspelt {
 const UNRELATED: [&str; 2] =
     ["AWS_EC2_METADATA_V1_DISABLED", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"];
 
+/// Names that others use for what is ours, or that come to mind first, and are too far from ours to
+/// be told by their letters.
+const ALIASES: [(&str, &str); 16] = [
+    ("HEALTH_CHECK_INTERVAL", "HEALTH_CHECK_PERIOD"),
+    ("HEALTHCHECK_INTERVAL", "HEALTH_CHECK_PERIOD"),
+    ("NODE_CHECK_INTERVAL", "NODE_CHECK_PERIOD"),
+    ("DISCOVERY_INTERVAL", "NODE_CHECK_PERIOD"),
+    ("DISCOVERY_PERIOD", "NODE_CHECK_PERIOD"),
+    ("LOG_LEVEL", "RUST_LOG"),
+    ("LOGLEVEL", "RUST_LOG"),
+    ("MAX_CONNS", "MAX_CONNECTIONS"),
+    ("MAXCONN", "MAX_CONNECTIONS"),
+    ("MAX_CONNS_PER_CLIENT", "MAX_CONNECTIONS_PER_CLIENT"),
+    ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+    ("CONNECT_TIMEOUT", "POOL_TIMEOUT"),
+    ("LISTEN_PORT", "PORT"),
+    ("LISTEN_HOST", "HOST"),
+    ("BACKENDS", "TARGETS"),
+    ("PORTS", "PORT"),
+];
+
 impl Misspelt {
     /// Those in the environment of this process, by name.
     pub(crate) fn of_process() -> Vec<Self> {
@@ -29,6 +50,9 @@ impl Misspelt {
             return None;
         }
         let set = letters(name);
+        if let Some((_, meant)) = ALIASES.iter().find(|(alias, _)| letters(alias) == set) {
+            return Some(Self { name: name.escape_debug().to_string(), meant });
+        }
         let near = TABLE.iter().filter_map(|ours| {
             let meant = letters(ours.name);
             let edits_max = edits_max(meant.len());
@@ -104,9 +128,23 @@ mod tests {
             ("NODE_CHECK_PEROID", "NODE_CHECK_PERIOD"),
             ("port", "PORT"),
             ("CORE", "CORES"),
+            ("HEALTH_CHECK_INTERVAL", "HEALTH_CHECK_PERIOD"),
+            ("HEALTHCHECK_INTERVAL", "HEALTH_CHECK_PERIOD"),
+            ("LOG_LEVEL", "RUST_LOG"),
+            ("MAX_CONNS", "MAX_CONNECTIONS"),
+            ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+            ("PORTS", "PORT"),
             ("AWS_REGIONS", "AWS_REGION"),
         ] {
             assert_eq!(meant(name), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn aliases_are_none_of_ours_and_mean_one() {
+        for (alias, meant) in ALIASES {
+            assert!(TABLE.iter().any(|ours| ours.name == meant), "{meant}");
+            assert!(TABLE.iter().all(|ours| ours.name != alias), "{alias}");
         }
     }
 

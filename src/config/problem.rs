@@ -3,10 +3,21 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
+use super::known::Known;
+
+/// A configuration that cannot be used.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// What is wrong with the values themselves; not empty.
+    pub(crate) problems: Vec<Problem>,
+    /// The good ones that can be tried on this machine.
+    pub(crate) known: Known,
+}
+
 /// One variable whose value cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// Escaped; `None` where the variable is not set.
     value: Option<String>,
     /// What is wrong and what is accepted.

@@ -1,4 +1,4 @@
-use super::problem::{ConfigError, Problem};
+use super::problem::Problem;
 use super::value::Parsed;
 use super::variable::{Default as VariableDefault, Variable};
 
@@ -59,13 +59,13 @@ impl Reader {
         self.problems.push(Problem::new(variable.name, text.or(default), reason));
     }
 
-    /// The whole, if nothing was wrong.
-    pub(super) fn finish<T>(self, whole: Option<T>) -> Result<T, ConfigError> {
+    /// The whole, if nothing was wrong; else all that is.
+    pub(super) fn finish<T>(self, whole: Option<T>) -> Result<T, Vec<Problem>> {
         match whole {
             Some(whole) if self.problems.is_empty() => Ok(whole),
             _ => {
                 assert!(!self.problems.is_empty(), "something is missing and nobody said why");
-                Err(ConfigError(self.problems))
+                Err(self.problems)
             }
         }
     }

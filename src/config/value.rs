@@ -119,6 +119,11 @@ pub(super) fn host(text: &str) -> Parsed<IpAddr> {
     Ok(address)
 }
 
+/// How many clients may wait for a core.
+pub(super) fn listen_backlog(text: &str) -> Parsed<u32> {
+    number(1..=65535)(text)
+}
+
 /// `true` or `false`.
 pub(super) fn boolean(text: &str) -> Parsed<bool> {
     choice(&[("true", true), ("false", false)])(text)
@@ -180,27 +185,35 @@ pub(super) fn own<T: FromStr<Err = String>>(text: &str) -> Parsed<T> {
     text.parse()
 }
 
-/// Directives of `RUST_LOG`. A bare word that is no level would name a module, so that a misspelt
-/// level would silence all the others.
+/// So many unknown modules are told.
+const UNKNOWN_TOLD_MAX: usize = 20;
+
+/// Directives of `RUST_LOG`. A name that is no module's would be one that never logs.
 pub(super) fn log_filter(text: &str) -> Parsed<String> {
-    let accepted = "accepted: error, warn, info, debug, trace or off, or module=level, comma \
-                    separated";
+    let accepted = format!(
+        "accepted: error, warn, info, debug, trace or off, or module=level, comma separated; \
+         modules: {}, and those of libraries, such as glommio or hyper",
+        logging::OWN_MODULES.join(", ")
+    );
     if let Err(error) = env_filter::Builder::new().try_parse(text) {
         return Err(format!("{error}; {accepted}"));
     }
-    // What follows the slash is a pattern.
-    let directives = text.split('/').next().unwrap_or_default().split(',').map(str::trim);
-    let known = |word: &str| {
-        word.is_empty()
-            || word.contains(['=', ':'])
-            || word.parse::<log::LevelFilter>().is_ok()
-            || logging::is_module(word)
-    };
-    match directives.into_iter().find(|word| !known(word)) {
-        None => Ok(text.to_owned()),
-        Some(word) if word == text => Err(format!("is no level and no module; {accepted}")),
-        Some(word) => Err(format!("has {word:?}, which is no level and no module; {accepted}")),
+    let mut unknown = Vec::new();
+    for directive in logging::directives(text) {
+        let name = directive.split('=').next().unwrap_or_default().trim_end();
+        if directive.parse::<log::LevelFilter>().is_ok() || logging::is_module(name) {
+            continue;
+        }
+        let what = if directive == name { "no level and no module" } else { "no module" };
+        // The message begins with the text.
+        let is_all = name == text;
+        unknown.push(if is_all { format!("is {what}") } else { format!("has `{name}`, {what}") });
     }
+    if unknown.is_empty() {
+        return Ok(text.to_owned());
+    }
+    unknown.truncate(UNKNOWN_TOLD_MAX);
+    Err(format!("{}; {accepted}", unknown.join("; ")))
 }
 
 /// An AWS region's name.
@@ -316,10 +329,16 @@ mod tests {
         assert!(log_filter("info,control=debug").is_ok());
         assert!(log_filter("control=loud").is_err());
         for text in
-            ["off", "WARN", "control", "glommio,warn", "aws_anything::meta", "info/a,b", "info,"]
+            ["off", "WARN", "control", "glommio,warn", "aws_any::meta=off", "info/a,b", "info,"]
         {
             assert_eq!(log_filter(text), Ok(text.to_owned()));
         }
+        let error = log_filter("contrl=debug,info,dataplan::worker").unwrap_err();
+        assert!(
+            error.starts_with("has `contrl`, no module; has `dataplan::worker`, no "),
+            "{error}"
+        );
+        assert!(error.contains("modules: control, dataplane, exchange"), "{error}");
         for text in ["inf", "verbose", "info,contrl", "warning", "1"] {
             let error = log_filter(text).unwrap_err();
             assert!(error.contains("error, warn, info, debug, trace or off"), "{text}: {error}");

@@ -124,4 +124,5 @@ fn what_maglev_does_not_heed_is_told_at_start() {
     let environment = [&MAGLEV[..1], &zones].concat();
     let balancer = Balancer::start(&[backend.address], &environment);
     assert_eq!(balancer.log_lines("ZONE_AWARE is set, but BALANCE=maglev").len(), 1);
+    assert!(balancer.log_lines("prefer").is_empty());
 }

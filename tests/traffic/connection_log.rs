@@ -1,3 +1,6 @@
+use serde_json::{Value, json};
+
+use crate::harness::address::unique;
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::stream::reset;
@@ -25,6 +28,40 @@ fn each_connections_end_is_logged_if_wanted() {
     reset(client.0);
     wait_until("the reset is logged", || balancer.log_lines("end=client_reset").len() == 1);
     assert_eq!(balancer.log_lines("client=").len(), 2);
+}
+
+#[test]
+fn in_json_each_part_of_a_connections_line_is_a_field() {
+    let backend = Backend::start();
+    let environment = [("LOG_CONNECTIONS", "true"), ("LOG_FORMAT", "json")];
+    let balancer = Balancer::start(&[backend.address], &environment);
+    let mut client = balancer.client();
+    let address = client.0.local_addr().unwrap();
+    client.get("/").unwrap();
+    drop(client);
+    balancer.wait_for_log(r#""msg":"ended""#);
+    let lines = balancer.log_lines(r#""module":"connection""#);
+    let line: Value = serde_json::from_str(&lines[0]).expect(&lines[0]);
+    assert_eq!(line["client"], address.to_string());
+    assert_eq!(line["target"], backend.address.to_string());
+    assert_eq!(line["end"], "complete");
+    assert_eq!((&line["bytes_from_client"], &line["dials"]), (&json!(30), &json!(1)));
+    for number in ["duration_ms", "bytes_from_target"] {
+        assert!(line[number].is_u64(), "{number}: {line}");
+    }
+}
+
+#[test]
+fn a_target_that_nobody_got_is_null() {
+    // Nobody listens there.
+    let environment = [("LOG_CONNECTIONS", "true"), ("LOG_FORMAT", "json")];
+    let balancer = Balancer::spawn(&[(unique(), 9).into()], &environment);
+    balancer.wait_until_ready();
+    drop(balancer.client());
+    balancer.wait_for_log(r#""end":"no_target""#);
+    let lines = balancer.log_lines(r#""module":"connection""#);
+    let line: Value = serde_json::from_str(&lines[0]).expect(&lines[0]);
+    assert_eq!(line["target"], Value::Null);
 }
 
 #[test]

@@ -76,7 +76,10 @@ fn a_withdrawn_targets_connections_are_reset_when_the_time_is_over() {
     assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(4), "{waited:?}");
     assert_next_is_reset(&target);
     balancer.wait_for_log("end=target_withdrawn");
-    balancer.wait_for_log(&format!("target {}: 1 connection is reset", old.address));
+    balancer.wait_for_log(&format!(
+        "target {}: 1 connection is reset (DRAIN_TIMEOUT is over)",
+        old.address
+    ));
     wait_for("the old one is gone", || balancer.target(old.address), Value::is_null);
     // Others' connections go on.
     let mut kept = kept;
@@ -204,6 +207,7 @@ fn an_unhealthy_targets_connections_are_kept_or_reset_as_configured() {
         } else {
             assert_next_is_reset(&client.0);
             balancer.wait_for_log("end=target_unhealthy");
+            balancer.wait_for_log("1 connection is reset (UNHEALTHY_CONNECTIONS=reset)");
             assert_eq!(balancer.log_lines("end=target_unhealthy").len(), 1);
         }
     }

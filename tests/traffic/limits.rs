@@ -71,6 +71,33 @@ fn connections_beyond_the_limit_are_reset_exactly() {
 }
 
 #[test]
+fn the_log_says_the_limit_at_once_and_how_many_were_reset_when_no_more_come() {
+    let backend = Backend::start();
+    let balancer = Balancer::start(&[backend.address], &[("MAX_CONNECTIONS", "3")]);
+    let _clients: Vec<_> = (0..3).map(|_| served(&balancer, LOCALHOST).unwrap()).collect();
+    for _ in 0..27 {
+        assert_reset(&balancer, LOCALHOST);
+    }
+    let lines = balancer.log_lines("connections are reset (max_connections)");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].ends_with("MAX_CONNECTIONS is 3"), "{lines:?}");
+    balancer.wait_for_log("connections are reset (max_connections): 26 more; MAX_CONNECTIONS is 3");
+}
+
+#[test]
+fn a_start_says_for_how_many_connections_there_are_descriptors() {
+    let backend = Backend::start();
+    for (most, limit, level) in [(1024, "", "WARN"), (1024, "100", "INFO"), (4096, "", "INFO")] {
+        let environment = [("MAX_CONNECTIONS", limit)];
+        let balancer = Balancer::spawn_with_descriptors(most, &[backend.address], &environment);
+        balancer.wait_for_log("client connections at a time");
+        let line = balancer.log_lines("client connections at a time").remove(0);
+        assert!(line.contains(level), "{most} {limit}: {line}");
+        balancer.wait_until_ready();
+    }
+}
+
+#[test]
 fn each_client_may_have_so_many_connections() {
     let backend = Backend::start();
     let balancer = Balancer::start(&[backend.address], &[("MAX_CONNECTIONS_PER_CLIENT", "3")]);

@@ -71,6 +71,9 @@ fn accepted() -> String {
 }
 
 fn parse_entry(entry: &str, default_port: u16) -> Result<Target, String> {
+    if entry.is_empty() {
+        return Err("empty, a comma is too many".to_owned());
+    }
     let (endpoint, zone) = match entry.split_once('@') {
         Some((endpoint, zone)) => (endpoint.trim_end(), Some(zone.trim_start())),
         None => (entry, None),
@@ -135,8 +138,8 @@ mod tests {
         for (list, named) in [
             ("", "is empty"),
             (" ", "is empty"),
-            ("10.0.0.1,", "entry 2: ``"),
-            ("10.0.0.1,,10.0.0.2", "entry 2: ``"),
+            ("10.0.0.1,", "entry 2: empty, a comma is too many"),
+            ("10.0.0.1,,10.0.0.2", "entry 2: empty, a comma"),
             ("web-1", "is not an IP address"),
             ("web-1@a", "entry 1: `web-1` is not an IP address"),
             ("10.0.0.1:0", "has no valid port"),

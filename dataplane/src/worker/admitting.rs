@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -75,10 +76,42 @@ impl Worker {
     /// Counts a client that is turned away; a log line now and then.
     fn note_rejection(&self, reason: Rejection, client: Option<SocketAddr>) {
         self.count().rejected.of(reason).increment();
-        let total = || self.counters.iter().map(|core| core.rejected.of(reason).get()).sum();
-        if let Some(count) = self.rejection_log.due(reason, self.now, total) {
-            let from = client.map_or_else(String::new, |client| format!(", one from {client}"));
-            log::warn!("connections are reset ({}): {count} more{from}", reason.name());
+        if self.rejection_log.is_first(reason, self.now) {
+            let from = client.map_or_else(String::new, |client| format!("; one from {client}"));
+            log::warn!("connections are reset ({}): {}{from}", reason.name(), self.rule(reason));
+        }
+    }
+
+    /// A log line about those that were turned away since the last one, if it is time for it.
+    pub(super) fn sum_up_rejections(&self) {
+        for reason in Rejection::ALL {
+            let total = || self.counters.iter().map(|core| core.rejected.of(reason).get()).sum();
+            if let Some(count) = self.rejection_log.due(reason, self.now, total) {
+                let (name, rule) = (reason.name(), self.rule(reason));
+                log::warn!("connections are reset ({name}): {count} more; {rule}");
+            }
+        }
+    }
+
+    /// What those break that are turned away for `reason`.
+    fn rule(&self, reason: Rejection) -> String {
+        let limits = &self.settings.limits;
+        match reason {
+            Rejection::NotAllowed => "ALLOW_CIDRS does not have the client".to_owned(),
+            Rejection::MaxConnections => {
+                format!("MAX_CONNECTIONS is {}", limits.connections.map_or(0, NonZeroUsize::get))
+            }
+            Rejection::MaxConnectionsPerClient => format!(
+                "MAX_CONNECTIONS_PER_CLIENT is {}",
+                limits.connections_per_client.map_or(0, NonZeroU32::get)
+            ),
+            Rejection::UntrustedProxy => "TRUSTED_PROXIES does not have the proxy".to_owned(),
+            Rejection::ProxyHeaderMissing => {
+                "no PROXY protocol header came (ACCEPT_PROXY_PROTOCOL)".to_owned()
+            }
+            Rejection::ProxyHeaderMalformed => "a PROXY protocol header is malformed".to_owned(),
+            Rejection::ProxyHeaderOversized => "a PROXY protocol header is too long".to_owned(),
+            Rejection::ProxyHeaderLate => "a PROXY protocol header took too long".to_owned(),
         }
     }
 

@@ -41,6 +41,7 @@ impl Worker {
             self.ring.shrink_buffers();
             self.note_calm();
             self.count_overflows();
+            self.sum_up_rejections();
         }
         self.obey_orders();
     }

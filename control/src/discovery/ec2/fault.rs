@@ -70,7 +70,9 @@ impl FaultKind {
                  from here (NAT gateway or VPC endpoint, security group, DNS) and that \
                  AWS_ENDPOINT_URL, if set, is right"
             ),
-            Self::ServerError => "nothing to do here: it is tried again".to_owned(),
+            Self::ServerError => "nothing to do here, it usually passes by itself; see \
+                health.aws.amazon.com if it does not"
+                .to_owned(),
             Self::Malformed => {
                 "if AWS_ENDPOINT_URL or a proxy is set, check that AWS answers there".to_owned()
             }
