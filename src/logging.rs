@@ -17,12 +17,11 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Whether `RUST_LOG` may name this module, or one within it.
+/// Whether `RUST_LOG` may name this module, or one within it, or what the names of several begin with.
 pub(crate) fn is_module(name: &str) -> bool {
-    let outermost = name.split("::").next().unwrap_or_default();
-    OWN_MODULES.contains(&outermost)
-        || FOREIGN_MODULES.contains(&outermost)
-        || outermost.starts_with("aws_")
+    let is_within =
+        |known: &&str| known.starts_with(name) || name.split("::").next() == Some(known);
+    OWN_MODULES.iter().chain(FOREIGN_MODULES).any(is_within) || name.starts_with("aws")
 }
 
 /// Modules that log, and what is logged of connections.
@@ -36,8 +35,10 @@ const FOREIGN_MODULES: &[&str] = &[
     "h2",
     "hyper",
     "hyper_util",
+    "jiff",
     "mio",
     "rustls",
+    "thread_priority",
     "tokio",
     "tower",
     "tracing",

@@ -200,7 +200,7 @@ pub(super) fn log_filter(text: &str) -> Parsed<String> {
     }
     let mut unknown = Vec::new();
     for directive in logging::directives(text) {
-        let name = directive.split('=').next().unwrap_or_default().trim_end();
+        let name = directive.split('=').next().unwrap_or_default();
         if directive.parse::<log::LevelFilter>().is_ok() || logging::is_module(name) {
             continue;
         }
@@ -328,9 +328,17 @@ mod tests {
     fn log_filters_are_checked() {
         assert!(log_filter("info,control=debug").is_ok());
         assert!(log_filter("control=loud").is_err());
-        for text in
-            ["off", "WARN", "control", "glommio,warn", "aws_any::meta=off", "info/a,b", "info,"]
-        {
+        for text in [
+            "off",
+            "WARN",
+            "control",
+            "glommio,warn",
+            "aws_any::meta=off",
+            "aws=off",
+            "data=debug",
+            "info/a,b",
+            "info,",
+        ] {
             assert_eq!(log_filter(text), Ok(text.to_owned()));
         }
         let error = log_filter("contrl=debug,info,dataplan::worker").unwrap_err();

@@ -1,5 +1,6 @@
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use tokio::runtime::Builder;
@@ -62,16 +63,27 @@ impl Surveyor {
             && priority == Priority::Idle
             && may_be_for_want_of_a_cpu(fault.kind)
         {
-            let count = self.standing.starved();
-            log::info!(
-                "AWS did not answer in time when asked below all other threads: it is asked again, \
-                 like all else is done, as for the next {count} refreshes"
-            );
             priority = Priority::Ordinary;
             refreshed = self.ask(priority, now + limit).await;
+            if refreshed.is_ok() {
+                let count = self.standing.starved();
+                log::info!(
+                    "AWS answers, but not in time when it is asked below all other threads: for \
+                     {count} refreshes it is asked like all else is done"
+                );
+            }
         }
         self.standing.ended(priority, refreshed.is_ok());
+        if matches!(&refreshed, Err(fault) if fault.kind == FaultKind::NoCredentials) {
+            self.look_for_credentials_again().await;
+        }
         refreshed
+    }
+
+    /// A configuration reads files once: what was written into them since is in a new one.
+    async fn look_for_credentials_again(&mut self) {
+        self.config = client::config(&self.settings, &self.region).await;
+        self.thread = None;
     }
 
     async fn ask(&mut self, priority: Priority, due: Instant) -> Result<Found, Fault> {
@@ -116,7 +128,11 @@ impl Thread {
         let (requests, received) = mpsc::channel(1);
         let (report, started) = oneshot::channel();
         // Made there: here it could not be dropped again, should there be no thread for it.
-        let work = move || match Builder::new_current_thread().enable_all().build() {
+        let mut builder = Builder::new_current_thread();
+        // Names are looked up on blocking threads. One that is there is not to be started again:
+        // where that cannot be done, tokio panics.
+        builder.enable_all().thread_keep_alive(Duration::MAX);
+        let work = move || match builder.build() {
             Ok(runtime) => {
                 if report.send(Ok(())).is_ok() {
                     runtime.block_on(serve(client, settings, received));
