@@ -52,14 +52,11 @@ impl Metrics {
             )
             .buckets(LATENCY_BUCKETS.to_vec()),
         );
-        let discovery_failures = IntCounterVec::new(
-            Opts::new(
-                "load_balancer_discovery_failures_total",
-                "Refreshes of the targets that failed, so that the last good ones stayed",
-            ),
-            &["kind"],
+        let discovery_failures = total_by(
+            "kind",
+            "load_balancer_discovery_failures_total",
+            "Refreshes of the targets that failed, so that the last good ones stayed",
         );
-        let discovery_failures = discovery_failures.expect("name and label are valid");
         // Present from 0.
         for kind in FileError::KINDS {
             discovery_failures.with_label_values(&[kind]);
@@ -157,10 +154,18 @@ impl Metrics {
 }
 
 fn build_info() -> IntGaugeVec {
-    let opts = Opts::new("load_balancer_build_info", "1, labelled with the version that runs");
-    let info = IntGaugeVec::new(opts, &["version"]).expect("name and label are valid");
+    let info =
+        gauge_by("version", "load_balancer_build_info", "1, labelled with the version that runs");
     info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     info
+}
+
+fn gauge_by(label: &str, name: &str, help: &str) -> IntGaugeVec {
+    IntGaugeVec::new(Opts::new(name, help), &[label]).expect("name and label are valid")
+}
+
+fn total_by(label: &str, name: &str, help: &str) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(name, help), &[label]).expect("name and label are valid")
 }
 
 fn gauge(name: &str, help: &str, value: u64) -> Box<dyn Collector> {

@@ -1,6 +1,7 @@
 use exchange::{BreakerState, Snapshot};
-use prometheus::{IntCounterVec, IntGaugeVec, Opts};
+use prometheus::{IntCounterVec, IntGaugeVec};
 
+use super::{gauge_by, total_by};
 use crate::breaker::Turns;
 
 /// What is counted about the targets' circuit breakers.
@@ -11,11 +12,11 @@ pub(super) struct Breakers {
 
 impl Breakers {
     pub(super) fn new() -> Self {
-        let opts = Opts::new(
+        let transitions = total_by(
+            "to",
             "load_balancer_circuit_breaker_transitions_total",
             "How often circuit breakers of targets have turned to this state",
         );
-        let transitions = IntCounterVec::new(opts, &["to"]).expect("name and label are valid");
         let breakers = Self { transitions };
         // Present from 0.
         breakers.turned(Turns::default());
@@ -39,11 +40,11 @@ impl Breakers {
 /// The breaker of each target that is discovered: it counts again as soon as an operator undrains
 /// the target. The address of a withdrawn one may belong to another by now.
 pub(super) fn states(snapshot: &Snapshot) -> IntGaugeVec {
-    let opts = Opts::new(
+    let states = gauge_by(
+        "node",
         "load_balancer_circuit_breaker_state",
         "0 while a target's circuit breaker is closed, 1 half open, 2 open",
     );
-    let states = IntGaugeVec::new(opts, &["node"]).expect("name and label are valid");
     for entry in snapshot.entries.iter().filter(|entry| entry.checks.is_some()) {
         let node = entry.target.address.to_string();
         states.with_label_values(&[&node]).set(value(entry.breaker));

@@ -2,9 +2,9 @@
 
 use exchange::{CoreCounters, Counter, Rejection};
 use prometheus::core::Collector;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts};
+use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{gauge, sum, total};
+use super::{gauge, gauge_by, sum, total, total_by};
 
 /// What the cores count of their connections.
 pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
@@ -72,11 +72,11 @@ pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
 }
 
 fn zone_connections(cores: &[CoreCounters]) -> IntCounterVec {
-    let opts = Opts::new(
+    let connections = total_by(
+        "zone",
         "load_balancer_zone_connections_total",
         "Client connections that got a target of the balancer's own zone, or of another",
     );
-    let connections = IntCounterVec::new(opts, &["zone"]).expect("name and label are valid");
     let same = sum(cores, |core| &core.same_zone_connections);
     let other = sum(cores, |core| &core.other_zone_connections);
     connections.with_label_values(&["same"]).inc_by(same);
@@ -85,11 +85,11 @@ fn zone_connections(cores: &[CoreCounters]) -> IntCounterVec {
 }
 
 fn rejections(cores: &[CoreCounters]) -> IntCounterVec {
-    let opts = Opts::new(
+    let rejections = total_by(
+        "reason",
         "load_balancer_rejected_connections_total",
         "Client connections that were reset instead of being forwarded",
     );
-    let rejections = IntCounterVec::new(opts, &["reason"]).expect("name and label are valid");
     for reason in Rejection::ALL {
         let total = sum(cores, |core| core.rejected.of(reason));
         rejections.with_label_values(&[reason.name()]).inc_by(total);
@@ -98,8 +98,8 @@ fn rejections(cores: &[CoreCounters]) -> IntCounterVec {
 }
 
 fn core_connections(cores: &[CoreCounters]) -> IntGaugeVec {
-    let opts = Opts::new("load_balancer_core_connections", "Open client connections of each core");
-    let connections = IntGaugeVec::new(opts, &["core"]).expect("name and label are valid");
+    let connections =
+        gauge_by("core", "load_balancer_core_connections", "Open client connections of each core");
     for (number, core) in cores.iter().enumerate() {
         let open = i64::try_from(core.active_connections.get()).unwrap_or(i64::MAX);
         connections.with_label_values(&[&number.to_string()]).set(open);

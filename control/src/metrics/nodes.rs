@@ -2,7 +2,9 @@
 
 use exchange::{Counter, Snapshot, TargetOnCore};
 use prometheus::core::Collector;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts};
+use prometheus::{IntCounterVec, IntGaugeVec};
+
+use super::{gauge_by, total_by};
 
 /// By address, so that a series is one and the same over restarts of a target. While several targets
 /// are known at an address, of which all but one are draining, it is the sum of theirs.
@@ -25,11 +27,11 @@ pub(super) fn traffic(snapshot: &Snapshot) -> Vec<Box<dyn Collector>> {
 }
 
 fn active(snapshot: &Snapshot) -> IntGaugeVec {
-    let opts = Opts::new(
+    let gauge = gauge_by(
+        "node",
         "load_balancer_node_active_connections",
         "Connections to the target, those that are being dialled and those dialled ahead included",
     );
-    let gauge = IntGaugeVec::new(opts, &["node"]).expect("name and label are valid");
     for entry in &snapshot.entries {
         let active = i64::try_from(entry.counters.active()).unwrap_or(i64::MAX);
         gauge.with_label_values(&[&entry.target.address.to_string()]).add(active);
@@ -43,8 +45,7 @@ fn total(
     help: &str,
     counter: impl Fn(&TargetOnCore) -> &Counter,
 ) -> IntCounterVec {
-    let total =
-        IntCounterVec::new(Opts::new(name, help), &["node"]).expect("name and label are valid");
+    let total = total_by("node", name, help);
     for entry in &snapshot.entries {
         let node = entry.target.address.to_string();
         total.with_label_values(&[&node]).inc_by(entry.counters.sum(&counter));

@@ -3,7 +3,9 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 
 use exchange::Snapshot;
-use prometheus::{IntGaugeVec, Opts};
+use prometheus::IntGaugeVec;
+
+use super::gauge_by;
 
 /// Where the kernel keeps the ports it gives to outgoing connections, IPv6 too (ip-sysctl).
 const RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
@@ -15,11 +17,11 @@ const DEFAULT_PORTS: u64 = 60_999 - 32_768 + 1;
 pub(super) fn headroom(snapshot: &Snapshot, sources: &[IpAddr]) -> IntGaugeVec {
     let range = fs::read_to_string(RANGE).ok();
     let range = range.as_deref().and_then(parse).unwrap_or(DEFAULT_PORTS);
-    let opts = Opts::new(
+    let gauge = gauge_by(
+        "node",
         "load_balancer_port_headroom",
         "Local ports left for connections to the target, estimated",
     );
-    let gauge = IntGaugeVec::new(opts, &["node"]).expect("name and label are valid");
     for (node, left) in left(snapshot, sources, range) {
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         gauge.with_label_values(&[&node.to_string()]).set(left);

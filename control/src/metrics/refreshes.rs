@@ -1,6 +1,7 @@
 use prometheus::core::Collector;
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 
+use super::{gauge_by, total_by};
 use crate::discovery::ec2::{Census, Outcome, Reason};
 
 /// How discovery in AWS goes.
@@ -14,26 +15,22 @@ pub(super) struct Refreshes {
 impl Refreshes {
     /// Every series is there from 0.
     pub(super) fn new() -> Self {
-        let outcomes = Opts::new(
+        let outcomes = total_by(
+            "outcome",
             "load_balancer_discovery_refreshes_total",
             "Refreshes of the targets from AWS, by how they ended; all but ok keep targets that \
              an answer lacks",
         );
-        let outcomes = IntCounterVec::new(outcomes, &["outcome"]);
         let found = IntGauge::new(
             "load_balancer_discovery_targets_found",
             "Targets in the latest answer of AWS",
         );
-        let ignored = Opts::new(
+        let ignored = gauge_by(
+            "reason",
             "load_balancer_discovery_targets_ignored",
             "Instances in the latest answer of AWS that are no targets, by reason",
         );
-        let ignored = IntGaugeVec::new(ignored, &["reason"]);
-        let refreshes = Self {
-            outcomes: outcomes.expect("name and label are valid"),
-            found: found.expect("the name is valid"),
-            ignored: ignored.expect("name and label are valid"),
-        };
+        let refreshes = Self { outcomes, found: found.expect("the name is valid"), ignored };
         for outcome in Outcome::all() {
             refreshes.outcomes.with_label_values(&[outcome.label()]);
         }

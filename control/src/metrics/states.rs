@@ -1,16 +1,18 @@
 //! What is known of each target's state.
 
 use exchange::{BreakerState, Checks, Entry, Snapshot, TargetState};
-use prometheus::{IntGaugeVec, Opts};
+use prometheus::IntGaugeVec;
+
+use super::gauge_by;
 
 /// Of all targets that are checked, those that an operator drains too. A withdrawn one has no health
 /// to show, and its address may belong to another target by now.
 pub(super) fn health(snapshot: &Snapshot) -> IntGaugeVec {
-    let opts = Opts::new(
+    let health = gauge_by(
+        "node",
         "load_balancer_node_health_status",
         "1 for a target that passes its health checks and is not ejected, else 0",
     );
-    let health = IntGaugeVec::new(opts, &["node"]).expect("name and label are valid");
     for entry in &snapshot.entries {
         let Some(checks) = &entry.checks else { continue };
         let is_well = *checks == Checks::Passing && entry.breaker == BreakerState::Closed;
@@ -22,8 +24,7 @@ pub(super) fn health(snapshot: &Snapshot) -> IntGaugeVec {
 
 /// How many targets are in each state.
 pub(super) fn counts(snapshot: &Snapshot) -> IntGaugeVec {
-    let opts = Opts::new("load_balancer_targets", "Targets in this state");
-    let counts = IntGaugeVec::new(opts, &["state"]).expect("name and label are valid");
+    let counts = gauge_by("state", "load_balancer_targets", "Targets in this state");
     // Present from 0.
     for state in TargetState::ALL {
         counts.with_label_values(&[state.as_str()]);
@@ -37,11 +38,11 @@ pub(super) fn counts(snapshot: &Snapshot) -> IntGaugeVec {
 /// At each address, whether its target drains. Where one that is discovered has taken the place of
 /// others that are withdrawn, it is that one that counts.
 pub(super) fn draining(snapshot: &Snapshot) -> IntGaugeVec {
-    let opts = Opts::new(
+    let draining = gauge_by(
+        "node",
         "load_balancer_node_draining",
         "1 while a target drains, by an operator's order or because it left discovery, else 0",
     );
-    let draining = IntGaugeVec::new(opts, &["node"]).expect("name and label are valid");
     let is_withdrawn = |entry: &&Entry| entry.checks.is_none();
     let (withdrawn, discovered): (Vec<_>, Vec<_>) = snapshot.entries.iter().partition(is_withdrawn);
     for entry in withdrawn.into_iter().chain(discovered) {
