@@ -1,10 +1,14 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use crate::config::ConfigError;
 use crate::logging::{self, LogFormat};
 
-/// A variable's value cannot be used: `EX_CONFIG` of sysexits(3head).
+/// A variable's value cannot be used, and no retry mends that: `EX_CONFIG` of sysexits(3head).
 pub(crate) const CONFIG: u8 = 78;
+
+/// All that is in the way may pass, so that a retry may succeed: `EX_TEMPFAIL` of sysexits(3head).
+pub(crate) const TEMPORARY: u8 = 75;
 
 /// The machine cannot run the balancer, or the start failed for a reason that is no variable's.
 pub(crate) const FAILURE: u8 = 1;
@@ -20,9 +24,10 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The values of variables cannot be used.
-    pub(crate) fn config(message: &impl Display) -> Self {
-        Self { code: CONFIG, message: message.to_string() }
+    /// The values of variables cannot be used, for good or as things are.
+    pub(crate) fn config(error: &ConfigError) -> Self {
+        let code = if error.is_temporary() { TEMPORARY } else { CONFIG };
+        Self { code, message: error.to_string() }
     }
 
     /// Anything else.

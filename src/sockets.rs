@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use dataplane::{Listener, Sources};
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::{Config, ConfigError, Known, Problem, variable as var};
@@ -101,6 +102,7 @@ pub(crate) fn source_problems(sources: &Sources) -> Vec<Problem> {
             _ => format!("cannot be dialled from ({error}); accepted: local addresses"),
         };
         Problem::new(var::SOURCE_ADDRESSES.name, Some(&source.to_string()), &reason)
+            .temporary_if(may_pass(&error))
     });
     problems.collect()
 }
@@ -184,7 +186,7 @@ fn problem(
     [holder, accepted]: [&str; 2],
 ) -> Problem {
     let (ip_text, port_text) = (address.ip().to_string(), address.port().to_string());
-    match error.kind() {
+    let problem = match error.kind() {
         io::ErrorKind::AddrInUse => {
             let reason = format!("is in use: {holder} listens on {address}; accepted: {accepted}");
             Problem::new(port, Some(&port_text), &reason)
@@ -207,7 +209,22 @@ fn problem(
             );
             Problem::new(host, Some(&ip_text), &reason)
         }
-    }
+    };
+    problem.temporary_if(may_pass(error))
+}
+
+/// Whether a bind(2) or listen(2) that failed may succeed later. An address may be configured after
+/// the process has started; one of IPv6 is not there while duplicates are looked for (RFC 4862, 5.4).
+fn may_pass(error: &io::Error) -> bool {
+    let passing = [
+        Errno::ADDRINUSE,
+        Errno::ADDRNOTAVAIL,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
 }
 
 /// Whether some process listens on `address` already. Without `SO_REUSEPORT` a bind fails then,

@@ -1,4 +1,5 @@
-//! Bad configuration, black box: one message that names every value, exit 78, nothing bound.
+//! Bad configuration, black box: one message that names every value, exit 78 or, where
+//! time may mend it all, 75, nothing bound.
 
 mod support;
 
@@ -16,6 +17,7 @@ use support::scratch::Scratch;
 use support::{http, skip};
 
 const CONFIG: Option<i32> = Some(78);
+const TEMPORARY: Option<i32> = Some(75);
 
 /// A value that each variable must refuse. Only PORT and HOST are missing: see their use.
 const BAD: &[(&str, &str)] = &[
@@ -92,8 +94,19 @@ fn with(variables: &[(&str, &str)]) -> Ended {
 /// Asserts exit 78 and one problem only: a line that begins with `name` and holds all of `parts`.
 #[track_caller]
 fn assert_refused(variables: &[(&str, &str)], name: &str, parts: &[&str]) {
+    assert_one_problem(CONFIG, variables, name, parts);
+}
+
+/// The same with exit 75.
+#[track_caller]
+fn assert_refused_for_now(variables: &[(&str, &str)], name: &str, parts: &[&str]) {
+    assert_one_problem(TEMPORARY, variables, name, parts);
+}
+
+#[track_caller]
+fn assert_one_problem(code: Option<i32>, variables: &[(&str, &str)], name: &str, parts: &[&str]) {
     let ended = with(variables);
-    assert_eq!(ended.code, CONFIG, "{variables:?}: {}", ended.stderr);
+    assert_eq!(ended.code, code, "{variables:?}: {}", ended.stderr);
     assert!(ended.stderr.contains("(1 variable)"), "{variables:?}: {}", ended.stderr);
     let line = ended.line(name);
     for part in parts.iter().chain(&["accepted"]) {
@@ -215,7 +228,7 @@ fn proxies_that_are_trusted_have_to_be_named() {
 fn assert_file_refused(path: &str) {
     let variables = [("NODE_FILTER", "file"), ("TARGETS_FILE", path)];
     let ended = with(&variables);
-    assert_eq!(ended.code, CONFIG, "{}", ended.stderr);
+    assert_eq!(ended.code, TEMPORARY, "{}", ended.stderr);
     assert_eq!(ended.line("TARGETS_FILE").matches(path).count(), 1, "{}", ended.stderr);
 }
 
@@ -250,7 +263,7 @@ fn a_target_file_has_to_be_readable() {
         }
     }
     let ended = end(command.env("NODE_FILTER", "file").env("TARGETS_FILE", secret));
-    assert_eq!(ended.code, CONFIG, "{}", ended.stderr);
+    assert_eq!(ended.code, TEMPORARY, "{}", ended.stderr);
     assert!(ended.line("TARGETS_FILE").contains("ermission denied"), "{}", ended.stderr);
 }
 
@@ -271,7 +284,8 @@ fn cores_that_cannot_be_had_are_named() {
 fn an_address_of_another_machine_is_refused() {
     // TEST-NET-1 (RFC 5737): no machine has it.
     for name in ["HOST", "ADMIN_HOST", "SOURCE_ADDRESSES"] {
-        assert_refused(&[(name, "192.0.2.1")], name, &["192.0.2.1", "no address of this machine"]);
+        let parts = ["192.0.2.1", "no address of this machine"];
+        assert_refused_for_now(&[(name, "192.0.2.1")], name, &parts);
     }
 }
 
@@ -279,14 +293,32 @@ fn an_address_of_another_machine_is_refused() {
 fn ports_in_use_are_named_all_at_once() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    assert_refused(&[("PORT", &port)], "PORT", &[&port, "in use"]);
-    assert_refused(&[("ADMIN_PORT", &port)], "ADMIN_PORT", &[&port, "in use"]);
+    assert_refused_for_now(&[("PORT", &port)], "PORT", &[&port, "in use"]);
+    assert_refused_for_now(&[("ADMIN_PORT", &port)], "ADMIN_PORT", &[&port, "in use"]);
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = other.local_addr().map(|address| (address.port().to_string(), other)).unwrap();
     let ended = with(&[("PORT", &port), ("ADMIN_PORT", &other.0)]);
-    assert_eq!(ended.code, CONFIG);
+    assert_eq!(ended.code, TEMPORARY);
     assert!(ended.line("PORT").contains("in use"));
     assert!(ended.line("ADMIN_PORT").contains("in use"));
+}
+
+#[test]
+fn what_time_does_not_mend_decides_the_exit_status() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let file = [("NODE_FILTER", "file"), ("TARGETS_FILE", "/nonexistent/targets.json")];
+    let passing = [file[0], file[1], ("PORT", &port), ("SOURCE_ADDRESSES", "192.0.2.1")];
+    let ended = with(&passing);
+    assert_eq!(ended.code, TEMPORARY, "{}", ended.stderr);
+    for name in ["PORT", "TARGETS_FILE", "SOURCE_ADDRESSES"] {
+        assert_ne!(ended.line(name), "");
+    }
+    for lasting in [("IDLE_TIMEOUT", "25h"), ("MAX_CONNECTIONS", "10000000")] {
+        let ended = with(&[&passing[..], &[lasting]].concat());
+        assert_eq!(ended.code, CONFIG, "{}", ended.stderr);
+        assert!(ended.line("PORT").contains("in use"), "{}", ended.stderr);
+    }
 }
 
 /// Names all of `names`, and no other.

@@ -89,7 +89,8 @@ fn target_file(
     match read_file(&settings) {
         Ok(_) => Some(Settings::File(settings)),
         Err(reason) => {
-            read.refuse(var::TARGETS_FILE, raw.targets_file.as_deref(), &reason);
+            // Whoever writes it may be late, or about to mend it.
+            read.refuse_for_now(var::TARGETS_FILE, raw.targets_file.as_deref(), &reason);
             None
         }
     }
