@@ -208,6 +208,24 @@ fn targets_that_cannot_be_used_are_named() {
 }
 
 #[test]
+fn a_source_of_targets_that_nothing_reads_is_refused_where_none_is_chosen() {
+    for (set, told) in [
+        (vec![("TARGETS", "127.0.0.9:9")], "static reads TARGETS;"),
+        (vec![("TARGETS_FILE", "/etc/targets.json")], "file reads TARGETS_FILE;"),
+        (vec![("TAG_NAME", "role")], "tag reads TAG_NAME;"),
+        (vec![("TAG_VALUE", "web"), ("ASG_NAME", "web")], "tag reads TAG_VALUE;"),
+        (
+            vec![("TARGETS", "127.0.0.9:9"), ("TAG_NAME", "role"), ("TAG_VALUE", "web")],
+            "static reads TARGETS, tag reads TAG_NAME, tag reads TAG_VALUE;",
+        ),
+    ] {
+        let unset = [("NODE_FILTER", ""), ("TARGETS", "")];
+        let variables = [&unset[..], &set].concat();
+        assert_refused(&variables, &format!("NODE_FILTER is not set: {told}"), &["static or file"]);
+    }
+}
+
+#[test]
 fn the_own_zone_needs_a_source() {
     let variables = [("ZONE_AWARE", "true"), ("AWS_EC2_METADATA_DISABLED", "True")];
     let parts = ["not set", "ZONE_AWARE=true", "AWS_EC2_METADATA_DISABLED"];

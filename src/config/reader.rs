@@ -60,6 +60,11 @@ impl Reader {
         self.problems.push(problem(variable, text, reason).temporary_if(true));
     }
 
+    /// Notes that `variable` has to be set, whatever its default is.
+    pub(super) fn refuse_unset(&mut self, variable: Variable, reason: &str) {
+        self.problems.push(Problem::new(variable.name, None, reason));
+    }
+
     /// The whole, if nothing was wrong; else all that is.
     pub(super) fn finish<T>(self, whole: Option<T>) -> Result<T, Vec<Problem>> {
         match whole {
