@@ -248,6 +248,8 @@ fn control_settings(
         zone: if affinity { control::zone::Settings::Ignored } else { zone? },
         // As the data plane is told, which reports what is wrong with them.
         source_addresses: limits::sources(raw, &mut Reader::default())?.addresses().collect(),
+        // The start-up checks find out.
+        probes_max: control::MAX_PROBES,
     })
 }
 

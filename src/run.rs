@@ -108,6 +108,7 @@ pub(crate) fn balance<C>(
 ) -> Result<(), Failure> {
     let capacity = preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
     config.dataplane.connections_max = capacity.connections_max;
+    config.control.probes_max = capacity.probes_max;
     let obstacles = obstacle::obstacles(&Known {
         listen: origin.inherited.is_none().then_some(config.listen),
         ..config.known()

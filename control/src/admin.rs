@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::controller::Event;
 use crate::metrics::Metrics;
-use listener::BoundedListener;
+use listener::{BoundedListener, MAX_CONNECTIONS};
 use peer::Peer;
 
 /// What the admin server tells about, and whom it passes orders to.
@@ -30,6 +30,9 @@ pub(crate) struct Admin {
     pub(crate) accepting: Arc<AtomicBool>,
     pub(crate) events: mpsc::Sender<Event>,
 }
+
+/// Most descriptors that the admin server takes: its listener, its clients, and one that comes.
+pub(crate) const DESCRIPTORS_MAX: usize = 1 + MAX_CONNECTIONS + 1;
 
 /// What `/` answers.
 const PATHS: &str = "/healthz\n/readyz\n/targets\n/metrics\n\

@@ -48,12 +48,18 @@ use prober::Prober;
 use roster::{Roster, Rules};
 
 pub use probe::Failure as CheckFailure;
+pub use prober::MAX_PROBES;
 pub use trial::{Trial, check_targets};
 
 /// What the runtime's `max_blocking_threads` has to be, so that no probe ever waits for a thread:
 /// one for each probe under way (more than that many are never started), one that reads the target
 /// file and a few to spare. Threads are started only as they are needed.
-pub const MAX_BLOCKING_THREADS: usize = prober::MAX_PROBES + 8;
+pub const MAX_BLOCKING_THREADS: usize = MAX_PROBES + 8;
+
+/// Most descriptors that the control plane has at a time, beside one for each of
+/// [`Settings::probes_max`]: 16 for its runtimes and what wakes them (9 were seen), those of the admin
+/// server, and 16 for a target file, AWS and the metadata service (6 were seen).
+pub const DESCRIPTORS_MAX: usize = 16 + admin::DESCRIPTORS_MAX + 16;
 
 /// What the control plane is told.
 #[derive(Clone, Debug)]
@@ -85,6 +91,8 @@ pub struct Settings {
     pub zone: zone::Settings,
     /// Where the data plane dials targets from: says how many local ports there are.
     pub source_addresses: Vec<IpAddr>,
+    /// Most health checks at a time, each with a descriptor; at most [`MAX_PROBES`].
+    pub probes_max: usize,
 }
 
 /// The running control plane. Its tasks run on the tokio runtime it was started on, until that ends;
@@ -142,7 +150,12 @@ impl Control {
         };
         let controller = Controller {
             roster: Roster::new(rules),
-            prober: Prober::new(&settings.health, Arc::clone(&metrics), event_sender.clone()),
+            prober: Prober::new(
+                &settings.health,
+                settings.probes_max,
+                Arc::clone(&metrics),
+                event_sender.clone(),
+            ),
             tables: settings.affinity.then(Tables::default),
             events: event_sender.clone(),
             publisher,

@@ -223,13 +223,13 @@ fn a_limit_that_descriptors_cannot_carry_is_refused_at_start() {
     let mut balancer = Balancer::spawn_with_descriptors(200, &targets, &environment);
     assert_eq!(balancer.wait_for_end().0, Some(78));
     balancer.wait_for_log("MAX_CONNECTIONS=\"100\" needs more open files than RLIMIT_NOFILE");
-    // (200 - 52 - 25) / 2, less what is kept for accepts in flight.
-    balancer.wait_for_log("accepted: 1 to 57, or more");
+    // (200 - 89 - 25) / 2, less what is kept for accepts in flight.
+    balancer.wait_for_log("accepted: 1 to 39, or more");
 
-    let environment = [("CORES", "1"), ("MAX_CONNECTIONS", "57"), ("HEALTH_CHECK_PERIOD", "1h")];
+    let environment = [("CORES", "1"), ("MAX_CONNECTIONS", "39"), ("HEALTH_CHECK_PERIOD", "1h")];
     let balancer = Balancer::spawn_with_descriptors(200, &targets, &environment);
     balancer.wait_until_ready();
-    let clients: Vec<_> = (0..57).map(|_| served(&balancer, LOCALHOST).unwrap()).collect();
+    let clients: Vec<_> = (0..39).map(|_| served(&balancer, LOCALHOST).unwrap()).collect();
     for _ in 0..200 {
         assert_reset(&balancer, LOCALHOST);
     }

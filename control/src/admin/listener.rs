@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
 /// Most admin connections at once; more wait in the listen queue.
-const MAX_CONNECTIONS: usize = 32;
+pub(super) const MAX_CONNECTIONS: usize = 32;
 
 /// Longest life of an admin connection, however slowly its client sends or reads.
 const MAX_LIFE: Duration = Duration::from_secs(10);

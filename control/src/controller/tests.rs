@@ -144,7 +144,7 @@ fn idle_controller() -> (Controller, mpsc::Sender<Event>, mpsc::Receiver<Event>)
     };
     let controller = Controller {
         roster: Told::nothing().roster,
-        prober: Prober::new(&settings, Arc::clone(&metrics), events.clone()),
+        prober: Prober::new(&settings, 8, Arc::clone(&metrics), events.clone()),
         tables: None,
         events: events.clone(),
         publisher: exchange::broadcast(1).unwrap().0,

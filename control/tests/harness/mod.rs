@@ -98,6 +98,7 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
         breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
         zone: zone::Settings::Ignored,
         source_addresses: Vec::new(),
+        probes_max: control::MAX_PROBES,
     }
 }
 

@@ -111,9 +111,8 @@ impl Worker {
     fn dial_elsewhere(&mut self, key: Key, dial: Dial, error: &io::Error) -> Option<Event> {
         let connection = self.connections.get_mut(key)?;
         let target = connection.chosen().cloned()?;
-        if let Some(socket) = connection.undo_dial() {
-            self.ring.close(socket);
-        }
+        // At once: the next socket is made before the ring would close this one.
+        drop(connection.undo_dial());
         self.note_source(&target, dial.source, error);
         match self.dial_target(key, target, dial.is_trial) {
             Ok(()) => None,
@@ -240,9 +239,8 @@ impl Worker {
                 event
             }
             Err(error) => {
-                if let Some(socket) = connection.fail_dial() {
-                    self.ring.close(socket);
-                }
+                // At once: the next socket is made before the ring would close this one.
+                drop(connection.fail_dial());
                 if !dial.cancelled {
                     self.count().failed_dials.increment();
                     log::debug!("dialling {}: {error}", target.address());
