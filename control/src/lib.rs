@@ -47,7 +47,7 @@ use metrics::Metrics;
 use prober::Prober;
 use roster::{Roster, Rules};
 
-pub use probe::Failure as CheckFailure;
+pub use probe::{Failure as CheckFailure, Flaw as CheckFlaw};
 pub use trial::{Trial, check_targets};
 
 /// What the runtime's `max_blocking_threads` has to be, so that no probe ever waits for a thread:

@@ -152,7 +152,7 @@ impl Tools {
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
         let probe = self.blocking_probe(target, [gate.ok()?, slot]);
         let started = Instant::now();
-        let result = match timeout(self.timeout, tokio::task::spawn_blocking(probe)).await {
+        let result = match timeout(self.probe.longest(), tokio::task::spawn_blocking(probe)).await {
             Ok(finished) => Some(finished.ok()?),
             Err(_) => timed_out,
         };

@@ -174,6 +174,9 @@ impl Roster {
             return;
         }
         member.health.record(result.is_ok(), self.rules.rise, self.rules.fall);
+        if result.is_err() {
+            member.counters.failed_checks().increment();
+        }
         if let Err(reason) = result
             && member.failure.as_deref() != Some(reason)
         {

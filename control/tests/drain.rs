@@ -85,7 +85,7 @@ fn a_target_is_drained_and_undrained_by_its_id() {
         assert_eq!(target["reason"], "drained by operator");
         serde_json::json!([target["checks"], target["check_failure"]])
     };
-    let failing = serde_json::json!(["failing", "status 503"]);
+    let failing = serde_json::json!(["failing", "GET /ping: status 503"]);
     harness::wait_for(checks, |checks| *checks == failing, "its checks' failure");
     assert_eq!(plane.metric(&health), Some(0.0));
     one.answer_with(200);

@@ -1,5 +1,5 @@
 use control::discovery::{Settings, read_file};
-use control::{CheckFailure, Trial, check_targets};
+use control::{CheckFlaw, Trial, check_targets};
 use exchange::Target;
 
 use super::report::{Check, Report};
@@ -94,10 +94,10 @@ fn judge(trials: &[Trial], config: &Config, report: &mut Report) {
 
 /// The classic mistake: of targets and checks, only one side has the header.
 fn header_hint(trials: &[Trial], config: &Config) -> Option<&'static str> {
-    let failures = || trials.iter().filter_map(|trial| trial.result.as_ref().err());
-    let hung_up = failures().any(|it| matches!(it, CheckFailure::NoAnswer | CheckFailure::Reset));
+    let flaws = || trials.iter().filter_map(|trial| trial.result.as_ref().err()?.flaw());
+    let hung_up = flaws().any(|it| matches!(it, CheckFlaw::Cut | CheckFlaw::Reset));
     // A header is no request.
-    let is_bad_request = failures().any(|it| *it == CheckFailure::Status(400));
+    let is_bad_request = flaws().any(|it| *it == CheckFlaw::Status(400));
     let is_sent_by_checks = config.control.health.proxy_header.is_some();
     let is_sent_for_clients = config.dataplane.proxy_protocol.to_targets.is_some();
     match (is_sent_by_checks, is_sent_for_clients) {
