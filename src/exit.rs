@@ -1,6 +1,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use crate::config::Misspelt;
 use crate::logging::{self, LogFormat};
 
 /// A variable's value cannot be used: `EX_CONFIG` of sysexits(3head).
@@ -23,6 +24,14 @@ impl Failure {
     /// The values of variables cannot be used.
     pub(crate) fn config(message: &impl Display) -> Self {
         Self { code: CONFIG, message: message.to_string() }
+    }
+
+    /// The same failure, with a line for each variable that may have been meant for another.
+    pub(crate) fn with_misspelt(mut self) -> Self {
+        for misspelt in Misspelt::of_process() {
+            self.message.push_str(&format!("\n  {misspelt}"));
+        }
+        self
     }
 
     /// Anything else.

@@ -34,7 +34,7 @@ const BAD: &[(&str, &str)] = &[
     ("FAIL_OPEN_THRESHOLD", "101"),
     ("BALANCE", "fastest"),
     ("ZONE_AWARE", "1"),
-    ("AVAILABILITY_ZONE", " eu-west-1a"),
+    ("AVAILABILITY_ZONE", "eu\twest-1a"),
     ("DRAIN_TIMEOUT", "never"),
     ("UNHEALTHY_CONNECTIONS", "close"),
     ("SLOW_START", "25h"),
@@ -124,7 +124,7 @@ fn every_bad_variable_is_in_one_message_with_those_that_this_machine_does_not_go
 
 #[test]
 fn where_clients_connect_is_checked_too() {
-    for port in ["0", "65536", "-1", "http", "+80", "8080 "] {
+    for port in ["0", "65536", "-1", "http", "+80", "80 80"] {
         assert_refused(&[("PORT", port)], "PORT", &[port, "from 1 to 65535"]);
     }
     for host in ["localhost", "1.2.3", "[127.0.0.1]", "224.0.0.1", "255.255.255.255"] {
@@ -153,7 +153,7 @@ fn an_empty_variable_counts_as_unset() {
         // No credentials, so nothing is sent, and none are looked for in the network.
         let everything = [everything, vec![("AWS_EC2_METADATA_DISABLED", "true")]].concat();
         let balancer = Balancer::spawn(&[], &everything);
-        balancer.wait_for_log("the members of the Auto Scaling Group worker-nodes");
+        balancer.wait_for_log("the members of the Auto Scaling Group \"worker-nodes\"");
         balancer.wait_for_log("in region eu-west-1");
     } else {
         // What is left of the configuration: the default NODE_FILTER.

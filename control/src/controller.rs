@@ -122,10 +122,10 @@ impl Controller {
         }
     }
 
-    fn obey(&mut self, Order { id, wish, reply }: Order, now: Instant) {
+    fn obey(&mut self, Order { name, wish, reply }: Order, now: Instant) {
         let is_obeyed = match wish {
-            Wish::Drain => self.roster.drain(&id, now),
-            Wish::Undrain => self.roster.undrain(&id),
+            Wish::Drain => self.roster.drain(&name, now),
+            Wish::Undrain => self.roster.undrain(&name),
         };
         self.publish();
         // Who asked may have gone.

@@ -103,6 +103,21 @@ fn a_target_is_drained_and_undrained_by_its_id() {
 }
 
 #[test]
+fn a_target_with_an_id_is_drained_by_its_address_too() {
+    let (one, two) = (Server::start(200), Server::start(200));
+    let named = Target { id: TargetId::new("i-1"), ..one.target() };
+    let plane = plane_of(vec![named, two.target()]);
+    for (wish, state) in [("drain", "draining"), ("undrain", "healthy")] {
+        let (status, _, body) = post(&plane, &format!("/targets/{}/{wish}", one.address), "");
+        assert_eq!(status, 200, "{body}");
+        let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let targets = answer["targets"].as_array().unwrap();
+        assert_eq!(targets.len(), 1, "{body}");
+        assert_eq!((&targets[0]["id"], &targets[0]["state"]), (&"i-1".into(), &state.into()));
+    }
+}
+
+#[test]
 fn what_cannot_be_obeyed_is_refused_as_json_and_changes_nothing() {
     let server = Server::start(200);
     let plane = plane_of(vec![server.target()]);

@@ -15,7 +15,7 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
         Err(error) => return report.failure(Check::Targets, None, error.to_string()),
     };
     runtime.block_on(async {
-        let Some(targets) = discover(&settings.discovery, report).await else { return };
+        let Some(targets) = discover(config, report).await else { return };
         if let Some(zone) = zone::own(&settings.zone, report) {
             zone::judge(&zone, &targets, report);
         }
@@ -28,8 +28,8 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
 
 /// The targets, if there are any.
 #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only AWS is waited for"))]
-async fn discover(settings: &Settings, report: &mut Report) -> Option<Vec<Target>> {
-    let (source, targets) = match settings {
+async fn discover(config: &Config, report: &mut Report) -> Option<Vec<Target>> {
+    let (source, targets) = match &config.control.discovery {
         Settings::Static(targets) => ("TARGETS".to_owned(), targets.clone()),
         Settings::File(file) => {
             let name = format!("target file {}", file.path.to_string_lossy().escape_debug());
@@ -49,7 +49,11 @@ async fn discover(settings: &Settings, report: &mut Report) -> Option<Vec<Target
         report.failure(Check::Discovery, None, detail);
         return None;
     }
-    report.ok(Check::Discovery, None, detail);
+    let is_at = |port: &u16| targets.iter().any(|target| target.address.port() == *port);
+    let assumed = config.assumed_port.filter(is_at).map(|port| {
+        format!("; TARGET_PORT is not set: those that name no port are taken to have {port}")
+    });
+    report.ok(Check::Discovery, None, detail + &assumed.unwrap_or_default());
     Some(targets)
 }
 
@@ -73,8 +77,7 @@ fn judge(trials: &[Trial], config: &Config, report: &mut Report) {
         }
     }
     let all = trials.len();
-    let detail =
-        format!("{passed} of {all} passed the health check (GET {})", config.control.health.path);
+    let detail = format!("{passed} of {all} passed the health check ({})", asked(trials, config));
     if passed == all {
         report.ok(Check::Targets, None, detail);
     } else {
@@ -90,6 +93,17 @@ fn judge(trials: &[Trial], config: &Config, report: &mut Report) {
             report.warning(Check::Targets, None, detail);
         }
     }
+}
+
+/// What each of them was asked.
+fn asked(trials: &[Trial], config: &Config) -> String {
+    let health = &config.control.health;
+    let hosts: Vec<_> = trials.iter().map(|trial| health.address_of(&trial.target)).collect();
+    let hosts = match hosts.as_slice() {
+        [one] => one.to_string(),
+        many => format!("each one's own address and port, as {}", many[0]),
+    };
+    format!("GET {}, Host: {hosts}", health.path)
 }
 
 /// The classic mistake: of targets and checks, only one side has the header.

@@ -140,9 +140,8 @@ impl Transport for Connection {
         &mut self.buffers
     }
 
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        // A request is so short that the socket takes it whole.
-        self.stream.set_write_timeout(timeout.not_zero().map(|time| *time))?;
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
+        // A request is so short that a new socket takes it at once.
         self.stream.write_all(&self.buffers.output()[..amount])?;
         Ok(())
     }
