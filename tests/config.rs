@@ -133,6 +133,51 @@ fn where_clients_connect_is_checked_too() {
 }
 
 #[test]
+fn blanks_and_line_ends_around_a_value_are_no_part_of_it() {
+    let backend = Backend::start("backend");
+    let targets = format!("\n {}\r\n", backend.address());
+    let padded = [("TARGETS", targets.as_str()), ("NODE_FILTER", "static\n"), ("CORES", " 1\t")];
+    let balancer = Balancer::start(&[], &padded);
+    assert_eq!(http::get(balancer.address(), "/").unwrap().body, "backend");
+    assert_refused(&[("TARGETS", " \n")], "TARGETS", &["not set", "NODE_FILTER=static"]);
+    assert_refused(&[("POOL_TIMEOUT", " 2 s\n")], "POOL_TIMEOUT=\"2 s\"", &[]);
+}
+
+#[test]
+fn a_start_that_fails_asks_what_was_meant_as_check_does() {
+    let variables = [("NODE_FILTER", "static"), ("TARGET", "10.0.0.1")];
+    let asked = "TARGET is not a variable of the balancer: did you mean TARGETS?";
+    let text = run_to_end(variables);
+    assert_eq!(text.code, CONFIG);
+    assert_eq!(text.line("TARGET is").trim_start(), asked);
+    assert!(text.stderr.contains("(1 variable):"), "{}", text.stderr);
+    let json = run_to_end([&variables[..], &[("LOG_FORMAT", "json")]].concat());
+    assert!(json.stderr.contains(&format!("\"msg\":\"{asked}\"")), "{}", json.stderr);
+    let check = end(command().arg("check").envs(variables));
+    assert!(check.stdout.contains(asked), "{}", check.stdout);
+}
+
+#[test]
+fn a_privileged_port_comes_with_the_first_that_is_not_and_with_the_command() {
+    const SYSCTL: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    let first = fs::read_to_string(SYSCTL).unwrap().trim().to_owned();
+    if Command::new("setpriv").arg("--version").output().is_err() || first == "0" {
+        return skip("there is no setpriv to give up CAP_NET_BIND_SERVICE, or no privileged port");
+    }
+    let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
+    let mut command = Command::new("setpriv");
+    command
+        .env_clear()
+        .args(["--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service", binary])
+        .envs([("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("HOST", "127.0.0.3")])
+        .envs([("PORT", "80"), ("ADMIN_PORT", "0")]);
+    let ended = end(&mut command);
+    let line = ended.line("PORT=\"80\" is a privileged port");
+    assert!(line.contains(&format!("a port from {first} up")), "{line}");
+    assert!(line.ends_with(&format!("sudo setcap cap_net_bind_service=+ep {binary}")), "{line}");
+}
+
+#[test]
 fn bytes_that_are_not_utf8_are_reported_by_name() {
     let bad = OsStr::from_bytes(b"30\xff\x1b");
     let ended = run_to_end([("PORT", bad), ("RUST_LOG", bad), ("HOME", bad)]);
@@ -189,6 +234,8 @@ fn targets_that_cannot_be_used_are_named() {
     let several = ("TARGETS", "web,10.0.0.1,10.0.0.2:x,169.254.1.1,10.0.0.1");
     let parts = ["entry 1: `web`", "entry 3: `10.0.0.2:x`", "entry 4: ", "entry 5: "];
     assert_refused(&[several], "TARGETS", &parts);
+    let parts = ["[2001:db8::1:8000]", "[2001:db8::1]:8000"];
+    assert_refused(&[("TARGETS", "2001:db8::1:8000")], "TARGETS", &parts);
     for list in [",", "10.0.0.1,,10.0.0.2", "10.0.0.1:0", "10.0.0.1:x", "10.0.0.1@"] {
         assert_refused(&[("TARGETS", list)], "TARGETS", &[list]);
     }
@@ -229,6 +276,11 @@ fn a_target_file_has_to_be_there_and_valid() {
         scratch.replace("targets.json", text);
         assert_file_refused(scratch.path("targets.json").to_str().unwrap());
     }
+    scratch.replace("targets.json", "[\n{\n\"targets\": \"10.0.0.1\"}]");
+    let path = scratch.path("targets.json");
+    let variables = [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap())];
+    let line = "is not valid: line 3: targets must be a list of strings";
+    assert_refused(&variables, "TARGETS_FILE", &[line]);
 }
 
 #[test]

@@ -51,7 +51,7 @@ async fn discover(config: &Config, report: &mut Report) -> Option<Vec<Target>> {
     }
     let is_at = |port: &u16| targets.iter().any(|target| target.address.port() == *port);
     let assumed = config.assumed_port.filter(is_at).map(|port| {
-        format!("; TARGET_PORT is not set: those that name no port are taken to have {port}")
+        format!("; TARGET_PORT is not set, its default {port} is assumed where no port is named")
     });
     report.ok(Check::Discovery, None, detail + &assumed.unwrap_or_default());
     Some(targets)
@@ -101,7 +101,7 @@ fn asked(trials: &[Trial], config: &Config) -> String {
     let hosts: Vec<_> = trials.iter().map(|trial| health.address_of(&trial.target)).collect();
     let hosts = match hosts.as_slice() {
         [one] => one.to_string(),
-        many => format!("each one's own address and port, as {}", many[0]),
+        many => format!("each one's address, as {}", many[0]),
     };
     format!("GET {}, Host: {hosts}", health.path)
 }
