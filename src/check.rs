@@ -35,6 +35,9 @@ fn examine(environment: Environment) -> Report {
             for idle in &config.without_effect {
                 report.warning(Check::Variable, Some(idle.name.to_owned()), idle.to_string());
             }
+            for doubt in &config.doubts {
+                report.warning(Check::Variable, Some(doubt.name.to_owned()), doubt.to_string());
+            }
         }
         Err(refused) => {
             for problem in &refused.problems {

@@ -1,7 +1,10 @@
 //! The command line.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process;
 
+use crate::config::Misspelt;
 use crate::config::variable::TABLE;
 
 /// What the user wants.
@@ -20,7 +23,19 @@ pub(crate) enum Command {
 
 /// Parses the arguments of this process. `--help`, `--version` and bad arguments end it here.
 pub(crate) fn parse() -> Command {
-    match command().get_matches().subcommand() {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let matches = command().try_get_matches_from(&arguments);
+    let matches = matches.unwrap_or_else(|error| {
+        let words = arguments.iter().skip(1).map(|word| word.to_string_lossy());
+        let hint = hint(&words.collect::<Vec<_>>()).filter(|_| error.use_stderr());
+        // Where nobody reads them, the exit status has to say it all.
+        drop(error.print());
+        if let Some(hint) = hint {
+            drop(writeln!(io::stderr(), "\n{hint}"));
+        }
+        process::exit(error.exit_code())
+    });
+    match matches.subcommand() {
         Some(("demo", _)) => Command::Demo,
         Some(("check", arguments)) => Command::Check { json: arguments.get_flag("json") },
         _ => Command::Run,
@@ -57,6 +72,31 @@ fn check_command() -> clap::Command {
         )
 }
 
+/// What to set, where an argument is the name of a variable in some form: `--port 80`,
+/// `--target-port=80`, `PORT=80`.
+fn hint(words: &[impl AsRef<str>]) -> Option<String> {
+    let mut words = words.iter().map(AsRef::as_ref).peekable();
+    while let Some(word) = words.next() {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word, words.peek().copied().filter(|next| !next.starts_with('-'))),
+        };
+        let is_option = name.starts_with("--");
+        let name = name.trim_start_matches("--").replace('-', "_").to_ascii_uppercase();
+        let Some(name) = Misspelt::name_of(&name).filter(|_| is_option || word.contains('='))
+        else {
+            continue;
+        };
+        let value = value.unwrap_or("…").escape_debug();
+        return Some(format!(
+            "set {name}={value} in the environment: variables configure the balancer, as in\n\n  \
+             {name}={value} {}",
+            env!("CARGO_PKG_NAME")
+        ));
+    }
+    None
+}
+
 /// One line for each variable: name, default and meaning, two blanks or more between them.
 fn variables() -> String {
     let longest = |column: fn(&str, &str) -> usize| {
@@ -88,5 +128,28 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn an_argument_that_is_a_variable_says_what_to_set() {
+        for (words, set) in [
+            (&["--port", "80"][..], Some("set PORT=80 in")),
+            (&["--port=80"], Some("set PORT=80 in")),
+            (&["check", "--target-port", "80"], Some("set TARGET_PORT=80 in")),
+            (&["PORT=80"], Some("set PORT=80 in")),
+            (&["--target", "10.0.0.1"], Some("set TARGETS=10.0.0.1 in")),
+            (&["--log-level=debug"], Some("set RUST_LOG=debug in")),
+            (&["--cores"], Some("set CORES=… in")),
+            (&["--port", "--host"], Some("set PORT=… in")),
+            (&["--verbose"], None),
+            (&["port"], None),
+            (&["dema", "-x"], None),
+        ] {
+            let hint = hint(words);
+            assert_eq!(hint.is_some(), set.is_some(), "{words:?}: {hint:?}");
+            if let (Some(hint), Some(set)) = (hint, set) {
+                assert!(hint.starts_with(set), "{words:?}: {hint}");
+            }
+        }
     }
 }

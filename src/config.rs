@@ -3,8 +3,10 @@
 mod aws;
 mod cores;
 mod discovery;
+mod doubt;
 mod environment;
 mod idle;
+mod journal;
 mod known;
 mod limits;
 mod list;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use dataplane::Balance;
 
+pub(crate) use doubt::Doubt;
 pub(crate) use environment::Environment;
 pub(crate) use idle::Idle;
 pub(crate) use known::Known;
@@ -50,6 +53,10 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     /// What is set in vain.
     pub(crate) without_effect: Vec<Idle>,
+    /// What is hardly meant as it is.
+    pub(crate) doubts: Vec<Doubt>,
+    /// The port of targets that name none, where `TARGET_PORT` does not say which.
+    pub(crate) assumed_port: Option<u16>,
     /// What is logged, in the syntax of `RUST_LOG`.
     pub(crate) log_filter: String,
     /// What the cores are told.
@@ -111,22 +118,29 @@ impl Config {
         let delay = raw.shutdown_delay.as_deref();
         let shutdown_delay = read.value(var::SHUTDOWN_DELAY, delay, value::delay(Seconds));
         let log_format = read.value(var::LOG_FORMAT, raw.log_format.as_deref(), value::log_format);
+        let log_format = log_format.map(journal::adapt);
         let log_filter = read.value(var::RUST_LOG, raw.rust_log.as_deref(), value::log_filter);
         let dataplane = dataplane_settings(&raw, &mut read);
         let control = control_settings(&raw, listen, &mut read);
         let known = known(&raw, listen, admin, cpus.as_ref().map(Vec::len));
 
+        let assumed_port =
+            raw.target_port.is_none().then(|| discovery::target_port(&raw, &mut read));
+
         let config = (|| {
+            let control = control?;
             Some(Self {
+                doubts: doubt::doubts(&raw, control.breaker.timeout),
                 listen: listen?,
                 admin: admin.map(|admin| (admin.port() != 0).then_some(admin))?,
                 cpus: cpus?,
                 shutdown_delay: shutdown_delay?,
                 without_effect,
+                assumed_port: assumed_port.flatten(),
                 log_format: log_format?,
                 log_filter: log_filter?,
                 dataplane: dataplane?,
-                control: control?,
+                control,
             })
         })();
         read.finish(config).map_err(|problems| Box::new(Refused { problems, known }))

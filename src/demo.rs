@@ -52,7 +52,7 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
 
     let cores_are_chosen = environment.get(var::CORES).is_some();
     let mut config = Config::parse(demo_environment(environment, &targets))
-        .map_err(|refused| Failure::config(&obstacle::all_wrong(*refused)))?;
+        .map_err(|refused| Failure::config(&obstacle::all_wrong(*refused)).with_misspelt())?;
     if !cores_are_chosen {
         config.cpus.truncate(CORES_MAX);
     }

@@ -1,7 +1,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Misspelt};
 use crate::logging::{self, LogFormat};
 
 /// A variable's value cannot be used, and no retry mends that: `EX_CONFIG` of sysexits(3head).
@@ -28,6 +28,14 @@ impl Failure {
     pub(crate) fn config(error: &ConfigError) -> Self {
         let code = if error.is_temporary() { TEMPORARY } else { CONFIG };
         Self { code, message: error.to_string() }
+    }
+
+    /// The same failure, with a line for each variable that may have been meant for another.
+    pub(crate) fn with_misspelt(mut self) -> Self {
+        for misspelt in Misspelt::of_process() {
+            self.message.push_str(&format!("\n  {misspelt}"));
+        }
+        self
     }
 
     /// Anything else.

@@ -13,6 +13,9 @@ use log::{Level, LevelFilter, Log, Record};
 pub(crate) enum LogFormat {
     /// `time level module: message key=value …`, control characters escaped.
     Text,
+    /// The same for systemd's journal, which has its own time and reads what a line begins with:
+    /// `<priority>level module: …` (sd-daemon(3)).
+    Journal,
     /// One JSON object a line: `ts`, `level`, `module`, `msg`, and a member for each key of the line.
     Json,
 }
@@ -90,9 +93,17 @@ pub(crate) fn directives(filter: &str) -> impl Iterator<Item = &str> {
 /// logged: in JSON an object for each of its lines.
 pub(crate) fn say(format: LogFormat, message: &str) {
     let prefix = format!("{}: ", env!("CARGO_PKG_NAME"));
-    if format == LogFormat::Text {
+    if format != LogFormat::Json {
+        let text = format!("{prefix}{message}\n");
+        let text = match format {
+            LogFormat::Journal => {
+                let head = format!("<{}>", priority(Level::Error));
+                text.split_inclusive('\n').flat_map(|line| [&head, line]).collect()
+            }
+            _ => text,
+        };
         // With standard error closed, the exit status has to say it all.
-        drop(io::stderr().write_all(format!("{prefix}{message}\n").as_bytes()));
+        drop(io::stderr().write_all(text.as_bytes()));
         return;
     }
     let mut builder = env_logger::Builder::new();
@@ -102,6 +113,16 @@ pub(crate) fn say(format: LogFormat, message: &str) {
         let mut record = Record::builder();
         record.level(Level::Error).target(env!("CARGO_CRATE_NAME"));
         logger.log(&record.args(format_args!("{}", line.trim_start())).build());
+    }
+}
+
+/// As syslog(3) numbers them.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
     }
 }
 
@@ -119,6 +140,10 @@ fn write_line(out: &mut Formatter, record: &Record<'_>, format: LogFormat) -> io
     let fields = if are_complete { fields.0.text.as_str() } else { "" };
     match format {
         LogFormat::Text => writeln!(out, "{time} {level:5} {module}: {message}{fields}"),
+        LogFormat::Journal => {
+            let priority = priority(level);
+            writeln!(out, "<{priority}>{level:5} {module}: {message}{fields}")
+        }
         LogFormat::Json => writeln!(
             out,
             r#"{{"ts":"{time}","level":"{level}","module":"{module}","msg":"{message}"{fields}}}"#
@@ -132,7 +157,7 @@ struct Fields(Escaped);
 impl<'kvs> VisitSource<'kvs> for Fields {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         match self.0.format {
-            LogFormat::Text => {
+            LogFormat::Text | LogFormat::Journal => {
                 self.0.text.push(' ');
                 self.0.write_str(key.as_str())?;
                 self.0.text.push('=');
@@ -191,7 +216,7 @@ impl std::fmt::Write for Escaped {
                 (LogFormat::Json, c) if c.is_control() => {
                     write!(self.text, "\\u{:04x}", u32::from(c))?;
                 }
-                (LogFormat::Text, c) if c.is_control() => {
+                (_, c) if c.is_control() => {
                     self.text.extend(c.escape_default());
                 }
                 (_, c) => self.text.push(c),

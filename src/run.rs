@@ -44,11 +44,13 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
         Some(inherited) => inherited.describe(environment),
         None => (environment, None),
     };
-    let config = parse(environment, &origin, problems).map_err(|error| Failure::config(&error))?;
+    let config = parse(environment, &origin, problems)
+        .map_err(|error| Failure::config(&error).with_misspelt())?;
     logging::start(config.log_format, &config.log_filter);
     let misspelt = Misspelt::of_process().into_iter().map(|misspelt| misspelt.to_string());
     let idle = config.without_effect.iter().map(ToString::to_string);
-    for line in misspelt.chain(idle).chain(ignored) {
+    let doubts = config.doubts.iter().map(ToString::to_string);
+    for line in misspelt.chain(idle).chain(doubts).chain(ignored) {
         log::warn!("{line}");
     }
     balance(config, origin, Hangup::Reloads, |_| ())

@@ -194,7 +194,10 @@ fn problem(
         io::ErrorKind::PermissionDenied => {
             let reason = format!(
                 "is a privileged port and this user may not bind to it ({error}); accepted: a port \
-                 from net.ipv4.ip_unprivileged_port_start up, or any with CAP_NET_BIND_SERVICE"
+                 from {} up, or any with CAP_NET_BIND_SERVICE: sudo setcap \
+                 cap_net_bind_service=+ep {}",
+                first_unprivileged_port(),
+                own_path()
             );
             Problem::new(port, Some(&port_text), &reason)
         }
@@ -225,6 +228,21 @@ fn may_pass(error: &io::Error) -> bool {
         Errno::NOMEM,
     ];
     Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
+}
+
+/// Where every user may bind: ip(7), for both families.
+fn first_unprivileged_port() -> u16 {
+    const SYSCTL: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    // Linux' own default.
+    std::fs::read_to_string(SYSCTL).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024)
+}
+
+/// This program's file, as a shell takes it.
+fn own_path() -> String {
+    let path = std::env::current_exe().unwrap_or_else(|_| env!("CARGO_PKG_NAME").into());
+    let path = path.to_string_lossy().into_owned();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// Whether some process listens on `address` already. Without `SO_REUSEPORT` a bind fails then,

@@ -229,10 +229,10 @@ fn a_zone_that_is_not_known_or_has_no_target_is_warned_of() {
     assert_eq!(asked.code, Some(0), "{asked:?}");
     assert!(row(&asked, "warn", "zone").contains("the own zone is not known"), "{asked:?}");
     let elsewhere = setup.check(&[], &[aware, ("AVAILABILITY_ZONE", "a")]);
-    assert!(row(&elsewhere, "warn", "zone").contains("a: 0 of 1 targets"), "{elsewhere:?}");
+    assert!(row(&elsewhere, "warn", "zone").contains("\"a\": 0 of 1 targets"), "{elsewhere:?}");
     let targets = format!("{}@a", backend.address());
     let near = setup.check(&[], &[aware, ("AVAILABILITY_ZONE", "a"), ("TARGETS", &targets)]);
-    assert!(row(&near, "ok", "zone").contains("a: 1 of 1 targets"), "{near:?}");
+    assert!(row(&near, "ok", "zone").contains("\"a\": 1 of 1 targets"), "{near:?}");
     // Nobody heeds it.
     let maglev = [aware, ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint), ("BALANCE", "maglev")];
     let unheeded = setup.check(&[], &maglev);

@@ -67,6 +67,15 @@ fn help_needs_no_valid_environment() {
 }
 
 #[test]
+fn an_argument_that_is_a_variable_says_what_to_set() {
+    for arguments in [&["--port", "80"][..], &["--port=80"], &["PORT=80"]] {
+        let ended = end(command().args(arguments));
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.line("set PORT=80").contains("environment"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn unknown_arguments_are_refused() {
     for argument in ["--port", "dema", "-x", ""] {
         let ended = run(argument);

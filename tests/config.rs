@@ -36,7 +36,7 @@ const BAD: &[(&str, &str)] = &[
     ("FAIL_OPEN_THRESHOLD", "101"),
     ("BALANCE", "fastest"),
     ("ZONE_AWARE", "1"),
-    ("AVAILABILITY_ZONE", " eu-west-1a"),
+    ("AVAILABILITY_ZONE", "eu\twest-1a"),
     ("DRAIN_TIMEOUT", "never"),
     ("UNHEALTHY_CONNECTIONS", "close"),
     ("SLOW_START", "25h"),
@@ -137,12 +137,57 @@ fn every_bad_variable_is_in_one_message_with_those_that_this_machine_does_not_go
 
 #[test]
 fn where_clients_connect_is_checked_too() {
-    for port in ["0", "65536", "-1", "http", "+80", "8080 "] {
+    for port in ["0", "65536", "-1", "http", "+80", "80 80"] {
         assert_refused(&[("PORT", port)], "PORT", &[port, "from 1 to 65535"]);
     }
     for host in ["localhost", "1.2.3", "[127.0.0.1]", "224.0.0.1", "255.255.255.255"] {
         assert_refused(&[("HOST", host)], "HOST", &[host, "IPv4 or IPv6"]);
     }
+}
+
+#[test]
+fn blanks_and_line_ends_around_a_value_are_no_part_of_it() {
+    let backend = Backend::start("backend");
+    let targets = format!("\n {}\r\n", backend.address());
+    let padded = [("TARGETS", targets.as_str()), ("NODE_FILTER", "static\n"), ("CORES", " 1\t")];
+    let balancer = Balancer::start(&[], &padded);
+    assert_eq!(http::get(balancer.address(), "/").unwrap().body, "backend");
+    assert_refused(&[("TARGETS", " \n")], "TARGETS", &["not set", "NODE_FILTER=static"]);
+    assert_refused(&[("POOL_TIMEOUT", " 2 s\n")], "POOL_TIMEOUT=\"2 s\"", &[]);
+}
+
+#[test]
+fn a_start_that_fails_asks_what_was_meant_as_check_does() {
+    let variables = [("NODE_FILTER", "static"), ("TARGET", "10.0.0.1")];
+    let asked = "TARGET is not a variable of the balancer: did you mean TARGETS?";
+    let text = run_to_end(variables);
+    assert_eq!(text.code, CONFIG);
+    assert_eq!(text.line("TARGET is").trim_start(), asked);
+    assert!(text.stderr.contains("(1 variable):"), "{}", text.stderr);
+    let json = run_to_end([&variables[..], &[("LOG_FORMAT", "json")]].concat());
+    assert!(json.stderr.contains(&format!("\"msg\":\"{asked}\"")), "{}", json.stderr);
+    let check = end(command().arg("check").envs(variables));
+    assert!(check.stdout.contains(asked), "{}", check.stdout);
+}
+
+#[test]
+fn a_privileged_port_comes_with_the_first_that_is_not_and_with_the_command() {
+    const SYSCTL: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    let first = fs::read_to_string(SYSCTL).unwrap().trim().to_owned();
+    if Command::new("setpriv").arg("--version").output().is_err() || first == "0" {
+        return skip("there is no setpriv to give up CAP_NET_BIND_SERVICE, or no privileged port");
+    }
+    let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
+    let mut command = Command::new("setpriv");
+    command
+        .env_clear()
+        .args(["--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service", binary])
+        .envs([("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("HOST", "127.0.0.3")])
+        .envs([("PORT", "80"), ("ADMIN_PORT", "0")]);
+    let ended = end(&mut command);
+    let line = ended.line("PORT=\"80\" is a privileged port");
+    assert!(line.contains(&format!("a port from {first} up")), "{line}");
+    assert!(line.ends_with(&format!("sudo setcap cap_net_bind_service=+ep {binary}")), "{line}");
 }
 
 #[test]
@@ -166,7 +211,7 @@ fn an_empty_variable_counts_as_unset() {
         // No credentials, so nothing is sent, and none are looked for in the network.
         let everything = [everything, vec![("AWS_EC2_METADATA_DISABLED", "true")]].concat();
         let balancer = Balancer::spawn(&[], &everything);
-        balancer.wait_for_log("the members of the Auto Scaling Group worker-nodes");
+        balancer.wait_for_log("the members of the Auto Scaling Group \"worker-nodes\"");
         balancer.wait_for_log("in region eu-west-1");
     } else {
         // What is left of the configuration: the default NODE_FILTER.
@@ -202,6 +247,8 @@ fn targets_that_cannot_be_used_are_named() {
     let several = ("TARGETS", "web,10.0.0.1,10.0.0.2:x,169.254.1.1,10.0.0.1");
     let parts = ["entry 1: `web`", "entry 3: `10.0.0.2:x`", "entry 4: ", "entry 5: "];
     assert_refused(&[several], "TARGETS", &parts);
+    let parts = ["[2001:db8::1:8000]", "[2001:db8::1]:8000"];
+    assert_refused(&[("TARGETS", "2001:db8::1:8000")], "TARGETS", &parts);
     for list in [",", "10.0.0.1,,10.0.0.2", "10.0.0.1:0", "10.0.0.1:x", "10.0.0.1@"] {
         assert_refused(&[("TARGETS", list)], "TARGETS", &[list]);
     }
@@ -260,6 +307,11 @@ fn a_target_file_has_to_be_there_and_valid() {
         scratch.replace("targets.json", text);
         assert_file_refused(scratch.path("targets.json").to_str().unwrap());
     }
+    scratch.replace("targets.json", "[\n{\n\"targets\": \"10.0.0.1\"}]");
+    let path = scratch.path("targets.json");
+    let variables = [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap())];
+    let line = "is not valid: line 3: targets must be a list of strings";
+    assert_refused(&variables, "TARGETS_FILE", &[line]);
 }
 
 #[test]

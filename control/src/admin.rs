@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::controller::Event;
 use crate::metrics::Metrics;
+use crate::roster::address_in;
 use listener::{BoundedListener, MAX_CONNECTIONS};
 use peer::Peer;
 
@@ -89,7 +90,7 @@ async fn readiness(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 
 async fn targets(State(admin): State<Admin>) -> impl IntoResponse {
     let snapshot = Arc::clone(&admin.snapshots.borrow());
-    json_line(&TargetsView::of(&snapshot, |_| true))
+    json_line(&TargetsView::of(&snapshot, |_| true, |_| true))
 }
 
 fn refusal(status: StatusCode, error: &str) -> Response {
@@ -117,10 +118,24 @@ struct TargetsView<'a> {
 }
 
 impl<'a> TargetsView<'a> {
-    fn of(snapshot: &'a Snapshot, is_wanted: impl Fn(&TargetId) -> bool) -> Self {
-        let entries = snapshot.entries.iter().filter(|entry| is_wanted(&entry.target.id));
+    /// Those with this id or, where there are none, at this address.
+    fn called(snapshot: &'a Snapshot, name: &TargetId) -> Self {
+        let by_id = Self::of(snapshot, |entry| entry.target.id == *name, |id| id == name);
+        if !by_id.targets.is_empty() || !by_id.drained_absent.is_empty() {
+            return by_id;
+        }
+        let address = address_in(name);
+        Self::of(snapshot, |entry| Some(entry.target.address) == address, |_| false)
+    }
+
+    fn of(
+        snapshot: &'a Snapshot,
+        is_wanted: impl Fn(&Entry) -> bool,
+        is_wanted_absent: impl Fn(&TargetId) -> bool,
+    ) -> Self {
+        let entries = snapshot.entries.iter().filter(|entry| is_wanted(entry));
         let targets = entries.map(TargetView::of).collect();
-        let absent = snapshot.drained_absent.iter().filter(|id| is_wanted(id));
+        let absent = snapshot.drained_absent.iter().filter(|id| is_wanted_absent(id));
         let drained_absent = absent.map(TargetId::as_str).collect();
         Self { generation: snapshot.generation.0, targets, drained_absent }
     }

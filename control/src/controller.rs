@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{Affinity, Entry, Publisher, Report, Snapshot, Target, TargetState};
+use exchange::{Affinity, Checks, Entry, Publisher, Report, Snapshot, Target, TargetState};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, sleep_until};
 
@@ -102,6 +102,9 @@ impl Controller {
             }
             Event::Checked(Checked { target, result }) => {
                 let result = result.map_err(|failure| failure.to_string());
+                if let Err(failure) = &result {
+                    log::debug!("target {}: health check failed: {failure}", name_of(&target));
+                }
                 self.roster.checked(&target, result.as_ref().copied().map_err(|e| &**e), now);
             }
             Event::Mapped(affinity) => {
@@ -119,10 +122,10 @@ impl Controller {
         }
     }
 
-    fn obey(&mut self, Order { id, wish, reply }: Order, now: Instant) {
+    fn obey(&mut self, Order { name, wish, reply }: Order, now: Instant) {
         let is_obeyed = match wish {
-            Wish::Drain => self.roster.drain(&id, now),
-            Wish::Undrain => self.roster.undrain(&id),
+            Wish::Drain => self.roster.drain(&name, now),
+            Wish::Undrain => self.roster.undrain(&name),
         };
         self.publish();
         // Who asked may have gone.
@@ -195,6 +198,9 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
         lines.push((log::Level::Warn, line.to_owned()));
     }
     if before.fail_open != after.fail_open {
+        if after.fail_open {
+            lines.extend(untold_failures(after));
+        }
         lines.push(fail_open_line(after));
     }
     if before.rebalanced_since.is_some() != after.rebalanced_since.is_some() {
@@ -248,6 +254,28 @@ fn reset_line(entry: &Entry) -> Option<(log::Level, String)> {
     Some((log::Level::Warn, format!("target {}: {count} reset ({why})", name(&entry.target))))
 }
 
+/// So many targets are told of one by one.
+const FAILURES_TOLD_MAX: usize = 10;
+
+/// Why checks fail of targets of which that was not said yet, since they have not failed often
+/// enough, or something else is the matter with them: fail-open may begin all the same.
+fn untold_failures(after: &Snapshot) -> Vec<(log::Level, String)> {
+    let told = [TargetState::Unhealthy, TargetState::Draining];
+    let untold = after.entries.iter().filter(|entry| !told.contains(&entry.state));
+    let mut failures: Vec<_> = untold
+        .filter_map(|entry| match &entry.checks {
+            Some(Checks::Failing(why)) => Some((&entry.target, why)),
+            _ => None,
+        })
+        .map(|(target, why)| format!("target {} fails its health check: {why}", name(target)))
+        .collect();
+    let more = failures.len().saturating_sub(FAILURES_TOLD_MAX);
+    failures.truncate(FAILURES_TOLD_MAX);
+    failures
+        .extend((more > 0).then(|| format!("and {more} more targets fail theirs: see /targets")));
+    failures.into_iter().map(|line| (log::Level::Warn, line)).collect()
+}
+
 fn fail_open_line(after: &Snapshot) -> (log::Level, String) {
     let count = |state| after.entries.iter().filter(|entry| entry.state == state).count();
     let present = after.entries.len() - count(TargetState::Draining);
@@ -272,8 +300,12 @@ fn rebalance_line(after: &Snapshot) -> &'static str {
     }
 }
 
-/// The address, and the id where that is another.
 fn name(target: &Target) -> String {
+    name_of(&Identity::of(target))
+}
+
+/// The address, and the id where that is another.
+fn name_of(target: &Identity) -> String {
     let address = target.address.to_string();
     if target.id.as_str() == address {
         address

@@ -1,7 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-
-use exchange::TargetId;
 
 /// Ticks in a row that a withdrawn target has to be without connections before it is forgotten: a
 /// core may be about to connect by an older snapshot.
@@ -82,76 +79,9 @@ impl Drain {
     }
 }
 
-/// Most wishes that are kept. They can be more only while more targets are known than that.
-const WISHES_MAX: usize = 1000;
-
-/// Which targets operators want to drain, by id: a wish outlives its target's being away.
-#[derive(Debug, Default)]
-pub(crate) struct Wishes {
-    since: BTreeMap<TargetId, Instant>,
-}
-
-impl Wishes {
-    /// Adds a wish unless there is one. Where there are too many, that one is forgotten that is
-    /// oldest among those whose target is not known.
-    pub(crate) fn add(
-        &mut self,
-        id: &TargetId,
-        now: Instant,
-        is_known: impl Fn(&TargetId) -> bool,
-    ) {
-        self.since.entry(id.clone()).or_insert(now);
-        if self.since.len() > WISHES_MAX {
-            let away = self.since.iter().filter(|(id, _)| !is_known(id));
-            let oldest = away.min_by_key(|(_, since)| **since).map(|(id, _)| id.clone());
-            oldest.and_then(|id| self.since.remove(&id));
-        }
-    }
-
-    /// Whether there was such a wish.
-    pub(crate) fn remove(&mut self, id: &TargetId) -> bool {
-        self.since.remove(id).is_some()
-    }
-
-    /// Whom there are wishes for beside these, in order; [`WISHES_MAX`] at most.
-    pub(crate) fn except(&self, these: &BTreeSet<&TargetId>) -> Vec<TargetId> {
-        let others = self.since.keys().filter(|id| !these.contains(id));
-        others.take(WISHES_MAX).cloned().collect()
-    }
-
-    /// Since when there is such a wish.
-    pub(crate) fn since(&self, id: &TargetId) -> Option<Instant> {
-        self.since.get(id).copied()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn wishes_are_bounded_and_those_for_known_targets_are_kept() {
-        let id = |n: usize| TargetId::new(&format!("i-{n}"));
-        let start = Instant::now();
-        let mut wishes = Wishes::default();
-        for n in 0..WISHES_MAX + 10 {
-            // Only the first one is still known.
-            wishes.add(&id(n), start + Duration::from_secs(n as u64), |it| *it == id(0));
-        }
-        assert_eq!(wishes.since.len(), WISHES_MAX);
-        assert_eq!(wishes.since(&id(0)), Some(start));
-        assert_eq!(wishes.since(&id(10)), None);
-        assert!(wishes.since(&id(11)).is_some());
-        let others = wishes.except(&[&id(0), &id(11)].into());
-        assert_eq!((others.len(), others.contains(&id(0))), (WISHES_MAX - 2, false));
-        for n in 0..WISHES_MAX + 10 {
-            wishes.add(&id(n), start, |_| true); // all of them are known
-        }
-        assert_eq!(wishes.except(&BTreeSet::new()).len(), WISHES_MAX);
-        wishes.add(&id(0), start + Duration::from_secs(9), |_| true);
-        assert_eq!(wishes.since(&id(0)), Some(start), "a wish is not renewed");
-        assert!(wishes.remove(&id(0)) && !wishes.remove(&id(0)));
-    }
 
     #[test]
     fn the_time_runs_from_whichever_came_first() {

@@ -23,6 +23,16 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// A name as it may appear in a log line: as [`Escaped`], in quotation marks, so that blanks at its
+/// ends are seen.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", Escaped(self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,9 +4,10 @@ mod path;
 mod proxy_header;
 mod status;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use exchange::TargetState;
+use exchange::{Target, TargetState};
 
 pub use path::CheckPath;
 pub use proxy_header::ProxyHeader;
@@ -31,6 +32,13 @@ pub struct Settings {
     pub rise: u32,
     /// Failures in a row that take a target out.
     pub fall: u32,
+}
+
+impl Settings {
+    /// Where `target` is checked, and as what (`Host`).
+    pub fn address_of(&self, target: &Target) -> SocketAddr {
+        SocketAddr::new(target.address.ip(), self.port.unwrap_or(target.address.port()))
+    }
 }
 
 /// What a target's checks say about it. Pure: the checks themselves are made elsewhere.

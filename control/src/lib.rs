@@ -47,7 +47,7 @@ use metrics::Metrics;
 use prober::Prober;
 use roster::{Roster, Rules};
 
-pub use probe::Failure as CheckFailure;
+pub use probe::{Failure as CheckFailure, Flaw as CheckFlaw};
 pub use prober::MAX_PROBES;
 pub use trial::{Trial, check_targets};
 

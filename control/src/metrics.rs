@@ -130,7 +130,7 @@ impl Metrics {
                 u64::from(snapshot.fail_open),
             ),
         ];
-        metrics.extend(nodes::traffic(snapshot));
+        metrics.extend(nodes::counts(snapshot));
         metrics.extend(cores::collectors(&self.cores));
         metrics.extend(pool::collectors(&self.cores));
         #[cfg(feature = "aws")]

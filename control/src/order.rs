@@ -3,10 +3,11 @@ use std::sync::Arc;
 use exchange::{Snapshot, TargetId};
 use tokio::sync::oneshot;
 
-/// What an operator wants of the targets with an id.
+/// What an operator wants of the targets with an id, or of the one at an address.
 #[derive(Debug)]
 pub(crate) struct Order {
-    pub(crate) id: TargetId,
+    /// The id, or the address.
+    pub(crate) name: TargetId,
     pub(crate) wish: Wish,
     /// Told once it is obeyed: the snapshot that says so; none where there is no such target, nor
     /// an order that would hold for it.

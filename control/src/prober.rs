@@ -200,7 +200,7 @@ impl Tools {
             self.tell_late();
         }
         let probe = self.blocking_probe(target, (gate.ok()?, slot));
-        let result = match timeout(self.timeout, tokio::task::spawn_blocking(probe)).await {
+        let result = match timeout(self.probe.longest(), tokio::task::spawn_blocking(probe)).await {
             Ok(finished) => finished.ok()?,
             Err(_) => timed_out,
         };

@@ -1,8 +1,9 @@
+mod identity;
 mod member;
+mod wishes;
 
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,26 +13,12 @@ use exchange::{
 };
 
 use crate::breaker::{self, Standing, Turns};
-use crate::drain::Wishes;
 use crate::locality::localities;
 use crate::rebalance::{Load, Rebalance, shares};
+pub use identity::Identity;
 use member::Member;
-
-/// What makes a target the same target.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity {
-    /// Where it serves.
-    pub address: SocketAddr,
-    /// What it is called.
-    pub id: TargetId,
-}
-
-impl Identity {
-    /// That of `target`.
-    pub fn of(target: &Target) -> Self {
-        Self { address: target.address, id: target.id.clone() }
-    }
-}
+pub(crate) use wishes::address_in;
+use wishes::{Whom, Wishes};
 
 /// What the roster is told once.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +99,7 @@ impl Roster {
                     }
                 }
                 Slot::Vacant(slot) => {
-                    let wish = self.wishes.since(&target.id);
+                    let wish = self.wishes.since(slot.key());
                     slot.insert(Member::new(target, &self.rules)).drain.wish(wish);
                 }
             }
@@ -124,29 +111,65 @@ impl Roster {
         }
     }
 
-    /// An operator wants the targets with this id to drain, also when they come back after having
-    /// been away. False if there are none and never were.
-    pub fn drain(&mut self, id: &TargetId, now: Instant) -> bool {
-        let is_known = self.members.keys().any(|member| member.id == *id);
-        if is_known {
-            self.wishes.add(id, now, |id| self.members.keys().any(|member| member.id == *id));
+    /// An operator wants the targets called so to drain, also when they come back after having been
+    /// away: those with this id or, where there are none, the one at this address. False if there
+    /// are none and never were.
+    pub fn drain(&mut self, name: &TargetId, now: Instant) -> bool {
+        for target in self.called(name) {
+            let whom = if target.id == *name { Whom::all(name) } else { Whom::only(&target) };
+            self.wish(whom, now);
         }
-        self.heed_wishes(id);
-        self.wishes.since(id).is_some()
+        self.heed_wishes();
+        self.wishes.are_for(name)
     }
 
-    /// An operator does not want the targets with this id to drain any more, nor when they come back
+    /// An operator does not want the targets called so to drain any more, nor when they come back
     /// after having been away. False if there are none and no such order stood.
-    pub fn undrain(&mut self, id: &TargetId) -> bool {
-        let was_drained = self.wishes.remove(id);
-        self.heed_wishes(id);
-        was_drained || self.members.keys().any(|member| member.id == *id)
+    pub fn undrain(&mut self, name: &TargetId) -> bool {
+        let was_drained = self.wishes.remove_called(name);
+        let called = self.called(name);
+        for target in called.iter().filter(|target| target.id != *name) {
+            // The others with its id go on draining.
+            let Some(since) = self.wishes.remove(&Whom::all(&target.id)) else { continue };
+            let others =
+                self.members.keys().filter(|it| it.id == target.id && !called.contains(it));
+            for other in others.map(Whom::only).collect::<Vec<_>>() {
+                self.wish(other, since);
+            }
+        }
+        self.heed_wishes();
+        was_drained || !called.is_empty()
     }
 
-    fn heed_wishes(&mut self, id: &TargetId) {
-        let wish = self.wishes.since(id);
-        for member in self.members.values_mut().filter(|member| member.target.id == *id) {
-            member.drain.wish(wish);
+    /// The known targets with this id; where there are none, the one at this address, which is among
+    /// those that are discovered if it can be.
+    fn called(&self, name: &TargetId) -> Vec<Identity> {
+        let find = |is_it: &dyn Fn(&Identity, &Member) -> bool| -> Vec<Identity> {
+            let found = self.members.iter().filter(|(identity, member)| is_it(identity, member));
+            found.map(|(identity, _)| identity.clone()).collect()
+        };
+        let is_there = |it: &Identity| Some(it.address) == address_in(name);
+        let mut called = find(&|it, _| it.id == *name);
+        if called.is_empty() {
+            called = find(&|it, member| is_there(it) && !member.drain.is_withdrawn());
+        }
+        if called.is_empty() {
+            called = find(&|it, _| is_there(it));
+        }
+        called
+    }
+
+    fn wish(&mut self, whom: Whom, since: Instant) {
+        let members = &self.members;
+        self.wishes.add(whom, since, |whom| match whom.address {
+            Some(address) => members.contains_key(&Identity { address, id: whom.id.clone() }),
+            None => members.keys().any(|member| member.id == whom.id),
+        });
+    }
+
+    fn heed_wishes(&mut self) {
+        for (identity, member) in &mut self.members {
+            member.drain.wish(self.wishes.since(identity));
         }
     }
 
@@ -174,6 +197,9 @@ impl Roster {
             return;
         }
         member.health.record(result.is_ok(), self.rules.rise, self.rules.fall);
+        if result.is_err() {
+            member.counters.failed_checks().increment();
+        }
         if let Err(reason) = result
             && member.failure.as_deref() != Some(reason)
         {
@@ -292,9 +318,17 @@ impl Roster {
     }
 
     fn drained_absent(&self) -> Vec<TargetId> {
-        let discovered = self.members.values().filter(|member| !member.drain.is_withdrawn());
+        let is_discovered = |member: &&Member| !member.drain.is_withdrawn();
+        let discovered = self.members.values().filter(is_discovered);
         let drained = discovered.filter(|member| member.drain.is_ordered());
-        self.wishes.except(&drained.map(|member| &member.target.id).collect())
+        let ids: BTreeSet<_> = drained.map(|member| &member.target.id).collect();
+        self.wishes.except(|whom| match whom.address {
+            Some(address) => {
+                let one = self.members.get(&Identity { address, id: whom.id.clone() });
+                one.filter(is_discovered).is_some()
+            }
+            None => ids.contains(&whom.id),
+        })
     }
 
     /// Begins the ramps of targets that become eligible, as far as they join others: not those of

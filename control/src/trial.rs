@@ -27,7 +27,7 @@ pub async fn check_targets(
 ) -> Vec<Trial> {
     let probe = Arc::new(Probe::new(settings));
     let slots = Arc::new(Semaphore::new(probes_max));
-    let longest = settings.timeout;
+    let (longest, told) = (probe.longest(), settings.timeout);
     let mut under_way = JoinSet::new();
     for (index, target) in targets.into_iter().enumerate() {
         let (probe, slots) = (Arc::clone(&probe), Arc::clone(&slots));
@@ -45,7 +45,7 @@ pub async fn check_targets(
                 Ok(Ok(Ok(()))) => Ok(started.elapsed()),
                 Ok(Ok(Err(failure))) => Err(failure),
                 Ok(Err(error)) => Err(Failure::Other(error.to_string())),
-                Err(_) => Err(Failure::TimedOut(longest)),
+                Err(_) => Err(Failure::TimedOut(told)),
             };
             (index, Trial { target, result })
         });

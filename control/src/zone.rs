@@ -9,7 +9,7 @@ use ureq::http::{Response, StatusCode, Uri};
 use ureq::{Agent, Body, Error};
 
 use crate::controller::Event;
-use crate::escaped::Escaped;
+use crate::escaped::{Escaped, Quoted};
 
 /// How the own zone is found.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ pub(crate) async fn run(settings: Settings, events: mpsc::Sender<Event>) {
             None => return,
         },
     };
-    log::info!("this balancer is in zone {zone}, and prefers targets there");
+    log::info!("this balancer is in zone {}, and prefers targets there", Quoted(&zone));
     // Fails only when everything ends.
     let _ = events.send(Event::Located(zone)).await;
 }

@@ -85,7 +85,7 @@ fn a_target_is_drained_and_undrained_by_its_id() {
         assert_eq!(target["reason"], "drained by operator");
         serde_json::json!([target["checks"], target["check_failure"]])
     };
-    let failing = serde_json::json!(["failing", "status 503"]);
+    let failing = serde_json::json!(["failing", "GET /ping: status 503"]);
     harness::wait_for(checks, |checks| *checks == failing, "its checks' failure");
     assert_eq!(plane.metric(&health), Some(0.0));
     one.answer_with(200);
@@ -100,6 +100,21 @@ fn a_target_is_drained_and_undrained_by_its_id() {
     }
     assert_eq!(plane.metric(&draining), Some(0.0));
     assert_eq!(plane.metric("load_balancer_targets{state=\"healthy\"}"), Some(2.0));
+}
+
+#[test]
+fn a_target_with_an_id_is_drained_by_its_address_too() {
+    let (one, two) = (Server::start(200), Server::start(200));
+    let named = Target { id: TargetId::new("i-1"), ..one.target() };
+    let plane = plane_of(vec![named, two.target()]);
+    for (wish, state) in [("drain", "draining"), ("undrain", "healthy")] {
+        let (status, _, body) = post(&plane, &format!("/targets/{}/{wish}", one.address), "");
+        assert_eq!(status, 200, "{body}");
+        let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let targets = answer["targets"].as_array().unwrap();
+        assert_eq!(targets.len(), 1, "{body}");
+        assert_eq!((&targets[0]["id"], &targets[0]["state"]), (&"i-1".into(), &state.into()));
+    }
 }
 
 #[test]

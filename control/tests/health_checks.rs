@@ -29,6 +29,14 @@ fn targets_are_what_they_answer() {
     plane.wait_for_states("healthy* unhealthy healthy* unhealthy unhealthy");
     let latency = plane.metric("load_balancer_health_check_latency_seconds_count").unwrap();
     assert!(latency >= 11.0, "{latency}");
+    let failures = |address: SocketAddr| {
+        let series = format!("load_balancer_health_check_failures_total{{node=\"{address}\"}}");
+        plane.metric(&series)
+    };
+    assert_eq!(failures(servers[0].address), Some(0.0));
+    for address in [servers[1].address, servers[3].address, refused] {
+        assert!(failures(address) >= Some(3.0), "{address}: {:?}", failures(address));
+    }
 }
 
 #[test]
@@ -80,7 +88,7 @@ fn why_a_first_check_has_failed_is_told_before_it_counts() {
     plane.wait_for_states("checking*");
     let targets = plane.get("/targets").1;
     let shown = "\"state\":\"checking\",\"reason\":null,\"checks\":\"failing\",\
-                 \"check_failure\":\"status 503\"";
+                 \"check_failure\":\"GET /ping: status 503\"";
     assert!(targets.contains(shown), "{targets}");
 }
 

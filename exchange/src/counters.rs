@@ -1,7 +1,7 @@
 use crate::{DialDurations, Rejections, Surplus};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A number that one core writes and anyone reads.
+/// A number that one thread writes and anyone reads: a core, or the control plane's.
 ///
 /// With a single writer, an add is a plain load and store: no instruction with a lock prefix on
 /// the data path. Each field documents whether it is a gauge or a total.
@@ -9,17 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one. Only the owning core may call this.
+    /// Adds one. Only the owning thread may call this.
     pub fn increment(&self) {
         self.add(1);
     }
 
-    /// Adds `n`. Only the owning core may call this.
+    /// Adds `n`. Only the owning thread may call this.
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
-    /// Takes one off a gauge. Only the owning core may call this.
+    /// Takes one off a gauge. Only the owning thread may call this.
     pub fn decrement(&self) {
         self.0.store(self.0.load(Relaxed).wrapping_sub(1), Relaxed);
     }
@@ -80,11 +80,12 @@ pub struct CoreCounters {
     pub rejected: Rejections,
 }
 
-/// What every core counts about one target; lives as long as anybody refers to the target.
+/// What is counted about one target; lives as long as anybody refers to the target.
 #[derive(Debug)]
 pub struct TargetCounters {
     by_core: Box<[TargetOnCore]>,
     surplus: Surplus,
+    failed_checks: Counter,
 }
 
 /// What one core counts about one target. On a cache line of its own.
@@ -105,7 +106,12 @@ impl TargetCounters {
     /// Counters for `cores` data-plane cores, all zero.
     pub fn new(cores: usize) -> Self {
         let by_core = (0..cores).map(|_| TargetOnCore::default()).collect();
-        Self { by_core, surplus: Surplus::default() }
+        Self { by_core, surplus: Surplus::default(), failed_checks: Counter::default() }
+    }
+
+    /// Total: health checks of the target that failed. The control plane counts them.
+    pub fn failed_checks(&self) -> &Counter {
+        &self.failed_checks
     }
 
     /// Connections to the target that may end in favour of others.

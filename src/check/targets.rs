@@ -1,5 +1,5 @@
 use control::discovery::{Settings, read_file};
-use control::{CheckFailure, Trial, check_targets};
+use control::{CheckFlaw, Trial, check_targets};
 use exchange::Target;
 
 use super::report::{Check, Report};
@@ -15,7 +15,7 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
         Err(error) => return report.failure(Check::Targets, None, error.to_string()),
     };
     runtime.block_on(async {
-        let Some(targets) = discover(&settings.discovery, report).await else { return };
+        let Some(targets) = discover(config, report).await else { return };
         if let Some(zone) = zone::own(&settings.zone, report) {
             zone::judge(&zone, &targets, report);
         }
@@ -30,8 +30,8 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
 
 /// The targets, if there are any.
 #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only AWS is waited for"))]
-async fn discover(settings: &Settings, report: &mut Report) -> Option<Vec<Target>> {
-    let (source, targets) = match settings {
+async fn discover(config: &Config, report: &mut Report) -> Option<Vec<Target>> {
+    let (source, targets) = match &config.control.discovery {
         Settings::Static(targets) => ("TARGETS".to_owned(), targets.clone()),
         Settings::File(file) => {
             let name = format!("target file {}", file.path.to_string_lossy().escape_debug());
@@ -51,7 +51,11 @@ async fn discover(settings: &Settings, report: &mut Report) -> Option<Vec<Target
         report.failure(Check::Discovery, None, detail);
         return None;
     }
-    report.ok(Check::Discovery, None, detail);
+    let is_at = |port: &u16| targets.iter().any(|target| target.address.port() == *port);
+    let assumed = config.assumed_port.filter(is_at).map(|port| {
+        format!("; TARGET_PORT is not set, its default {port} is assumed where no port is named")
+    });
+    report.ok(Check::Discovery, None, detail + &assumed.unwrap_or_default());
     Some(targets)
 }
 
@@ -75,8 +79,7 @@ fn judge(trials: &[Trial], config: &Config, report: &mut Report) {
         }
     }
     let all = trials.len();
-    let detail =
-        format!("{passed} of {all} passed the health check (GET {})", config.control.health.path);
+    let detail = format!("{passed} of {all} passed the health check ({})", asked(trials, config));
     if passed == all {
         report.ok(Check::Targets, None, detail);
     } else {
@@ -94,12 +97,23 @@ fn judge(trials: &[Trial], config: &Config, report: &mut Report) {
     }
 }
 
+/// What each of them was asked.
+fn asked(trials: &[Trial], config: &Config) -> String {
+    let health = &config.control.health;
+    let hosts: Vec<_> = trials.iter().map(|trial| health.address_of(&trial.target)).collect();
+    let hosts = match hosts.as_slice() {
+        [one] => one.to_string(),
+        many => format!("each one's address, as {}", many[0]),
+    };
+    format!("GET {}, Host: {hosts}", health.path)
+}
+
 /// The classic mistake: of targets and checks, only one side has the header.
 fn header_hint(trials: &[Trial], config: &Config) -> Option<&'static str> {
-    let failures = || trials.iter().filter_map(|trial| trial.result.as_ref().err());
-    let hung_up = failures().any(|it| matches!(it, CheckFailure::NoAnswer | CheckFailure::Reset));
+    let flaws = || trials.iter().filter_map(|trial| trial.result.as_ref().err()?.flaw());
+    let hung_up = flaws().any(|it| matches!(it, CheckFlaw::Cut | CheckFlaw::Reset));
     // A header is no request.
-    let is_bad_request = failures().any(|it| *it == CheckFailure::Status(400));
+    let is_bad_request = flaws().any(|it| *it == CheckFlaw::Status(400));
     let is_sent_by_checks = config.control.health.proxy_header.is_some();
     let is_sent_for_clients = config.dataplane.proxy_protocol.to_targets.is_some();
     match (is_sent_by_checks, is_sent_for_clients) {

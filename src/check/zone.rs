@@ -23,7 +23,7 @@ pub(super) fn own(settings: &Settings, report: &mut Report) -> Option<Arc<str>> 
 /// Whether any of `targets` is in the `own` zone.
 pub(super) fn judge(own: &str, targets: &[Target], report: &mut Report) {
     let near = targets.iter().filter(|target| target.zone.as_deref() == Some(own)).count();
-    let detail = format!("{own}: {near} of {} targets are there", targets.len());
+    let detail = format!("\"{own}\": {near} of {} targets are there", targets.len());
     if near == 0 {
         let detail = format!("{detail}, so no zone is preferred; check AVAILABILITY_ZONE");
         report.warning(Check::Zone, None, detail);

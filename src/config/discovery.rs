@@ -20,10 +20,8 @@ pub(super) fn settings(
     read: &mut Reader,
 ) -> Option<Settings> {
     let filter = read.value(var::NODE_FILTER, raw.node_filter.as_deref(), value::node_filter);
-    let text = raw.target_port.as_deref();
-    let target_port = read.value(var::TARGET_PORT, text, value::number(1..=u16::MAX));
     // With a port that is bad, any will do to check the rest.
-    let default_port = target_port.unwrap_or(1);
+    let default_port = target_port(raw, read).unwrap_or(1);
     // Without an address of its own, the balancer has a worse problem.
     let may_be_target = |target: &_| listen.map_or(Ok(()), |own| admit(target, own));
     let parse = |text: &str| parse_targets(text, default_port, may_be_target);
@@ -58,6 +56,11 @@ fn not_chosen(raw: &Raw) -> Option<String> {
         set.map(|(filter, variable, _)| format!("{filter} reads {}", variable.name)).collect();
     (raw.node_filter.is_none() && !readers.is_empty())
         .then(|| format!("is not set: {}; accepted: asg, tag, static or file", readers.join(", ")))
+}
+
+/// The port of targets that name none.
+pub(super) fn target_port(raw: &Raw, read: &mut Reader) -> Option<u16> {
+    read.value(var::TARGET_PORT, raw.target_port.as_deref(), value::number(1..=u16::MAX))
 }
 
 #[cfg(feature = "aws")]

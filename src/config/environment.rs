@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
+use super::journal;
 use super::problem::Problem;
 use super::value;
 use super::variable::{LOG_FORMAT, Raw, TABLE, Variable};
 use crate::logging::LogFormat;
 
-/// Those of our variables that are set, and not to nothing.
+/// Those of our variables that are set, and not to nothing. Blanks and line ends around a value are
+/// no part of it: files and shells add them, and nobody sees them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment(BTreeMap<&'static str, OsString>);
 
@@ -34,9 +36,8 @@ impl Environment {
     /// How to say that the start has failed, before the configuration is known to be good: as
     /// `LOG_FORMAT` says, or in plain text where that itself cannot be used.
     pub(crate) fn log_format(&self) -> LogFormat {
-        self.get(LOG_FORMAT)
-            .and_then(|text| value::log_format(text).ok())
-            .unwrap_or(LogFormat::Text)
+        let format = self.get(LOG_FORMAT).and_then(|text| value::log_format(text).ok());
+        journal::adapt(format.unwrap_or(LogFormat::Text))
     }
 
     /// The values as text; each that is none becomes a problem and counts as unset.
@@ -60,6 +61,7 @@ impl FromIterator<(OsString, OsString)> for Environment {
         let mut environment = Self::default();
         for (name, value) in variables {
             let ours = TABLE.iter().find(|variable| OsStr::new(variable.name) == name);
+            let value = trimmed(value);
             if let Some(variable) = ours
                 && !value.is_empty()
             {
@@ -70,16 +72,37 @@ impl FromIterator<(OsString, OsString)> for Environment {
     }
 }
 
+/// As it is where it is not UTF-8: that is a problem of its own.
+fn trimmed(value: OsString) -> OsString {
+    match value.to_str() {
+        Some(text) => text.trim().into(),
+        None => value,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::variable::{HOST, PORT};
     use super::*;
 
+    fn of(variables: &[(&str, &str)]) -> Environment {
+        variables.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    #[test]
+    fn what_stands_around_a_value_is_no_part_of_it_whatever_the_variable() {
+        let padded: Vec<_> = TABLE.iter().map(|it| (it.name, " \t a  b\r\n")).collect();
+        let environment = of(&padded);
+        for variable in TABLE {
+            assert_eq!(environment.get(*variable), Some("a  b"), "{}", variable.name);
+        }
+        assert_eq!(of(&[("PORT", " \n")]).get(PORT), None, "blanks alone count as unset");
+    }
+
     #[test]
     fn only_our_exact_names_count_and_only_with_a_value() {
         let variables = [("PORT", "1"), ("PORT", "2"), ("port", "3"), ("HOST", ""), ("HOME", "/")];
-        let environment: Environment =
-            variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let environment = of(&variables);
         assert_eq!(environment.get(PORT), Some("1"));
         assert_eq!(environment.get(HOST), None);
         let raw = environment.into_raw(&mut Vec::new());

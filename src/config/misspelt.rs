@@ -45,6 +45,12 @@ impl Misspelt {
         found
     }
 
+    /// The variable that `name` is, or is nearly.
+    pub(crate) fn name_of(name: &str) -> Option<&'static str> {
+        let ours = TABLE.iter().find(|ours| ours.name == name).map(|ours| ours.name);
+        ours.or_else(|| Self::find(name).map(|found| found.meant))
+    }
+
     fn find(name: &str) -> Option<Self> {
         if TABLE.iter().any(|ours| ours.name == name) || UNRELATED.contains(&name) {
             return None;

@@ -122,7 +122,7 @@ fn the_own_zone_comes_from_a_metadata_service_that_may_be_late() {
     wait_until("both are used", || (1..20).contains(&stage.near_of(20)));
 
     status.store(200, Ordering::SeqCst);
-    stage.balancer.wait_for_log("this balancer is in zone near");
+    stage.balancer.wait_for_log("this balancer is in zone \"near\"");
     stage.wait_for_near_of(20, 20);
     let lines = stage.balancer.log_lines("instance metadata");
     assert!(lines.len() == 1 && lines[0].contains("status 503"), "{lines:?}");

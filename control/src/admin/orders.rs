@@ -22,8 +22,8 @@ pub(super) async fn undrain(State(admin): State<Admin>, request: Request) -> Res
 async fn obey(admin: Admin, request: Request, wish: Wish) -> Response {
     let (parts, body) = request.into_parts();
     // As it was sent: an encoded slash is part of the id.
-    let id = match path_id::parse(parts.uri.path().split('/').nth(2).unwrap_or_default()) {
-        Ok(id) => id,
+    let name = match path_id::parse(parts.uri.path().split('/').nth(2).unwrap_or_default()) {
+        Ok(name) => name,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
     };
     match body::discard(body).await {
@@ -37,14 +37,14 @@ async fn obey(admin: Admin, request: Request, wish: Wish) -> Response {
         }
     }
     let (reply, answer) = oneshot::channel();
-    let order = Order { id: id.clone(), wish, reply };
+    let order = Order { name: name.clone(), wish, reply };
     let is_sent = admin.events.send(Event::Ordered(order)).await.is_ok();
     match answer.await {
         Ok(Some(snapshot)) if is_sent => {
-            json_line(&TargetsView::of(&snapshot, |known| *known == id)).into_response()
+            json_line(&TargetsView::called(&snapshot, &name)).into_response()
         }
         Ok(None) => {
-            let error = format!("there is no target {}; see /targets", Escaped(id.as_str()));
+            let error = format!("there is no target {}; see /targets", Escaped(name.as_str()));
             refusal(StatusCode::NOT_FOUND, &error)
         }
         _ => refusal(StatusCode::SERVICE_UNAVAILABLE, "the balancer is ending"),

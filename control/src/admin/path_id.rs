@@ -1,6 +1,6 @@
 use exchange::TargetId;
 
-/// Takes a target's id from a piece of a request's path: percent-decoded (RFC 3986, 2.1), UTF-8,
+/// Takes what a target is called from a piece of a request's path: percent-decoded (RFC 3986, 2.1), UTF-8,
 /// without control characters.
 ///
 /// # Errors

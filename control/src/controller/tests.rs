@@ -12,22 +12,24 @@ struct Told {
     now: std::time::Instant,
 }
 
+fn rules() -> Rules {
+    Rules {
+        rise: 1,
+        fall: 1,
+        fail_open_threshold: 0,
+        breaker: breaker::Settings { threshold: 2, timeout: Duration::from_mins(1) },
+        drain_timeout: Duration::from_mins(5),
+        reset_unhealthy: false,
+        slow_start: Duration::ZERO,
+        rebalance_rate: 0,
+        cores: 1,
+    }
+}
+
 impl Told {
     fn nothing() -> Self {
-        let breaker = breaker::Settings { threshold: 2, timeout: Duration::from_mins(1) };
-        let rules = Rules {
-            rise: 1,
-            fall: 1,
-            fail_open_threshold: 0,
-            breaker,
-            drain_timeout: Duration::from_mins(5),
-            reset_unhealthy: false,
-            slow_start: Duration::ZERO,
-            rebalance_rate: 0,
-            cores: 1,
-        };
         let now = std::time::Instant::now();
-        Self { roster: Roster::new(rules), before: Arc::default(), now }
+        Self { roster: Roster::new(rules()), before: Arc::default(), now }
     }
 
     /// The log lines for what has happened since the last call.
@@ -170,4 +172,39 @@ async fn what_has_come_by_the_time_of_a_snapshot_is_in_it() {
     let generation = all.await.unwrap().generation.0;
     assert!(generation <= u64::from(COUNT / 10), "{generation} snapshots");
     running.abort();
+}
+
+#[test]
+fn why_checks_fail_is_told_before_fail_open_begins() {
+    let mut told = Told::nothing();
+    // One failed check is not enough to be unhealthy, but it is to have a first result.
+    told.roster = Roster::new(Rules { fall: 3, ..rules() });
+    let targets: Vec<_> = (1..=12).map(|n| Target::at(([10, 0, 0, n], 80).into())).collect();
+    told.discovered(&targets.iter().collect::<Vec<_>>());
+    told.lines();
+    for target in &targets {
+        told.checked(target, Err("connection refused"));
+    }
+    let lines = told.lines();
+    assert_eq!(lines.len(), FAILURES_TOLD_MAX + 2, "{lines:?}");
+    assert_eq!(lines[0], "WARN target 10.0.0.1:80 fails its health check: connection refused");
+    assert_eq!(lines[10], "WARN and 2 more targets fail theirs: see /targets");
+    assert!(lines[11].starts_with("WARN fail-open begins: 0 of 12 targets"), "{lines:?}");
+}
+
+#[test]
+fn failed_checks_are_counted_and_those_that_were_not_made_are_not() {
+    let mut told = Told::nothing();
+    let first = first_target();
+    told.discovered(&[&first]);
+    let failed = |told: &mut Told| {
+        told.lines();
+        told.before.entries[0].counters.failed_checks().get()
+    };
+    for (result, count) in [(Ok(()), 0), (Err("status 503"), 1), (Err("status 503"), 2)] {
+        told.checked(&first, result);
+        assert_eq!(failed(&mut told), count);
+    }
+    told.roster.not_checked(&Identity::of(&first));
+    assert_eq!(failed(&mut told), 2);
 }

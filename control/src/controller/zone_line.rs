@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 
 use exchange::{Snapshot, TargetState};
 
+use crate::escaped::Quoted;
+
 /// Most zones that are named in a log line; regions have up to six.
 const ZONES_TOLD_MAX: usize = 10;
 
@@ -11,9 +13,13 @@ pub(super) fn zone_line(before: &Snapshot, after: &Snapshot) -> Option<(log::Lev
     if is_alone(before) || !is_alone(after) {
         return None;
     }
-    let own = after.own_zone.as_deref().unwrap_or_default();
-    let zones: BTreeSet<_> = zones(after).map(|zone| zone.unwrap_or("unknown")).collect();
-    let zones: Vec<_> = zones.into_iter().take(ZONES_TOLD_MAX).collect();
+    let own = Quoted(after.own_zone.as_deref().unwrap_or_default());
+    // Those that are unknown come first.
+    let zones: BTreeSet<_> = zones(after).collect();
+    let zones = zones.into_iter().take(ZONES_TOLD_MAX);
+    let zones: Vec<_> = zones
+        .map(|zone| zone.map_or("unknown".to_owned(), |zone| Quoted(zone).to_string()))
+        .collect();
     let line = format!(
         "no target is in the balancer's own zone {own}, so none is preferred; zones of targets: \
          {}. If there should be one, check AVAILABILITY_ZONE",
@@ -62,7 +68,10 @@ mod tests {
         let alone = snapshot(Some("a"), &[("a", Draining), ("b", Checking), ("", Healthy)]);
         let (level, line) = zone_line(&fine, &alone).unwrap();
         assert_eq!(level, log::Level::Warn);
-        assert!(line.contains("zone a,") && line.contains("targets: b, unknown."), "{line}");
+        assert!(
+            line.contains("zone \"a\",") && line.contains("targets: unknown, \"b\"."),
+            "{line}"
+        );
         assert_eq!(zone_line(&Snapshot::default(), &alone), Some((level, line)));
         assert_eq!(zone_line(&alone, &alone), None);
         assert_eq!(zone_line(&alone, &fine), None);

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::controller::Event;
+use crate::escaped::Quoted;
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
 use client::Client;
@@ -118,8 +119,12 @@ pub(super) async fn run(settings: AwsSettings, metrics: &Metrics, events: &mpsc:
 impl std::fmt::Display for Mode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Tag { name, value } => write!(f, "the instances with the tag {name}={value}"),
-            Self::Asg { name } => write!(f, "the members of the Auto Scaling Group {name}"),
+            Self::Tag { name, value } => {
+                write!(f, "the instances with the tag {}={}", Quoted(name), Quoted(value))
+            }
+            Self::Asg { name } => {
+                write!(f, "the members of the Auto Scaling Group {}", Quoted(name))
+            }
         }
     }
 }

@@ -29,7 +29,15 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| format!("`{}` {what}", Escaped(text));
         let (ip, port) = if let Ok(ip) = text.parse::<IpAddr>() {
-            (ip, None)
+            match port_of_bare_ipv6(text) {
+                Some((address, port)) => {
+                    return Err(wrong(&format!(
+                        "may be read in two ways: write [{text}] if it is an address, or \
+                         [{address}]:{port} if {port} is the port"
+                    )));
+                }
+                None => (ip, None),
+            }
         } else if let Some(bracketed) = text.strip_prefix('[') {
             let (ip, rest) =
                 bracketed.split_once(']').ok_or_else(|| wrong("has no closing bracket"))?;
@@ -40,6 +48,9 @@ impl FromStr for Endpoint {
                 (_, Some(port)) => (IpAddr::V6(ip), Some(port)),
                 (_, None) => return Err(wrong("goes on after its bracket without a colon")),
             }
+        } else if let Some((address, port)) = port_of_bare_ipv6(text) {
+            let what = format!("needs brackets before its port: write [{address}]:{port}");
+            return Err(wrong(&what));
         } else {
             let (ip, port) = text.split_once(':').unwrap_or((text, ""));
             let ip: Ipv4Addr = ip
@@ -52,18 +63,16 @@ impl FromStr for Endpoint {
     }
 }
 
+/// The last part of an IPv6 address without brackets, if it may be a port, and the rest an address.
+fn port_of_bare_ipv6(text: &str) -> Option<(Ipv6Addr, u16)> {
+    let (address, port) = text.rsplit_once(':')?;
+    Some((address.parse().ok()?, parse_port(port)?))
+}
+
 fn parse_port(text: &str) -> Option<u16> {
     // u16's own parser would let a plus sign pass.
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten().filter(|&port| port != 0)
-}
-
-impl TryFrom<String> for Endpoint {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
 }
 
 #[cfg(test)]
@@ -82,6 +91,28 @@ mod tests {
         ] {
             let endpoint: Endpoint = text.parse().unwrap();
             assert_eq!(endpoint.or_port(30080), address.parse().unwrap(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_that_may_end_with_a_port_needs_brackets() {
+        for (text, suggested) in [
+            ("::1:8000", &["[::1:8000]", "[::1]:8000"][..]),
+            ("2001:db8::1:8000", &["[2001:db8::1:8000]", "[2001:db8::1]:8000"]),
+            ("2001:db8::1:30080", &["[2001:db8::1]:30080"]),
+            ("2001:db8:0:1:2:3:4:5:80", &["[2001:db8:0:1:2:3:4:5]:80"]),
+        ] {
+            let error = text.parse::<Endpoint>().unwrap_err();
+            assert!(error.starts_with(&format!("`{text}` ")), "{error}");
+            for suggested in suggested {
+                assert!(error.contains(suggested), "{error}");
+                assert!(suggested.parse::<Endpoint>().is_ok(), "{suggested}");
+            }
+        }
+        // The last part of these is no port, or what is before it no address.
+        for text in ["2001:db8::1", "::1", "::", "fe80::1:0", "2001:db8::1:beef", "1:2:3:4:5:6:7:8"]
+        {
+            assert!(text.parse::<Endpoint>().is_ok(), "{text}");
         }
     }
 

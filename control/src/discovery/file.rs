@@ -1,15 +1,13 @@
+mod groups;
+
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use exchange::{Target, TargetId};
-use serde::Deserialize;
+use exchange::Target;
 
-use super::endpoint::Endpoint;
-use super::label::Label;
 use super::{FileSettings, admit};
-use crate::escaped::Escaped;
 
 /// Largest target file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -59,8 +57,7 @@ impl FileError {
 pub(crate) fn read(settings: &FileSettings) -> Result<Vec<Target>, FileError> {
     let content =
         read_bounded(&settings.path).map_err(|error| FileError::Unreadable(error.to_string()))?;
-    let groups: Vec<Group> = serde_json::from_slice(&content)
-        .map_err(|error| FileError::Invalid(position_first(&error)))?;
+    let groups = groups::parse(&content).map_err(FileError::Invalid)?;
     let mut seen = HashSet::new();
     let mut targets = Vec::new();
     for target in groups.iter().flat_map(|group| group.targets(settings.default_port)) {
@@ -74,14 +71,6 @@ pub(crate) fn read(settings: &FileSettings) -> Result<Vec<Target>, FileError> {
     Ok(targets)
 }
 
-/// `line 1 column 2: what is wrong`: a reason may be long, and its position is looked for first.
-fn position_first(error: &serde_json::Error) -> String {
-    let position = format!("line {} column {}", error.line(), error.column());
-    let text = error.to_string();
-    let what = text.strip_suffix(&format!(" at {position}")).unwrap_or(&text);
-    format!("{position}: {what}")
-}
-
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     // Before it is opened: opening a FIFO without a writer would block (fifo(7)).
     if !fs::metadata(path)?.is_file() {
@@ -93,62 +82,6 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes")));
     }
     Ok(content)
-}
-
-/// Targets with the same labels. Unknown fields are refused, as Prometheus does: a misspelt
-/// `targets` must not look like an empty group.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Group {
-    targets: Vec<FileEndpoint>,
-    #[serde(default)]
-    labels: Labels,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(try_from = "String")]
-struct FileEndpoint(Endpoint);
-
-impl TryFrom<String> for FileEndpoint {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        // As in `TARGETS`.
-        if let Some((endpoint, _)) = text.split_once('@')
-            && endpoint.parse::<Endpoint>().is_ok()
-        {
-            let text = Escaped(&text);
-            return Err(format!("`{text}` names a zone: in a file that is the label `zone`"));
-        }
-        text.parse().map(Self)
-    }
-}
-
-/// The labels that mean something here; others are ignored, whatever they hold.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Labels {
-    zone: Label,
-    id: Label,
-    #[serde(rename = "__meta_ec2_availability_zone")]
-    ec2_zone: Label,
-    #[serde(rename = "__meta_ec2_instance_id")]
-    ec2_id: Label,
-}
-
-impl Group {
-    fn targets(&self, default_port: u16) -> impl Iterator<Item = Target> {
-        let id = self.labels.id.given().or(self.labels.ec2_id.given()).map(TargetId::new);
-        let zone = self.labels.zone.given().or(self.labels.ec2_zone.given());
-        self.targets.iter().map(move |endpoint| {
-            let mut target = Target::at(endpoint.0.or_port(default_port));
-            if let Some(id) = &id {
-                target.id = id.clone();
-            }
-            target.zone = zone.map(Into::into);
-            target
-        })
-    }
 }
 
 #[cfg(test)]
@@ -196,22 +129,57 @@ mod tests {
     }
 
     #[test]
+    fn what_is_null_in_a_group_is_empty() {
+        let targets = parse(
+            r#"[{"targets": null}, {"targets": null, "labels": null},
+                {"targets": ["10.0.0.1"], "labels": null},
+                {"targets": ["10.0.0.2"], "labels": {"zone": null, "id": null, "other": null}}]"#,
+        );
+        let targets = targets.unwrap();
+        let plain = |text: &str| Target::at(text.parse().unwrap());
+        assert_eq!(targets, [plain("10.0.0.1:30080"), plain("10.0.0.2:30080")]);
+    }
+
+    #[test]
     fn says_what_is_wrong_and_where() {
         let deep = "[".repeat(100_000);
         for (content, kind, named) in [
-            ("", "invalid", "line 1 column 0"),
-            ("[{\"targets\": [\"10.0.0.1\"", "invalid", "line 1 column"),
+            ("", "invalid", "it is empty"),
+            (" \n", "invalid", "it is empty"),
+            ("[{\"targets\": [\"10.0.0.1\"", "invalid", "line 1: the file ends too early"),
+            ("\u{feff}[]", "invalid", "a byte order mark (BOM)"),
+            ("{}", "invalid", "line 1: the file must be a list of groups, not map"),
+            ("null", "invalid", "line 1: the file must be a list of groups, not null"),
+            (
+                "[5]",
+                "invalid",
+                "a group must be an object with targets and labels, not integer `5`",
+            ),
+            ("[null]", "invalid", "a group must be an object with targets and labels, not null"),
+            ("[[[\"10.0.0.1\"]]]", "invalid", "a group must be an object"),
+            (
+                "[\n{\n\"targets\": \"10.0.0.1\"}]",
+                "invalid",
+                "valid: line 3: targets must be a list of strings, not string \"10.0.0.1\"",
+            ),
+            ("[{\"targets\":\n[null]}]", "invalid", "line 2: targets must be a list of strings"),
+            ("[{\"targets\": [], \"labels\": []}]", "invalid", "labels must be an object of"),
+            (
+                "[{\"targets\": [], \"labels\": {\"id\": 5}}]",
+                "invalid",
+                "the label `id` must be a string",
+            ),
+            ("[{\"targets\": [], \"targets\": []}]", "invalid", "a group has targets twice"),
             ("[\n{\"targets\": [\"10.0.0.1:0\"]}]", "invalid", "`10.0.0.1:0`"),
-            ("[\n{\"targets\": [\"web\"]}]", "invalid", "valid: line 2 column 19: `web`"),
+            ("[\n{\"targets\": [\"web\"]}]", "invalid", "valid: line 2: `web`"),
             ("[{\"targets\": [\"10.0.0.1@z\"]}]", "invalid", "`10.0.0.1@z` names a zone"),
             ("[{\"targets\": [\"[::1]:80@z\\n\"]}]", "invalid", "the label `zone`"),
             ("[{\"targets\": [\"web@z\"]}]", "invalid", "`web@z` is not an IP address"),
             ("[\n{\"target\": [\"10.0.0.1\"]}]", "invalid", "unknown field `target`"),
-            ("[{\"labels\": {}}]", "invalid", "missing field `targets`"),
-            ("[{\"targets\": [5]}]", "invalid", "line 1"),
+            ("[{\"labels\": {}}]", "invalid", "a group has no targets"),
+            ("[{\"targets\": [5]}]", "invalid", "line 1: targets must be a list of strings"),
             ("[{\"targets\": [], \"labels\": {\"id\": \"a\\nb\"}}]", "invalid", "a\\nb"),
             ("[{\"targets\": [\"10.0.0.1\", \"10.0.0.1:30080\"]}]", "invalid", "10.0.0.1:30080"),
-            ("{}", "invalid", "line 1"),
             ("[] []", "invalid", "trailing"),
             (&deep, "invalid", "line 1"),
             ("[{\"targets\": [\"169.254.169.254\"]}]", "refused", "169.254.169.254:30080"),

@@ -1,12 +1,9 @@
-use serde::Deserialize;
-
 /// Longest label value, in bytes.
 const MAX_BYTES: usize = 255;
 
 /// The value of a label: short, and without control characters, so that it can go into logs and
 /// answers as it is. May be empty, which means absent, as in Prometheus.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Label(String);
 
 impl Label {

@@ -1,6 +1,6 @@
-//! What each target gets of the traffic.
+//! What is counted of each target: its traffic and its health checks.
 
-use exchange::{Counter, Snapshot, TargetOnCore};
+use exchange::{Snapshot, TargetCounters};
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGaugeVec};
 
@@ -8,20 +8,26 @@ use super::{gauge_by, total_by};
 
 /// By address, so that a series is one and the same over restarts of a target. While several targets
 /// are known at an address, of which all but one are draining, it is the sum of theirs.
-pub(super) fn traffic(snapshot: &Snapshot) -> Vec<Box<dyn Collector>> {
+pub(super) fn counts(snapshot: &Snapshot) -> Vec<Box<dyn Collector>> {
     vec![
         Box::new(active(snapshot)),
         Box::new(total(
             snapshot,
             "load_balancer_node_connections_total",
             "Client connections that got one to the target",
-            |on_core| &on_core.connections,
+            |counters| counters.sum(|core| &core.connections),
         )),
         Box::new(total(
             snapshot,
             "load_balancer_node_failed_dials_total",
             "Attempts to connect to the target that failed or took too long",
-            |on_core| &on_core.failed_dials,
+            |counters| counters.sum(|core| &core.failed_dials),
+        )),
+        Box::new(total(
+            snapshot,
+            "load_balancer_health_check_failures_total",
+            "Health checks of the target that failed",
+            |counters| counters.failed_checks().get(),
         )),
     ]
 }
@@ -43,12 +49,12 @@ fn total(
     snapshot: &Snapshot,
     name: &str,
     help: &str,
-    counter: impl Fn(&TargetOnCore) -> &Counter,
+    count: impl Fn(&TargetCounters) -> u64,
 ) -> IntCounterVec {
     let total = total_by("node", name, help);
     for entry in &snapshot.entries {
         let node = entry.target.address.to_string();
-        total.with_label_values(&[&node]).inc_by(entry.counters.sum(&counter));
+        total.with_label_values(&[&node]).inc_by(count(&entry.counters));
     }
     total
 }
@@ -57,7 +63,7 @@ fn total(
 mod tests {
     use std::sync::Arc;
 
-    use exchange::{Entry, Target, TargetCounters};
+    use exchange::{Entry, Target};
     use prometheus::{Registry, TextEncoder};
 
     use super::*;
@@ -68,6 +74,7 @@ mod tests {
         counters.on(1).connections.add(10 * each);
         counters.on(0).connections.add(each);
         counters.on(1).failed_dials.add(100 * each);
+        counters.failed_checks().add(1000 * each);
         Entry::new(Arc::new(Target::at(address.parse().unwrap())), Arc::new(counters))
     }
 
@@ -75,7 +82,7 @@ mod tests {
     fn each_address_has_the_sum_over_its_targets_and_all_cores() {
         let entries = vec![entry("10.0.0.1:80", 1), entry("[::1]:80", 5), entry("10.0.0.1:80", 2)];
         let registry = Registry::new();
-        for metric in traffic(&Snapshot { entries, ..Snapshot::default() }) {
+        for metric in counts(&Snapshot { entries, ..Snapshot::default() }) {
             registry.register(metric).unwrap();
         }
         let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
@@ -85,6 +92,8 @@ mod tests {
             "load_balancer_node_connections_total{node=\"10.0.0.1:80\"} 33",
             "load_balancer_node_connections_total{node=\"[::1]:80\"} 55",
             "load_balancer_node_failed_dials_total{node=\"10.0.0.1:80\"} 300",
+            "load_balancer_health_check_failures_total{node=\"10.0.0.1:80\"} 3000",
+            "load_balancer_health_check_failures_total{node=\"[::1]:80\"} 5000",
         ] {
             assert!(text.lines().any(|it| it == line), "{line} is missing in\n{text}");
         }

@@ -191,3 +191,64 @@ fn what_checks_say_of_a_drained_target_is_news_for_its_breaker() {
     assert!(roster.undrain(&id(1)));
     assert!(roster.snapshot(at(4)).entries[0].trial.is_some(), "long before the timeout is over");
 }
+
+/// The target called `i-{name}` at the address of target `n`.
+fn named(n: u8, name: &str) -> Target {
+    Target { id: TargetId::new(name), ..target(n) }
+}
+
+fn address(n: u8) -> TargetId {
+    TargetId::new(&target(n).address.to_string())
+}
+
+#[test]
+fn a_target_with_an_id_is_drained_by_its_address_too() {
+    let mut roster = roster(0);
+    let name = TargetId::new("i-1");
+    roster.discovered(vec![named(1, "i-1"), target(2)], at(0));
+    assert!(!roster.drain(&address(3), at(0)), "nobody is there");
+    for (drain, undrain) in
+        [(address(1), address(1)), (address(1), name.clone()), (name.clone(), address(1))]
+    {
+        assert!(roster.drain(&drain, at(0)));
+        assert_eq!(reasons(&mut roster), [Some("drained by operator".to_owned()), None]);
+        assert!(roster.undrain(&undrain));
+        assert_eq!(reasons(&mut roster), [None, None], "{drain} {undrain}");
+        assert!(absent(&mut roster).is_empty());
+    }
+    // The order outlives its absence, and is not for another one that takes its address.
+    roster.drain(&address(1), at(0));
+    roster.discovered(vec![named(1, "i-9"), target(2)], at(1));
+    for _ in 0..2 {
+        roster.tick(at(1));
+    }
+    assert_eq!(reasons(&mut roster), [None, None]);
+    assert_eq!(absent(&mut roster), [name.clone()]);
+    assert!(roster.drain(&name, at(1)), "it stands already");
+    roster.discovered(vec![named(1, "i-1"), target(2)], at(2));
+    assert_eq!(roster.snapshot(at(2)).entries[0].reason.as_deref(), Some("drained by operator"));
+    roster.discovered(vec![target(2)], at(3));
+    for _ in 0..2 {
+        roster.tick(at(3));
+    }
+    assert!(roster.undrain(&address(1)), "by its address while it is away");
+    assert!(absent(&mut roster).is_empty());
+}
+
+#[test]
+fn of_targets_with_one_id_an_address_means_only_one() {
+    let mut roster = roster(0);
+    let drained = |roster: &mut Roster| -> Vec<bool> {
+        reasons(roster).iter().map(Option::is_some).collect()
+    };
+    roster.discovered((1..=3).map(|n| named(n, "web")).collect(), at(0));
+    roster.drain(&address(2), at(0));
+    assert_eq!(drained(&mut roster), [false, true, false]);
+    roster.drain(&TargetId::new("web"), at(0));
+    assert_eq!(drained(&mut roster), [true, true, true]);
+    roster.undrain(&address(2));
+    assert_eq!(drained(&mut roster), [true, false, true]);
+    roster.undrain(&TargetId::new("web"));
+    assert_eq!(drained(&mut roster), [false, false, false]);
+    assert!(absent(&mut roster).is_empty());
+}

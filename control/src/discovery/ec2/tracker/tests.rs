@@ -115,7 +115,7 @@ fn a_group_that_is_not_there_is_named() {
         follow(&mut tracker(), Ok(Found { group_exists: false, ..Found::default() }));
     assert_eq!(targets, Some(0));
     assert!(lines.contains("check ASG_NAME and AWS_REGION"), "{lines}");
-    assert!(lines.contains("the members of the Auto Scaling Group group"), "{lines}");
+    assert!(lines.contains("the members of the Auto Scaling Group \"group\""), "{lines}");
 }
 
 #[test]
