@@ -26,6 +26,8 @@ const NOT_MADE_LOG_INTERVAL: Duration = Duration::from_mins(1);
 pub(crate) struct Checked {
     /// Who was checked.
     pub(crate) target: Identity,
+    /// Not before this time.
+    pub(crate) began: std::time::Instant,
     /// Why it is not healthy, if so.
     pub(crate) result: Result<(), Failure>,
 }
@@ -117,7 +119,7 @@ impl Tools {
             if let Err(Failure::NotMade(reason)) = &result {
                 self.tell_not_made(&target, reason);
             }
-            let checked = Checked { target: target.clone(), result };
+            let checked = Checked { target: target.clone(), began: started.into_std(), result };
             if self.events.send(Event::Checked(checked)).await.is_err() {
                 return;
             }
