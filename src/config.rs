@@ -244,8 +244,11 @@ fn control_settings(
     let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
-    // A bad value is reported where the data plane reads it.
-    let balance = Reader::default().value(var::BALANCE, raw.balance.as_deref(), value::balance);
+    // Bad values are reported where the data plane reads them.
+    let mut again = Reader::default();
+    let balance = again.value(var::BALANCE, raw.balance.as_deref(), value::balance);
+    let text = raw.pool_timeout.as_deref();
+    let connect_timeout = again.value(var::POOL_TIMEOUT, text, value::period(Seconds));
     let affinity = balance? == Balance::Maglev;
     Some(control::Settings {
         discovery: discovery?,
@@ -259,9 +262,10 @@ fn control_settings(
         // Clients would be led to where they were; the zone is not heeded either.
         rebalance_rate: if affinity { 0 } else { rebalance_rate? },
         breaker: breaker?,
+        connect_timeout: connect_timeout?,
         zone: if affinity { control::zone::Settings::Ignored } else { zone? },
         // As the data plane is told, which reports what is wrong with them.
-        source_addresses: limits::sources(raw, &mut Reader::default())?.addresses().collect(),
+        source_addresses: limits::sources(raw, &mut again)?.addresses().collect(),
         // The start-up checks find out.
         probes_max: control::MAX_PROBES,
     })

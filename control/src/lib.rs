@@ -17,6 +17,7 @@ mod order;
 mod probe;
 mod prober;
 mod rebalance;
+mod reconnect;
 mod reports;
 mod roster;
 #[cfg(test)]
@@ -45,6 +46,7 @@ use controller::Controller;
 use jitter::Jitter;
 use metrics::Metrics;
 use prober::Prober;
+use reconnect::Reconnector;
 use roster::{Roster, Rules};
 
 pub use probe::{Failure as CheckFailure, Flaw as CheckFlaw};
@@ -87,6 +89,8 @@ pub struct Settings {
     pub rebalance_rate: u32,
     /// When a target that cannot be connected to is left alone.
     pub breaker: breaker::Settings,
+    /// How long the control plane waits for a connection of its own to such a target; not zero.
+    pub connect_timeout: Duration,
     /// Which zone this balancer is in, if targets there are to be preferred.
     pub zone: zone::Settings,
     /// Where the data plane dials targets from: says how many local ports there are.
@@ -146,6 +150,7 @@ impl Control {
             slow_start: settings.slow_start,
             rebalance_rate: settings.rebalance_rate,
             breaker: settings.breaker,
+            check_port: settings.health.port,
             cores: publisher.cores(),
         };
         let controller = Controller {
@@ -156,6 +161,11 @@ impl Control {
                 Arc::clone(&metrics),
                 event_sender.clone(),
             ),
+            reconnector: Reconnector {
+                connect_timeout: settings.connect_timeout,
+                proxy_header: settings.health.proxy_header,
+                events: event_sender.clone(),
+            },
             tables: settings.affinity.then(Tables::default),
             events: event_sender.clone(),
             publisher,

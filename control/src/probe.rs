@@ -147,7 +147,7 @@ impl Probe {
 }
 
 /// Whether an error is about this machine and not about the target (connect(2), socket(2)).
-fn is_ours(error: &io::Error) -> bool {
+pub(crate) fn is_ours(error: &io::Error) -> bool {
     let ours = [Errno::ADDRNOTAVAIL, Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     Errno::from_io_error(error).is_some_and(|errno| ours.contains(&errno))
 }

@@ -34,6 +34,8 @@ const HUNG_SHARE: u32 = 4;
 pub(crate) struct Checked {
     /// Who was checked.
     pub(crate) target: Identity,
+    /// Not before this time.
+    pub(crate) began: std::time::Instant,
     /// Why it is not healthy, if so.
     pub(crate) result: Result<(), Failure>,
 }
@@ -73,6 +75,14 @@ impl Lines {
         }
         is_due
     }
+}
+
+/// One check, as it went.
+struct Attempt {
+    result: Result<(), Failure>,
+    /// When it was its turn.
+    began: Instant,
+    took: Duration,
 }
 
 #[derive(Debug)]
@@ -143,14 +153,17 @@ impl Tools {
         let mut rank = Rank::Unchecked;
         loop {
             let due = Instant::now();
-            let Some((result, took)) = self.check(&target, &gate, rank).await else { return };
+            let Some(Attempt { result, began, took }) = self.check(&target, &gate, rank).await
+            else {
+                return;
+            };
             match &result {
                 Ok(()) => rank = Rank::Passed,
                 Err(Failure::NotMade(reason)) => self.tell_not_made(&target, reason),
                 Err(_) if took > self.timeout / HUNG_SHARE => rank = Rank::Hung,
                 Err(_) => rank = Rank::Failed,
             }
-            let checked = Checked { target: target.clone(), result };
+            let checked = Checked { target: target.clone(), began: began.into_std(), result };
             if self.events.send(Event::Checked(checked)).await.is_err() {
                 return;
             }
@@ -181,22 +194,23 @@ impl Tools {
         }
     }
 
-    /// One check, and how long it took; none when the runtime is shutting down.
+    /// One check; none when the runtime is shutting down.
     async fn check(
         self: &Arc<Self>,
         target: &Identity,
         gate: &Arc<Semaphore>,
         rank: Rank,
-    ) -> Option<(Result<(), Failure>, Duration)> {
+    ) -> Option<Attempt> {
         let timed_out = Err(Failure::TimedOut(self.timeout));
         // Taken unless the thread of the probe before lingers beyond its timeout.
         let Ok(gate) = timeout(self.timeout, Arc::clone(gate).acquire_owned()).await else {
-            return Some((timed_out, self.timeout));
+            let (began, took) = (Instant::now(), self.timeout);
+            return Some(Attempt { result: timed_out, began, took });
         };
         let due = Instant::now();
         let slot = self.slots.take(rank).await;
-        let started = Instant::now();
-        if started - due > self.period {
+        let began = Instant::now();
+        if began - due > self.period {
             self.tell_late();
         }
         let probe = self.blocking_probe(target, (gate.ok()?, slot));
@@ -204,9 +218,9 @@ impl Tools {
             Ok(finished) => finished.ok()?,
             Err(_) => timed_out,
         };
-        let took = started.elapsed();
+        let took = began.elapsed();
         self.metrics.probed(took);
-        Some((result, took))
+        Some(Attempt { result, began, took })
     }
 
     /// What the blocking thread does. It keeps `permits` until it has ended, awaited or not.

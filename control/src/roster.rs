@@ -1,3 +1,4 @@
+mod breakers;
 mod identity;
 mod member;
 mod wishes;
@@ -7,16 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{
-    Affinity, Entry, Generation, Locality, Outcome, Ramp, Report, Snapshot, Surplus, Target,
-    TargetId,
-};
+use exchange::{Affinity, Entry, Generation, Locality, Ramp, Snapshot, Surplus, Target, TargetId};
 
-use crate::breaker::{self, Standing, Turns};
+use crate::breaker::{self, Turns};
 use crate::locality::localities;
 use crate::rebalance::{Load, Rebalance, shares};
 pub use identity::Identity;
-use member::Member;
+use member::{Member, Used};
 pub(crate) use wishes::address_in;
 use wishes::{Whom, Wishes};
 
@@ -29,8 +27,10 @@ pub struct Rules {
     pub fall: u32,
     /// As in [`crate::Settings`], in percent.
     pub fail_open_threshold: u8,
-    /// When a target's circuit breaker opens, and for how long.
+    /// When a target's circuit breaker opens, and how rarely it is tried again.
     pub breaker: breaker::Settings,
+    /// As in [`crate::health::Settings::port`].
+    pub check_port: Option<u16>,
     /// As in [`crate::Settings`].
     pub drain_timeout: Duration,
     /// As in [`crate::Settings`].
@@ -189,23 +189,23 @@ impl Roster {
         self.affinity = Some(affinity);
     }
 
-    /// A check of `target` has passed, or failed for the reason given. Late results of targets that
-    /// have left are ignored.
-    pub fn checked(&mut self, target: &Identity, result: Result<(), &str>, now: Instant) {
+    /// A check of `target` that began then has passed, or failed for the reason given. Late results
+    /// of targets that have left are ignored.
+    pub fn checked(&mut self, target: &Identity, result: Result<(), &str>, began: Instant) {
         let Some(member) = self.members.get_mut(target) else { return };
         if member.drain.is_withdrawn() {
             return;
         }
         member.health.record(result.is_ok(), self.rules.rise, self.rules.fall);
-        if result.is_err() {
-            member.counters.failed_checks().increment();
+        match result {
+            Ok(()) => self.turns.count(member.breaker.passed(began)),
+            Err(reason) => {
+                member.counters.failed_checks().increment();
+                if member.failure.as_deref() != Some(reason) {
+                    member.failure = Some(reason.into());
+                }
+            }
         }
-        if let Err(reason) = result
-            && member.failure.as_deref() != Some(reason)
-        {
-            member.failure = Some(reason.into());
-        }
-        self.turns.count(member.breaker.advance(member.standing(), now));
     }
 
     /// A check of `target` could not be made, by no fault of the target.
@@ -213,18 +213,6 @@ impl Roster {
         if let Some(member) = self.members.get_mut(target) {
             member.health.note_unknown();
         }
-    }
-
-    /// A core has reported. Late reports of targets that are forgotten are ignored.
-    pub fn reported(&mut self, report: &Report, now: Instant) {
-        let Some(member) = self.members.get_mut(&Identity::of(&report.target)) else { return };
-        let turn = match report.outcome {
-            Outcome::Failed { count, successes } => {
-                member.breaker.failed(count, successes, member.counters.dialled(), now)
-            }
-            Outcome::Tried { reached } => member.breaker.tried(reached, now),
-        };
-        self.turns.count(turn);
     }
 
     /// To be called every so often: forgets withdrawn targets that have no connections left.
@@ -235,7 +223,7 @@ impl Roster {
     /// The snapshot of `now`; of a new generation if anything in it has changed since the last call.
     pub fn snapshot(&mut self, now: Instant) -> Arc<Snapshot> {
         for member in self.members.values_mut() {
-            self.turns.count(member.breaker.advance(member.standing(), now));
+            self.turns.count(member.breaker.dialled(member.counters.dialled()));
         }
         let mut next = self.assess(now);
         self.ramp_up(&mut next, now);
@@ -246,13 +234,12 @@ impl Roster {
         Arc::clone(&self.latest)
     }
 
-    /// When a later call of [`Roster::snapshot`] than one at `now` will say something else although
-    /// nothing has happened.
+    /// When a later call of [`Roster::snapshot`] or [`Roster::begin_attempts`] than one at `now` will
+    /// say something else although nothing has happened.
     pub fn next_due(&self, now: Instant) -> Option<Instant> {
-        let dues = self.members.values().filter_map(|member| match member.standing() {
-            Standing::Withdrawn { .. } => member.drain.due(self.rules.drain_timeout),
-            Standing::Healthy => member.breaker.due(),
-            Standing::Unhealthy => None,
+        let dues = self.members.values().filter_map(|member| {
+            let attempt = member.breaker.due().filter(|_| member.is_wanted());
+            attempt.or_else(|| member.drain.due(self.rules.drain_timeout))
         });
         dues.filter(|due| *due > now).min()
     }
@@ -284,24 +271,28 @@ impl Roster {
         }
     }
 
-    /// How often circuit breakers have turned since the start.
-    pub fn breaker_turns(&self) -> Turns {
-        self.turns
-    }
-
     fn assess(&self, now: Instant) -> Snapshot {
         let present = || self.members.values().filter(|member| !member.drain.is_draining());
         let count = present().count();
         let healthy = present().filter(|member| member.is_fit()).count();
+        let passing = present().filter(|member| member.health.is_healthy()).count();
         let known = present().filter(|member| member.health.has_first_result()).count();
 
         let settled = count > 0 && known == count;
-        let too_few = healthy * 100 <= usize::from(self.rules.fail_open_threshold) * count;
-        // It begins only once all are known. A newcomer does not end it: that would leave clients
-        // without any target until the newcomer's first check is over.
-        let fail_open = too_few && (settled || self.latest.fail_open && known > 0);
+        let are_too_few = |good| good * 100 <= usize::from(self.rules.fail_open_threshold) * count;
+        // It begins only once all are known, or where circuit breakers leave nobody else. A newcomer
+        // does not end it: that would leave clients without any target until the newcomer's first
+        // check is over.
+        let may_be = settled || self.latest.fail_open && known > 0 || healthy == 0 && passing > 0;
+        let used = match are_too_few(healthy) && may_be {
+            false => Used::Fit,
+            // Only circuit breakers are to blame.
+            true if !are_too_few(passing) => Used::Passing,
+            true => Used::All,
+        };
+        let fail_open = used != Used::Fit;
 
-        let entries = self.members.values().map(|it| it.assess(fail_open, &self.rules, now));
+        let entries = self.members.values().map(|it| it.assess(used, &self.rules, now));
         let entries: Vec<_> = entries.collect();
         Snapshot {
             generation: Generation(self.latest.generation.0 + 1),
@@ -374,7 +365,6 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
             && a.breaker == b.breaker
             && a.reset == b.reset
             && is_same_ramp
-            && a.trial.as_ref().map(Arc::as_ptr) == b.trial.as_ref().map(Arc::as_ptr)
             && Arc::ptr_eq(&a.target, &b.target)
             && Arc::ptr_eq(&a.counters, &b.counters)
     };

@@ -75,10 +75,10 @@ mod tests {
             let client = ClientKey::of(Ipv4Addr::from_bits(client).into());
             let mut choices = Vec::new();
             while let Choice::Dial(target) =
-                self.chooser.choose(&mut self.targets, Some(client), &tried, Instant::now())
+                self.chooser.choose(&self.targets, Some(client), &tried, Instant::now())
             {
                 choices.push(target.address());
-                tried.add(target, false);
+                tried.add(target);
             }
             choices
         }

@@ -72,8 +72,6 @@ pub(crate) struct Dial {
     /// It is being ended because the target is not to be used any more: another is dialled.
     pub(crate) revoked: bool,
     pub(crate) source: Source,
-    /// How it ends has to be reported, whatever becomes of the client.
-    pub(crate) is_trial: bool,
 }
 
 impl Connection {
@@ -228,9 +226,9 @@ impl Connection {
 
     /// Notes that the dial failed; its socket, to be closed.
     pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
-        let was_trial = self.dial.take().is_some_and(|dial| dial.is_trial);
+        self.dial = None;
         if let Some(target) = self.leave() {
-            self.tried.add(target, was_trial);
+            self.tried.add(target);
         }
         self.target.take()
     }

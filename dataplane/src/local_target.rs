@@ -1,12 +1,11 @@
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use exchange::{
-    Entry, Outcome, Ramp, Report, Target, TargetCounters, TargetKey, TargetState, Trial,
-};
+use exchange::{Entry, Ramp, Report, Target, TargetCounters, TargetKey, TargetState};
 use socket2::SockAddr;
 
 use crate::pool::Pool;
@@ -31,8 +30,6 @@ pub struct LocalTarget {
     may_be_dialled_ahead: Cell<bool>,
     ramp: Cell<Option<Ramp>>,
     ports: Ports,
-    /// The last trial that this core asked for; snapshots may go on offering it.
-    asked_for: RefCell<Option<Arc<Trial>>>,
 }
 
 /// How the dial of a target that this core ended last went. The first one is the best to retry.
@@ -64,7 +61,6 @@ impl LocalTarget {
             may_be_dialled_ahead: Cell::new(false),
             ramp: Cell::new(None),
             ports: Ports::default(),
-            asked_for: RefCell::new(None),
         })
     }
 
@@ -169,18 +165,6 @@ impl LocalTarget {
         self.ramp.get().map_or(1.0, |ramp| ramp.part(now))
     }
 
-    /// Whether [`Self::claim`] was called with this trial before.
-    pub(crate) fn has_asked_for(&self, trial: &Arc<Trial>) -> bool {
-        self.asked_for.borrow().as_ref().is_some_and(|old| Arc::ptr_eq(old, trial))
-    }
-
-    /// Whether this core is the one that makes the trial.
-    pub(crate) fn claim(&self, trial: Arc<Trial>) -> bool {
-        let is_claimed = trial.claim();
-        *self.asked_for.borrow_mut() = Some(trial);
-        is_claimed
-    }
-
     /// A dial begins: it counts as a connection until [`Self::closed`].
     pub fn opened(&self) {
         self.connections.set(self.connections.get() + 1);
@@ -198,27 +182,19 @@ impl LocalTarget {
         self.counters.on(self.core).connections.increment();
     }
 
-    /// Notes whether a dial reached the target, `None` if it was cut short and nothing is known.
-    /// Returns what the control plane has to hear of it: the end of each trial, and each failure.
-    #[must_use = "a trial whose end is not reported is the target's last"]
-    pub fn dialled(&self, is_trial: bool, reached: Option<bool>) -> Option<Report> {
-        match reached {
-            Some(true) => {
-                self.last_dial.set(LastDial::Reached);
-                self.counters.on(self.core).dialled.increment();
-            }
-            Some(false) => {
-                self.last_dial.set(LastDial::Failed);
-                self.counters.on(self.core).failed_dials.increment();
-            }
-            None => (),
-        }
-        let outcome = match reached {
-            _ if is_trial => Outcome::Tried { reached },
-            Some(false) => Outcome::Failed { count: 1, successes: self.counters.dialled() },
-            _ => return None,
-        };
-        Some(Report { target: Arc::clone(&self.target), outcome })
+    /// A dial has reached it.
+    pub fn reached(&self) {
+        self.last_dial.set(LastDial::Reached);
+        self.counters.on(self.core).dialled.increment();
+    }
+
+    /// A dial has failed, or taken too long; what the control plane has to hear of it.
+    #[must_use]
+    pub fn failed(&self, error: io::ErrorKind) -> Report {
+        self.last_dial.set(LastDial::Failed);
+        self.counters.on(self.core).failed_dials.increment();
+        let successes = self.counters.dialled();
+        Report { target: Arc::clone(&self.target), count: 1, successes, error }
     }
 }
 

@@ -1,8 +1,7 @@
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{ClientKey, Entry, Locality, Snapshot, TargetState, Trial};
+use exchange::{ClientKey, Locality, Snapshot};
 
 use crate::affinity::LocalAffinity;
 use crate::candidates::Candidates;
@@ -32,8 +31,6 @@ pub struct Targets {
     localities: Vec<LocalLocality>,
     /// Where clients keep their targets.
     affinity: Option<LocalAffinity>,
-    /// Trials that this core has not asked for yet.
-    trials: Vec<(Rc<LocalTarget>, Arc<Trial>)>,
     settled: bool,
     rebalanced_since: Option<Instant>,
     /// Whose counts on other cores are read next.
@@ -52,7 +49,6 @@ impl Targets {
             eligible: Candidates::default(),
             localities: Vec::new(),
             affinity: None,
-            trials: Vec::new(),
             settled: false,
             rebalanced_since: None,
             read_next: 0,
@@ -81,7 +77,6 @@ impl Targets {
         let mut old = std::mem::take(&mut self.known);
         // Entries come in a stable order: a target is usually found where it was.
         old.reverse();
-        self.trials.clear();
         let mut eligible = Vec::new();
         for entry in &snapshot.entries {
             let known = old.iter().rposition(|local| local.is(entry));
@@ -91,11 +86,6 @@ impl Targets {
             local.update(entry, snapshot.own_zone.as_ref());
             if entry.eligible {
                 eligible.push(Rc::clone(&local));
-            }
-            if let Some(trial) = offered_trial(entry)
-                && !local.has_asked_for(trial)
-            {
-                self.trials.push((Rc::clone(&local), Arc::clone(trial)));
             }
             self.known.push(local);
         }
@@ -166,17 +156,6 @@ impl Targets {
         self.settled || !self.eligible().is_empty()
     }
 
-    /// A target that is to be dialled by way of trial, which no other core does. Each trial is
-    /// asked for once.
-    pub(crate) fn claim_trial(&mut self) -> Option<Rc<LocalTarget>> {
-        while let Some((target, trial)) = self.trials.pop() {
-            if target.claim(trial) {
-                return Some(target);
-            }
-        }
-        None
-    }
-
     /// Reads how many connections other cores have to some of the targets, in turn. Cheap enough
     /// to be called again and again: at most [`COUNTS_READ_MAX`] counts in a [`READ_INTERVAL`].
     pub fn read_other_cores(&mut self, now: Instant) {
@@ -193,14 +172,11 @@ impl Targets {
     }
 }
 
-/// The trial of a target that is not leaving.
-fn offered_trial(entry: &Entry) -> Option<&Arc<Trial>> {
-    entry.trial.as_ref().filter(|_| entry.state != TargetState::Draining)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
-    use exchange::{Target, TargetCounters};
+    use std::sync::Arc;
+
+    use exchange::{Entry, Target, TargetCounters, TargetState};
 
     use super::*;
     use crate::session::Cause;
@@ -306,21 +282,5 @@ pub(crate) mod tests {
         targets.eligible()[0].opened();
         targets.update(&Snapshot { entries: vec![entry(1, true)], ..Snapshot::default() });
         assert_eq!(targets.eligible()[0].connections(), 0);
-    }
-
-    #[test]
-    fn each_trial_is_asked_for_once() {
-        let mut entry = entry(1, false);
-        let mut targets = Targets::new(0, 1);
-        for _ in 0..2 {
-            entry.trial = Some(Arc::new(Trial::default()));
-            let snapshot = Snapshot { entries: vec![entry.clone()], ..Snapshot::default() };
-            targets.update(&snapshot);
-            targets.update(&snapshot);
-            assert_eq!(targets.trials.len(), 1);
-            assert!(targets.claim_trial().is_some());
-            targets.update(&snapshot);
-            assert!(targets.trials.is_empty(), "still offered, but asked for already");
-        }
     }
 }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{Affinity, Target, TargetCounters, TargetId, Trial};
+use crate::{Affinity, Target, TargetCounters, TargetId};
 
 /// Counts published snapshots; a larger one is newer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,7 +65,7 @@ pub enum BreakerState {
     /// The target can be connected to, as far as is known.
     #[default]
     Closed,
-    /// A trial connection is due or under way.
+    /// The control plane is trying to connect to it.
     HalfOpen,
     /// The target cannot be connected to.
     Open,
@@ -91,9 +91,6 @@ pub struct Entry {
     pub reset: bool,
     /// While its share of new connections grows after it was admitted.
     pub ramp: Option<Ramp>,
-    /// The trial connection that is to find out whether it can be reached again. Whoever claims it
-    /// dials this target first, eligible or not, and reports how that went.
-    pub trial: Option<Arc<Trial>>,
     /// What the cores count about it; the same for as long as the target is known.
     pub counters: Arc<TargetCounters>,
 }
@@ -110,7 +107,6 @@ impl Entry {
             breaker: BreakerState::Closed,
             reset: false,
             ramp: None,
-            trial: None,
             counters,
         }
     }

@@ -164,7 +164,7 @@ variables! {
     CIRCUIT_BREAKER_THRESHOLD circuit_breaker_threshold Value("5")
         "failed dials in a row that open a target's circuit breaker, so that it gets no clients, 1-1000";
     CIRCUIT_BREAKER_TIMEOUT circuit_breaker_timeout Value("5")
-        "time before one trial connection may close an open breaker (min)";
+        "longest time between two attempts to connect to a target whose breaker is open (min)";
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use dataplane::Balance;
 
 pub(crate) const RISE: u32 = 2;
 pub(crate) const FALL: u32 = 3;
+/// Where targets are checked that are not checked where they serve.
+const CHECK_PORT: u16 = 81;
 /// Time between two checks, give or take 10 %.
 pub(crate) const CHECK_PERIOD: Duration = Duration::from_secs(2);
 pub(crate) const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -28,6 +30,8 @@ pub(crate) struct Setting {
     pub(crate) hosts: u8,
     pub(crate) connect_attempts: usize,
     pub(crate) breaker: breaker::Settings,
+    /// Whether checks go to another port than clients.
+    pub(crate) is_checked_apart: bool,
     pub(crate) fail_open_threshold: u8,
     pub(crate) drain_timeout: Duration,
     pub(crate) reset_unhealthy: bool,
@@ -53,6 +57,7 @@ impl Setting {
             hosts: 10,
             connect_attempts: 3,
             breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
+            is_checked_apart: false,
             fail_open_threshold: 0,
             drain_timeout: Duration::from_mins(5),
             reset_unhealthy: false,
@@ -78,6 +83,7 @@ impl Setting {
                 threshold: [1, 2, 5, 5, 20][rng.usize(..5)],
                 timeout: Duration::from_secs(rng.u64(5..=300)),
             },
+            is_checked_apart: rng.bool(),
             fail_open_threshold: [0, 0, 30, 60][rng.usize(..4)],
             drain_timeout: Duration::from_secs(rng.u64(0..=120)),
             reset_unhealthy: rng.bool(),
@@ -97,6 +103,7 @@ impl Setting {
             fall: FALL,
             fail_open_threshold: self.fail_open_threshold,
             breaker: self.breaker,
+            check_port: self.is_checked_apart.then_some(CHECK_PORT),
             drain_timeout: self.drain_timeout,
             reset_unhealthy: self.reset_unhealthy,
             slow_start: self.slow_start,

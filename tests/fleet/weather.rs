@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use exchange::Target;
 
-use crate::host::Condition::{Dead, Flapping, Frozen, Gone, Sick, Well};
+use crate::host::Condition::{Dead, Deaf, Flapping, Frozen, Gone, Sick, Well};
 use crate::host::{Condition, Host};
 use crate::rules::Setting;
 use crate::world::{Event, World};
@@ -24,7 +24,8 @@ pub(crate) enum Weather {
     Order,
 }
 
-const BAD: [Condition; 5] = [Dead, Gone, Frozen, Sick, Flapping];
+/// The last one only where checks go to another port.
+const BAD: [Condition; 6] = [Dead, Gone, Frozen, Sick, Flapping, Deaf];
 
 /// Notes the first of all that will happen.
 pub(crate) fn start(world: &mut World) {
@@ -39,12 +40,12 @@ pub(crate) fn happen(world: &mut World, weather: Weather) {
     match weather {
         Weather::Turn => {
             let index = world.rng.usize(..world.hosts.len());
-            let condition = BAD[world.rng.usize(..BAD.len())];
+            let condition = any_bad(world);
             let lasts = lasting(&mut world.rng);
             turn(world, index, condition, lasts);
         }
         Weather::Storm => {
-            let condition = BAD[world.rng.usize(..BAD.len())];
+            let condition = any_bad(world);
             let lasts = lasting(&mut world.rng);
             let percent = [100, 100, 60][world.rng.usize(..3)];
             for index in 0..world.hosts.len() {
@@ -106,6 +107,11 @@ fn note(world: &mut World, weather: Weather) {
     };
     let after = Duration::from_millis(world.rng.u64(..2000 * mean_s));
     world.agenda.after(after, Event::Weather(weather));
+}
+
+fn any_bad(world: &mut World) -> Condition {
+    let count = if world.setting.is_checked_apart { BAD.len() } else { BAD.len() - 1 };
+    BAD[world.rng.usize(..count)]
 }
 
 fn lasting(rng: &mut fastrand::Rng) -> Duration {

@@ -28,6 +28,7 @@ fn roster(fail_open_threshold: u8) -> Roster {
         fall: 2,
         fail_open_threshold,
         breaker,
+        check_port: None,
         drain_timeout: Duration::from_mins(5),
         reset_unhealthy: false,
         slow_start: Duration::ZERO,
@@ -44,6 +45,14 @@ fn at(seconds: u64) -> Instant {
 
 /// What a check that fails gives as its reason.
 const BAD: Result<(), &str> = Err("status 503");
+
+/// So many dials of it have failed since the last success.
+fn dials_failed(roster: &mut Roster, n: u8, count: u32, seconds: u64) {
+    let successes = roster.members[&identity(n)].counters.dialled();
+    let error = std::io::ErrorKind::ConnectionRefused;
+    let report = exchange::Report { target: Arc::new(target(n)), count, successes, error };
+    roster.reported(&report, at(seconds));
+}
 
 /// Each entry as its address's last number, its state's first letter and `*` where eligible.
 fn shown(roster: &mut Roster) -> String {

@@ -141,10 +141,9 @@ impl Worker {
         self.perform_all(key);
     }
 
-    /// How many targets a session may dial. A trial comes before the dials that count: which they
-    /// are the chooser knows.
+    /// How many targets a session may dial.
     pub(super) fn dials_max(&self) -> u8 {
-        u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX)
+        u8::try_from(self.settings.connect_attempts).unwrap_or(u8::MAX)
     }
 
     /// Closes by RST what has no operation in flight.

@@ -75,7 +75,7 @@ impl Worker {
         }
         let client = self.settings.balance.client_key(client);
         let tried = Tried::default();
-        let choice = self.chooser.choose(&mut self.targets, client, &tried, self.now);
+        let choice = self.chooser.choose(&self.targets, client, &tried, self.now);
         let mut claimed = None;
         if let Choice::Dial(target) = &choice {
             let connections = &mut self.connections;
