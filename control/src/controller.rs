@@ -249,9 +249,7 @@ fn reset_line(entry: &Entry) -> Option<(log::Level, String)> {
 }
 
 fn fail_open_line(after: &Snapshot) -> (log::Level, String) {
-    let count = |state| after.entries.iter().filter(|entry| entry.state == state).count();
-    let present = after.entries.len() - count(TargetState::Draining);
-    let healthy = count(TargetState::Healthy);
+    let (healthy, present) = after.healthy_of();
     if after.fail_open {
         let line = format!(
             "fail-open begins: {healthy} of {present} targets are healthy, so all are used"
