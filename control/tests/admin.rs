@@ -1,5 +1,6 @@
 //! The admin server as clients see it, well-behaved and hostile.
 #![allow(clippy::unwrap_used, reason = "test code outside test functions")]
+
 mod harness;
 
 use std::io::{Read, Write};
