@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use support::backend::Backend;
-use support::balancer::{Balancer, Ended, command, end, run_to_end};
+use support::balancer::{Balancer, Ended, command, end, run_to_end, shell};
 use support::port::Port;
 use support::scratch::Scratch;
 use support::{http, skip};
@@ -325,9 +325,7 @@ fn a_target_file_has_to_be_readable() {
     let mut command = command();
     if is_root {
         let rights = "-dac_override,-dac_read_search";
-        let binary = command.get_program().to_owned();
-        command = Command::new("setpriv");
-        command.env_clear().arg(format!("--bounding-set={rights}")).arg(binary);
+        command = shell(&format!("exec setpriv --bounding-set={rights} \"$0\""));
         if Command::new("setpriv").arg("--version").output().is_err() {
             return skip("this is root, and there is no setpriv to become less");
         }

@@ -74,8 +74,8 @@ pub struct CoreCounters {
     pub dial_durations: DialDurations,
     /// Total: dials that found no free local port.
     pub exhausted_dials: Counter,
-    /// Total: connections that the kernel dropped because the listen queue was full.
-    pub listen_overflows: Counter,
+    /// Total: what the kernel dropped at the core's listener, for whatever reason.
+    pub listen_drops: Counter,
     /// Totals: client connections that were reset instead of being forwarded.
     pub rejected: Rejections,
 }

@@ -24,6 +24,7 @@ mod load;
 mod local_ports;
 mod never_reading;
 mod nginx;
+mod overflows;
 mod pair;
 mod pool;
 mod proxy_protocol;

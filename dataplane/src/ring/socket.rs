@@ -46,8 +46,9 @@ pub(crate) fn bind_address_without_port(socket: &impl AsRawFd) -> io::Result<()>
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Connections that a listener's kernel has dropped so far, almost always because its queue was
-/// full; it wraps around. `SO_MEMINFO` of socket(7), `SK_MEMINFO_DROPS` of `linux/sock_diag.h`.
+/// What the kernel has dropped at a listener so far: connections, because its queue was full, but
+/// also stray segments and handshakes that were never completed. It wraps around. `SO_MEMINFO` of
+/// socket(7), `SK_MEMINFO_DROPS` of `linux/sock_diag.h`.
 ///
 /// # Errors
 /// As getsockopt(2).

@@ -40,7 +40,7 @@ impl Worker {
             self.buffers_shrunk = self.now;
             self.ring.shrink_buffers();
             self.note_calm();
-            self.count_overflows();
+            self.count_drops();
             self.sum_up_rejections();
         }
         self.obey_orders();

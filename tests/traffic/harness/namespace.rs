@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::address::ports;
+
 /// The name of both ends of the link.
 const LINK: &str = "wire0";
 
@@ -62,6 +64,8 @@ impl Namespaces {
 
     fn unlinked() -> Result<Self, String> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
+        // Those of this process, not of a namespace.
+        ports();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = |end| format!("slb-{}-{number}-{end}", process::id());
         let made = Self { near: name("near"), far: name("far"), distance: None };
