@@ -29,6 +29,7 @@ mod pair;
 mod pool;
 mod proxy_protocol;
 mod rebalance;
+mod reset_at_once;
 mod resets;
 mod restarts;
 mod shutdown;
