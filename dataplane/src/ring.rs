@@ -27,7 +27,8 @@ use buffers::{BUFFER_GROUP, Buffers};
 pub(crate) use completion::{Completion, Key};
 use completion::{Kind, Token};
 pub(crate) use socket::{
-    bind_address_without_port, inherited, listen_drops, peer_address, send_queue_bytes,
+    acknowledged_bytes, bind_address_without_port, inherited, listen_drops, peer_address,
+    send_queue_bytes,
 };
 
 /// Submission queue entries: more are submitted in several system calls.

@@ -207,7 +207,10 @@ impl Session {
             Event::SendQueue { to, bytes } => self.note_send_queue(to, bytes),
             Event::Retire => self.note_retire(),
             Event::Inspected { is_empty } => self.note_inspected(is_empty),
-            Event::IdleTimeout => self.ending = self.ending.or(Some(Ending::IdleTimeout)),
+            Event::IdleTimeout { stuck } => {
+                let ending = stuck.map_or(Ending::IdleTimeout, Ending::Stuck);
+                self.ending = self.ending.or(Some(ending));
+            }
             Event::Abort(cause) => self.ending = self.ending.or(Some(Ending::Aborted(cause))),
         }
     }

@@ -14,6 +14,22 @@ pub(crate) fn send_queue_bytes(socket: &OwnedFd) -> usize {
     if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
+/// Bytes that a connection's peer has acknowledged so far (`tcpi_bytes_acked` of `TCP_INFO`, tcp(7)); 0
+/// if that cannot be had.
+pub(crate) fn acknowledged_bytes(socket: &OwnedFd) -> u64 {
+    /// Where it stands in `struct tcp_info` of `linux/tcp.h`, which only ever grows at its end.
+    const OFFSET: usize = 120;
+    let mut info = [0_u8; OFFSET + size_of::<u64>()];
+    let mut length = socklen::<[u8; OFFSET + size_of::<u64>()]>();
+    let (fd, level, name) = (socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO);
+    // SAFETY: the kernel writes at most `length` bytes to `info`, which has as many, and the count of
+    // what it has written to `length`; both live across the call.
+    let result =
+        unsafe { libc::getsockopt(fd, level, name, (&raw mut info).cast(), &raw mut length) };
+    let bytes = info.last_chunk().filter(|_| result == 0);
+    bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+}
+
 /// Where a connection comes from, also once its peer has reset it: `SO_PEERNAME`, where getpeername(2)
 /// says ENOTCONN by then (`inet_getname` of the kernel's `net/ipv4/af_inet.c`). An IPv4-mapped
 /// address is IPv4.

@@ -45,7 +45,7 @@ fn number(ending: Ending) -> usize {
         Ending::TargetReset => 2,
         Ending::NoTarget => 3,
         Ending::Refused => 4,
-        Ending::IdleTimeout => 5,
+        Ending::IdleTimeout | Ending::Stuck(_) => 5,
         Ending::GivenUp => 6,
         Ending::Broken => 7,
         Ending::Rebalanced => 8,
@@ -146,7 +146,8 @@ impl World {
 
     fn time_out(&mut self) {
         self.timed_out = true;
-        self.feed(Event::IdleTimeout);
+        let stuck = [None, Some(Side::Client), Some(Side::Target)][self.kernel.rng.usize(..3)];
+        self.feed(Event::IdleTimeout { stuck });
     }
 
     fn check(&mut self) -> Ending {
@@ -156,7 +157,7 @@ impl World {
         if let Ending::Aborted(cause) = ending {
             assert_eq!(Some(cause), self.aborted);
         }
-        assert!(self.timed_out || ending != Ending::IdleTimeout);
+        assert!(self.timed_out || !matches!(ending, Ending::IdleTimeout | Ending::Stuck(_)));
         match ending {
             Ending::Complete | Ending::Rebalanced => self.check_complete(),
             Ending::NoTarget if self.session.awaits_client() => {}
@@ -168,7 +169,7 @@ impl World {
             }
             Ending::ClientReset => self.check_reset(Side::Client),
             Ending::TargetReset => self.check_reset(Side::Target),
-            Ending::IdleTimeout | Ending::Aborted(_) => self.check_aborted(),
+            Ending::IdleTimeout | Ending::Stuck(_) | Ending::Aborted(_) => self.check_aborted(),
         }
         ending
     }

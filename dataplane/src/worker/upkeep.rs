@@ -11,6 +11,10 @@ impl Worker {
     /// what waits for buffers or descriptors.
     pub(crate) fn upkeep(&mut self) {
         self.now = Instant::now();
+        if !self.stall.is_over() {
+            // What has come in the meantime comes first: it is what the timers wait for.
+            return;
+        }
         self.take_snapshot();
         if self.settings.balance.heeds_load() {
             self.targets.read_other_cores(self.now);

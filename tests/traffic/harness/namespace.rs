@@ -42,6 +42,13 @@ impl Namespaces {
         Ok(made)
     }
 
+    /// From now on packets are so large at most, headers included.
+    pub(crate) fn set_mtu(&self, bytes: u32) {
+        for namespace in [&self.near, &self.far] {
+            ip(&["-n", namespace, "link", "set", LINK, "mtu", &bytes.to_string()]).unwrap();
+        }
+    }
+
     /// As [`Self::new`], where each packet is on its way for so long.
     pub(crate) fn apart(delay: Duration) -> Result<Self, String> {
         let mut made = Self::unlinked()?;
