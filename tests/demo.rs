@@ -117,7 +117,7 @@ fn what_happens_is_explained_and_its_end_turns_nobody_away() {
     wait_until("four targets are healthy", || targets().matches("\"healthy\"").count() == 4);
     wait_until("it says how to command", || command_address(&demo.stdout()).is_some());
     let commands = command_address(&demo.stdout()).unwrap();
-    let post = |path: &str| {
+    let command_to = |path: &str| {
         let answer = http::request(commands, "POST", path).unwrap();
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     };
@@ -128,19 +128,19 @@ fn what_happens_is_explained_and_its_end_turns_nobody_away() {
     };
     let second = targets().split("\"address\":\"").nth(2).unwrap().to_owned();
     let second = second.split('"').next().unwrap();
-    post("/traffic");
+    command_to("/traffic");
     wait_until("target 2 has clients", || has_clients(second));
-    post("/targets/2/kill");
+    command_to("/targets/2/kill");
     let broken = "broke, since target 2 was killed: what has begun on one target cannot";
     wait_until("what broke is explained", || demo.stderr().contains(broken));
     wait_until("it is out of use", || targets().matches("\"healthy\"").count() == 3);
-    post("/targets/2/revive");
+    command_to("/targets/2/revive");
     let healthy = "demo: target 2 is healthy again, and gets clients";
     wait_until("the recovery is told", || demo.stderr().contains(healthy));
-    post("/targets/1/drain");
+    command_to("/targets/1/drain");
     wait_until("it drains", || targets().matches("\"draining\"").count() == 1);
     wait_until("that is told", || demo.stderr().contains("demo: target 1 drains"));
-    post("/targets/1/undrain");
+    command_to("/targets/1/undrain");
     wait_until("it drains no more", || targets().matches("\"healthy\"").count() == 4);
 
     demo.signal(Signal::INT);

@@ -153,7 +153,7 @@ fn picture(rows: &[Row], last: &[Row], footer: &str) -> String {
 
 fn footer(stage: &Stage, has_keys: bool) -> String {
     let traffic = &stage.traffic;
-    let state = if traffic.is_running() { "on" } else { "off" };
+    let running = if traffic.is_running() { "on" } else { "off" };
     let (broken, turned_away) = (traffic.broken(), traffic.turned_away());
     let help = match has_keys {
         true if stage.is_choosing.load(Relaxed) => "1-4 drain/undrain that target",
@@ -161,7 +161,7 @@ fn footer(stage: &Stage, has_keys: bool) -> String {
         false => "Ctrl-C ends it",
     };
     format!(
-        "  traffic {state:<3}   broken connections: {broken}   turned away: {turned_away}\n  {help}\n"
+        "  traffic {running:<3}   broken connections: {broken}   turned away: {turned_away}\n  {help}\n"
     )
 }
 
