@@ -12,9 +12,7 @@ impl Worker {
     pub(crate) fn upkeep(&mut self) {
         self.now = Instant::now();
         self.take_snapshot();
-        if self.settings.balance.heeds_load() {
-            self.targets.read_other_cores(self.now);
-        }
+        self.read_other_cores();
         self.reporter.flush();
         self.steer_accepting();
         self.take_handed();
@@ -52,6 +50,13 @@ impl Worker {
             self.targets.update(&snapshot);
             self.empty_pools_out_of_use();
             self.reset_out_of_use();
+        }
+    }
+
+    /// Reads what the other cores have open, where that matters and if it was not done just now.
+    pub(super) fn read_other_cores(&mut self) {
+        if self.settings.balance.heeds_load() {
+            self.targets.read_other_cores(self.now);
         }
     }
 
