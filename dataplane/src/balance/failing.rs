@@ -64,9 +64,10 @@ impl Case {
             unanswered: 0.0,
             mean,
             is_fixed: rng.bool(),
-            clients: match rng.bool() {
-                true => Clients::Coming(live / mean.as_secs_f64()),
-                false => Clients::Persistent(rng.u32(1..100) * u32::from(targets)),
+            clients: if rng.bool() {
+                Clients::Coming(live / mean.as_secs_f64())
+            } else {
+                Clients::Persistent(rng.u32(1..100) * u32::from(targets))
             },
             seed,
         }
@@ -194,7 +195,7 @@ impl Fleet {
     /// What the targets up to this one got at most of the clients since the last call, as a multiple
     /// of an equal share.
     fn share(&mut self, last: u16) -> f64 {
-        let all = f64::from(self.all_picked()) / self.picked.len() as f64;
+        let all = f64::from(self.all_picked()) / f64::from(self.case.targets);
         let most = f64::from(*self.picked[..last.into()].iter().max().unwrap());
         self.picked.fill(0);
         most / all

@@ -41,8 +41,9 @@ pub(crate) struct Tally {
 impl FleetJudge {
     /// What happened so far.
     pub(crate) fn tally(&self) -> Tally {
-        let Breakers { ejections, attempts, fail_opens_by_breakers, .. } = self.breakers;
-        Tally { ejections, attempts, fail_opens_by_breakers, ..self.tally }
+        let Breakers { ejections, attempts, fail_opens: fail_opens_by_breakers, .. } =
+            self.breakers;
+        Tally { attempts, fail_opens_by_breakers, ejections, ..self.tally }
     }
 
     /// Control was told that these are the targets.
@@ -147,7 +148,8 @@ impl FleetJudge {
         self.judge_drains(latest, setting, now);
         // A dial of before may fail late and open the breaker. Where checks go to another port, the
         // control plane may have to come round.
-        let wait = if setting.is_checked_apart { setting.breaker.timeout } else { Duration::ZERO };
+        let wait =
+            if setting.is_checked_apart() { setting.breaker.timeout } else { Duration::ZERO };
         let recovery = wait + Duration::from_secs(10);
         let detection = FALL * (CHECK_PERIOD * 11 / 10) + 2 * CHECK_TIMEOUT;
         for host in hosts {
