@@ -38,17 +38,17 @@ impl Breakers {
         }
     }
 
-    /// A check of the target is over.
-    pub(crate) fn checked(
-        &mut self,
-        target: &Identity,
-        is_good: bool,
-        began: Instant,
-        setting: &Setting,
-    ) {
+    /// A check of a target, which connected where clients do, has passed.
+    pub(crate) fn passed(&mut self, target: &Identity, began: Instant) {
         if let Some(opening) = self.open.get_mut(target) {
-            opening.is_reached |= is_good && !setting.is_checked_apart() && began > opening.since;
+            opening.is_reached |= began > opening.since;
         }
+    }
+
+    /// What has been connected to is not ejected any more.
+    pub(crate) fn judge_outcome(&self) {
+        let reached = self.open.iter().find(|(_, opening)| opening.is_reached);
+        assert!(reached.is_none(), "open, though connected to: {reached:?}");
     }
 
     /// Control begins to connect to the target.

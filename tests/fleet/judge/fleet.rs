@@ -146,6 +146,7 @@ impl FleetJudge {
         now: Instant,
     ) {
         self.judge_drains(latest, setting, now);
+        self.breakers.judge_outcome();
         // A dial of before may fail late and open the breaker. Where checks go to another port, the
         // control plane may have to come round.
         let wait =
