@@ -245,7 +245,7 @@ impl World {
     /// Control tries to connect to an ejected target.
     fn attempt(&mut self, target: Identity) {
         let now = self.agenda.now();
-        self.judge.breakers.attempt_begins(&target, &self.setting, now);
+        self.judge.attempt_begins(&target, &self.setting, now);
         let host = self.hosts.iter().find(|host| host.address() == target.address);
         let outcome = host.expect("hosts are never forgotten").dial(&mut self.rng);
         self.agenda.after(outcome.after, Event::Attempted(target, now, outcome.is_good));

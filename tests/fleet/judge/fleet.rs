@@ -94,6 +94,13 @@ impl FleetJudge {
         }
     }
 
+    /// Control begins to connect to the target.
+    pub(crate) fn attempt_begins(&mut self, target: &Identity, setting: &Setting, now: Instant) {
+        let is_withdrawn = self.draining_since(target).is_some();
+        assert!(!is_withdrawn, "an attempt to connect to {target:?}, which is to get no client");
+        self.breakers.attempt_begins(target, setting, now);
+    }
+
     /// Control publishes `after` in place of `before`.
     pub(crate) fn published(
         &mut self,
