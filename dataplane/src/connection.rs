@@ -255,6 +255,9 @@ impl Connection {
     /// The end: gives the target back its place; a log line if it is wanted.
     pub(crate) fn finish(mut self, now: Instant, is_logged: bool) {
         let target = self.leave();
+        if let Some(target) = target.as_ref().filter(|_| self.session.is_dialled()) {
+            target.ended(!self.session.is_unanswered());
+        }
         if is_logged && let Some(origin) = &self.origin {
             let target = target.map(|target| target.address());
             self.write_log(origin, target, now.saturating_duration_since(origin.accepted));

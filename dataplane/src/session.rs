@@ -21,6 +21,7 @@ mod simulation;
 mod splice;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 mod watch;
 
 use ahead::Ahead;
@@ -170,7 +171,9 @@ impl Session {
             }
             Event::EndOfStream { from } => {
                 self.end_mut(from).note_end_of_stream();
-                self.replace_if_lost(from, ops);
+                if !self.replace_if_lost(from, ops) {
+                    self.note_first_end(from);
+                }
             }
             Event::ReceiveFailed { from } => {
                 self.end_mut(from).note_end_of_stream();
@@ -256,6 +259,7 @@ impl Session {
 
     /// The connection is gone: what is queued for it goes nowhere.
     fn note_broken(&mut self, side: Side, ops: &mut Vec<Op>) {
+        self.note_first_end(side);
         let end = self.end_mut(side);
         end.broken = true;
         end.drop_unsent(side, ops);

@@ -222,6 +222,10 @@ impl Worker {
         if is_woken && self.stall.is_over() {
             self.take_snapshot();
         }
+        if !accepted.is_empty() || !self.prefaces_read.is_empty() {
+            // A core that has slept knows nothing of what the others have done meanwhile.
+            self.read_other_cores();
+        }
         self.handle_prefaces();
         self.handle_all_accepted(&mut accepted);
         self.accepted = accepted;

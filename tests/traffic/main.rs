@@ -14,6 +14,7 @@ mod departures;
 mod dialling;
 mod drain;
 mod exhaustion;
+mod failing_fast;
 mod half_close;
 mod harness;
 mod health;

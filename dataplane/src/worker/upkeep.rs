@@ -16,9 +16,7 @@ impl Worker {
             return;
         }
         self.take_snapshot();
-        if self.settings.balance.heeds_load() {
-            self.targets.read_other_cores(self.now);
-        }
+        self.read_other_cores();
         self.reporter.flush();
         self.steer_accepting();
         self.take_handed();
@@ -56,6 +54,13 @@ impl Worker {
             self.targets.update(&snapshot);
             self.empty_pools_out_of_use();
             self.reset_out_of_use();
+        }
+    }
+
+    /// Reads what the other cores have open, where that matters and if it was not done just now.
+    pub(super) fn read_other_cores(&mut self) {
+        if self.settings.balance.heeds_load() {
+            self.targets.read_other_cores(self.now);
         }
     }
 
