@@ -81,6 +81,8 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
 async fn readiness(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     if !admin.accepting.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "starting or ending: send no new clients here\n")
+    } else if !admin.snapshots.borrow().admits {
+        (StatusCode::SERVICE_UNAVAILABLE, "clients wait: no target is known to be healthy yet\n")
     } else if admin.snapshots.borrow().eligible().next().is_none() {
         (StatusCode::SERVICE_UNAVAILABLE, "no target is eligible\n")
     } else {

@@ -108,6 +108,8 @@ impl Setting {
             reset_unhealthy: self.reset_unhealthy,
             slow_start: self.slow_start,
             rebalance_rate: 0,
+            warmup_max: CHECK_TIMEOUT,
+            affinity: false,
             cores: self.cores,
         }
     }

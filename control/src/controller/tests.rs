@@ -25,6 +25,8 @@ fn rules() -> Rules {
         reset_unhealthy: false,
         slow_start: Duration::ZERO,
         rebalance_rate: 0,
+        warmup_max: Duration::from_secs(2),
+        affinity: false,
         cores: 1,
     }
 }

@@ -33,6 +33,8 @@ fn roster(fail_open_threshold: u8) -> Roster {
         reset_unhealthy: false,
         slow_start: Duration::ZERO,
         rebalance_rate: 0,
+        warmup_max: Duration::from_secs(2),
+        affinity: false,
         cores: 2,
     })
 }

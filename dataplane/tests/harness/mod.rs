@@ -40,7 +40,8 @@ impl Plane {
             reporter,
         });
         let mut running = DataPlane::start(settings, cores.collect(), &counters).unwrap();
-        running.accept().unwrap();
+        running.listen().unwrap();
+        running.run();
         Self { running: Some(running), address, reports, counters, publisher }
     }
 
@@ -57,7 +58,7 @@ impl Plane {
 
     /// From now on these are the targets.
     pub(crate) fn publish(&self, entries: Vec<Entry>) {
-        let snapshot = Snapshot { entries, settled: true, ..Snapshot::default() };
+        let snapshot = Snapshot { entries, admits: true, ..Snapshot::default() };
         self.publisher.publish(&Arc::new(snapshot));
     }
 
