@@ -82,7 +82,7 @@ async fn readiness(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     if !admin.accepting.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "starting or ending: send no new clients here\n")
     } else if !admin.snapshots.borrow().admits {
-        (StatusCode::SERVICE_UNAVAILABLE, "clients wait: no target is known to be healthy yet\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "clients wait until targets are known and checked\n")
     } else if admin.snapshots.borrow().eligible().next().is_none() {
         (StatusCode::SERVICE_UNAVAILABLE, "no target is eligible\n")
     } else {

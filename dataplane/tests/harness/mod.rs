@@ -58,8 +58,12 @@ impl Plane {
 
     /// From now on these are the targets.
     pub(crate) fn publish(&self, entries: Vec<Entry>) {
-        let snapshot = Snapshot { entries, admits: true, ..Snapshot::default() };
-        self.publisher.publish(&Arc::new(snapshot));
+        self.publisher.publish(&Arc::new(Snapshot { entries, admits: true, ..Snapshot::default() }));
+    }
+
+    /// From now on there is none, and clients wait.
+    pub(crate) fn hold(&self) {
+        self.publisher.publish(&Arc::default());
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
