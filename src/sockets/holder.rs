@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
     pid: u32,
-    /// Its first 15 bytes, escaped.
+    /// The name of its file, escaped.
     program: String,
 }
 
@@ -38,8 +38,11 @@ impl Holder {
             return None;
         }
         let pid = pids.filter(|&pid| pid != std::process::id()).find(holds)?;
-        let program = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        Some(Self { pid, program: program.trim_end().escape_debug().to_string() })
+        let file = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        // As the kernel shows a file that was replaced.
+        let name = name.trim_end_matches(" (deleted)");
+        Some(Self { pid, program: name.escape_debug().to_string() })
     }
 }
 

@@ -58,7 +58,11 @@ impl Plane {
 
     /// From now on these are the targets.
     pub(crate) fn publish(&self, entries: Vec<Entry>) {
-        self.publisher.publish(&Arc::new(Snapshot { entries, admits: true, ..Snapshot::default() }));
+        self.publisher.publish(&Arc::new(Snapshot {
+            entries,
+            admits: true,
+            ..Snapshot::default()
+        }));
     }
 
     /// From now on there is none, and clients wait.

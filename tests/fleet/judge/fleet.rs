@@ -105,8 +105,8 @@ impl FleetJudge {
         self.breakers.published(before, after, setting, now);
         let present = || after.entries.iter().filter(|it| it.state != TargetState::Draining);
         assert!(
-            !after.settled || present().count() == 0 || after.eligible().count() > 0,
-            "there are targets and nobody is eligible: {after:?}"
+            !after.admits || present().count() == 0 || after.eligible().count() > 0,
+            "clients are let in, and no target is eligible: {after:?}"
         );
         self.tally.fail_opens += u64::from(after.fail_open && !before.fail_open);
         for entry in &after.entries {
