@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use control::policy::Identity;
 use exchange::{Entry, Snapshot, TargetId, TargetState};
 
+use super::admission::Admission;
 use super::breakers::Breakers;
 
 use crate::host::Host;
@@ -20,6 +21,7 @@ pub(crate) struct FleetJudge {
     /// When each target was first listed, without having been away since.
     listed: BTreeMap<Identity, Instant>,
     pub(crate) breakers: Breakers,
+    pub(crate) admission: Admission,
     pub(crate) tally: Tally,
 }
 
@@ -35,6 +37,12 @@ pub(crate) struct Tally {
     pub(crate) ejections: u64,
     pub(crate) fail_opens: u64,
     pub(crate) withdrawals: u64,
+    /// Clients that waited until clients were let in.
+    pub(crate) waits: u64,
+    /// How often they were let in after a wait.
+    pub(crate) warm_starts: u64,
+    /// Of these, how often without knowing all targets.
+    pub(crate) late_starts: u64,
     pub(crate) orders: u64,
 }
 
@@ -42,7 +50,15 @@ impl FleetJudge {
     /// What happened so far.
     pub(crate) fn tally(&self) -> Tally {
         let Breakers { ejections, attempts, fail_opens_by_breakers, .. } = self.breakers;
-        Tally { ejections, attempts, fail_opens_by_breakers, ..self.tally }
+        let Admission { warm_starts, late_starts, .. } = self.admission;
+        Tally {
+            ejections,
+            attempts,
+            fail_opens_by_breakers,
+            warm_starts,
+            late_starts,
+            ..self.tally
+        }
     }
 
     /// Control was told that these are the targets.
@@ -56,6 +72,7 @@ impl FleetJudge {
                 });
             }
         }
+        self.admission.discovered();
         self.withdrawn.retain(|identity, _| !targets.contains(identity));
         self.listed.retain(|identity, _| targets.contains(identity));
         for identity in targets {
@@ -103,11 +120,7 @@ impl FleetJudge {
         now: Instant,
     ) {
         self.breakers.published(before, after, setting, now);
-        let present = || after.entries.iter().filter(|it| it.state != TargetState::Draining);
-        assert!(
-            !after.admits || present().count() == 0 || after.eligible().count() > 0,
-            "clients are let in, and no target is eligible: {after:?}"
-        );
+        self.admission.published(before, after, setting, now);
         self.tally.fail_opens += u64::from(after.fail_open && !before.fail_open);
         for entry in &after.entries {
             let identity = Identity::of(&entry.target);
@@ -195,6 +208,9 @@ impl Tally {
         self.ejections += other.ejections;
         self.fail_opens += other.fail_opens;
         self.withdrawals += other.withdrawals;
+        self.waits += other.waits;
+        self.warm_starts += other.warm_starts;
+        self.late_starts += other.late_starts;
         self.orders += other.orders;
     }
 
@@ -209,6 +225,9 @@ impl Tally {
             self.attempts,
             self.fail_opens_by_breakers,
             self.withdrawals,
+            self.waits,
+            self.warm_starts,
+            self.late_starts,
         ];
         assert!(rarest.iter().all(|&count| count >= 200), "{self:?}");
     }
