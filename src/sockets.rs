@@ -1,7 +1,11 @@
 //! The sockets of the process: all are bound before the first one listens.
 
+mod holder;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use dataplane::{Listener, Sources};
 use rustix::io::Errno;
@@ -9,8 +13,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::{Config, ConfigError, Known, Problem, variable as var};
 
+pub(crate) use holder::{Holder, is_another_users};
+
 /// Most clients that wait for the admin server.
 const ADMIN_BACKLOG: i32 = 128;
+
+/// Whoever listens has this long to stop: the kernel takes a moment to close the sockets of a process
+/// that was killed.
+const END_PATIENCE: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Every socket that clients or operators connect to; none listens yet.
 #[derive(Debug)]
@@ -28,7 +39,7 @@ impl Sockets {
     /// # Errors
     /// The variables whose values cannot be bound to.
     pub(crate) fn bind(config: &Config, inherited: Option<&Listener>) -> Result<Self, ConfigError> {
-        let shared = inherited.is_none() && port_has_users(config.listen);
+        let is_shared = inherited.is_none() && port_has_users(config.listen);
         let listener = |_| match inherited {
             Some(listener) => listener.try_clone(),
             None => Listener::bind(config.listen),
@@ -37,10 +48,11 @@ impl Sockets {
         let admin = config.admin.map(AdminSocket::bind).transpose();
         match (listeners, admin) {
             (Ok(listeners), Ok(admin)) => {
-                if shared {
-                    log::warn!(
-                        "another process already listens on {}: connections are now shared with \
-                         it, as in a rolling restart",
+                if is_shared {
+                    log::info!(
+                        "{} listens on {}, too: as soon as a target may get clients they are \
+                         shared with it, until it ends (OVERLAP)",
+                        holder(config.listen),
                         config.listen
                     );
                 }
@@ -85,7 +97,10 @@ impl AdminSocket {
 
 /// What cannot be bound to, found out by doing so for a moment.
 pub(crate) fn problems(known: &Known) -> Vec<Problem> {
-    let clients = known.listen.map(Availability::of_client);
+    let clients = known.listen.map(|address| match known.overlap {
+        Some(false) => Availability::of_client_alone(address),
+        _ => Availability::of_client(address),
+    });
     let admin = known.admin.map(Availability::of_admin);
     let taken = clients.into_iter().chain(admin).filter_map(Availability::problem);
     taken.chain(source_problems(&known.sources)).collect()
@@ -122,7 +137,7 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
 pub(crate) enum Availability {
     /// Nobody listens there.
     Free,
-    /// Another process of this user listens there, and shares it.
+    /// Another process of this user listens there, and would share it.
     Shared,
     /// A process listens there that does not share it, or not with this user.
     Taken(Problem),
@@ -137,6 +152,18 @@ impl Availability {
             Ok(_) if port_has_users(address) => Self::Shared,
             Ok(_) => Self::Free,
             Err(error) => Self::refused(&error, client_problem(address, &error)),
+        }
+    }
+
+    /// As [`Self::of_client`], for a process that does not want to share it.
+    fn of_client_alone(address: SocketAddr) -> Self {
+        let began = Instant::now();
+        loop {
+            match Self::of_client(address) {
+                Self::Shared if began.elapsed() < END_PATIENCE => thread::sleep(LOOK_AGAIN),
+                Self::Shared => return Self::Taken(shared_problem(address)),
+                other => return other,
+            }
         }
     }
 
@@ -162,6 +189,21 @@ impl Availability {
             _ => Self::Unusable(problem),
         }
     }
+}
+
+/// What to say of a second process on `address`.
+fn shared_problem(address: SocketAddr) -> Problem {
+    let reason = format!(
+        "is in use: {} listens on {address}, and clients would go to either; accepted: a free port, \
+         or OVERLAP=true to take over from it, as in a rolling restart",
+        holder(address)
+    );
+    Problem::new(var::PORT.name, Some(&address.port().to_string()), &reason).temporary_if(true)
+}
+
+/// Who listens there, for people.
+fn holder(address: SocketAddr) -> String {
+    Holder::of(address).map_or_else(|| "another process".to_owned(), |holder| holder.to_string())
 }
 
 /// What to say when clients cannot connect to `address`.

@@ -206,13 +206,43 @@ fn a_log_reader_that_goes_away_changes_nothing() {
 }
 
 #[test]
-fn a_port_that_is_shared_is_said_so() {
+fn a_second_process_on_a_port_ends_unless_it_is_to_overlap() {
     let backend = Backend::start("backend");
-    let first = Balancer::start(&[backend.address()], &[]);
+    let mut first = Balancer::start(&[backend.address()], &[]);
     let port = first.address().port().to_string();
-    assert!(!first.process.stderr().contains("another process"), "{}", first.process.stderr());
-    let second = Balancer::start(&[backend.address()], &[("PORT", &port)]);
-    second.wait_for_log("another process already listens on");
+    let mut second = Balancer::spawn(&[backend.address()], &[("PORT", &port)]);
+    assert_eq!(second.process.wait().code(), Some(75));
+    let told = format!(
+        "PORT=\"{port}\" is in use: process {} (stateless-load-balancer) listens on 127.0.0.1:{port}, and \
+         clients would go to either; accepted: a free port, or OVERLAP=true to take over from it",
+        first.process.id()
+    );
+    assert!(second.process.stderr().contains(&told), "{}", second.process.stderr());
+    assert!(!second.process.stderr().contains("starts, process"), "nothing was begun");
+    for _ in 0..20 {
+        assert_eq!(http::get(first.address(), "/").unwrap().body, "backend");
+    }
+    let second = Balancer::start(&[backend.address()], &[("PORT", &port), ("OVERLAP", "true")]);
+    second.wait_for_log("accepting clients on");
+    let address = first.address();
+    first.process.signal(Signal::TERM);
+    assert_eq!(first.process.wait().code(), Some(0));
+    assert_eq!(http::get(address, "/").unwrap().body, "backend");
+}
+
+#[test]
+fn who_was_killed_keeps_no_port_from_the_next() {
+    let backend = Backend::start("backend");
+    let mut old = Balancer::start(&[backend.address()], &[]);
+    let port = old.address().port().to_string();
+    for _ in 0..10 {
+        // The client keeps its connection in use, and the kernel busy.
+        let _client = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+        old.process.signal(Signal::KILL);
+        let next = Balancer::start(&[backend.address()], &[("PORT", &port)]);
+        old.process.wait();
+        old = next;
+    }
 }
 
 #[test]

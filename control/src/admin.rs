@@ -74,6 +74,8 @@ async fn readiness(State(admin): State<Admin>) -> (StatusCode, String) {
     let unavailable = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
     if !admin.accepting.load(Ordering::Relaxed) {
         unavailable("starting or ending: send no new clients here")
+    } else if !snapshot.admits {
+        unavailable("clients wait until targets are known and checked")
     } else if snapshot.eligible().next().is_none() {
         unavailable("no target is eligible")
     } else if snapshot.fail_open {

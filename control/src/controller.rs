@@ -1,3 +1,4 @@
+mod clients_line;
 mod zone_line;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use crate::probe::Failure;
 use crate::prober::{Checked, Prober};
 use crate::reconnect::{Attempted, Reconnector};
 use crate::roster::{Identity, Roster};
+use clients_line::clients_line;
 use zone_line::zone_line;
 
 /// How often withdrawn targets are looked at.
@@ -148,6 +150,7 @@ impl Controller {
         let after = self.roster.snapshot(now);
         self.due = self.roster.next_due(now);
         self.metrics.breakers_turned(self.roster.breaker_turns());
+        self.map();
         let before = Arc::clone(&self.snapshots.borrow());
         if Arc::ptr_eq(&before, &after) || before.generation == after.generation {
             return;
@@ -160,12 +163,12 @@ impl Controller {
         for (level, line) in lines {
             log::log!(level, "{line}");
         }
-        self.map(&after);
     }
 
-    /// Has the affinity table follow the eligible targets.
-    fn map(&mut self, snapshot: &Snapshot) {
-        if let Some(targets) = self.tables.as_mut().and_then(|tables| tables.next(snapshot)) {
+    /// Has the affinity table follow the targets that clients are led to, or are about to be.
+    fn map(&mut self) {
+        let Some(tables) = &mut self.tables else { return };
+        if let Some(targets) = tables.next(self.roster.to_be_mapped()) {
             affinity::build(targets, self.events.clone());
         }
     }
@@ -200,17 +203,11 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
             lines.push((log::Level::Info, format!("target {} is gone", name(&entry.target))));
         }
     }
-    let are_left = |snapshot: &Snapshot| {
-        snapshot.entries.iter().any(|entry| entry.state != TargetState::Draining)
-    };
-    if are_left(before) && !are_left(after) {
-        let line = "no targets are left: clients are turned away until there are some";
-        lines.push((log::Level::Warn, line.to_owned()));
-    }
     if !before.fail_open && after.fail_open {
         lines.extend(untold_failures(after));
     }
     lines.extend(fail_open_line(before, after));
+    lines.extend(clients_line(before, after));
     if before.rebalanced_since.is_some() != after.rebalanced_since.is_some() {
         lines.push((log::Level::Info, rebalance_line(after).to_owned()));
     }

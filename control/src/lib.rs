@@ -64,6 +64,10 @@ pub const MAX_BLOCKING_THREADS: usize = MAX_PROBES + 8;
 /// server, and 16 for a target file, AWS and the metadata service (6 were seen).
 pub const DESCRIPTORS_MAX: usize = 16 + admin::DESCRIPTORS_MAX + 16;
 
+/// Once a target has passed its first check, clients wait no longer than this, nor than a check may
+/// take, for the first checks of all others.
+const WARMUP_MAX: Duration = Duration::from_secs(2);
+
 /// What the control plane is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -152,6 +156,8 @@ impl Control {
             rebalance_rate: settings.rebalance_rate,
             breaker: settings.breaker,
             check_port: settings.health.port,
+            warmup_max: settings.health.timeout.min(WARMUP_MAX),
+            affinity: settings.affinity,
             cores: publisher.cores(),
         };
         let controller = Controller {

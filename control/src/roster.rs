@@ -1,6 +1,7 @@
 mod breakers;
 mod identity;
 mod member;
+mod warmup;
 mod wishes;
 
 use std::collections::btree_map::Entry as Slot;
@@ -15,6 +16,7 @@ use crate::locality::localities;
 use crate::rebalance::{Load, Rebalance, shares};
 pub use identity::Identity;
 use member::{Member, Used};
+use warmup::{Facts, Warmup};
 pub(crate) use wishes::address_in;
 use wishes::{Whom, Wishes};
 
@@ -39,6 +41,11 @@ pub struct Rules {
     pub slow_start: Duration,
     /// As in [`crate::Settings`].
     pub rebalance_rate: u32,
+    /// How long, once a target has passed its first check, clients wait for the first checks of all
+    /// others.
+    pub warmup_max: Duration,
+    /// Whether clients keep their targets, so that they wait for the table, too.
+    pub affinity: bool,
     /// Data-plane cores.
     pub cores: usize,
 }
@@ -58,9 +65,8 @@ pub struct Roster {
     turns: Turns,
     /// What operators want to drain, known or not.
     wishes: Wishes,
-    /// There are targets in use, and whoever was there from their beginning has had its first check:
-    /// who is admitted from now on joins others that serve already.
-    has_first_set: bool,
+    /// Whether clients are let in.
+    warmup: Warmup,
     /// Which connections make room for targets that join.
     rebalance: Rebalance,
     latest: Arc<Snapshot>,
@@ -76,7 +82,7 @@ impl Roster {
             affinity: None,
             turns: Turns::default(),
             wishes: Wishes::default(),
-            has_first_set: false,
+            warmup: Warmup::new(rules.warmup_max, rules.affinity),
             rebalance: Rebalance::new(rules.rebalance_rate),
             latest: Arc::default(),
         }
@@ -85,6 +91,7 @@ impl Roster {
     /// The targets are these now. Known ones keep their history, even when they were draining;
     /// those that are gone drain.
     pub fn discovered(&mut self, targets: Vec<Target>, now: Instant) {
+        self.warmup.discovered();
         let mut gone: BTreeSet<Identity> = self.members.keys().cloned().collect();
         for target in targets {
             let identity = Identity::of(&target);
@@ -189,6 +196,14 @@ impl Roster {
         self.affinity = Some(affinity);
     }
 
+    /// The targets that a table is wanted of: those that clients are about to be let in to, or else
+    /// those that are eligible in the latest snapshot.
+    pub fn to_be_mapped(&self) -> impl Iterator<Item = &Arc<Target>> {
+        let awaited = self.warmup.awaited();
+        let eligible = self.latest.eligible().filter(move |_| awaited.is_none());
+        awaited.into_iter().flatten().chain(eligible.map(|entry| &entry.target))
+    }
+
     /// A check of `target` that began then has passed, or failed for the reason given. Late results
     /// of targets that have left are ignored.
     pub fn checked(&mut self, target: &Identity, result: Result<(), &str>, began: Instant) {
@@ -241,7 +256,7 @@ impl Roster {
             let attempt = member.breaker.due().filter(|_| member.is_wanted());
             attempt.or_else(|| member.drain.due(self.rules.drain_timeout))
         });
-        dues.filter(|due| *due > now).min()
+        dues.chain(self.warmup.due()).filter(|due| *due > now).min()
     }
 
     /// When [`Roster::rebalance`] is to be called next, if at all.
@@ -271,33 +286,41 @@ impl Roster {
         }
     }
 
-    fn assess(&self, now: Instant) -> Snapshot {
+    fn assess(&mut self, now: Instant) -> Snapshot {
         let present = || self.members.values().filter(|member| !member.drain.is_draining());
         let count = present().count();
         let healthy = present().filter(|member| member.is_fit()).count();
         let passing = present().filter(|member| member.health.is_healthy()).count();
         let known = present().filter(|member| member.health.has_first_result()).count();
 
-        let settled = count > 0 && known == count;
+        let are_all_checked = count > 0 && known == count;
         let are_too_few = |good| good * 100 <= usize::from(self.rules.fail_open_threshold) * count;
         // It begins only once all are known, or where circuit breakers leave nobody else. A newcomer
         // does not end it: that would leave clients without any target until the newcomer's first
         // check is over.
-        let may_be = settled || self.latest.fail_open && known > 0 || healthy == 0 && passing > 0;
+        let may_be =
+            are_all_checked || self.latest.fail_open && known > 0 || healthy == 0 && passing > 0;
         let used = match are_too_few(healthy) && may_be {
             false => Used::Fit,
             // Only circuit breakers are to blame.
             true if !are_too_few(passing) => Used::Passing,
             true => Used::All,
         };
-        let fail_open = used != Used::Fit;
 
         let entries = self.members.values().map(|it| it.assess(used, &self.rules, now));
-        let entries: Vec<_> = entries.collect();
+        let mut entries: Vec<_> = entries.collect();
+        let usable = entries.iter().filter(|it| it.eligible).map(|it| &it.target).collect();
+        let table = self.affinity.as_deref();
+        let facts = Facts { is_any: count > 0, are_all_checked, usable, table };
+        let admits = self.warmup.admits(&facts, now);
+        if !admits {
+            entries.iter_mut().for_each(|entry| entry.eligible = false);
+        }
+        let fail_open = admits && used != Used::Fit;
         Snapshot {
             generation: Generation(self.latest.generation.0 + 1),
             fail_open,
-            settled,
+            admits,
             own_zone: self.own_zone.clone(),
             affinity: self.affinity.clone(),
             drained_absent: self.drained_absent(),
@@ -322,10 +345,10 @@ impl Roster {
         })
     }
 
-    /// Begins the ramps of targets that become eligible, as far as they join others: not those of
-    /// the first set, nor those of another one after none was left, nor under fail-open.
+    /// Begins the ramps of targets that become eligible, as far as they join others: not those that
+    /// clients are let in to at once, be it at the start or after none was left, nor under fail-open.
     fn ramp_up(&mut self, next: &mut Snapshot, now: Instant) {
-        let joins = self.has_first_set && !next.fail_open;
+        let joins = self.latest.eligible().next().is_some() && !next.fail_open;
         let ramps = joins && !self.rules.slow_start.is_zero();
         let ramp = ramps.then_some(Ramp { since: now, duration: self.rules.slow_start });
         let mut has_joined = false;
@@ -342,8 +365,6 @@ impl Roster {
         if has_joined {
             self.rebalance.begin(now);
         }
-        let is_any = next.eligible().next().is_some();
-        self.has_first_set = is_any && (self.has_first_set || next.settled);
     }
 
     fn localities(&self, entries: &[Entry]) -> Vec<Locality> {
@@ -369,7 +390,7 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
             && Arc::ptr_eq(&a.counters, &b.counters)
     };
     a.fail_open == b.fail_open
-        && a.settled == b.settled
+        && a.admits == b.admits
         && a.own_zone == b.own_zone
         && a.rebalanced_since == b.rebalanced_since
         && a.drained_absent == b.drained_absent

@@ -22,7 +22,14 @@ fn readiness_needs_accepting_and_an_eligible_target() {
         (503, "starting or ending: send no new clients here\n".to_owned())
     );
     plane.control.set_accepting(true);
-    assert_eq!(plane.get("/readyz"), (503, "no target is eligible\n".to_owned()));
+    assert_eq!(
+        plane.get("/readyz"),
+        (503, "clients wait until targets are known and checked\n".to_owned())
+    );
+    let plane = Plane::start(settings(Static(Vec::new()), TIMEOUT));
+    plane.control.set_accepting(true);
+    let none = (503, "no target is eligible\n".to_owned());
+    wait_for(|| plane.get("/readyz"), |answer| *answer == none, "an empty answer");
 
     let server = Server::start(200);
     let plane = Plane::start(settings(Static(vec![server.target()]), TIMEOUT));

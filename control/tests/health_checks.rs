@@ -69,7 +69,7 @@ fn when_all_fail_all_are_used() {
     let server = Server::start(503);
     let plane = Plane::start(settings(Static(vec![server.target()]), LONG));
     plane.wait_for_states("unhealthy*");
-    assert!(plane.snapshot().fail_open && plane.snapshot().settled);
+    assert!(plane.snapshot().fail_open && plane.snapshot().admits);
     assert_eq!(plane.metric("load_balancer_fail_open"), Some(1.0));
     let series = format!("load_balancer_node_health_status{{node=\"{}\"}}", server.address);
     assert_eq!(plane.metric(&series), Some(0.0));
@@ -103,13 +103,13 @@ fn hanging_targets_hold_up_nobody() {
     let healthy = Server::start_on(TcpListener::bind("127.0.8.1:0").unwrap(), 200);
     targets.push(healthy.target());
     let started = Instant::now();
+    // Clients wait for no more than 2 s for the first checks of the others.
     let plane = Plane::start(settings(Static(targets), LONG));
     wait_for(|| plane.snapshot().eligible().count(), |count| *count == 1, "the healthy target");
     assert!(started.elapsed() < LONG, "it had to wait for the others");
     // And goes on being checked.
     wait_for(|| healthy.probes(), |probes| *probes >= 5, "further checks");
     assert!(started.elapsed() < LONG, "its later checks had to wait for the others");
-    assert!(!plane.snapshot().settled);
 }
 
 #[test]

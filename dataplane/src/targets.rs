@@ -35,7 +35,7 @@ pub struct Targets {
     localities: Vec<LocalLocality>,
     /// Where clients keep their targets.
     affinity: Option<LocalAffinity>,
-    settled: bool,
+    admits: bool,
     rebalanced_since: Option<Instant>,
     /// Whose counts on other cores are read next.
     read_next: usize,
@@ -54,7 +54,7 @@ impl Targets {
             turnover: Rc::default(),
             localities: Vec::new(),
             affinity: None,
-            settled: false,
+            admits: false,
             rebalanced_since: None,
             read_next: 0,
             read_due: None,
@@ -104,7 +104,7 @@ impl Targets {
         self.localities = snapshot.localities.iter().filter_map(|it| self.local(it)).collect();
         let affinity = snapshot.affinity.as_ref();
         self.affinity = affinity.map(|it| LocalAffinity::new(it, self.eligible.all()));
-        self.settled = snapshot.settled;
+        self.admits = snapshot.admits;
         self.rebalanced_since = snapshot.rebalanced_since;
     }
 
@@ -159,9 +159,9 @@ impl Targets {
         self.rebalanced_since
     }
 
-    /// Whether waiting brings no eligible target that is not there yet.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.settled || !self.eligible().is_empty()
+    /// Whether clients are let in, to whomever there is, or wait.
+    pub fn admits(&self) -> bool {
+        self.admits
     }
 
     /// Reads how many connections other cores have to some of the targets, in turn. Cheap enough
@@ -222,9 +222,8 @@ pub(crate) mod tests {
     fn counts_survive_an_update_and_only_eligible_targets_are_offered() {
         let mut entries = vec![entry(1, true), entry(2, false), entry(3, true)];
         let mut targets = Targets::new(0, 1);
-        assert!(!targets.is_ready());
+        assert!(!targets.admits(), "nobody has said so yet");
         targets.update(&Snapshot { entries: entries.clone(), ..Snapshot::default() });
-        assert!(targets.is_ready());
         assert_eq!(ports(&targets), [1, 3]);
         targets.eligible()[1].opened();
         entries.remove(0);

@@ -150,17 +150,17 @@ pub struct Snapshot {
     pub generation: Generation,
     /// Whether targets are used although their checks fail, because too few pass.
     pub fail_open: bool,
-    /// Whether every target that is not draining has had its first health check result, and there
-    /// is at least one target: before that, having none eligible is only a matter of waiting.
-    pub settled: bool,
+    /// Whether clients are let in; where no target is eligible then, they are turned away. If not,
+    /// they wait: who is to serve them is about to be known, and no target is eligible until then.
+    pub admits: bool,
     /// All known targets, in a stable order.
     pub entries: Vec<Entry>,
     /// The zone of this balancer, where known and to be heeded.
     pub own_zone: Option<Arc<str>>,
     /// Where new connections go first; empty: no zone is preferred, all eligible targets are alike.
     pub localities: Vec<Locality>,
-    /// The target of each client, where clients keep theirs. May lag behind the entries by an instant:
-    /// what it maps to need not be eligible any more.
+    /// The target of each client, where clients keep theirs. May lag behind the entries by an instant,
+    /// though not when clients are let in: what it maps to need not be eligible any more.
     pub affinity: Option<Arc<Affinity>>,
     /// Whom operators want to drain and discovery does not know now: they will drain when they are
     /// back. In order; bounded, as orders that stand are.

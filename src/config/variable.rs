@@ -149,6 +149,8 @@ variables! {
         "after the first SIGTERM, how long clients are still accepted while /readyz is already 503 (s)";
     SHUTDOWN_TIMEOUT shutdown_timeout Value("30")
         "after that, how long open connections may go on before they are reset (s)";
+    OVERLAP overlap Value("false")
+        "whether to start beside a process that listens on PORT already, and take clients only once a target may get them, as in a rolling restart: true or false";
     LOG_CONNECTIONS log_connections Value("false")
         "log the end of each connection: true or false";
     LOG_FORMAT log_format Value("text")

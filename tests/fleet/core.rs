@@ -20,6 +20,8 @@ pub(crate) struct Core {
     /// What it has not picked up yet.
     pending: Option<Arc<Snapshot>>,
     dials: Dials,
+    /// The clients that wait until clients are let in.
+    waiting: Vec<u64>,
     /// When the last of its reports arrives: they stay in order.
     pub(crate) reported_at: Instant,
 }
@@ -77,6 +79,7 @@ impl Core {
             snapshot: Arc::default(),
             pending: None,
             dials: Dials::new(cores, connect_attempts),
+            waiting: Vec::new(),
             reported_at: now,
         }
     }
@@ -91,6 +94,20 @@ impl Core {
             self.targets.update(&snapshot);
             self.snapshot = snapshot;
         }
+    }
+
+    /// Whether `client` is not to be dialled for now; [`Self::take_waiting`] says when it is.
+    pub(crate) fn holds(&mut self, client: u64) -> bool {
+        let waits = !self.targets.admits();
+        if waits {
+            self.waiting.push(client);
+        }
+        waits
+    }
+
+    /// Those that have waited for long enough.
+    pub(crate) fn take_waiting(&mut self) -> Vec<u64> {
+        if self.targets.admits() { std::mem::take(&mut self.waiting) } else { Vec::new() }
     }
 
     /// Whether any connections are to be reset.

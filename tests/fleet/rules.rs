@@ -11,6 +11,9 @@ const CHECK_PORT: u16 = 81;
 /// Time between two checks, give or take 10 %.
 pub(crate) const CHECK_PERIOD: Duration = Duration::from_secs(2);
 pub(crate) const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the first checks of the others are waited for. Less than a check may take, as where checks
+/// have more than two seconds.
+pub(crate) const WARMUP_MAX: Duration = Duration::from_secs(1);
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const DISCOVERY_PERIOD: Duration = Duration::from_secs(10);
 pub(crate) const TICK: Duration = Duration::from_secs(1);
@@ -113,6 +116,8 @@ impl Setting {
             reset_unhealthy: self.reset_unhealthy,
             slow_start: self.slow_start,
             rebalance_rate: 0,
+            warmup_max: WARMUP_MAX,
+            affinity: false,
             cores: self.cores,
         }
     }

@@ -18,6 +18,8 @@ pub(crate) enum Weather {
     Recover(usize),
     /// One is given up, and another instance gets its address.
     Replace,
+    /// All are given up, and other instances get their addresses.
+    Swap,
     /// One leaves, or comes back.
     Scale,
     /// An operator wants one to drain, or no longer.
@@ -29,8 +31,8 @@ const BAD: [Condition; 6] = [Dead, Gone, Frozen, Sick, Flapping, Deaf];
 
 /// Notes the first of all that will happen.
 pub(crate) fn start(world: &mut World) {
-    for weather in [Weather::Turn, Weather::Storm, Weather::Replace, Weather::Scale, Weather::Order]
-    {
+    use Weather::{Order, Replace, Scale, Storm, Swap, Turn};
+    for weather in [Turn, Storm, Replace, Swap, Scale, Order] {
         note(world, weather);
     }
 }
@@ -62,6 +64,20 @@ pub(crate) fn happen(world: &mut World, weather: Weather) {
                 // It boots.
                 let lasts = lasting(&mut world.rng);
                 turn(world, index, Dead, lasts);
+            }
+        }
+        Weather::Swap => {
+            for index in 0..world.hosts.len() {
+                if world.hosts[index].has_bad_thirds() {
+                    continue;
+                }
+                world.hosts[index].replace(now);
+                // Most are there already.
+                if world.rng.u32(..4) == 0 {
+                    let condition = any_bad(world);
+                    let lasts = lasting(&mut world.rng);
+                    turn(world, index, condition, lasts);
+                }
             }
         }
         Weather::Scale => {
@@ -102,6 +118,7 @@ fn note(world: &mut World, weather: Weather) {
     let mean_s = match weather {
         Weather::Turn => 60,
         Weather::Storm => 1200,
+        Weather::Swap => 400,
         Weather::Replace | Weather::Scale | Weather::Order => 300,
         Weather::Recover(_) => return,
     };

@@ -129,6 +129,7 @@ impl World {
                 self.roster.tick(now);
                 self.publish();
                 self.judge.judge_outcome(&self.latest, &self.hosts, &self.setting, now);
+                self.judge.admission.judge_waiting(&self.latest, now);
             }
             Event::Due => {
                 self.due = None;
@@ -276,6 +277,11 @@ impl World {
                 client.close();
             }
         }
+        for client in self.cores[number].take_waiting() {
+            if self.clients.contains_key(&client) {
+                self.dial(client);
+            }
+        }
     }
 
     /// Usually next to nothing, sometimes as long as it can be.
@@ -287,6 +293,11 @@ impl World {
     fn arrive(&mut self) {
         let gap = exponential(1.0 / self.setting.arrivals_per_s, &mut self.rng);
         self.agenda.after(gap, Event::Arrive);
+        self.admit_one();
+    }
+
+    /// A client comes now.
+    pub(crate) fn admit_one(&mut self) {
         self.arrived += 1;
         self.judge.tally.connections += 1;
         let keeps_target = self.setting.balance == Balance::Maglev;
@@ -305,6 +316,10 @@ impl World {
         let now = self.agenda.now();
         let client = self.clients.get_mut(&number).expect("it waits for its dial");
         let core = &mut self.cores[client.core];
+        if core.holds(number) {
+            self.judge.tally.waits += 1;
+            return;
+        }
         let entry = match core.dial(client, now) {
             Ok(entry) => entry,
             Err(why) => {
@@ -324,6 +339,11 @@ impl World {
     fn end_dial(&mut self, number: u64, reached: Option<bool>) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         if client.is_connected() {
+            return;
+        }
+        if client.target().is_none() {
+            // It has waited for its dial.
+            self.clients.remove(&number);
             return;
         }
         let core = &mut self.cores[client.core];

@@ -25,6 +25,8 @@ fn rules() -> Rules {
         reset_unhealthy: false,
         slow_start: Duration::ZERO,
         rebalance_rate: 0,
+        warmup_max: Duration::from_secs(2),
+        affinity: false,
         cores: 1,
     }
 }
@@ -79,7 +81,13 @@ fn each_change_is_told_once_with_its_reason() {
     told.discovered(&[&first]);
     assert_eq!(told.lines(), ["INFO target 10.0.0.1:80 is checking"]);
     told.checked(&first, Ok(()));
-    assert_eq!(told.lines(), ["INFO target 10.0.0.1:80 is healthy"]);
+    assert_eq!(
+        told.lines(),
+        [
+            "INFO target 10.0.0.1:80 is healthy",
+            "INFO clients are let in: 1 of 1 targets may get them",
+        ]
+    );
     told.checked(&first, Err("status 503"));
     assert_eq!(
         told.lines(),
@@ -98,6 +106,8 @@ fn each_change_is_told_once_with_its_reason() {
             "INFO target 10.0.0.1:80 is draining: left discovery",
             "INFO target 10.0.0.1:80 (i-2) is checking",
             "INFO fail-open ends: 0 of 1 targets are healthy",
+            "INFO clients wait: none of the targets that they got is left, and the others are \
+             being checked",
         ]
     );
     told.roster.tick(told.now);
@@ -109,6 +119,19 @@ fn each_change_is_told_once_with_its_reason() {
     told.roster.tick(told.now);
     told.roster.tick(told.now);
     assert!(!told.lines().contains(&none.to_owned()));
+    told.discovered(&[&first]);
+    assert!(told.lines().contains(&"INFO clients wait: the targets are being checked".to_owned()));
+}
+
+#[test]
+fn that_there_is_no_target_at_the_start_is_told() {
+    let mut told = Told::nothing();
+    assert!(told.lines().is_empty());
+    told.discovered(&[]);
+    let none = "WARN there are no targets: clients are turned away until there are some";
+    assert_eq!(told.lines(), [none]);
+    told.discovered(&[]);
+    assert!(told.lines().is_empty());
 }
 
 #[test]
@@ -227,7 +250,7 @@ fn why_checks_fail_is_told_before_fail_open_begins() {
         told.checked(target, Err("connection refused"));
     }
     let lines = told.lines();
-    assert_eq!(lines.len(), FAILURES_TOLD_MAX + 2, "{lines:?}");
+    assert_eq!(lines.len(), FAILURES_TOLD_MAX + 3, "{lines:?}");
     assert_eq!(lines[0], "WARN target 10.0.0.1:80 fails its health check: connection refused");
     assert_eq!(lines[10], "WARN and 2 more targets fail theirs: see /targets");
     assert!(lines[11].starts_with("WARN fail-open begins: 0 of 12 targets"), "{lines:?}");

@@ -34,6 +34,10 @@ impl Worker {
             let connection = self.connections.get_mut(key)?;
             let ahead = connection.target_ahead().cloned();
             let is_ahead = ahead.is_some();
+            if !is_ahead && !self.targets.admits() {
+                self.waiting.push_back(key);
+                return None;
+            }
             let chosen = ahead.map(Choice::Dial).or_else(|| self.pooling.take_choice());
             let choice = chosen.unwrap_or_else(|| {
                 let client = self.settings.balance.client_key(connection.client_address());
@@ -162,13 +166,30 @@ impl Worker {
         }
     }
 
+    /// Dials for those who were to wait, if they are not any more.
+    pub(super) fn dial_waiting(&mut self) {
+        if !self.targets.admits() {
+            return;
+        }
+        for key in std::mem::take(&mut self.waiting) {
+            if let Some(event) = self.dial(key) {
+                self.feed(key, event);
+            }
+        }
+    }
+
     /// Ends a dial because the client is gone.
-    pub(super) fn cancel_dial(&mut self, key: Key) {
+    pub(super) fn cancel_dial(&mut self, key: Key) -> Option<Event> {
+        if let Some(index) = self.waiting.iter().position(|&waiting| waiting == key) {
+            self.waiting.remove(index);
+            return Some(Event::DialFailed);
+        }
         let dial = self.connections.get_mut(key).and_then(|connection| connection.dial.as_mut());
         if let Some(dial) = dial {
             dial.cancelled = true;
             self.ring.cancel_connect(key);
         }
+        None
     }
 
     /// Ends a dial because its target is not to be used any more.

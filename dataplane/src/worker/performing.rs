@@ -23,7 +23,7 @@ impl Worker {
     fn perform(&mut self, key: Key, op: Op) -> Option<Event> {
         match op {
             Op::Dial => return self.dial(key),
-            Op::CancelDial => self.cancel_dial(key),
+            Op::CancelDial => return self.cancel_dial(key),
             Op::Receive { from, multishot, idle } => {
                 if let Some(socket) = self.connections.get_mut(key)?.socket(from) {
                     self.ring.receive((key, from), socket, multishot, idle);

@@ -54,6 +54,7 @@ impl Worker {
             self.targets.update(&snapshot);
             self.empty_pools_out_of_use();
             self.reset_out_of_use();
+            self.dial_waiting();
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use control::policy::Identity;
 use exchange::{Entry, Snapshot, TargetId, TargetState};
 
+use super::admission::Admission;
 use super::breakers::Breakers;
 
 use crate::host::Host;
@@ -20,6 +21,7 @@ pub(crate) struct FleetJudge {
     /// When each target was first listed, without having been away since.
     listed: BTreeMap<Identity, Instant>,
     pub(crate) breakers: Breakers,
+    pub(crate) admission: Admission,
     pub(crate) tally: Tally,
 }
 
@@ -35,6 +37,12 @@ pub(crate) struct Tally {
     pub(crate) ejections: u64,
     pub(crate) fail_opens: u64,
     pub(crate) withdrawals: u64,
+    /// Clients that waited until clients were let in.
+    pub(crate) waits: u64,
+    /// How often they were let in after a wait.
+    pub(crate) warm_starts: u64,
+    /// Of these, how often without knowing all targets.
+    pub(crate) late_starts: u64,
     pub(crate) orders: u64,
 }
 
@@ -43,7 +51,15 @@ impl FleetJudge {
     pub(crate) fn tally(&self) -> Tally {
         let Breakers { ejections, attempts, fail_opens: fail_opens_by_breakers, .. } =
             self.breakers;
-        Tally { attempts, fail_opens_by_breakers, ejections, ..self.tally }
+        let Admission { warm_starts, late_starts, .. } = self.admission;
+        Tally {
+            ejections,
+            attempts,
+            fail_opens_by_breakers,
+            warm_starts,
+            late_starts,
+            ..self.tally
+        }
     }
 
     /// Control was told that these are the targets.
@@ -57,6 +73,7 @@ impl FleetJudge {
                 });
             }
         }
+        self.admission.discovered();
         self.withdrawn.retain(|identity, _| !targets.contains(identity));
         self.listed.retain(|identity, _| targets.contains(identity));
         for identity in targets {
@@ -111,11 +128,7 @@ impl FleetJudge {
         now: Instant,
     ) {
         self.breakers.published(before, after, setting, now);
-        let present = || after.entries.iter().filter(|it| it.state != TargetState::Draining);
-        assert!(
-            !after.settled || present().count() == 0 || after.eligible().count() > 0,
-            "there are targets and nobody is eligible: {after:?}"
-        );
+        self.admission.published(before, after, setting, now);
         self.tally.fail_opens += u64::from(after.fail_open && !before.fail_open);
         for entry in &after.entries {
             let identity = Identity::of(&entry.target);
@@ -205,6 +218,9 @@ impl Tally {
         self.ejections += other.ejections;
         self.fail_opens += other.fail_opens;
         self.withdrawals += other.withdrawals;
+        self.waits += other.waits;
+        self.warm_starts += other.warm_starts;
+        self.late_starts += other.late_starts;
         self.orders += other.orders;
     }
 
@@ -219,6 +235,9 @@ impl Tally {
             self.attempts,
             self.fail_opens_by_breakers,
             self.withdrawals,
+            self.waits,
+            self.warm_starts,
+            self.late_starts,
         ];
         assert!(rarest.iter().all(|&count| count >= 200), "{self:?}");
     }

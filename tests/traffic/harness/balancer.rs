@@ -66,9 +66,19 @@ impl Balancer {
     /// Starts it beside one that serves on the same address, with an admin server of its own, and
     /// waits until it is ready.
     pub(crate) fn start_beside(&self, admin: SocketAddr, targets: &[SocketAddr]) -> Self {
-        let balancer = Self::run_on(command(), [self.address, admin], None, targets, &[]);
+        let balancer = self.spawn_beside(admin, targets, &[("OVERLAP", "true")]);
         balancer.wait_until_ready();
         balancer
+    }
+
+    /// Starts it on the same address as one that serves, and waits for nothing.
+    pub(crate) fn spawn_beside(
+        &self,
+        admin: SocketAddr,
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        Self::run_on(command(), [self.address, admin], None, targets, environment)
     }
 
     /// Starts it with `socket` for its clients, passed as systemd does. `addresses` are those of the

@@ -24,6 +24,7 @@ fn checked_healthy(count: u8, check_port: Option<u16>) -> Roster {
     roster.rules.check_port = check_port;
     roster.discovered((1..=count).map(target).collect(), at(0));
     (1..=count).for_each(|n| roster.checked(&identity(n), Ok(()), at(0)));
+    roster.snapshot(at(0));
     roster
 }
 
@@ -281,7 +282,9 @@ fn invariants_hold_with_breakers_whatever_happens() {
                 _ => seconds += random.below(40) as u64,
             }
             let snapshot = roster.snapshot(at(seconds));
-            assert!(!snapshot.settled || snapshot.eligible().count() > 0, "{place}: none is left");
+            let is_any = snapshot.entries.iter().any(|it| it.state != TargetState::Draining);
+            let is_used = snapshot.eligible().count() > 0;
+            assert_eq!(is_used, is_any && snapshot.admits, "{place}: none is left");
             for entry in &snapshot.entries {
                 let is_ejected = entry.state == TargetState::Ejected;
                 assert!(!is_ejected || snapshot.fail_open || !entry.eligible, "{place}: {entry:?}");
