@@ -13,6 +13,7 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Error};
 
 use crate::escaped::Escaped;
+use crate::guard;
 use crate::health::{CheckPath, ProxyHeader, Settings, StatusSet};
 
 /// Largest head of an answer, in bytes; also the size of a probe's receive buffer.
@@ -51,6 +52,11 @@ impl Probe {
     /// # Errors
     /// Why the target is not healthy.
     pub(crate) fn run(&self, address: SocketAddr) -> Result<(), Failure> {
+        let asked = guard::call(|| self.ask(address));
+        asked.unwrap_or_else(|panicked| Err(Failure::Other(panicked.to_string())))
+    }
+
+    fn ask(&self, address: SocketAddr) -> Result<(), Failure> {
         let address = SocketAddr::new(address.ip(), self.port.unwrap_or(address.port()));
         let request = self
             .agent

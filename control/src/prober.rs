@@ -8,6 +8,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::controller::Event;
+use crate::guard;
 use crate::health::Settings;
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
@@ -152,7 +153,12 @@ impl Tools {
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
         let probe = self.blocking_probe(target, [gate.ok()?, slot]);
         let started = Instant::now();
-        let result = match timeout(self.timeout, tokio::task::spawn_blocking(probe)).await {
+        // tokio panics where there is no thread, and none can be started.
+        let probe = match guard::call(|| tokio::task::spawn_blocking(probe)) {
+            Ok(probe) => probe,
+            Err(panicked) => return Some(Err(Failure::NotMade(panicked.to_string()))),
+        };
+        let result = match timeout(self.timeout, probe).await {
             Ok(finished) => Some(finished.ok()?),
             Err(_) => timed_out,
         };

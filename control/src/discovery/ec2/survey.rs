@@ -19,46 +19,88 @@ const PAGES_MAX: usize = 1000;
 pub struct Found {
     /// The targets, ordered by id.
     pub targets: Vec<Target>,
-    /// The instances that belong to them but cannot be targets, ordered by id.
+    /// The instances of which AWS says that they are none, ordered by id.
     pub ignored: Vec<Ignored>,
-    /// Ids of members in service that EC2 does not know: the answer is partial.
+    /// Ids of members in service that EC2 does not know: of these nothing is certain.
     pub missing: Vec<String>,
     /// Whether the Auto Scaling Group exists; true where none was asked for.
     pub group_exists: bool,
 }
 
-/// Asks `api` for all there is.
+/// Asks `api` for all there is. `in_use` are the targets that are believed in: one keeps its address
+/// as long as AWS lists it, and one that its group does not list is asked after.
 ///
 /// # Errors
 /// The first answer that did not come, or made no sense.
-pub(super) async fn survey(api: &impl Api, settings: &AwsSettings) -> Result<Found, Fault> {
+pub(super) async fn survey(
+    api: &impl Api,
+    settings: &AwsSettings,
+    in_use: &[Target],
+) -> Result<Found, Fault> {
     let mut found = Found { group_exists: true, ..Found::default() };
     let instances = match &settings.mode {
         Mode::Tag { name, value } => {
             let filter = Filter { name: format!("tag:{name}"), values: vec![value.clone()] };
             instances(api, &filter, settings).await?
         }
-        Mode::Asg { name } => {
-            let members = members(api, name, settings, &mut found).await?;
-            let known = lookup(api, &members, settings).await?;
-            found.missing = members.into_iter().filter(|id| !known.contains_key(id)).collect();
-            known
-        }
+        Mode::Asg { name } => instances_of(api, name, settings, in_use, &mut found).await?,
     };
-    let mut addresses = HashSet::new();
+    let in_use: HashSet<_> = in_use.iter().map(|target| (&target.id, target.address)).collect();
+    let mut candidates = Vec::new();
     for instance in instances.values() {
         match screen::target(instance, settings) {
-            Ok(target) if addresses.insert(target.address) => found.targets.push(target),
-            Ok(target) => found.ignored.push(Ignored {
-                id: instance.id.clone(),
-                reason: Reason::DuplicateAddress,
-                address: Some(target.address),
-            }),
+            Ok(target) => candidates.push(target),
             Err(ignored) => found.ignored.push(ignored),
         }
     }
+    // Stable: else the lowest id has an address.
+    candidates.sort_by_key(|target| !in_use.contains(&(&target.id, target.address)));
+    let mut addresses = HashSet::new();
+    for target in candidates {
+        if addresses.insert(target.address) {
+            found.targets.push(target);
+        } else {
+            found.ignored.push(Ignored {
+                id: target.id.to_string(),
+                reason: Reason::DuplicateAddress,
+                address: Some(target.address),
+            });
+        }
+    }
+    found.targets.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     found.ignored.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(found)
+}
+
+/// The members of a group in service, as far as EC2 knows them. Of the others it is noted what AWS
+/// says. A target that the group does not list at all may have left it, or the list may be short: it
+/// has left if EC2 says so, too.
+async fn instances_of(
+    api: &impl Api,
+    group: &str,
+    settings: &AwsSettings,
+    in_use: &[Target],
+    found: &mut Found,
+) -> Result<BTreeMap<String, Instance>, Fault> {
+    let members = members(api, group, settings, found).await?;
+    let listed: HashSet<_> = found.ignored.iter().map(|ignored| &*ignored.id).collect();
+    let in_use = in_use.iter().map(|target| target.id.as_str());
+    let unlisted = in_use.filter(|id| !members.contains(*id) && !listed.contains(id));
+    let unlisted: BTreeSet<_> = unlisted.map(str::to_owned).collect();
+    let mut known = lookup(api, &members.union(&unlisted).cloned().collect(), settings).await?;
+    for id in unlisted {
+        let Some(instance) = known.remove(&id) else { continue };
+        let reason = if !instance.running {
+            Reason::NotRunning
+        } else if instance.group.as_deref() != Some(group) {
+            Reason::NotInService
+        } else {
+            continue;
+        };
+        found.ignored.push(Ignored { id, reason, address: None });
+    }
+    found.missing = members.into_iter().filter(|id| !known.contains_key(id)).collect();
+    Ok(known)
 }
 
 /// The ids of the members in service. Others are ignored, and whether there is a group is noted.
@@ -147,8 +189,7 @@ fn endless(action: &'static str, settings: &AwsSettings) -> Fault {
 }
 
 fn malformed(action: &'static str, reason: String, settings: &AwsSettings) -> Fault {
-    let region = settings.region.as_deref().unwrap_or(&settings.default_region);
-    Fault::new(FaultKind::Malformed, action, reason, region)
+    Fault::new(FaultKind::Malformed, action, reason, settings)
 }
 
 #[cfg(test)]

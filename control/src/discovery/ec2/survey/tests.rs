@@ -71,6 +71,7 @@ pub(in super::super) fn settings(mode: &str) -> AwsSettings {
         allow_loopback: false,
         shrink_limit: 50,
         period: Duration::from_secs(10),
+        proxies: Vec::new(),
     }
 }
 
@@ -80,12 +81,22 @@ pub(in super::super) fn instance(id: &str, address: &str) -> Instance {
         running: true,
         address: Some(address.to_owned()),
         zone: Some("eu-west-1a".to_owned()),
+        group: Some("group".to_owned()),
     }
 }
 
 fn find(fake: &Fake, mode: &str) -> Result<Found, Fault> {
+    find_again(fake, mode, &[])
+}
+
+/// The same, while these are in use: ids and addresses.
+fn find_again(fake: &Fake, mode: &str, in_use: &[(&str, &str)]) -> Result<Found, Fault> {
+    let in_use: Vec<_> = in_use
+        .iter()
+        .map(|&(id, address)| screen::target(&instance(id, address), &settings(mode)).unwrap())
+        .collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(survey(fake, &settings(mode)))
+    runtime.block_on(survey(fake, &settings(mode), &in_use))
 }
 
 fn ids(found: &Found) -> String {
@@ -137,6 +148,50 @@ fn members_that_ec2_does_not_know_are_missing() {
     let found = find(&fake, "asg").unwrap();
     assert_eq!(ids(&found), "i-1");
     assert_eq!(found.missing, ["i-2"]);
+}
+
+#[test]
+fn a_target_that_its_group_does_not_list_has_left_if_ec2_says_so() {
+    let mut fake = Fake {
+        members: Some(vec![("i-1", true), ("i-2", false)]),
+        instances: (1..=6).map(|n| instance(&format!("i-{n}"), &format!("10.0.0.{n}"))).collect(),
+        ..Fake::default()
+    };
+    fake.instances[2].running = false;
+    fake.instances[3].group = None;
+    fake.instances[4].group = Some("another".to_owned());
+    let in_use =
+        ["1", "2", "3", "4", "5", "6", "7"].map(|n| (format!("i-{n}"), format!("10.0.0.{n}")));
+    let in_use = in_use.each_ref().map(|(id, address)| (id.as_str(), address.as_str()));
+    let found = find_again(&fake, "asg", &in_use).unwrap();
+    assert_eq!(ids(&found), "i-1");
+    // Of i-6, which says that it belongs to the group, and of i-7, which is unknown, nothing is certain.
+    assert_eq!(
+        ignored(&found),
+        "i-2 not_in_service, i-3 not_running, i-4 not_in_service, i-5 not_in_service"
+    );
+    assert!(found.missing.is_empty());
+    let asked = fake.asked.into_inner().unwrap();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].values, ["i-1", "i-3", "i-4", "i-5", "i-6", "i-7"]);
+}
+
+#[test]
+fn the_one_in_use_keeps_its_address_as_long_as_it_is_listed() {
+    let mut fake = Fake {
+        instances: ["i-1", "i-2", "i-3"].map(|id| instance(id, "10.0.0.1")).to_vec(),
+        ..Fake::default()
+    };
+    let found = find_again(&fake, "tag", &[("i-2", "10.0.0.1")]).unwrap();
+    assert_eq!(ids(&found), "i-2");
+    assert_eq!(ignored(&found), "i-1 duplicate_address, i-3 duplicate_address");
+    fake.instances[1].running = false;
+    let found = find_again(&fake, "tag", &[("i-2", "10.0.0.1")]).unwrap();
+    assert_eq!(ids(&found), "i-1");
+    // It is elsewhere now: who has its id there has no claim here.
+    fake.instances[1] = instance("i-2", "10.0.0.2");
+    let found = find_again(&fake, "tag", &[("i-2", "10.0.0.1")]).unwrap();
+    assert_eq!(ids(&found), "i-1 i-2");
 }
 
 #[test]
