@@ -123,7 +123,7 @@ mod tests {
         let object: serde_json::Value = serde_json::from_str(&words).expect("one object, one line");
         assert_eq!(object["level"], "ERROR");
         let message = object["msg"].as_str().unwrap();
-        assert!(message.starts_with("thread 'core-0' panicked at src/exit/tests.rs:"), "{message}");
+        assert!(message.starts_with("thread 'core-0' panicked at src/exit.rs:"), "{message}");
         assert!(message.ends_with(": a reason with a \"quote\""), "{message}");
     }
 }

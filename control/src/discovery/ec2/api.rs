@@ -47,8 +47,6 @@ pub(super) struct Instance {
     pub(super) running: bool,
     pub(super) address: Option<String>,
     pub(super) zone: Option<String>,
-    /// The Auto Scaling Group that it belongs to, by its tag.
-    pub(super) group: Option<String>,
 }
 
 /// A filter of `DescribeInstances`: an instance passes that has one of the values.

@@ -39,9 +39,6 @@ const ATTEMPTS: u32 = 4;
 /// Most instances in one page of an answer (EC2 API Reference, `DescribeInstances`).
 const INSTANCES_PER_PAGE: i32 = 1000;
 
-/// The tag that Auto Scaling gives its members, and takes from those that leave.
-const GROUP_TAG: &str = "aws:autoscaling:groupName";
-
 /// What the environment and the profile say. Clients made of it share the credentials.
 #[derive(Debug)]
 pub(super) struct Access {
@@ -226,13 +223,11 @@ fn member(instance: &autoscaling::types::Instance) -> Member {
 fn instance(instance: &ec2::types::Instance) -> Instance {
     let state = instance.state().and_then(ec2::types::InstanceState::name);
     let placement = instance.placement();
-    let group = instance.tags().iter().find(|tag| tag.key() == Some(GROUP_TAG));
     Instance {
         id: instance.instance_id().unwrap_or_default().to_owned(),
         running: state == Some(&InstanceStateName::Running),
         address: instance.private_ip_address().map(ToOwned::to_owned),
         zone: placement.and_then(|place| place.availability_zone()).map(ToOwned::to_owned),
-        group: group.and_then(|tag| tag.value()).map(ToOwned::to_owned),
     }
 }
 

@@ -112,7 +112,7 @@ pub(super) const OWN_CREDENTIALS: &str =
     "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
 
 /// What to say of the variables that lead requests through a proxy, after a remedy.
-fn proxies(settings: &AwsSettings) -> String {
+pub(super) fn proxies(settings: &AwsSettings) -> String {
     let [others @ .., last] = &*settings.proxies else { return String::new() };
     let names = if others.is_empty() {
         format!("{last} is")

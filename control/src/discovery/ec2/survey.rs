@@ -28,7 +28,7 @@ pub struct Found {
 }
 
 /// Asks `api` for all there is. `in_use` are the targets that are believed in: one keeps its address
-/// as long as AWS lists it, and one that its group does not list is asked after.
+/// as long as AWS lists it.
 ///
 /// # Errors
 /// The first answer that did not come, or made no sense.
@@ -43,7 +43,12 @@ pub(super) async fn survey(
             let filter = Filter { name: format!("tag:{name}"), values: vec![value.clone()] };
             instances(api, &filter, settings).await?
         }
-        Mode::Asg { name } => instances_of(api, name, settings, in_use, &mut found).await?,
+        Mode::Asg { name } => {
+            let members = members(api, name, settings, &mut found).await?;
+            let known = lookup(api, &members, settings).await?;
+            found.missing = members.into_iter().filter(|id| !known.contains_key(id)).collect();
+            known
+        }
     };
     let in_use: HashSet<_> = in_use.iter().map(|target| (&target.id, target.address)).collect();
     let mut candidates = Vec::new();
@@ -70,37 +75,6 @@ pub(super) async fn survey(
     found.targets.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     found.ignored.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(found)
-}
-
-/// The members of a group in service, as far as EC2 knows them. Of the others it is noted what AWS
-/// says. A target that the group does not list at all may have left it, or the list may be short: it
-/// has left if EC2 says so, too.
-async fn instances_of(
-    api: &impl Api,
-    group: &str,
-    settings: &AwsSettings,
-    in_use: &[Target],
-    found: &mut Found,
-) -> Result<BTreeMap<String, Instance>, Fault> {
-    let members = members(api, group, settings, found).await?;
-    let listed: HashSet<_> = found.ignored.iter().map(|ignored| &*ignored.id).collect();
-    let in_use = in_use.iter().map(|target| target.id.as_str());
-    let unlisted = in_use.filter(|id| !members.contains(*id) && !listed.contains(id));
-    let unlisted: BTreeSet<_> = unlisted.map(str::to_owned).collect();
-    let mut known = lookup(api, &members.union(&unlisted).cloned().collect(), settings).await?;
-    for id in unlisted {
-        let Some(instance) = known.remove(&id) else { continue };
-        let reason = if !instance.running {
-            Reason::NotRunning
-        } else if instance.group.as_deref() != Some(group) {
-            Reason::NotInService
-        } else {
-            continue;
-        };
-        found.ignored.push(Ignored { id, reason, address: None });
-    }
-    found.missing = members.into_iter().filter(|id| !known.contains_key(id)).collect();
-    Ok(known)
 }
 
 /// The ids of the members in service. Others are ignored, and whether there is a group is noted.

@@ -107,8 +107,9 @@ impl Surveyor {
         in_use: &Arc<[Target]>,
     ) -> Result<Found, Fault> {
         let refreshed = timeout(limit, self.ask_at(priority, in_use)).await;
-        let is_answered = self.expired.is_none();
-        refreshed.unwrap_or_else(|_| Err(Fault::too_late(is_answered, limit, &self.settings)))
+        // The limit of the whole is what somebody can change.
+        let Timeouts { is_answered, refresh, .. } = self.timeouts();
+        refreshed.unwrap_or_else(|_| Err(Fault::too_late(is_answered, refresh, &self.settings)))
     }
 
     async fn ask_at(&mut self, priority: Priority, in_use: &Arc<[Target]>) -> Result<Found, Fault> {

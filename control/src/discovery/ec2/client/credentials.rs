@@ -9,10 +9,10 @@ use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 
-use super::super::Fault;
-use super::super::fault::OWN_CREDENTIALS;
+use super::super::fault::{OWN_CREDENTIALS, proxies};
+use super::super::{AwsSettings, Fault};
 use super::failure::{chain, one_line};
-use super::transport::{Seen, Sighting, Sightings};
+use super::transport::{Kind, Seen, Sighting, Sightings};
 
 /// How long looking for credentials may take; it changes.
 #[derive(Debug, Default)]
@@ -144,14 +144,24 @@ impl Source {
 
 impl Sighting {
     fn name(&self) -> String {
-        let what = if self.is_metadata { "instance metadata" } else { "the container's endpoint" };
+        let what = match self.kind {
+            Kind::Metadata => "instance metadata",
+            Kind::Container => "the container's endpoint",
+            Kind::Portal => "single sign-on",
+            Kind::Aws => "AWS",
+        };
         format!("{what} at {}", self.endpoint)
     }
 }
 
 /// `fault`, which is about credentials for the reason that `error` gives, with what is known of who
 /// was `asked` for them and with the remedy for that.
-pub(super) fn fault(error: &(dyn Error + 'static), fault: Fault, asked: &Sightings) -> Fault {
+pub(super) fn fault(
+    error: &(dyn Error + 'static),
+    fault: Fault,
+    asked: &Sightings,
+    settings: &AwsSettings,
+) -> Fault {
     if let Some(part) = chain(error).find_map(|cause| cause.downcast_ref::<Unsendable>()) {
         let remedy = "give it without that character; a line end that was copied with it is the \
             usual cause"
@@ -169,13 +179,15 @@ pub(super) fn fault(error: &(dyn Error + 'static), fault: Fault, asked: &Sightin
         Seen::Failed(reason) => reason.clone(),
     };
     let reason = one_line(&format!("{}: {seen}; {}", sighting.name(), fault.reason));
-    fault.because(reason).mended_by(remedy_of_endpoint(&sighting))
+    match remedy_of_endpoint(&sighting, settings) {
+        Some(remedy) => fault.because(reason).mended_by(remedy),
+        None => fault.because(reason),
+    }
 }
 
 fn remedy_of_profile(reason: &str) -> Option<String> {
     let remedy = if reason.contains("SSO") {
-        "run `aws sso login` with this profile, as the balancer's user and with its HOME; for a \
-         server, a role is better: a login ends after some hours"
+        SIGN_IN
     } else if reason.contains("external process") {
         "run the profile's credential_process as the balancer's user, and see why it fails"
     } else if reason.contains("cargo feature") {
@@ -186,23 +198,36 @@ fn remedy_of_profile(reason: &str) -> Option<String> {
     Some(remedy.to_owned())
 }
 
-fn remedy_of_endpoint(sighting: &Sighting) -> String {
-    match sighting.seen {
-        Seen::Status(404) if sighting.is_metadata => {
+const SIGN_IN: &str = "run `aws sso login` with this profile, as the balancer's user and with its \
+    HOME; for a server, a role is better: a login ends after some hours";
+
+/// None where that of the fault's kind does.
+fn remedy_of_endpoint(sighting: &Sighting, settings: &AwsSettings) -> Option<String> {
+    let is_answered = matches!(sighting.seen, Seen::Status(_));
+    let remedy = match (sighting.kind, &sighting.seen) {
+        (Kind::Metadata, Seen::Status(404)) => {
             format!("it knows of no IAM role: attach one to the instance, or {OWN_CREDENTIALS}")
         }
-        Seen::Status(_) if sighting.is_metadata => {
+        (Kind::Metadata, Seen::Status(_)) => {
             "see whether the instance allows IMDSv2 (HttpEndpoint in its metadata options)"
                 .to_owned()
         }
-        _ if sighting.is_metadata => format!(
+        (Kind::Metadata, _) => format!(
             "in a container, raise its hop limit to 2 (HttpPutResponseHopLimit in the instance's \
              metadata options); where there is none, {OWN_CREDENTIALS}"
         ),
-        _ => "check AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, \
-              and the agent that answers there"
+        (Kind::Container, _) => "check AWS_CONTAINER_CREDENTIALS_FULL_URI or \
+            AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, and the agent that answers there"
             .to_owned(),
-    }
+        (Kind::Portal, Seen::Status(_)) => SIGN_IN.to_owned(),
+        (Kind::Portal | Kind::Aws, _) if !is_answered => format!(
+            "check that there is a way from here (NAT gateway or VPC endpoint, security group, \
+             DNS){}",
+            proxies(settings)
+        ),
+        (Kind::Portal | Kind::Aws, _) => return None,
+    };
+    Some(remedy)
 }
 
 #[cfg(test)]

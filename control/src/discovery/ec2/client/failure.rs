@@ -76,7 +76,7 @@ where
         (SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_), _)
             if kind == FaultKind::NoCredentials =>
         {
-            credentials::fault(error, new(), asked)
+            credentials::fault(error, new(), asked, settings)
         }
         _ => new(),
     }

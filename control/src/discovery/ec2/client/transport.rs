@@ -87,12 +87,15 @@ impl HttpConnector for Fork {
                 Some(uri) => is_near(uri).await,
                 None => false,
             };
-            let Some(uri) = uri.filter(|_| is_near) else {
-                return fork.proxied.as_ref().unwrap_or(&fork.direct).call(request).await;
+            let proxied = fork.proxied.as_ref().filter(|_| !is_near);
+            let note = |seen| {
+                if let Some(uri) = &uri {
+                    fork.sightings.note(Sighting::of(uri, is_near, seen));
+                }
             };
-            fork.sightings.note(Sighting::of(&uri, Seen::Nothing));
-            let answer = fork.direct.call(request).await;
-            fork.sightings.note(Sighting::of(&uri, Seen::of(&answer)));
+            note(Seen::Nothing);
+            let answer = proxied.unwrap_or(&fork.direct).call(request).await;
+            note(Seen::of(&answer));
             answer
         })
     }
@@ -128,8 +131,8 @@ fn is_near_ip(ip: IpAddr) -> bool {
     }
 }
 
-/// What was seen last of a near endpoint that was asked for credentials: the SDK forgets why one did
-/// not answer.
+/// What was seen last of an endpoint that was asked for credentials: the SDK forgets why one did not
+/// answer.
 #[derive(Debug, Default)]
 pub(super) struct Sightings(Mutex<Option<Sighting>>);
 
@@ -148,9 +151,35 @@ impl Sightings {
 pub(super) struct Sighting {
     /// Without path and query.
     pub(super) endpoint: String,
-    /// Whether it is the instance metadata service; else it is a container's endpoint.
-    pub(super) is_metadata: bool,
+    pub(super) kind: Kind,
     pub(super) seen: Seen,
+}
+
+/// Who was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The instance metadata service.
+    Metadata,
+    /// What a container's agent has for it.
+    Container,
+    /// Single sign-on.
+    Portal,
+    /// AWS itself, which gives credentials for others.
+    Aws,
+}
+
+impl Kind {
+    fn of(uri: &Uri, is_near: bool) -> Self {
+        if uri.path().starts_with("/latest/") {
+            Self::Metadata
+        } else if uri.path() == "/federation/credentials" || uri.path() == "/token" {
+            Self::Portal
+        } else if is_near && uri.path() != "/" {
+            Self::Container
+        } else {
+            Self::Aws
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,15 +193,11 @@ pub(super) enum Seen {
 }
 
 impl Sighting {
-    fn of(uri: &Uri, seen: Seen) -> Self {
+    fn of(uri: &Uri, is_near: bool, seen: Seen) -> Self {
         let scheme = uri.scheme_str().unwrap_or_default();
         let host = uri.host().unwrap_or_default();
         let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
-        Self {
-            endpoint: format!("{scheme}://{host}{port}"),
-            is_metadata: uri.path().starts_with("/latest/"),
-            seen,
-        }
+        Self { endpoint: format!("{scheme}://{host}{port}"), kind: Kind::of(uri, is_near), seen }
     }
 }
 
@@ -235,10 +260,19 @@ mod tests {
 
     #[test]
     fn a_sighting_names_the_endpoint_and_no_more() {
-        let sighting = |uri: &str| Sighting::of(&uri.parse().unwrap(), Seen::Nothing);
-        let metadata = sighting("http://169.254.169.254/latest/api/token");
-        assert_eq!((&*metadata.endpoint, metadata.is_metadata), ("http://169.254.169.254", true));
-        let container = sighting("http://user:secret@127.0.0.1:81/x?token=y");
-        assert_eq!((&*container.endpoint, container.is_metadata), ("http://127.0.0.1:81", false));
+        for (uri, endpoint, kind) in [
+            ("http://169.254.169.254/latest/api/token", "http://169.254.169.254", Kind::Metadata),
+            ("http://user:secret@127.0.0.1:81/x?token=y", "http://127.0.0.1:81", Kind::Container),
+            (
+                "https://portal.sso.x.amazonaws.com/federation/credentials?role_name=x",
+                "https://portal.sso.x.amazonaws.com",
+                Kind::Portal,
+            ),
+            ("https://sts.x.amazonaws.com/", "https://sts.x.amazonaws.com", Kind::Aws),
+        ] {
+            let uri: Uri = uri.parse().unwrap();
+            let sighting = Sighting::of(&uri, kind == Kind::Container, Seen::Nothing);
+            assert_eq!((&*sighting.endpoint, sighting.kind), (endpoint, kind));
+        }
     }
 }

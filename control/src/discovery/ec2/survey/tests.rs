@@ -81,7 +81,6 @@ pub(in super::super) fn instance(id: &str, address: &str) -> Instance {
         running: true,
         address: Some(address.to_owned()),
         zone: Some("eu-west-1a".to_owned()),
-        group: Some("group".to_owned()),
     }
 }
 
@@ -148,32 +147,6 @@ fn members_that_ec2_does_not_know_are_missing() {
     let found = find(&fake, "asg").unwrap();
     assert_eq!(ids(&found), "i-1");
     assert_eq!(found.missing, ["i-2"]);
-}
-
-#[test]
-fn a_target_that_its_group_does_not_list_has_left_if_ec2_says_so() {
-    let mut fake = Fake {
-        members: Some(vec![("i-1", true), ("i-2", false)]),
-        instances: (1..=6).map(|n| instance(&format!("i-{n}"), &format!("10.0.0.{n}"))).collect(),
-        ..Fake::default()
-    };
-    fake.instances[2].running = false;
-    fake.instances[3].group = None;
-    fake.instances[4].group = Some("another".to_owned());
-    let in_use =
-        ["1", "2", "3", "4", "5", "6", "7"].map(|n| (format!("i-{n}"), format!("10.0.0.{n}")));
-    let in_use = in_use.each_ref().map(|(id, address)| (id.as_str(), address.as_str()));
-    let found = find_again(&fake, "asg", &in_use).unwrap();
-    assert_eq!(ids(&found), "i-1");
-    // Of i-6, which says that it belongs to the group, and of i-7, which is unknown, nothing is certain.
-    assert_eq!(
-        ignored(&found),
-        "i-2 not_in_service, i-3 not_running, i-4 not_in_service, i-5 not_in_service"
-    );
-    assert!(found.missing.is_empty());
-    let asked = fake.asked.into_inner().unwrap();
-    assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].values, ["i-1", "i-3", "i-4", "i-5", "i-6", "i-7"]);
 }
 
 #[test]

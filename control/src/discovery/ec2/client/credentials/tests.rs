@@ -2,7 +2,7 @@ use aws_credential_types::provider::error::CredentialsError;
 
 use super::super::super::fault::DESCRIBE_INSTANCES;
 use super::super::super::survey::tests::settings;
-use super::super::super::{Fault, FaultKind};
+use super::super::super::{AwsSettings, Fault, FaultKind};
 use super::*;
 
 fn credentials(key: &str, secret: &str, token: &str, feature: Feature) -> Credentials {
@@ -54,13 +54,14 @@ fn told(reason: &str, seen: Option<Sighting>) -> String {
     }
     let kind = FaultKind::NoCredentials;
     let error = CredentialsError::provider_error(reason.to_owned());
-    let plain = Fault::new(kind, DESCRIBE_INSTANCES, reason.to_owned(), &settings("asg"));
-    fault(&error, plain, &asked).to_string()
+    let settings = AwsSettings { proxies: vec!["HTTPS_PROXY".to_owned()], ..settings("asg") };
+    let plain = Fault::new(kind, DESCRIBE_INSTANCES, reason.to_owned(), &settings);
+    fault(&error, plain, &asked, &settings).to_string()
 }
 
 fn metadata(seen: Seen) -> Option<Sighting> {
     let endpoint = "http://169.254.169.254".to_owned();
-    Some(Sighting { endpoint, is_metadata: true, seen })
+    Some(Sighting { endpoint, kind: Kind::Metadata, seen })
 }
 
 #[test]
@@ -82,6 +83,26 @@ fn one_that_answers_says_what_is_missing() {
     // It gave credentials, and AWS does not take them: another story.
     let line = told("no providers", metadata(Seen::Status(200)));
     assert!(line.contains("attach an IAM role to the instance"), "{line}");
+}
+
+#[test]
+fn whoever_else_gives_none_is_named() {
+    let told = |kind, seen| {
+        told("no", Some(Sighting { endpoint: "https://x.test".to_owned(), kind, seen }))
+    };
+    let line = told(Kind::Portal, Seen::Status(401));
+    assert!(line.contains("single sign-on at https://x.test: status 401"), "{line}");
+    assert!(line.contains("run `aws sso login`"), "{line}");
+    for kind in [Kind::Portal, Kind::Aws] {
+        let line = told(kind, Seen::Nothing);
+        assert!(line.contains("there is a way from here"), "{line}");
+        assert!(line.contains("; HTTPS_PROXY is set: check"), "{line}");
+    }
+    let line = told(Kind::Aws, Seen::Status(403));
+    assert!(line.contains("AWS at https://x.test: status 403; no; attach an IAM role"), "{line}");
+    let line = told(Kind::Container, Seen::Status(500));
+    assert!(line.contains("the container's endpoint at https://x.test: status 500"), "{line}");
+    assert!(line.contains("AWS_CONTAINER_CREDENTIALS_FULL_URI"), "{line}");
 }
 
 #[test]
