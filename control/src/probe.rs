@@ -366,6 +366,28 @@ mod tests {
         }
     }
 
+    /// The last link of a chain that fails as no error says.
+    #[derive(Debug)]
+    struct Broken;
+
+    impl<T: Transport> Connector<T> for Broken {
+        type Out = T;
+
+        fn connect(&self, _: &ConnectionDetails<'_>, _: Option<T>) -> Result<Option<T>, Error> {
+            panic!("out of order")
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_library_is_a_failed_check() {
+        let connector = DefaultConnector::default().chain(Broken);
+        let agent = Agent::with_parts(agent_config(TIMEOUT), connector, Literal);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let failure = Probe { agent, ..probe(None) }.run(address).unwrap_err();
+        assert_eq!(failure.to_string(), "a library panicked: out of order");
+    }
+
     #[test]
     fn no_proxy_is_taken_from_the_environment() {
         assert!(agent_config(TIMEOUT).proxy().is_none());

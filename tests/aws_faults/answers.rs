@@ -9,6 +9,7 @@ use crate::fleet::{
     wait_for_refreshes,
 };
 use crate::support::aws::Behaviour;
+use crate::support::balancer::{command, end};
 use crate::support::{http, wait_until};
 
 #[test]
@@ -218,4 +219,23 @@ fn an_aws_variable_that_is_set_to_nothing_counts_as_unset() {
         ("AWS_PROFILE", ""),
     ]);
     balancer.wait_for_log("in region us-east-2");
+}
+
+#[test]
+fn what_an_organization_denies_is_not_for_the_roles_policy_to_mend() {
+    let fleet = Fleet::start();
+    let denied = "User: arn:aws:sts::1:assumed-role/lb/i-1 is not authorized to perform: \
+        ec2:DescribeInstances with an explicit deny in a service control policy";
+    let body = format!(
+        "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>{denied}</Message>\
+         </Error></Errors><RequestID>1</RequestID></Response>"
+    );
+    fleet.aws.behave(Behaviour::Fixed { action: Some("DescribeInstances"), status: 403, body });
+    let balancer = fleet.balancer(&[]);
+    balancer.wait_for_log("a service control policy of the organization forbids it");
+    let log = balancer.process.stderr();
+    assert!(!log.contains("allow ec2:DescribeInstances in the policy"), "{log}");
+    let checked = end(command().envs(fleet.aws.variables()).arg("check"));
+    assert!(checked.stdout.contains("of the organization forbids it"), "{}", checked.stdout);
+    assert!(!checked.stdout.contains("the IAM role has to allow"), "{}", checked.stdout);
 }

@@ -86,7 +86,7 @@ impl World {
                 answer.uncertain.insert(id);
             }
         }
-        self.observe(answer, place);
+        self.observe(&answer, place);
         self.settled = false;
     }
 
@@ -104,7 +104,7 @@ impl World {
             return;
         }
         self.lies += 1;
-        self.observe(answer, place);
+        self.observe(&answer, place);
         self.settled = false;
     }
 
@@ -114,7 +114,7 @@ impl World {
         let believed = self.expected(&answer);
         let unmentioned = believed.iter().filter(|target| !self.fleet.contains(target)).count();
         let within_limit = unmentioned * 100 <= usize::from(self.limit) * believed.len();
-        self.observe(answer, place);
+        self.observe(&answer, place);
         let exact = self.belief.targets() == self.in_order();
         if self.settled && (unmentioned == 0 || within_limit && !self.fleet.is_empty()) {
             assert!(exact, "{place}: a change within the limit has to be believed at once");
@@ -138,7 +138,7 @@ impl World {
         believed
     }
 
-    fn observe(&mut self, answer: Answer, place: &str) {
+    fn observe(&mut self, answer: &Answer, place: &str) {
         let before = self.belief.targets();
         for (target, count) in &mut self.left {
             *count += u32::from(!answer.uncertain.contains(&target.id));

@@ -86,16 +86,17 @@ mod tests {
 
     #[test]
     fn a_first_refresh_has_the_time_it_needs() {
-        let seconds = |period: u64, expired| {
+        let millis = |period, expired| {
             let timeouts = Timeouts::unanswered(Duration::from_millis(period), expired);
             assert!(timeouts.attempt * 2 >= timeouts.operation, "{timeouts:?}");
-            timeouts.refresh.as_secs_f64()
+            timeouts.refresh.as_millis()
         };
         for period in [10_000, 60_000, 86_400_000] {
-            assert_eq!(seconds(period, 0).to_bits(), 30_f64.to_bits());
-            assert_eq!(seconds(period, u32::MAX).to_bits(), 30_f64.to_bits());
+            assert_eq!(millis(period, 0), 30_000);
+            assert_eq!(millis(period, u32::MAX), 30_000);
         }
-        assert_eq!([0, 1, 2, 3].map(|expired| seconds(200, expired)), [1.75, 7.0, 28.0, 30.0]);
+        let steps = [0, 1, 2, 3].map(|expired| millis(200, expired));
+        assert_eq!(steps, [1_750, 7_000, 28_000, 30_000]);
     }
 
     #[test]

@@ -59,15 +59,15 @@ fn told(reason: &str, seen: Option<Sighting>) -> String {
     fault(&error, plain, &asked, &settings).to_string()
 }
 
-fn metadata(seen: Seen) -> Option<Sighting> {
+fn metadata(seen: Seen) -> Sighting {
     let endpoint = "http://169.254.169.254".to_owned();
-    Some(Sighting { endpoint, kind: Kind::Metadata, seen })
+    Sighting { endpoint, kind: Kind::Metadata, seen }
 }
 
 #[test]
 fn a_metadata_service_that_does_not_answer_is_named_with_its_hop_limit() {
     for seen in [Seen::Nothing, Seen::Failed("Connection refused".to_owned())] {
-        let line = told("no providers", metadata(seen));
+        let line = told("no providers", Some(metadata(seen)));
         assert!(line.contains("instance metadata at http://169.254.169.254: "), "{line}");
         assert!(line.contains("raise its hop limit to 2"), "{line}");
         assert!(!line.contains("attach an IAM role"), "{line}");
@@ -76,12 +76,12 @@ fn a_metadata_service_that_does_not_answer_is_named_with_its_hop_limit() {
 
 #[test]
 fn one_that_answers_says_what_is_missing() {
-    let line = told("no providers", metadata(Seen::Status(404)));
+    let line = told("no providers", Some(metadata(Seen::Status(404))));
     assert!(line.contains("no IAM role: attach one to the instance"), "{line}");
-    let line = told("no providers", metadata(Seen::Status(403)));
+    let line = told("no providers", Some(metadata(Seen::Status(403))));
     assert!(line.contains("status 403") && line.contains("IMDSv2"), "{line}");
     // It gave credentials, and AWS does not take them: another story.
-    let line = told("no providers", metadata(Seen::Status(200)));
+    let line = told("no providers", Some(metadata(Seen::Status(200))));
     assert!(line.contains("attach an IAM role to the instance"), "{line}");
 }
 
