@@ -162,24 +162,32 @@ fn a_profiles_process_gives_credentials() {
     let fleet = Fleet::start();
     let scratch = Scratch::new();
     let script = scratch.path("credentials.sh");
-    let config = scratch.path("config");
+    let (config, seen) = (scratch.path("config"), scratch.path("seen"));
     let profile = format!("[default]\ncredential_process = /bin/sh {}\n", script.display());
     fs::write(&config, profile).unwrap();
     let print = |key: &str| {
         let json = given_until(key, "2020-01-01T00:00:00Z")
             .replace("\"Code\"", "\"Version\": 1, \"Code\"");
-        fs::write(&script, format!("cat <<'END'\n{json}\nEND\n")).unwrap();
+        let (listed, seen) = (scratch.path("listed"), seen.display());
+        let list = format!("ls -l /proc/self/fd > {0} && mv {0} {seen}", listed.display());
+        scratch.replace("credentials.sh", &format!("{list}\ncat <<'END'\n{json}\nEND\n"));
     };
     let variables = [&NO_KEYS[..], &[("AWS_CONFIG_FILE", config.to_str().unwrap())]].concat();
     print("AKIA");
     let balancer = fleet.ready_balancer(&variables);
     assert_eq!(warnings(&balancer), Vec::<String>::new());
+    let _client = TcpStream::connect(balancer.address()).unwrap();
+    wait_for_refreshes(&balancer, "ok", 2.0);
+    let descriptors = fs::read_to_string(&seen).unwrap();
+    // No client, nor anything else of the balancer's, is passed on.
+    let is_passed_on = descriptors.contains("socket:") || descriptors.contains("anon_inode:");
+    assert!(descriptors.contains("/proc/") && !is_passed_on, "{descriptors}");
 
     print("AKIA\\n");
     balancer.wait_for_log("that the profile's credential_process gave cannot be used: its char");
     print("AKIA");
     balancer.wait_for_log("discovery works again");
-    fs::write(&script, "echo it failed >&2; exit 3\n").unwrap();
+    scratch.replace("credentials.sh", "echo it failed >&2; exit 3\n");
     balancer.wait_for_log("Stderr: it failed");
     balancer.wait_for_log("run the profile's credential_process as the balancer's user");
     assert_eq!(targets(&balancer, "healthy"), IDS);
