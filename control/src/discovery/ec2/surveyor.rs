@@ -94,10 +94,11 @@ impl Surveyor {
     }
 
     fn forget_access(&mut self) {
-        self.access = None;
-        for thread in [&mut self.ordinary, &mut self.idle].into_iter().flatten() {
-            thread.client = None;
-        }
+        let threads = [&mut self.ordinary, &mut self.idle].into_iter().flatten();
+        let clients: Vec<_> = threads.map(|thread| thread.client.take()).collect();
+        let old = (self.access.take(), clients);
+        // What a panic has left half changed may not bear to be dropped.
+        drop(guard::call(|| drop(old)));
     }
 
     async fn ask(
