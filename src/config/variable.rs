@@ -68,7 +68,7 @@ variables! {
     AWS_DEFAULT_REGION aws_default_region Described("the profile's")
         "for asg and tag: region of the targets where AWS_REGION is not set";
     DISCOVERY_SHRINK_LIMIT discovery_shrink_limit Value("50")
-        "for asg and tag: an answer that would remove more than this share of the targets (%), or all, has to be confirmed by two more, 0-100";
+        "for asg and tag: an answer that does not mention more than this share of the targets (%), or any, has to be confirmed by two more, 0-100";
     ALLOW_LOOPBACK_TARGETS allow_loopback_targets Value("false")
         "for asg and tag: whether loopback addresses may be targets: true or false";
     TARGETS targets Described("–")
