@@ -115,8 +115,8 @@ fn variables() -> String {
         );
     }
     text.push_str(
-        "\nA time is a whole number in the unit shown, or has its own: 500ms, 2s, 5m, 1h. An \
-         empty variable counts as unset.",
+        "\nA time is a whole number in the unit shown, or has its own: 500ms, 2s, 5m, 1h. Blanks \
+         around a value are no part of it, and an empty variable counts as unset.",
     );
     text
 }

@@ -1,18 +1,26 @@
 //! The balancer at work, with small targets of its own: `stateless-load-balancer demo`.
 
+mod canvas;
 mod http;
 mod keys;
+mod narrator;
+mod orders;
 mod painter;
 mod screen;
 mod stage;
 mod target;
 mod traffic;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use exchange::{Snapshot, TargetState};
 use rustix::process::{Signal, getpid, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::config::variable::{self as var, Variable};
 use crate::config::{Config, Environment};
@@ -21,7 +29,7 @@ use crate::signals::Hangup;
 use crate::sockets::reachable;
 use crate::{logging, obstacle, run};
 use keys::Keys;
-use painter::{LogLines, Painter};
+use painter::{LogLines, Painter, say};
 use stage::Stage;
 use target::Target;
 use traffic::Traffic;
@@ -34,6 +42,12 @@ const COMMAND_PORT: u16 = 9902;
 
 /// Cores, unless `CORES` says otherwise: a user without privileges may not lock memory for many.
 const CORES_MAX: usize = 2;
+
+/// How long the balancer accepts clients when it is to end: so long they need to notice.
+const SHUTDOWN_DELAY: &str = "300ms";
+
+/// What is logged: what goes wrong, and what the demo has to say of it.
+const LOG_FILTER: &str = "warn,demo=info";
 
 /// Runs the demo until a signal ends it.
 ///
@@ -66,17 +80,40 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
         None => logging::start(config.log_format, &config.log_filter),
     }
     let balancer = reachable(config.listen);
-    let stage = Arc::new(Stage { targets, traffic: Arc::new(Traffic::new(balancer)) });
-    let admin = config.admin;
-    run::balance(config, run::Origin::default(), Hangup::Ends, |control| {
-        if let Err(error) = stage.start(listeners, commands) {
+    let stage = Arc::new(Stage {
+        targets,
+        traffic: Arc::new(Traffic::new(balancer)),
+        admin: config.admin.map(reachable),
+        is_choosing: AtomicBool::new(false),
+    });
+    let shown = Arc::clone(&stage);
+    run::balance(config, run::Origin::default(), Hangup::Ends, move |control| {
+        if let Err(error) = shown.start(listeners, commands) {
             log::error!("the demo's targets do not start: {error}");
         }
-        let keys = keys(&stage, painter.clone());
-        say(&introduction(balancer, admin, command_address, keys.is_some()));
-        tokio::spawn(screen::show(stage, control.snapshots(), painter, keys.is_some()));
+        let keys = keys(&shown, control.snapshots(), painter.clone());
+        let introduction = introduction(balancer, shown.admin, command_address, keys.is_some());
+        match &painter {
+            Some(painter) => painter.write(&introduction),
+            None => say(&introduction),
+        }
+        tokio::spawn(end_traffic(Arc::clone(&shown.traffic)));
+        tokio::spawn(screen::show(shown, control.snapshots(), painter, keys.is_some()));
         keys
-    })
+    })?;
+    say(&screen::totals(&stage));
+    Ok(())
+}
+
+/// Lets the clients go before the balancer does, which accepts for another [`SHUTDOWN_DELAY`].
+async fn end_traffic(traffic: Arc<Traffic>) {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut waits = JoinSet::new();
+    for mut signal in signals.into_iter().filter_map(|kind| signal(kind).ok()) {
+        waits.spawn(async move { signal.recv().await });
+    }
+    waits.join_next().await;
+    traffic.end();
 }
 
 /// Listeners of the targets, on [`TARGET_PORT`] if it is free for all of them: what is free for one
@@ -107,7 +144,8 @@ fn demo_environment(mut environment: Environment, targets: &[Arc<Target>]) -> En
     // With traffic on, a killed target's failed dials are noticed before its checks.
     environment.set_default(var::CIRCUIT_BREAKER_TIMEOUT, "1s");
     environment.set_default(var::SHUTDOWN_TIMEOUT, "2s");
-    environment.set_default(var::RUST_LOG, "warn");
+    environment.set_default(var::SHUTDOWN_DELAY, SHUTDOWN_DELAY);
+    environment.set_default(var::RUST_LOG, LOG_FILTER);
     make_free(&mut environment, var::HOST, "127.0.0.1", var::PORT, 8080);
     make_free(&mut environment, var::ADMIN_HOST, "127.0.0.1", var::ADMIN_PORT, 9901);
     environment
@@ -154,6 +192,7 @@ fn introduction(
     let key = |text| if has_keys { text } else { "" };
     tries.push((command("targets/2/kill"), key("or press 2")));
     tries.push((command("targets/2/revive"), key("or press 2 again")));
+    tries.push((command("targets/2/drain"), key("or press d, then 2")));
     tries.push((command("traffic"), key("or press t")));
 
     let mut text =
@@ -168,25 +207,29 @@ fn introduction(
 }
 
 /// Takes keys until what it returns is dropped; `None` without a terminal.
-fn keys(stage: &Arc<Stage>, painter: Option<Arc<Painter>>) -> Option<Keys> {
+fn keys(
+    stage: &Arc<Stage>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    painter: Option<Arc<Painter>>,
+) -> Option<Keys> {
     let stage = Arc::clone(stage);
-    let pressed = move |key| match key {
-        b'1'..=b'9' => stage.toggle(usize::from(key - b'0')),
-        b't' => drop(stage.traffic.toggle()),
-        // Fails for no process that is allowed to exist.
-        b'q' => drop(kill_process(getpid(), Signal::INT).ok()),
-        _ => {}
+    let is_draining = move |address| {
+        let snapshot = Arc::clone(&snapshots.borrow());
+        let mut targets = snapshot.entries.iter().filter(|it| it.target.address == address);
+        targets.any(|it| it.state == TargetState::Draining)
+    };
+    let pressed = move |key| {
+        stage.press(key, &is_draining);
+        if key == b'q' {
+            // Fails for no process that is allowed to exist.
+            let _ = kill_process(getpid(), Signal::INT);
+        }
     };
     Keys::read(pressed, move || {
         if let Some(painter) = &painter {
             painter.forget();
         }
     })
-}
-
-/// Prints to standard output, if anybody reads it.
-fn say(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
 }
 
 #[cfg(test)]

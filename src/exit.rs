@@ -33,7 +33,7 @@ impl Failure {
     /// The same failure, with a line for each variable that may have been meant for another.
     pub(crate) fn with_misspelt(mut self) -> Self {
         for misspelt in Misspelt::of_process() {
-            self.message.push_str(&format!("\n  {misspelt}"));
+            self.message.extend(["\n  ", &misspelt.to_string()]);
         }
         self
     }

@@ -27,9 +27,9 @@ pub(crate) fn is_module(name: &str) -> bool {
     OWN_MODULES.iter().chain(FOREIGN_MODULES).any(is_within) || name.starts_with("aws")
 }
 
-/// Modules that log, and what is logged of connections.
+/// Modules that log, and what is logged of connections and by the demo.
 pub(crate) const OWN_MODULES: &[&str] =
-    &["control", "dataplane", "exchange", "stateless_load_balancer", "connection"];
+    &["control", "dataplane", "exchange", "stateless_load_balancer", "connection", "demo"];
 
 /// Those of libraries; the ones of the AWS SDK go by their prefix.
 const FOREIGN_MODULES: &[&str] = &[

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use support::backend::Backend;
-use support::balancer::{Balancer, Ended, command, end, run_to_end};
+use support::balancer::{Balancer, Ended, command, end, run_to_end, shell};
 use support::port::Port;
 use support::scratch::Scratch;
 use support::{http, skip};
@@ -177,11 +177,11 @@ fn a_privileged_port_comes_with_the_first_that_is_not_and_with_the_command() {
     if Command::new("setpriv").arg("--version").output().is_err() || first == "0" {
         return skip("there is no setpriv to give up CAP_NET_BIND_SERVICE, or no privileged port");
     }
-    let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
-    let mut command = Command::new("setpriv");
+    let program = command().get_program().to_owned();
+    let binary = program.to_str().unwrap();
+    let less = "--bounding-set=-net_bind_service --inh-caps=-net_bind_service";
+    let mut command = shell(&format!("exec setpriv {less} \"$0\""));
     command
-        .env_clear()
-        .args(["--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service", binary])
         .envs([("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("HOST", "127.0.0.3")])
         .envs([("PORT", "80"), ("ADMIN_PORT", "0")]);
     let ended = end(&mut command);
@@ -310,8 +310,10 @@ fn a_target_file_has_to_be_there_and_valid() {
     scratch.replace("targets.json", "[\n{\n\"targets\": \"10.0.0.1\"}]");
     let path = scratch.path("targets.json");
     let variables = [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap())];
-    let line = "is not valid: line 3: targets must be a list of strings";
-    assert_refused(&variables, "TARGETS_FILE", &[line]);
+    let ended = with(&variables);
+    assert_eq!(ended.code, TEMPORARY, "{}", ended.stderr);
+    let reason = "is not valid: line 3: targets must be a list of strings";
+    assert!(ended.line("TARGETS_FILE").contains(reason), "{}", ended.stderr);
 }
 
 #[test]
@@ -325,9 +327,7 @@ fn a_target_file_has_to_be_readable() {
     let mut command = command();
     if is_root {
         let rights = "-dac_override,-dac_read_search";
-        let binary = command.get_program().to_owned();
-        command = Command::new("setpriv");
-        command.env_clear().arg(format!("--bounding-set={rights}")).arg(binary);
+        command = shell(&format!("exec setpriv --bounding-set={rights} \"$0\""));
         if Command::new("setpriv").arg("--version").output().is_err() {
             return skip("this is root, and there is no setpriv to become less");
         }

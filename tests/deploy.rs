@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
 use support::balancer::{Process, command, run_to_end};
-use support::port::Port;
 use support::scratch::Scratch;
 use support::{skip, wait_until};
 
@@ -26,8 +25,8 @@ impl Units {
             let text = fs::read_to_string(deploy.join(unit)).unwrap();
             let installed = "ExecStart=/usr/local/bin/stateless-load-balancer\n";
             assert_eq!(text.matches(installed).count(), usize::from(unit.ends_with("service")));
-            let built = concat!("ExecStart=", env!("CARGO_BIN_EXE_stateless-load-balancer"), "\n");
-            fs::write(path.join(unit), text.replace(installed, built)).unwrap();
+            let built = format!("ExecStart={}\n", command().get_program().to_str().unwrap());
+            fs::write(path.join(unit), text.replace(installed, &built)).unwrap();
         }
         Self(path)
     }
@@ -67,15 +66,8 @@ fn setting(section: &str, name: &str) -> Vec<String> {
 
 #[test]
 fn the_unit_tries_again_what_time_mends_and_nothing_else() {
-    let (port, admin) = (Port::free(), Port::free());
     let start = |path: &str, cores: &str| {
-        run_to_end([
-            ("PORT", port.text().as_str()),
-            ("ADMIN_PORT", &admin.text()),
-            ("NODE_FILTER", "file"),
-            ("TARGETS_FILE", path),
-            ("CORES", cores),
-        ])
+        run_to_end([("NODE_FILTER", "file"), ("TARGETS_FILE", path), ("CORES", cores)])
     };
     assert_eq!(setting("Service", "Restart"), ["always"]);
     let given_up = setting("Service", "RestartPreventExitStatus");
@@ -112,10 +104,8 @@ fn what_the_readme_says_on_deployment_starts() {
     let unit = fs::read_to_string(etc.join("systemd/system").join(UNITS[0])).unwrap();
     let named = unit.lines().find_map(|line| line.strip_prefix("EnvironmentFile=-/etc/"));
     let variables = fs::read_to_string(etc.join(named.unwrap())).unwrap();
-    let (port, admin) = (Port::free(), Port::free());
     let mut command = command();
     command.envs(variables.lines().map(|line| line.split_once('=').unwrap()));
-    command.env("PORT", port.text()).env("ADMIN_PORT", admin.text());
     let mut balancer = Process::spawn(&mut command);
     wait_until("it accepts clients", || {
         assert!(!balancer.has_ended(), "{}", balancer.stderr());

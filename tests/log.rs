@@ -1,4 +1,5 @@
 //! What is logged, black box.
+#![allow(clippy::unwrap_used, reason = "this is test code, outside a test function too")]
 
 mod support;
 

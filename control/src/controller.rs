@@ -275,9 +275,8 @@ fn untold_failures(after: &Snapshot) -> Vec<(log::Level, String)> {
 }
 
 fn fail_open_line(before: &Snapshot, after: &Snapshot) -> Option<(log::Level, String)> {
-    let count = |state| after.entries.iter().filter(|entry| entry.state == state).count();
-    let present = after.entries.len() - count(TargetState::Draining);
-    let numbers = format!("{} of {present} targets are healthy", count(TargetState::Healthy));
+    let (healthy, present) = after.healthy_of();
+    let numbers = format!("{healthy} of {present} targets are healthy");
     let line = match (before.fail_open, after.fail_open) {
         (true, false) => return Some((log::Level::Info, format!("fail-open ends: {numbers}"))),
         (false, true) => "begins",

@@ -14,6 +14,7 @@ mod jitter;
 mod locality;
 mod metrics;
 mod order;
+mod overflows;
 mod probe;
 mod prober;
 mod rebalance;
@@ -186,6 +187,7 @@ impl Control {
             reports,
             event_sender.clone(),
         ));
+        tokio::spawn(overflows::count(Arc::clone(&metrics)));
         tokio::spawn(zone::run(settings.zone, event_sender.clone()));
         let refresh = Arc::new(Notify::new());
         let can_refresh = matches!(settings.discovery, discovery::Settings::File(_));

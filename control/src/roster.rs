@@ -339,7 +339,7 @@ impl Roster {
         self.wishes.except(|whom| match whom.address {
             Some(address) => {
                 let one = self.members.get(&Identity { address, id: whom.id.clone() });
-                one.filter(is_discovered).is_some()
+                one.as_ref().is_some_and(is_discovered)
             }
             None => ids.contains(&whom.id),
         })

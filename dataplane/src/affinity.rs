@@ -128,7 +128,7 @@ mod tests {
         let mut seen = HashSet::new();
         for _ in 0..200 {
             let choice =
-                core.chooser.choose(&mut core.targets, None, &Tried::default(), Instant::now());
+                core.chooser.choose(&core.targets, None, &Tried::default(), Instant::now());
             let Choice::Dial(target) = choice else { panic!("{choice:?}") };
             seen.insert(target.address());
         }

@@ -255,6 +255,9 @@ impl Connection {
     /// The end: gives the target back its place; a log line if it is wanted.
     pub(crate) fn finish(mut self, now: Instant, is_logged: bool) {
         let target = self.leave();
+        if let Some(target) = target.as_ref().filter(|_| self.session.is_dialled()) {
+            target.ended(!self.session.is_unanswered());
+        }
         if is_logged && let Some(origin) = &self.origin {
             let target = target.map(|target| target.address());
             self.write_log(origin, target, now.saturating_duration_since(origin.accepted));
@@ -286,6 +289,8 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::Refused => "refused",
         Ending::Rebalanced => "rebalanced",
         Ending::IdleTimeout => "idle_timeout",
+        Ending::Stuck(Side::Client) => "client_timeout",
+        Ending::Stuck(Side::Target) => "target_timeout",
         Ending::Aborted(Cause::Shutdown) => "shutdown",
         Ending::Aborted(Cause::TargetWithdrawn) => "target_withdrawn",
         Ending::Aborted(Cause::TargetUnhealthy) => "target_unhealthy",
@@ -300,6 +305,6 @@ fn name_ending(ending: Ending) -> &'static str {
 mod tests {
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<super::Connection>() <= 336, "{}", size_of::<super::Connection>());
+        assert!(size_of::<super::Connection>() <= 360, "{}", size_of::<super::Connection>());
     }
 }

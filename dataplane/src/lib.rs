@@ -11,6 +11,7 @@ mod handover;
 mod idle;
 mod introduction;
 mod limits;
+mod lingering;
 mod listener;
 mod liveness;
 mod local_target;

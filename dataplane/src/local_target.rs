@@ -5,9 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use exchange::{Entry, Ramp, Report, Target, TargetCounters, TargetKey, TargetState};
+use exchange::{
+    Counter, Entry, Ramp, Report, Target, TargetCounters, TargetKey, TargetOnCore, TargetState,
+};
 use socket2::SockAddr;
 
+use crate::lingering::{Lingering, Turnover};
 use crate::pool::Pool;
 use crate::ports::Ports;
 use crate::session::Cause;
@@ -23,6 +26,13 @@ pub struct LocalTarget {
     connections: Cell<u32>,
     /// The other cores' connections to it, as last read.
     elsewhere: Cell<u32>,
+    /// What the other cores had counted by then: [`exchange::TargetOnCore::unanswered`] and
+    /// [`exchange::TargetOnCore::answered`].
+    ended_elsewhere: Cell<[u64; 2]>,
+    /// The last turn that any core gave it, as last read.
+    turn: Cell<u64>,
+    lingering: Lingering,
+    turnover: Rc<Turnover>,
     is_in_own_zone: Cell<Option<bool>>,
     reset: Cell<Option<Cause>>,
     last_dial: Cell<LastDial>,
@@ -45,8 +55,8 @@ pub enum LastDial {
 }
 
 impl LocalTarget {
-    pub(crate) fn new(entry: &Entry, core: usize) -> Rc<Self> {
-        Rc::new(Self {
+    pub(crate) fn new(entry: &Entry, core: usize, turnover: &Rc<Turnover>) -> Rc<Self> {
+        let target = Self {
             target: Arc::clone(&entry.target),
             key: TargetKey::of(&entry.target),
             socket_address: Rc::new(entry.target.address.into()),
@@ -54,6 +64,10 @@ impl LocalTarget {
             core,
             connections: Cell::new(0),
             elsewhere: Cell::new(0),
+            ended_elsewhere: Cell::default(),
+            turn: Cell::new(entry.counters.last_turn()),
+            lingering: Lingering::default(),
+            turnover: Rc::clone(turnover),
             is_in_own_zone: Cell::new(None),
             reset: Cell::new(None),
             last_dial: Cell::default(),
@@ -61,7 +75,10 @@ impl LocalTarget {
             may_be_dialled_ahead: Cell::new(false),
             ramp: Cell::new(None),
             ports: Ports::default(),
-        })
+        };
+        // What ended before is over.
+        target.ended_elsewhere.set(target.count_ended_elsewhere());
+        Rc::new(target)
     }
 
     /// Whether the entry is about this target.
@@ -129,16 +146,52 @@ impl LocalTarget {
         self.connections.get()
     }
 
-    /// Connections to the target, those of other cores as of when they were last read.
+    /// Connections to the target and those that linger, with those of other cores as of when they
+    /// were last read.
     pub fn load(&self) -> u32 {
+        self.open().saturating_add(self.lingering.load(&self.turnover))
+    }
+
+    fn open(&self) -> u32 {
         self.connections.get().saturating_add(self.elsewhere.get())
     }
 
     /// Reads what the other cores count: a cache miss for each of them.
     pub(crate) fn read_other_cores(&self) {
-        let own = self.counters.on(self.core).active.get();
-        let elsewhere = self.counters.active().saturating_sub(own);
-        self.elsewhere.set(u32::try_from(elsewhere).unwrap_or(u32::MAX));
+        let open = u32::try_from(self.elsewhere(|core| &core.active)).unwrap_or(u32::MAX);
+        let before = self.elsewhere.replace(open);
+        self.turnover.read(before, open, self.open());
+        self.turn.set(self.turn.get().max(self.counters.last_turn()));
+        let ended = self.count_ended_elsewhere();
+        let before = self.ended_elsewhere.replace(ended);
+        if ended != before {
+            self.turnover.answered(ended[1].saturating_sub(before[1]));
+            self.lingering.add(ended[0].saturating_sub(before[0]), &self.turnover);
+        }
+    }
+
+    /// The number of its last turn: where targets take turns, the one with the least is next.
+    pub(crate) fn turn(&self) -> u64 {
+        self.turn.get()
+    }
+
+    /// Gives it this turn.
+    pub(crate) fn take_turn(&self, turn: u64) {
+        self.turn.set(turn);
+        self.counters.on(self.core).turn.set(turn);
+    }
+
+    /// The other cores' connections to it, as last read.
+    pub(crate) fn open_elsewhere(&self) -> u32 {
+        self.elsewhere.get()
+    }
+
+    fn count_ended_elsewhere(&self) -> [u64; 2] {
+        [self.elsewhere(|core| &core.unanswered), self.elsewhere(|core| &core.answered)]
+    }
+
+    fn elsewhere(&self, counter: fn(&TargetOnCore) -> &Counter) -> u64 {
+        self.counters.sum(counter).saturating_sub(counter(self.counters.on(self.core)).get())
     }
 
     /// Whether it is in the balancer's zone; `None` unless both zones are known.
@@ -169,12 +222,27 @@ impl LocalTarget {
     pub fn opened(&self) {
         self.connections.set(self.connections.get() + 1);
         self.counters.on(self.core).active.increment();
+        self.turnover.opened(self.open());
     }
 
     /// The end of what was opened.
     pub fn closed(&self) {
         self.connections.set(self.connections.get() - 1);
         self.counters.on(self.core).active.decrement();
+        self.turnover.closed();
+    }
+
+    /// What was closed just now was a client's connection. `is_answered`: the target had sent a byte,
+    /// or was not the first to end it.
+    pub fn ended(&self, is_answered: bool) {
+        let counters = self.counters.on(self.core);
+        if is_answered {
+            counters.answered.increment();
+            self.turnover.answered(1);
+        } else {
+            counters.unanswered.increment();
+            self.lingering.add(1, &self.turnover);
+        }
     }
 
     /// A client got a connection to it.

@@ -5,11 +5,14 @@ use exchange::{ClientKey, Locality, Snapshot};
 
 use crate::affinity::LocalAffinity;
 use crate::candidates::Candidates;
+use crate::lingering::Turnover;
 use crate::local_target::{LastDial, LocalTarget};
 
 /// How often other cores' counts are read at most, and how many of them at a time.
 const READ_INTERVAL: Duration = Duration::from_millis(1);
 const COUNTS_READ_MAX: usize = 64;
+/// So few are read each time.
+const COUNTS_READ_MIN: usize = 8;
 
 /// Targets of one zone, and what part of the new connections they get.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub struct Targets {
     pooled_max: usize,
     known: Vec<Rc<LocalTarget>>,
     eligible: Candidates,
+    turnover: Rc<Turnover>,
     localities: Vec<LocalLocality>,
     /// Where clients keep their targets.
     affinity: Option<LocalAffinity>,
@@ -47,6 +51,7 @@ impl Targets {
             pooled_max: 0,
             known: Vec::new(),
             eligible: Candidates::default(),
+            turnover: Rc::default(),
             localities: Vec::new(),
             affinity: None,
             admits: false,
@@ -81,7 +86,7 @@ impl Targets {
         for entry in &snapshot.entries {
             let known = old.iter().rposition(|local| local.is(entry));
             let local = known.map(|index| old.remove(index));
-            let local = local.unwrap_or_else(|| LocalTarget::new(entry, self.core));
+            let local = local.unwrap_or_else(|| LocalTarget::new(entry, self.core, &self.turnover));
             local.pool().borrow_mut().limit(self.pooled_max);
             local.update(entry, snapshot.own_zone.as_ref());
             if entry.eligible {
@@ -92,6 +97,9 @@ impl Targets {
         for gone in old {
             gone.withdraw();
         }
+        // Of others than these the counts are not read.
+        let elsewhere = eligible.iter().map(|target| u64::from(target.open_elsewhere())).sum();
+        self.turnover.set_elsewhere(elsewhere);
         self.eligible = eligible.into_iter().collect();
         self.localities = snapshot.localities.iter().filter_map(|it| self.local(it)).collect();
         let affinity = snapshot.affinity.as_ref();
@@ -157,10 +165,15 @@ impl Targets {
     }
 
     /// Reads how many connections other cores have to some of the targets, in turn. Cheap enough
-    /// to be called again and again: at most [`COUNTS_READ_MAX`] counts in a [`READ_INTERVAL`].
+    /// to be called again and again: if there are more than [`COUNTS_READ_MIN`] counts, at most
+    /// [`COUNTS_READ_MAX`] are read in a [`READ_INTERVAL`].
     pub fn read_other_cores(&mut self, now: Instant) {
         let eligible = self.eligible.all();
-        if self.cores <= 1 || eligible.is_empty() || self.read_due.is_some_and(|due| now < due) {
+        if self.cores <= 1 || eligible.is_empty() {
+            return;
+        }
+        let are_few = eligible.len() * (self.cores - 1) <= COUNTS_READ_MIN;
+        if !are_few && self.read_due.is_some_and(|due| now < due) {
             return;
         }
         self.read_due = Some(now + READ_INTERVAL);

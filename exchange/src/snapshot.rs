@@ -175,4 +175,10 @@ impl Snapshot {
     pub fn eligible(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.eligible)
     }
+
+    /// How many targets are healthy, of how many that do not drain.
+    pub fn healthy_of(&self) -> (usize, usize) {
+        let count = |state| self.entries.iter().filter(|entry| entry.state == state).count();
+        (count(TargetState::Healthy), self.entries.len() - count(TargetState::Draining))
+    }
 }

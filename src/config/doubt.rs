@@ -27,9 +27,10 @@ pub(super) fn doubts(raw: &Raw, breaker_timeout: Duration) -> Vec<Doubt> {
     let text = text.filter(|_| breaker_timeout > BREAKER_TIMEOUT_MAX);
     let doubt = text.map(|text| {
         let minutes = breaker_timeout.as_secs() / 60;
-        let why = match text.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => format!("{name}={text} is {minutes} minutes: for seconds, set {name}={text}s"),
-            false => format!("{name}={text} is {minutes} minutes, which is long"),
+        let why = if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            format!("{name}={text} is {minutes} minutes: for seconds, set {name}={text}s")
+        } else {
+            format!("{name}={text} is {minutes} minutes, which is long")
         };
         Doubt { name, why }
     });

@@ -1,31 +1,34 @@
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Keeps a picture of whole lines at the end of the terminal, and log lines above it.
-///
-/// Lines of the picture never wrap: the way back up counts them as they were written. The control
-/// sequences are those of ECMA-48 and, for wrapping, DECAWM of the VT100.
+use rustix::termios::tcgetwinsize;
+
+use super::canvas::{Canvas, Size};
+
+/// Keeps a picture at the end of the terminal that standard output is, and log lines above it.
 #[derive(Debug, Default)]
 pub(super) struct Painter {
-    picture: Mutex<String>,
+    canvas: Mutex<Canvas>,
 }
 
 impl Painter {
     /// Paints `picture` over the last one.
     pub(super) fn paint(&self, picture: String) {
-        let mut shown = self.shown();
-        print(&format!("{}{}", erase(&shown), framed(&picture)));
-        *shown = picture;
+        say(&self.canvas().paint(size(), picture));
+    }
+
+    /// Writes whole lines above the picture.
+    pub(super) fn write(&self, lines: &str) {
+        say(&self.canvas().write(size(), lines));
     }
 
     /// Paints the next picture below whatever others may have written since.
     pub(super) fn forget(&self) {
-        self.shown().clear();
+        self.canvas().forget();
     }
 
-    fn shown(&self) -> MutexGuard<'_, String> {
-        self.picture.lock().unwrap_or_else(PoisonError::into_inner)
+    fn canvas(&self) -> MutexGuard<'_, Canvas> {
+        self.canvas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -35,8 +38,7 @@ pub(super) struct LogLines(pub(super) Arc<Painter>);
 
 impl Write for LogLines {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        let shown = self.0.shown();
-        print(&format!("{}{}{}", erase(&shown), String::from_utf8_lossy(lines), framed(&shown)));
+        self.0.write(&String::from_utf8_lossy(lines));
         Ok(lines.len())
     }
 
@@ -45,22 +47,17 @@ impl Write for LogLines {
     }
 }
 
-/// Back to where `picture` begins, and nothing below.
-fn erase(picture: &str) -> String {
-    let mut text = String::new();
-    let lines = picture.matches('\n').count();
-    if lines > 0 {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\r\x1b[{lines}A\x1b[J");
-    }
-    text
+/// As large as can be where the terminal does not say.
+fn size() -> Size {
+    let known = |count: u16| if count == 0 { usize::MAX } else { count.into() };
+    let size = tcgetwinsize(io::stdout());
+    size.map_or(Size { columns: usize::MAX, rows: usize::MAX }, |size| Size {
+        columns: known(size.ws_col),
+        rows: known(size.ws_row),
+    })
 }
 
-fn framed(picture: &str) -> String {
-    format!("\x1b[?7l{picture}\x1b[?7h")
-}
-
-fn print(text: &str) {
-    // Nobody looks any more: no reason to end.
+/// Prints to standard output, if anybody reads it: that nobody does is no reason to end.
+pub(super) fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
 }

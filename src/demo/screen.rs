@@ -1,14 +1,16 @@
 //! What the demo shows: one line for each target.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use exchange::{Snapshot, TargetState};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::painter::Painter;
+use super::narrator::{Narrator, Seen};
+use super::painter::{Painter, say};
 use super::stage::Stage;
 use super::target::Target;
 use super::traffic::Traffic;
@@ -51,25 +53,67 @@ impl Row {
 /// Shows the targets until cancelled: in place where there is a `painter`, else a line per change.
 pub(super) async fn show(
     stage: Arc<Stage>,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
     painter: Option<Arc<Painter>>,
     has_keys: bool,
 ) {
-    let mut shown: Vec<Row> = Vec::new();
+    let mut narrator = Narrator::default();
+    // As of the last look and of the one before it.
+    let (mut shown, mut before): (Vec<Row>, Vec<Row>) = Default::default();
     let mut ticks = tokio::time::interval(REFRESH_PERIOD);
+    let mut resizes = signal(SignalKind::window_change()).ok();
     loop {
-        ticks.tick().await;
-        let snapshot = Arc::clone(&snapshots.borrow());
+        let is_tick = tokio::select! {
+            _ = ticks.tick() => true,
+            changed = snapshots.changed() => {
+                // Never without them: the control plane lives as long as this runtime.
+                changed.is_err()
+            }
+            () = resized(&mut resizes) => false,
+        };
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let rows: Vec<_> = stage.targets.iter().map(|t| Row::new(t, &snapshot)).collect();
-        if let Some(painter) = &painter {
-            painter.paint(picture(&rows, &shown, &footer(&stage.traffic, has_keys)));
-        } else {
-            let text = changes(&rows, &shown);
-            // Nobody looks any more: no reason to end.
-            let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+        narrate(&mut narrator, &rows, &stage.traffic);
+        if is_tick {
+            before = std::mem::replace(&mut shown, rows.clone());
         }
-        shown = rows;
+        if let Some(painter) = &painter {
+            painter.paint(picture(&rows, &before, &footer(&stage, has_keys)));
+        } else if is_tick {
+            say(&changes(&rows, &before));
+        }
     }
+}
+
+/// Waits until the terminal has another size.
+async fn resized(resizes: &mut Option<Signal>) {
+    match resizes {
+        Some(resizes) => drop(resizes.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+fn narrate(narrator: &mut Narrator, rows: &[Row], traffic: &Traffic) {
+    let seen = |row: &Row| Seen { number: row.number, is_alive: row.alive, state: row.state };
+    let seen: Vec<_> = rows.iter().map(seen).collect();
+    let mut lines = narrator.states(&seen);
+    lines.extend(narrator.mishaps(Instant::now(), traffic.take_mishaps(), &seen));
+    for line in lines {
+        log::info!(target: "demo", "{line}");
+    }
+}
+
+/// How it was in all, in one line.
+pub(super) fn totals(stage: &Stage) -> String {
+    let requests: Vec<_> = stage.targets.iter().map(|it| (it.number, it.requests())).collect();
+    let all: u64 = requests.iter().map(|(_, requests)| requests).sum();
+    let each: Vec<_> = requests.iter().map(|(n, requests)| format!("{n}: {requests}")).collect();
+    format!(
+        "in all: {all} requests (target {}); broken connections: {}; turned away: {}\n",
+        each.join(", "),
+        stage.traffic.broken(),
+        stage.traffic.turned_away()
+    )
 }
 
 /// A table of no more than 79 columns, so that the smallest usual terminal holds it.
@@ -99,17 +143,25 @@ fn picture(rows: &[Row], last: &[Row], footer: &str) -> String {
             row.connections,
             row.requests,
         );
+        // Blanks at its end are none of the line.
+        text.truncate(text.trim_end().len());
+        text.push('\n');
     }
     text.push_str(footer);
     text
 }
 
-fn footer(traffic: &Traffic, has_keys: bool) -> String {
-    let state = if traffic.is_running() { "on" } else { "off" };
+fn footer(stage: &Stage, has_keys: bool) -> String {
+    let traffic = &stage.traffic;
+    let running = if traffic.is_running() { "on" } else { "off" };
     let (broken, turned_away) = (traffic.broken(), traffic.turned_away());
-    let help = if has_keys { "1-4 kill/revive   t traffic   q quit" } else { "Ctrl-C ends it" };
+    let help = match has_keys {
+        true if stage.is_choosing.load(Relaxed) => "1-4 drain/undrain that target",
+        true => "1-4 kill/revive   d drain/undrain   t traffic   q quit",
+        false => "Ctrl-C ends it",
+    };
     format!(
-        "  traffic {state:<3}   broken connections: {broken}   turned away: {turned_away}\n  {help}\n"
+        "  traffic {running:<3}   broken connections: {broken}   turned away: {turned_away}\n  {help}\n"
     )
 }
 
@@ -133,6 +185,9 @@ fn changes(rows: &[Row], last: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::super::canvas::width;
     use super::*;
 
     fn row(number: usize, requests: u64) -> Row {
@@ -146,17 +201,22 @@ mod tests {
         }
     }
 
-    /// Columns of the longest line, colours apart.
-    fn width(text: &str) -> usize {
-        let plain = |line: &str| {
-            let mut pieces = line.split("\x1b[");
-            let first = pieces.next().map_or(0, |piece| piece.chars().count());
-            first
-                + pieces
-                    .map(|piece| piece.split_once('m').map_or(0, |p| p.1.chars().count()))
-                    .sum::<usize>()
-        };
-        text.lines().map(plain).max().unwrap_or_default()
+    fn stage() -> Stage {
+        let targets =
+            (1..=2).map(|number| Arc::new(Target::new(number, ([127, 0, 0, 10], 80).into())));
+        Stage {
+            targets: targets.collect(),
+            traffic: Arc::new(Traffic::new("127.0.0.1:8080".parse().unwrap())),
+            admin: None,
+            is_choosing: AtomicBool::new(false),
+        }
+    }
+
+    #[test]
+    fn it_ends_with_totals() {
+        let expected =
+            "in all: 0 requests (target 1: 0, 2: 0); broken connections: 0; turned away: 0\n";
+        assert_eq!(totals(&stage()), expected);
     }
 
     #[test]
@@ -164,13 +224,16 @@ mod tests {
         let last = [Row { address: "127.0.0.11:30080".to_owned(), ..row(1, 0) }];
         let now =
             [Row { requests: 99_999_999, connections: u64::from(u32::MAX), ..last[0].clone() }];
-        let traffic = Traffic::new("127.0.0.1:8080".parse().unwrap());
-        for has_keys in [false, true] {
-            let footer = footer(&traffic, has_keys);
+        for (has_keys, is_choosing) in [(false, false), (true, false), (true, true)] {
+            let stage = stage();
+            stage.is_choosing.store(is_choosing, Relaxed);
+            let footer = footer(&stage, has_keys);
             assert_eq!(footer.lines().count(), 2);
             let picture = picture(&now, &last, &footer);
             assert!(picture.contains("■"), "{picture}");
-            assert!(width(&picture) <= 79, "{picture}");
+            assert!(picture.lines().all(|line| width(line) <= 79), "{picture}");
+            // What a terminal takes for part of a line, when it wraps all anew.
+            assert!(picture.lines().all(|line| line.trim_end() == line), "{picture}");
         }
     }
 

@@ -1,10 +1,12 @@
-use std::net::TcpListener as StdTcpListener;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::http::{self, Request, Response};
+use super::orders;
 use super::target::Target;
 use super::traffic::Traffic;
 
@@ -15,6 +17,10 @@ pub(super) struct Stage {
     pub(super) targets: Vec<Arc<Target>>,
     /// The clients before it.
     pub(super) traffic: Arc<Traffic>,
+    /// Where the balancer takes orders, if it does.
+    pub(super) admin: Option<SocketAddr>,
+    /// The next number is that of a target to drain.
+    pub(super) is_choosing: AtomicBool,
 }
 
 impl Stage {
@@ -66,36 +72,69 @@ impl Stage {
     }
 
     fn answer(&self, request: &Request) -> Response {
+        let ok = |body: String| Response { status: "200 OK", body };
         if request.method != "POST" {
-            let body = "accepted: POST /targets/{1-4}/kill, /targets/{1-4}/revive, /traffic\n";
+            let body = "accepted: POST /traffic, /targets/{1-4}/kill, /targets/{1-4}/revive, \
+                        /targets/{1-4}/drain, /targets/{1-4}/undrain\n";
             return Response { status: "405 Method Not Allowed", body: body.to_owned() };
         }
         if request.path == "/traffic" {
             let running = if self.traffic.toggle() { "on" } else { "off" };
-            return Response { status: "200 OK", body: format!("traffic is {running}\n") };
+            return ok(format!("traffic is {running}\n"));
         }
         let words: Vec<_> = request.path.trim_start_matches('/').split('/').collect();
-        let target = |number: &str| {
-            let number: usize = number.parse().ok()?;
-            self.targets.iter().find(|target| target.number == number)
-        };
-        let done = match words.as_slice() {
-            ["targets", number, "kill"] => target(number).map(|target| (target, false)),
-            ["targets", number, "revive"] => target(number).map(|target| (target, true)),
+        let found = match words.as_slice() {
+            ["targets", number, wish] => number
+                .parse()
+                .ok()
+                .and_then(|number| self.target(number))
+                .map(|target| (target, *wish)),
             _ => None,
         };
-        let Some((target, alive)) = done else {
-            return Response { status: "404 Not Found", body: "no such command\n".to_owned() };
-        };
-        target.set_alive(alive);
-        let state = if alive { "revived" } else { "killed" };
-        Response { status: "200 OK", body: format!("target {} {state}\n", target.number) }
+        let unknown = Response { status: "404 Not Found", body: "no such command\n".to_owned() };
+        let Some((target, wish)) = found else { return unknown };
+        let number = target.number;
+        match wish {
+            "kill" => {
+                target.set_alive(false);
+                ok(format!("target {number} killed\n"))
+            }
+            "revive" => {
+                target.set_alive(true);
+                ok(format!("target {number} revived\n"))
+            }
+            "drain" | "undrain" => match self.order(target, wish == "drain") {
+                Ok(()) => ok(format!("target {number} {wish}ed\n")),
+                Err(error) => Response { status: "502 Bad Gateway", body: error + "\n" },
+            },
+            _ => unknown,
+        }
     }
 
-    /// Kills or revives the target with that number, if there is one.
-    pub(super) fn toggle(&self, number: usize) {
-        if let Some(target) = self.targets.iter().find(|target| target.number == number) {
-            target.set_alive(!target.is_alive());
+    fn target(&self, number: usize) -> Option<&Arc<Target>> {
+        self.targets.iter().find(|target| target.number == number)
+    }
+
+    fn order(&self, target: &Target, drains: bool) -> Result<(), String> {
+        let admin = self.admin.ok_or("ADMIN_PORT=0: the balancer takes no orders")?;
+        orders::order(admin, target.address, drains)
+    }
+
+    /// What a key means: a number kills or revives that target or, after `d`, drains it or lets it
+    /// be used again, as it `is_draining` now.
+    pub(super) fn press(&self, key: u8, is_draining: impl Fn(SocketAddr) -> bool) {
+        let was_choosing = self.is_choosing.swap(key == b'd', Relaxed);
+        match key {
+            b'1'..=b'9' => {
+                let Some(target) = self.target(usize::from(key - b'0')) else { return };
+                if !was_choosing {
+                    target.set_alive(!target.is_alive());
+                } else if let Err(error) = self.order(target, !is_draining(target.address)) {
+                    log::warn!("target {} cannot be drained: {error}", target.number);
+                }
+            }
+            b't' => drop(self.traffic.toggle()),
+            _ => {}
         }
     }
 }

@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,13 +27,30 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n";
 
+/// What went wrong for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mishap {
+    /// Its connection broke after this target had answered on it.
+    Broken(usize),
+    /// Its connection ended before any answer.
+    Unanswered,
+    /// It could not connect to the balancer.
+    NotConnected,
+    /// There was no answer in time.
+    Late,
+}
+
 /// A handful of polite clients, for those who have no second terminal at hand.
 #[derive(Debug)]
 pub(super) struct Traffic {
     balancer: SocketAddr,
     running: watch::Sender<bool>,
+    /// The clients do not come back, whoever asks for them.
+    has_ended: AtomicBool,
     broken: AtomicU64,
     turned_away: AtomicU64,
+    /// What went wrong since somebody asked, and how often.
+    mishaps: Mutex<BTreeMap<Mishap, u64>>,
 }
 
 impl Traffic {
@@ -41,8 +59,10 @@ impl Traffic {
         Self {
             balancer,
             running: watch::Sender::new(false),
+            has_ended: AtomicBool::new(false),
             broken: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
+            mishaps: Mutex::default(),
         }
     }
 
@@ -61,10 +81,22 @@ impl Traffic {
         self.turned_away.load(Relaxed)
     }
 
+    /// What has gone wrong since the last call, and how often.
+    pub(super) fn take_mishaps(&self) -> BTreeMap<Mishap, u64> {
+        std::mem::take(&mut *self.mishaps.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Starts the clients or stops them; whether they are at work now.
     pub(super) fn toggle(&self) -> bool {
-        self.running.send_modify(|running| *running = !*running);
+        self.running.send_modify(|running| *running = !*running && !self.has_ended.load(Relaxed));
         self.is_running()
+    }
+
+    /// Lets the clients finish what they are about, and sends none any more: the balancer is about
+    /// to end.
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Relaxed);
+        self.running.send_replace(false);
     }
 
     /// Never returns.
@@ -81,40 +113,60 @@ impl Traffic {
         loop {
             // An error would mean that the sender is gone, but `self` holds it.
             let _ = running.wait_for(|running| *running).await;
-            let mut answers = 0;
-            let pause = if self.connection(&running, &mut answers).await.is_ok() {
-                THINK_TIME
-            } else {
-                let count = if answers > 0 { &self.broken } else { &self.turned_away };
-                count.fetch_add(1, Relaxed);
-                FAILURE_PAUSE
+            let pause = match self.connection(&running).await {
+                Ok(()) => THINK_TIME,
+                Err(mishap) => {
+                    self.count(mishap);
+                    FAILURE_PAUSE
+                }
             };
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn connection(
-        &self,
-        running: &watch::Receiver<bool>,
-        answers: &mut usize,
-    ) -> io::Result<()> {
-        let mut stream = within(TcpStream::connect(self.balancer)).await?;
-        stream.set_nodelay(true)?;
-        let mut answer = [0; 1024];
+    fn count(&self, mishap: Mishap) {
+        let is_broken = matches!(mishap, Mishap::Broken(_));
+        let count = if is_broken { &self.broken } else { &self.turned_away };
+        count.fetch_add(1, Relaxed);
+        let mut mishaps = self.mishaps.lock().unwrap_or_else(PoisonError::into_inner);
+        *mishaps.entry(mishap).or_default() += 1;
+    }
+
+    async fn connection(&self, running: &watch::Receiver<bool>) -> Result<(), Mishap> {
+        let connected = within(TcpStream::connect(self.balancer)).await;
+        let mut stream = connected.map_err(|error| match error.kind() {
+            // It was accepted, and reset before this was noticed.
+            io::ErrorKind::ConnectionReset => Mishap::Unanswered,
+            _ => Mishap::NotConnected,
+        })?;
+        let mut target = None;
         for _ in 0..REQUESTS_PER_CONNECTION {
             if !*running.borrow() {
                 break;
             }
-            stream.write_all(REQUEST).await?;
-            // The targets' answers are so short that they come in one piece.
-            if within(stream.read(&mut answer)).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+            match within(ask(&mut stream)).await {
+                Ok(number) => target = number,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(Mishap::Late),
+                Err(_) => return Err(target.map_or(Mishap::Unanswered, Mishap::Broken)),
             }
-            *answers += 1;
             tokio::time::sleep(THINK_TIME).await;
         }
         Ok(())
     }
+}
+
+/// Sends a request; the number of the target that has answered.
+async fn ask(stream: &mut TcpStream) -> io::Result<Option<usize>> {
+    stream.write_all(REQUEST).await?;
+    let mut answer = [0; 1024];
+    // The targets' answers are so short that they come in one piece.
+    let bytes = stream.read(&mut answer).await?;
+    if bytes == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let answer = String::from_utf8_lossy(&answer[..bytes]);
+    let number = answer.split_once("target ").and_then(|(_, rest)| rest.split(' ').next());
+    Ok(number.and_then(|number| number.parse().ok()))
 }
 
 async fn within<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {

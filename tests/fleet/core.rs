@@ -59,6 +59,7 @@ impl Client {
     pub(crate) fn close(self) {
         if let Some(target) = self.target {
             target.closed();
+            target.ended(true);
         }
     }
 

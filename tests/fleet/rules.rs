@@ -33,8 +33,8 @@ pub(crate) struct Setting {
     pub(crate) hosts: u8,
     pub(crate) connect_attempts: usize,
     pub(crate) breaker: breaker::Settings,
-    /// Whether checks go to another port than clients.
-    pub(crate) is_checked_apart: bool,
+    /// Where checks go, if not to the clients' port.
+    pub(crate) check_port: Option<u16>,
     pub(crate) fail_open_threshold: u8,
     pub(crate) drain_timeout: Duration,
     pub(crate) reset_unhealthy: bool,
@@ -60,7 +60,7 @@ impl Setting {
             hosts: 10,
             connect_attempts: 3,
             breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
-            is_checked_apart: false,
+            check_port: None,
             fail_open_threshold: 0,
             drain_timeout: Duration::from_mins(5),
             reset_unhealthy: false,
@@ -86,7 +86,7 @@ impl Setting {
                 threshold: [1, 2, 5, 5, 20][rng.usize(..5)],
                 timeout: Duration::from_secs(rng.u64(5..=300)),
             },
-            is_checked_apart: rng.bool(),
+            check_port: rng.bool().then_some(CHECK_PORT),
             fail_open_threshold: [0, 0, 30, 60][rng.usize(..4)],
             drain_timeout: Duration::from_secs(rng.u64(0..=120)),
             reset_unhealthy: rng.bool(),
@@ -99,6 +99,11 @@ impl Setting {
         }
     }
 
+    /// Whether checks say nothing of whether clients can connect.
+    pub(crate) fn is_checked_apart(&self) -> bool {
+        self.check_port.is_some()
+    }
+
     /// What the control plane is told of it.
     pub(crate) fn rules(&self) -> Rules {
         Rules {
@@ -106,7 +111,7 @@ impl Setting {
             fall: FALL,
             fail_open_threshold: self.fail_open_threshold,
             breaker: self.breaker,
-            check_port: self.is_checked_apart.then_some(CHECK_PORT),
+            check_port: self.check_port,
             drain_timeout: self.drain_timeout,
             reset_unhealthy: self.reset_unhealthy,
             slow_start: self.slow_start,

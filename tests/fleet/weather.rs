@@ -127,7 +127,7 @@ fn note(world: &mut World, weather: Weather) {
 }
 
 fn any_bad(world: &mut World) -> Condition {
-    let count = if world.setting.is_checked_apart { BAD.len() } else { BAD.len() - 1 };
+    let count = if world.setting.is_checked_apart() { BAD.len() } else { BAD.len() - 1 };
     BAD[world.rng.usize(..count)]
 }
 

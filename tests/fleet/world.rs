@@ -205,7 +205,13 @@ impl World {
         // What was under way when a target left comes too late, and most of it not at all.
         if self.checked.get(target) == Some(&stay) || self.rng.u32(..10) == 0 {
             let result = if is_good { Ok(()) } else { Err("a reason") };
-            self.judge.breakers.checked(target, is_good, began, &self.setting);
+            let entries = &self.latest.entries;
+            let entry = entries.iter().find(|entry| Identity::of(&entry.target) == *target);
+            // Nobody wants to know of one that has left.
+            let is_heard = entry.is_some_and(|entry| entry.checks.is_some());
+            if is_good && is_heard && !self.setting.is_checked_apart() {
+                self.judge.breakers.passed(target, began);
+            }
             self.roster.checked(target, result, began);
             self.publish();
         }
@@ -240,7 +246,7 @@ impl World {
     /// Control tries to connect to an ejected target.
     fn attempt(&mut self, target: Identity) {
         let now = self.agenda.now();
-        self.judge.breakers.attempt_begins(&target, &self.setting, now);
+        self.judge.attempt_begins(&target, &self.setting, now);
         let host = self.hosts.iter().find(|host| host.address() == target.address);
         let outcome = host.expect("hosts are never forgotten").dial(&mut self.rng);
         self.agenda.after(outcome.after, Event::Attempted(target, now, outcome.is_good));

@@ -34,8 +34,8 @@ pub(super) fn recognise(start: &[u8]) -> Result<(), String> {
     })
 }
 
-/// A record of TLS: its type from change_cipher_spec to application_data, and a version whose first
-/// byte has been 3 ever since SSL 3 (RFC 8446, 5.1).
+/// A record of TLS: any of its four types, and a version whose first byte has been 3 ever since
+/// SSL 3 (RFC 8446, 5.1).
 fn is_tls(start: &[u8]) -> bool {
     matches!(start, [0x14..=0x17, 0x03, 0x00..=0x04, ..])
 }

@@ -26,7 +26,7 @@ pub(super) struct Accepting {
     multishot: bool,
     /// The accepts in flight were cancelled.
     cancelled: bool,
-    /// The kernel's count of dropped connections, as last read.
+    /// The kernel's count of what it has dropped, as last read.
     drops: u32,
 }
 
@@ -194,8 +194,9 @@ impl Worker {
         }
     }
 
-    /// Reads how many connections the kernel has dropped for want of room in the listen queue.
-    pub(super) fn count_overflows(&mut self) {
+    /// Reads what the kernel has dropped at the listener: for want of room in its queue, and for other
+    /// reasons.
+    pub(super) fn count_drops(&mut self) {
         let Some(listener) = &self.listener else { return };
         if listener.is_inherited() && self.core != 0 {
             // It is one socket for all cores: what it drops is counted once.
@@ -207,7 +208,7 @@ impl Worker {
         // Without an answer the count stays as it is.
         let Ok(drops) = listen_drops(listener.as_fd()) else { return };
         let more = drops.wrapping_sub(std::mem::replace(&mut self.accepting.drops, drops));
-        self.count().listen_overflows.add(more.into());
+        self.count().listen_drops.add(more.into());
     }
 
     fn change_accepting(&mut self, state: State) {
@@ -222,7 +223,7 @@ impl Worker {
     }
 
     fn begin_to_close(&mut self) {
-        self.count_overflows();
+        self.count_drops();
         if !self.listener.as_ref().is_some_and(Listener::hold_handshakes) {
             return self.close_listener();
         }

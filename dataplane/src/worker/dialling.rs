@@ -28,6 +28,7 @@ impl Worker {
         if let Some(gone) = self.connections.get_mut(key)?.leave() {
             // It was dialled ahead, and its target ended it when a client had just got it.
             gone.pool().borrow_mut().note_lost();
+            gone.ended(false);
         }
         loop {
             let connection = self.connections.get_mut(key)?;

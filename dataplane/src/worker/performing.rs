@@ -113,7 +113,12 @@ impl Worker {
         if ending == Some(Ending::Rebalanced) {
             self.count().rebalanced_connections.increment();
         }
-        let was_refused = ending == Some(Ending::Refused);
+        // Also one that was reset before its PROXY protocol header: it is counted by that reason.
+        let was_refused = match ending {
+            Some(Ending::Refused) => true,
+            Some(Ending::ClientReset) => !connection.session.is_introduced(),
+            _ => false,
+        };
         if !connection.session.is_dialled() && !was_refused {
             self.count().failed_connections.increment();
         }

@@ -14,7 +14,7 @@ pub(crate) struct Breakers {
     pub(crate) ejections: u64,
     pub(crate) attempts: u64,
     /// How often fail-open used those alone that pass their checks.
-    pub(crate) fail_opens_by_breakers: u64,
+    pub(crate) fail_opens: u64,
 }
 
 /// What is known of an open breaker from outside.
@@ -38,17 +38,17 @@ impl Breakers {
         }
     }
 
-    /// A check of the target is over.
-    pub(crate) fn checked(
-        &mut self,
-        target: &Identity,
-        is_good: bool,
-        began: Instant,
-        setting: &Setting,
-    ) {
+    /// A check of a target, which connected where clients do, has passed.
+    pub(crate) fn passed(&mut self, target: &Identity, began: Instant) {
         if let Some(opening) = self.open.get_mut(target) {
-            opening.is_reached |= is_good && !setting.is_checked_apart && began > opening.since;
+            opening.is_reached |= began > opening.since;
         }
+    }
+
+    /// What has been connected to is not ejected any more.
+    pub(crate) fn judge_outcome(&self) {
+        let reached = self.open.iter().find(|(_, opening)| opening.is_reached);
+        assert!(reached.is_none(), "open, though connected to: {reached:?}");
     }
 
     /// Control begins to connect to the target.
@@ -58,7 +58,7 @@ impl Breakers {
         assert!(opening.began.is_none(), "two attempts at a time: {opening:?}");
         let longest = setting.breaker.timeout;
         let doubled = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(opening.failed));
-        let least = if setting.is_checked_apart { doubled.min(longest) } else { longest };
+        let least = if setting.is_checked_apart() { doubled.min(longest) } else { longest };
         let waited = now - opening.failed_at.unwrap_or(opening.since);
         assert!(waited >= least, "tried again after {waited:?}: {target:?} {opening:?}");
         opening.began = Some(now);
@@ -132,7 +132,7 @@ impl Breakers {
         assert!(!are_enough(&is_fit) || uses_only(&is_fit), "{after:?}");
         assert!(!are_enough(&passes) || uses_only(&passes), "{after:?}");
         let is_by_breakers = after.fail_open && are_enough(&passes);
-        self.fail_opens_by_breakers += u64::from(is_by_breakers && !before.fail_open);
+        self.fail_opens += u64::from(is_by_breakers && !before.fail_open);
     }
 }
 

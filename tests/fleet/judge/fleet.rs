@@ -49,7 +49,8 @@ pub(crate) struct Tally {
 impl FleetJudge {
     /// What happened so far.
     pub(crate) fn tally(&self) -> Tally {
-        let Breakers { ejections, attempts, fail_opens_by_breakers, .. } = self.breakers;
+        let Breakers { ejections, attempts, fail_opens: fail_opens_by_breakers, .. } =
+            self.breakers;
         let Admission { warm_starts, late_starts, .. } = self.admission;
         Tally {
             ejections,
@@ -110,6 +111,13 @@ impl FleetJudge {
         }
     }
 
+    /// Control begins to connect to the target.
+    pub(crate) fn attempt_begins(&mut self, target: &Identity, setting: &Setting, now: Instant) {
+        let is_withdrawn = self.draining_since(target).is_some();
+        assert!(!is_withdrawn, "an attempt to connect to {target:?}, which is to get no client");
+        self.breakers.attempt_begins(target, setting, now);
+    }
+
     /// Control publishes `after` in place of `before`.
     pub(crate) fn published(
         &mut self,
@@ -158,9 +166,11 @@ impl FleetJudge {
         now: Instant,
     ) {
         self.judge_drains(latest, setting, now);
+        self.breakers.judge_outcome();
         // A dial of before may fail late and open the breaker. Where checks go to another port, the
         // control plane may have to come round.
-        let wait = if setting.is_checked_apart { setting.breaker.timeout } else { Duration::ZERO };
+        let wait =
+            if setting.is_checked_apart() { setting.breaker.timeout } else { Duration::ZERO };
         let recovery = wait + Duration::from_secs(10);
         let detection = FALL * (CHECK_PERIOD * 11 / 10) + 2 * CHECK_TIMEOUT;
         for host in hosts {

@@ -218,11 +218,15 @@ fn only_so_many_attempts_are_made_at_a_time_and_none_waits_for_ever() {
     let first = begin(&mut roster, 1);
     assert_eq!(first.len(), 16);
     assert!(begin(&mut roster, 2).is_empty());
-    first.iter().for_each(|n| attempted(&mut roster, *n, 1, FAILED, 3));
+    for n in &first {
+        attempted(&mut roster, *n, 1, FAILED, 3);
+    }
     // By now the first ones are due again, and have to let the others go before.
     let second = begin(&mut roster, 60);
     assert!(second.len() == 16 && second.iter().all(|n| !first.contains(n)), "{second:?}");
-    second.iter().for_each(|n| attempted(&mut roster, *n, 60, FAILED, 60));
+    for n in &second {
+        attempted(&mut roster, *n, 60, FAILED, 60);
+    }
     let third = begin(&mut roster, 90);
     assert_eq!(third.iter().filter(|n| !first.contains(n) && !second.contains(n)).count(), 8);
 }

@@ -222,7 +222,7 @@ fn a_target_with_an_id_is_drained_by_its_address_too() {
         roster.tick(at(1));
     }
     assert_eq!(reasons(&mut roster), [None, None]);
-    assert_eq!(absent(&mut roster), [name.clone()]);
+    assert_eq!(absent(&mut roster), vec![name.clone()]);
     assert!(roster.drain(&name, at(1)), "it stands already");
     roster.discovered(vec![named(1, "i-1"), target(2)], at(2));
     assert_eq!(roster.snapshot(at(2)).entries[0].reason.as_deref(), Some("drained by operator"));
