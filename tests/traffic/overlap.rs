@@ -76,7 +76,7 @@ fn alone_it_listens_once_a_target_may_get_clients_and_then_for_good() {
     assert_eq!(balancer.get("/"), backend.address.to_string());
     scratch.replace("targets.json", "[]");
     balancer.wait_for_log("no targets are left");
-    let error = balancer.client().get("/").unwrap_err();
+    let error = http::get(balancer.address, "/").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "turned away, but not refused");
 }
 
