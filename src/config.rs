@@ -43,6 +43,8 @@ use variable as var;
 pub(crate) struct Config {
     /// Where clients connect.
     pub(crate) listen: SocketAddr,
+    /// Whether another process may listen there already, which goes on serving until this one can.
+    pub(crate) overlap: bool,
     /// Where the admin server listens; `None` turns it off.
     pub(crate) admin: Option<SocketAddr>,
     /// The CPUs that carry traffic; not empty.
@@ -65,15 +67,12 @@ pub(crate) struct Config {
     pub(crate) control: control::Settings,
 }
 
-/// What the data plane adds to the health check's timeout at start: clients are worth keeping
-/// until the first round of checks is over.
-const FIRST_TARGET_MARGIN: Duration = Duration::from_secs(1);
-
 impl Config {
     /// What of it depends on this machine.
     pub(crate) fn known(&self) -> Known {
         Known {
             listen: Some(self.listen),
+            overlap: Some(self.overlap),
             admin: self.admin,
             cores: Some(self.cpus.len()),
             sources: self.dataplane.sources.clone(),
@@ -115,6 +114,7 @@ impl Config {
                 .map_err(|reason| read.refuse(var::CORES, raw.cores.as_deref(), &reason))
                 .ok()
         });
+        let overlap = read.value(var::OVERLAP, raw.overlap.as_deref(), value::boolean);
         let delay = raw.shutdown_delay.as_deref();
         let shutdown_delay = read.value(var::SHUTDOWN_DELAY, delay, value::delay(Seconds));
         let log_format = read.value(var::LOG_FORMAT, raw.log_format.as_deref(), value::log_format);
@@ -132,6 +132,7 @@ impl Config {
             Some(Self {
                 doubts: doubt::doubts(&raw, control.breaker.timeout),
                 listen: listen?,
+                overlap: overlap?,
                 admin: admin.map(|admin| (admin.port() != 0).then_some(admin))?,
                 cpus: cpus?,
                 shutdown_delay: shutdown_delay?,
@@ -158,6 +159,7 @@ fn known(
     let backlog = raw.listen_backlog.as_deref();
     Known {
         listen,
+        overlap: read.value(var::OVERLAP, raw.overlap.as_deref(), value::boolean),
         admin: admin.filter(|admin| admin.port() != 0),
         cores,
         sources: limits::sources(raw, &mut read).unwrap_or_default(),
@@ -184,10 +186,6 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
     let proxy_protocol = proxy_protocol::settings(raw, read);
     let idle_timeouts = idle_timeouts(raw, read);
     let keepalive = read.value(var::TCP_KEEPALIVE, raw.tcp_keepalive.as_deref(), value::keepalive);
-    let timeout = raw.health_check_timeout.as_deref();
-    // A bad value is reported where the health checks read it.
-    let health_check_timeout =
-        Reader::default().value(var::HEALTH_CHECK_TIMEOUT, timeout, value::period(Seconds));
     Some(dataplane::Settings {
         balance: balance?,
         // The start-up checks find out.
@@ -199,7 +197,6 @@ fn dataplane_settings(raw: &var::Raw, read: &mut Reader) -> Option<dataplane::Se
         proxy_protocol: proxy_protocol?,
         connect_attempts: usize::from(connect_attempts.map(|n: u8| n)?),
         connect_timeout: connect_timeout?,
-        first_target_timeout: health_check_timeout? + FIRST_TARGET_MARGIN,
         idle_timeouts: idle_timeouts?,
         keepalive: unless_zero(keepalive?),
         shutdown_timeout: shutdown_timeout?,
@@ -244,8 +241,11 @@ fn control_settings(
     let breaker = breaker_settings(raw, read);
     let discovery = discovery::settings(raw, listen, discovery_period, read);
     let zone = zone::settings(raw, read);
-    // A bad value is reported where the data plane reads it.
-    let balance = Reader::default().value(var::BALANCE, raw.balance.as_deref(), value::balance);
+    // Bad values are reported where the data plane reads them.
+    let mut again = Reader::default();
+    let balance = again.value(var::BALANCE, raw.balance.as_deref(), value::balance);
+    let text = raw.pool_timeout.as_deref();
+    let connect_timeout = again.value(var::POOL_TIMEOUT, text, value::period(Seconds));
     let affinity = balance? == Balance::Maglev;
     Some(control::Settings {
         discovery: discovery?,
@@ -259,9 +259,12 @@ fn control_settings(
         // Clients would be led to where they were; the zone is not heeded either.
         rebalance_rate: if affinity { 0 } else { rebalance_rate? },
         breaker: breaker?,
+        connect_timeout: connect_timeout?,
         zone: if affinity { control::zone::Settings::Ignored } else { zone? },
         // As the data plane is told, which reports what is wrong with them.
-        source_addresses: limits::sources(raw, &mut Reader::default())?.addresses().collect(),
+        source_addresses: limits::sources(raw, &mut again)?.addresses().collect(),
+        // The start-up checks find out.
+        probes_max: control::MAX_PROBES,
     })
 }
 

@@ -2,7 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use dataplane::Listener;
 
-use crate::config::variable::{HOST, LISTEN_BACKLOG, PORT, Variable};
+use crate::config::variable::{HOST, LISTEN_BACKLOG, OVERLAP, PORT, Variable};
 use crate::config::{ConfigError, Environment, Supervision};
 
 /// The first descriptor that is passed: `SD_LISTEN_FDS_START` of `sd_listen_fds(3)`.
@@ -50,9 +50,10 @@ impl Inherited {
         let is_address = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         set(HOST, self.address.ip().to_string(), is_address);
         set(PORT, self.address.port().to_string(), |text| text.parse::<u16>().is_ok());
-        // The queue is as long as the socket's owner wants it.
-        if let Some(backlog) = environment.get(LISTEN_BACKLOG) {
-            ignored.push(format!("{}={backlog}", LISTEN_BACKLOG.name));
+        // The queue is as long as the socket's owner wants it, and it listens already.
+        for variable in [LISTEN_BACKLOG, OVERLAP] {
+            let set = environment.get(variable);
+            ignored.extend(set.map(|value| format!("{}={value}", variable.name)));
         }
         let line = (!ignored.is_empty()).then(|| {
             format!(

@@ -12,10 +12,12 @@ pub(crate) struct Notifier {
 }
 
 /// What a manager is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// Clients are served.
-    Ready,
+    /// The start is over, and how things are.
+    Ready(String),
+    /// How things are, in one line.
+    Status(String),
     /// The graceful end has begun.
     Stopping,
     /// All is well.
@@ -40,11 +42,12 @@ impl Notifier {
 
     /// Tells it; a line in the log if it cannot be told. False if it may be told later: too much waits
     /// for it to be read (unix(7), `max_dgram_qlen`).
-    pub(crate) fn tell(&self, notice: Notice) -> bool {
+    pub(crate) fn tell(&self, notice: &Notice) -> bool {
         let text = match notice {
-            Notice::Ready => "READY=1\nSTATUS=Clients are served",
-            Notice::Stopping => "STOPPING=1\nSTATUS=Open connections go on to their end",
-            Notice::Alive => "WATCHDOG=1",
+            Notice::Ready(status) => format!("READY=1\nSTATUS={status}"),
+            Notice::Status(status) => format!("STATUS={status}"),
+            Notice::Stopping => "STOPPING=1\nSTATUS=Open connections go on to their end".to_owned(),
+            Notice::Alive => "WATCHDOG=1".to_owned(),
         };
         let sent = self.socket.send_to_addr(text.as_bytes(), &self.manager);
         if let Err(error) = &sent {

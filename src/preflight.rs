@@ -26,18 +26,17 @@ const MEMLOCK_BYTES_PER_CORE: u64 = 640 * 1024;
 const MEMLOCK_REMEDY: &str = "raise it with LimitMEMLOCK=infinity (systemd), --ulimit memlock=-1 \
     (Docker) or ulimit -l, or use fewer CORES; it is counted per user, so two instances need it twice";
 
-/// Descriptors of the process as a whole: standard streams 3, tokio's epoll, eventfd and signal
-/// sockets 5, the admin listener 1; the rest for admin clients and health checks.
-const NOFILE_BASE: u64 = 32;
+/// Descriptors of the process as a whole, beside those for health checks: the standard streams 3 and
+/// the control plane's.
+const NOFILE_BASE: u64 = 3 + control::DESCRIPTORS_MAX as u64;
 
-/// Descriptors of each core: its rings 4, its listener 1, eventfds and timers 5; the rest for the
-/// first clients, two descriptors each.
+/// Descriptors of each core: its rings 4, its listener 1, eventfds 2. The rest is for clients whose
+/// accepts are in flight when there is room for one more.
 const NOFILE_PER_CORE: u64 = 20;
 
-/// Of the descriptors every so many-th is for health checks, but no more than there are checks at a
-/// time.
+/// Of the descriptors every so many-th is for health checks, which never take more.
 const PROBES_SHARE: u64 = 8;
-const PROBES_MAX: u64 = control::MAX_BLOCKING_THREADS as u64;
+const PROBES_MAX: u64 = control::MAX_PROBES as u64;
 
 /// More connections than this are as good as no limit.
 const CONNECTIONS_UNLIMITED: usize = 1 << 40;
@@ -66,23 +65,31 @@ impl std::error::Error for PreflightError {}
 pub(crate) struct Capacity {
     /// Client connections, two descriptors each.
     pub(crate) connections_max: usize,
+    /// Health checks at a time, one descriptor each.
+    pub(crate) probes_max: usize,
 }
 
 impl Capacity {
     /// How many connections there is room for, and whether that is as few as nobody wants who has not
     /// set a limit of so many, or fewer, themselves.
     pub(crate) fn line(self, limit: Option<NonZeroUsize>) -> (log::Level, String) {
+        let probes = self.probes_max;
         match self.connections_max {
             CONNECTIONS_UNLIMITED.. => (log::Level::Info, "no limit of open files".to_owned()),
             room if room < CONNECTIONS_FEW && limit.is_none() => (
                 log::Level::Warn,
                 format!(
-                    "room for only {room} client connections at a time, for want of open files \
-                     (RLIMIT_NOFILE): raise it with LimitNOFILE=1048576 (systemd), --ulimit \
+                    "room for only {room} client connections at a time, and {probes} health checks, \
+                     for want of open files (RLIMIT_NOFILE): raise it with LimitNOFILE=1048576 (systemd), --ulimit \
                      nofile=1048576 (Docker) or ulimit -n, or set MAX_CONNECTIONS"
                 ),
             ),
-            room => (log::Level::Info, format!("room for {room} client connections at a time")),
+            room => {
+                let line = format!(
+                    "room for {room} client connections at a time, and {probes} health checks"
+                );
+                (log::Level::Info, line)
+            }
         }
     }
 
@@ -267,7 +274,8 @@ fn check_nofile(limit: Option<u64>, cores: u64) -> Result<Capacity, String> {
              nofile=1048576 (Docker) or ulimit -n, or use fewer CORES"
         ));
     }
-    Ok(Capacity { connections_max: usize::try_from(connections).unwrap_or(usize::MAX) })
+    let to_usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    Ok(Capacity { connections_max: to_usize(connections), probes_max: to_usize(probes) })
 }
 
 #[cfg(test)]
@@ -302,10 +310,12 @@ mod tests {
         assert!(check_memlock(None, u64::MAX).is_ok());
         assert!(check_memlock(Some(655_359), 655_360).unwrap_err().contains("LimitMEMLOCK"));
         let room = |limit, cores| check_nofile(limit, cores).unwrap().connections_max;
-        assert_eq!(room(Some(85), 2), 1);
-        assert_eq!(room(Some(100), 2), 8);
-        assert_eq!(room(Some(1_048_576), 2), (1_048_576 - 72 - 1032) / 2);
+        assert_eq!(room(Some(127), 2), 1);
+        assert_eq!(room(Some(150), 2), 11);
+        assert_eq!(room(Some(1_048_576), 2), (1_048_576 - 109 - 1024) / 2);
         assert!(room(None, 1024) > 1 << 40);
-        assert!(check_nofile(Some(83), 2).unwrap_err().contains("need at least 85"));
+        assert!(check_nofile(Some(125), 2).unwrap_err().contains("need at least 127"));
+        let probes = |limit| check_nofile(limit, 2).unwrap().probes_max;
+        assert_eq!([probes(Some(150)), probes(Some(1024)), probes(None)], [18, 128, 1024]);
     }
 }

@@ -1,5 +1,6 @@
 //! Starts the two planes in order, and ends them in order.
 
+use std::net::SocketAddr;
 use std::process;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use control::Control;
 use dataplane::{Core, DataPlane};
 use exchange::{CoreCounters, Publisher, Reports};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::config::{
     Config, ConfigError, Environment, Known, Misspelt, Problem, Refused, Supervision,
@@ -110,6 +111,7 @@ pub(crate) fn balance<C>(
 ) -> Result<(), Failure> {
     let capacity = preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
     config.dataplane.connections_max = capacity.connections_max;
+    config.control.probes_max = capacity.probes_max;
     let obstacles = obstacle::obstacles(&Known {
         listen: origin.inherited.is_none().then_some(config.listen),
         ..config.known()
@@ -132,7 +134,7 @@ pub(crate) fn balance<C>(
         let companion = companion(&balancer.control);
         let cut = balancer.run_until_signal(&mut signals, shutdown_delay).await;
         drop(companion);
-        cut.map_or(Ok(()), |cut| end_at_once(&cut))
+        cut?.map_or(Ok(()), |cut| end_at_once(&cut))
     });
     // Health checks may block for as long as their timeout: nobody waits for them.
     runtime.shutdown_background();
@@ -154,17 +156,24 @@ struct Balancer {
     /// `None` once somebody waits for it.
     dataplane: Option<DataPlane>,
     counters: Arc<[CoreCounters]>,
+    /// Where clients connect, and the CPUs that serve them.
+    address: SocketAddr,
+    cpus: Vec<usize>,
+    is_listening: watch::Sender<bool>,
     shutdown_timeout: Duration,
     supervisor: Supervisor,
 }
 
 impl Balancer {
-    /// Binds every socket, starts the cores, then listens, then starts the control plane.
+    /// Binds every socket, starts the cores and the control plane, then listens; with `OVERLAP` the
+    /// other process serves until there is a target.
     fn start(config: Config, origin: Origin) -> Result<Self, Failure> {
-        let bad_config = |error: ConfigError| Failure::config(&error);
         let Origin { supervision, inherited } = origin;
         let listener = inherited.map(|inherited| inherited.listener);
-        let sockets = Sockets::bind(&config, listener.as_ref()).map_err(bad_config)?;
+        // A socket from outside listens already.
+        let listens_later = config.overlap && listener.is_none();
+        let sockets =
+            Sockets::bind(&config, listener.as_ref()).map_err(|error| Failure::config(&error))?;
         log::info!(
             "{} {} starts, process {}",
             env!("CARGO_PKG_NAME"),
@@ -186,20 +195,44 @@ impl Balancer {
                 reporter,
             })
             .collect();
-        let mut dataplane = DataPlane::start(&config.dataplane, cores, &counters)
+        let dataplane = DataPlane::start(&config.dataplane, cores, &counters)
             .map_err(|error| Failure::other(&preflight::explain(&error)))?;
-        dataplane.accept().map_err(|error| {
-            bad_config(ConfigError(vec![client_problem(config.listen, &error)]))
-        })?;
-        log::info!("accepting clients on {}, CPUs {:?}", config.listen, config.cpus);
+        dataplane.run();
+        let (address, cpus) = (config.listen, config.cpus.clone());
         let shutdown_timeout = config.dataplane.shutdown_timeout;
-        let first_target_timeout = config.dataplane.first_target_timeout;
         let control =
             start_control(config, sockets.admin, publisher, reports, Arc::clone(&counters))?;
-        control.set_accepting(true);
-        let supervisor =
-            Supervisor::start(&supervision, &control, first_target_timeout, Arc::clone(&counters));
-        Ok(Self { control, dataplane: Some(dataplane), counters, shutdown_timeout, supervisor })
+        let (is_listening, listens) = watch::channel(false);
+        let snapshots = control.snapshots();
+        let supervisor = Supervisor::start(&supervision, snapshots, listens, Arc::clone(&counters));
+        let mut balancer = Self {
+            control,
+            dataplane: Some(dataplane),
+            counters,
+            address,
+            cpus,
+            is_listening,
+            shutdown_timeout,
+            supervisor,
+        };
+        if listens_later {
+            log::info!("clients of {address} are left to others until there is a target (OVERLAP)");
+        } else {
+            balancer.listen()?;
+        }
+        Ok(balancer)
+    }
+
+    /// Has clients connect; they wait until the control plane lets them in.
+    fn listen(&mut self) -> Result<(), Failure> {
+        let Some(dataplane) = &mut self.dataplane else { return Ok(()) };
+        dataplane.listen().map_err(|error| {
+            Failure::config(&ConfigError(vec![client_problem(self.address, &error)]))
+        })?;
+        log::info!("accepting clients on {}, CPUs {:?}", self.address, self.cpus);
+        self.control.set_accepting(true);
+        self.is_listening.send_replace(true);
+        Ok(())
     }
 
     /// Returns when the graceful end is over, or with what cuts it short.
@@ -207,25 +240,39 @@ impl Balancer {
         &mut self,
         signals: &mut Signals,
         shutdown_delay: Duration,
-    ) -> Option<Cut> {
-        let first = self.first_end(signals).await;
+    ) -> Result<Option<Cut>, Failure> {
+        let first = self.serve(signals).await?;
         log::info!("{}: graceful end begins, /readyz is 503", first.name());
         self.control.set_accepting(false);
         self.supervisor.stopping();
         tokio::select! {
             ended = self.end(shutdown_delay) => {
                 match ended {
-                    Err(stuck) => return Some(stuck),
+                    Err(stuck) => return Ok(Some(stuck)),
                     Ok(0) => log::info!("ended"),
                     Ok(reset) => log::warn!(
                         "ended: {reset} connections were still open after SHUTDOWN_TIMEOUT and \
                          were reset"
                     ),
                 }
-                None
+                Ok(None)
             }
-            second = second_end(signals, first) => Some(Cut::Signal(second)),
+            second = second_end(signals, first) => Ok(Some(Cut::Signal(second))),
         }
+    }
+
+    /// Serves until a signal begins the end. Listens first, once a target may get clients, where that
+    /// was left for later.
+    async fn serve(&mut self, signals: &mut Signals) -> Result<EndSignal, Failure> {
+        if !*self.is_listening.borrow() {
+            let mut snapshots = self.control.snapshots();
+            tokio::select! {
+                first = self.first_end(signals) => return Ok(first),
+                _ = snapshots.wait_for(|snapshot| snapshot.eligible().next().is_some()) => {}
+            }
+            self.listen()?;
+        }
+        Ok(self.first_end(signals).await)
     }
 
     /// Obeys the signals until one ends the process.

@@ -1,15 +1,27 @@
 //! The sockets of the process: all are bound before the first one listens.
 
+mod holder;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use dataplane::{Listener, Sources};
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::{Config, ConfigError, Known, Problem, variable as var};
 
+pub(crate) use holder::{Holder, is_another_users};
+
 /// Most clients that wait for the admin server.
 const ADMIN_BACKLOG: i32 = 128;
+
+/// Whoever listens has this long to stop: the kernel takes a moment to close the sockets of a process
+/// that was killed.
+const END_PATIENCE: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Every socket that clients or operators connect to; none listens yet.
 #[derive(Debug)]
@@ -27,7 +39,7 @@ impl Sockets {
     /// # Errors
     /// The variables whose values cannot be bound to.
     pub(crate) fn bind(config: &Config, inherited: Option<&Listener>) -> Result<Self, ConfigError> {
-        let shared = inherited.is_none() && port_has_users(config.listen);
+        let is_shared = inherited.is_none() && port_has_users(config.listen);
         let listener = |_| match inherited {
             Some(listener) => listener.try_clone(),
             None => Listener::bind(config.listen),
@@ -36,10 +48,11 @@ impl Sockets {
         let admin = config.admin.map(AdminSocket::bind).transpose();
         match (listeners, admin) {
             (Ok(listeners), Ok(admin)) => {
-                if shared {
-                    log::warn!(
-                        "another process already listens on {}: connections are now shared with \
-                         it, as in a rolling restart",
+                if is_shared {
+                    log::info!(
+                        "{} listens on {}, too: as soon as a target may get clients they are \
+                         shared with it, until it ends (OVERLAP)",
+                        holder(config.listen),
                         config.listen
                     );
                 }
@@ -84,7 +97,10 @@ impl AdminSocket {
 
 /// What cannot be bound to, found out by doing so for a moment.
 pub(crate) fn problems(known: &Known) -> Vec<Problem> {
-    let clients = known.listen.map(Availability::of_client);
+    let clients = known.listen.map(|address| match known.overlap {
+        Some(false) => Availability::of_client_alone(address),
+        _ => Availability::of_client(address),
+    });
     let admin = known.admin.map(Availability::of_admin);
     let taken = clients.into_iter().chain(admin).filter_map(Availability::problem);
     taken.chain(source_problems(&known.sources)).collect()
@@ -101,6 +117,7 @@ pub(crate) fn source_problems(sources: &Sources) -> Vec<Problem> {
             _ => format!("cannot be dialled from ({error}); accepted: local addresses"),
         };
         Problem::new(var::SOURCE_ADDRESSES.name, Some(&source.to_string()), &reason)
+            .temporary_if(may_pass(&error))
     });
     problems.collect()
 }
@@ -120,7 +137,7 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
 pub(crate) enum Availability {
     /// Nobody listens there.
     Free,
-    /// Another process of this user listens there, and shares it.
+    /// Another process of this user listens there, and would share it.
     Shared,
     /// A process listens there that does not share it, or not with this user.
     Taken(Problem),
@@ -135,6 +152,18 @@ impl Availability {
             Ok(_) if port_has_users(address) => Self::Shared,
             Ok(_) => Self::Free,
             Err(error) => Self::refused(&error, client_problem(address, &error)),
+        }
+    }
+
+    /// As [`Self::of_client`], for a process that does not want to share it.
+    fn of_client_alone(address: SocketAddr) -> Self {
+        let began = Instant::now();
+        loop {
+            match Self::of_client(address) {
+                Self::Shared if began.elapsed() < END_PATIENCE => thread::sleep(LOOK_AGAIN),
+                Self::Shared => return Self::Taken(shared_problem(address)),
+                other => return other,
+            }
         }
     }
 
@@ -162,6 +191,21 @@ impl Availability {
     }
 }
 
+/// What to say of a second process on `address`.
+fn shared_problem(address: SocketAddr) -> Problem {
+    let reason = format!(
+        "is in use: {} listens on {address}, and clients would go to either; accepted: a free port, \
+         or OVERLAP=true to take over from it, as in a rolling restart",
+        holder(address)
+    );
+    Problem::new(var::PORT.name, Some(&address.port().to_string()), &reason).temporary_if(true)
+}
+
+/// Who listens there, for people.
+fn holder(address: SocketAddr) -> String {
+    Holder::of(address).map_or_else(|| "another process".to_owned(), |holder| holder.to_string())
+}
+
 /// What to say when clients cannot connect to `address`.
 pub(crate) fn client_problem(address: SocketAddr, error: &io::Error) -> Problem {
     let holder = "another program, or this one under another user,";
@@ -184,7 +228,7 @@ fn problem(
     [holder, accepted]: [&str; 2],
 ) -> Problem {
     let (ip_text, port_text) = (address.ip().to_string(), address.port().to_string());
-    match error.kind() {
+    let problem = match error.kind() {
         io::ErrorKind::AddrInUse => {
             let reason = format!("is in use: {holder} listens on {address}; accepted: {accepted}");
             Problem::new(port, Some(&port_text), &reason)
@@ -210,7 +254,22 @@ fn problem(
             );
             Problem::new(host, Some(&ip_text), &reason)
         }
-    }
+    };
+    problem.temporary_if(may_pass(error))
+}
+
+/// Whether a bind(2) or listen(2) that failed may succeed later. An address may be configured after
+/// the process has started; one of IPv6 is not there while duplicates are looked for (RFC 4862, 5.4).
+fn may_pass(error: &io::Error) -> bool {
+    let passing = [
+        Errno::ADDRINUSE,
+        Errno::ADDRNOTAVAIL,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
 }
 
 /// Where every user may bind: ip(7), for both families.

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use serde_json::Value;
 use support::backend::Backend;
-use support::balancer::{Balancer, Ended, command, end};
+use support::balancer::{Balancer, Ended, command, end, shell};
 use support::port::Port;
 use support::scratch::Scratch;
 
@@ -304,16 +304,11 @@ fn targets_from_a_file_are_checked() {
 #[test]
 fn limits_that_are_too_low_are_failures_and_low_ones_warnings() {
     let backend = Backend::start("backend");
-    let setup = Setup::of(&[backend.address()]);
     let with_files = |most: u32, variables: &[(&str, &str)]| {
-        let mut shell = std::process::Command::new("/bin/sh");
+        let mut shell = shell(&format!("ulimit -n {most}; exec \"$0\" check"));
         shell
-            .args(["-c", &format!("ulimit -n {most}; exec \"$0\" check")])
-            .arg(env!("CARGO_BIN_EXE_stateless-load-balancer"))
-            .env_clear()
             .envs([("NODE_FILTER", "static".to_owned()), ("CORES", "1".to_owned())])
             .envs([("TARGETS", backend.address().to_string())])
-            .envs([("PORT", setup.port.text()), ("ADMIN_PORT", setup.admin.text())])
             .envs(variables.iter().copied());
         end(&mut shell)
     };

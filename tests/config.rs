@@ -1,4 +1,5 @@
-//! Bad configuration, black box: one message that names every value, exit 78, nothing bound.
+//! Bad configuration, black box: one message that names every value, exit 78 or, where
+//! time may mend it all, 75, nothing bound.
 
 mod support;
 
@@ -10,12 +11,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use support::backend::Backend;
-use support::balancer::{Balancer, Ended, command, end, run_to_end};
+use support::balancer::{Balancer, Ended, command, end, run_to_end, shell};
 use support::port::Port;
 use support::scratch::Scratch;
 use support::{http, skip};
 
 const CONFIG: Option<i32> = Some(78);
+const TEMPORARY: Option<i32> = Some(75);
 
 /// A value that each variable must refuse. Only PORT and HOST are missing: see their use.
 const BAD: &[(&str, &str)] = &[
@@ -92,8 +94,19 @@ fn with(variables: &[(&str, &str)]) -> Ended {
 /// Asserts exit 78 and one problem only: a line that begins with `name` and holds all of `parts`.
 #[track_caller]
 fn assert_refused(variables: &[(&str, &str)], name: &str, parts: &[&str]) {
+    assert_one_problem(CONFIG, variables, name, parts);
+}
+
+/// The same with exit 75.
+#[track_caller]
+fn assert_refused_for_now(variables: &[(&str, &str)], name: &str, parts: &[&str]) {
+    assert_one_problem(TEMPORARY, variables, name, parts);
+}
+
+#[track_caller]
+fn assert_one_problem(code: Option<i32>, variables: &[(&str, &str)], name: &str, parts: &[&str]) {
     let ended = with(variables);
-    assert_eq!(ended.code, CONFIG, "{variables:?}: {}", ended.stderr);
+    assert_eq!(ended.code, code, "{variables:?}: {}", ended.stderr);
     assert!(ended.stderr.contains("(1 variable)"), "{variables:?}: {}", ended.stderr);
     let line = ended.line(name);
     for part in parts.iter().chain(&["accepted"]) {
@@ -164,11 +177,11 @@ fn a_privileged_port_comes_with_the_first_that_is_not_and_with_the_command() {
     if Command::new("setpriv").arg("--version").output().is_err() || first == "0" {
         return skip("there is no setpriv to give up CAP_NET_BIND_SERVICE, or no privileged port");
     }
-    let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
-    let mut command = Command::new("setpriv");
+    let program = command().get_program().to_owned();
+    let binary = program.to_str().unwrap();
+    let less = "--bounding-set=-net_bind_service --inh-caps=-net_bind_service";
+    let mut command = shell(&format!("exec setpriv {less} \"$0\""));
     command
-        .env_clear()
-        .args(["--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service", binary])
         .envs([("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("HOST", "127.0.0.3")])
         .envs([("PORT", "80"), ("ADMIN_PORT", "0")]);
     let ended = end(&mut command);
@@ -242,6 +255,24 @@ fn targets_that_cannot_be_used_are_named() {
 }
 
 #[test]
+fn a_source_of_targets_that_nothing_reads_is_refused_where_none_is_chosen() {
+    for (set, told) in [
+        (vec![("TARGETS", "127.0.0.9:9")], "static reads TARGETS;"),
+        (vec![("TARGETS_FILE", "/etc/targets.json")], "file reads TARGETS_FILE;"),
+        (vec![("TAG_NAME", "role")], "tag reads TAG_NAME;"),
+        (vec![("TAG_VALUE", "web"), ("ASG_NAME", "web")], "tag reads TAG_VALUE;"),
+        (
+            vec![("TARGETS", "127.0.0.9:9"), ("TAG_NAME", "role"), ("TAG_VALUE", "web")],
+            "static reads TARGETS, tag reads TAG_NAME, tag reads TAG_VALUE;",
+        ),
+    ] {
+        let unset = [("NODE_FILTER", ""), ("TARGETS", "")];
+        let variables = [&unset[..], &set].concat();
+        assert_refused(&variables, &format!("NODE_FILTER is not set: {told}"), &["static or file"]);
+    }
+}
+
+#[test]
 fn the_own_zone_needs_a_source() {
     let variables = [("ZONE_AWARE", "true"), ("AWS_EC2_METADATA_DISABLED", "True")];
     let parts = ["not set", "ZONE_AWARE=true", "AWS_EC2_METADATA_DISABLED"];
@@ -262,7 +293,7 @@ fn proxies_that_are_trusted_have_to_be_named() {
 fn assert_file_refused(path: &str) {
     let variables = [("NODE_FILTER", "file"), ("TARGETS_FILE", path)];
     let ended = with(&variables);
-    assert_eq!(ended.code, CONFIG, "{}", ended.stderr);
+    assert_eq!(ended.code, TEMPORARY, "{}", ended.stderr);
     assert_eq!(ended.line("TARGETS_FILE").matches(path).count(), 1, "{}", ended.stderr);
 }
 
@@ -279,8 +310,10 @@ fn a_target_file_has_to_be_there_and_valid() {
     scratch.replace("targets.json", "[\n{\n\"targets\": \"10.0.0.1\"}]");
     let path = scratch.path("targets.json");
     let variables = [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap())];
-    let line = "is not valid: line 3: targets must be a list of strings";
-    assert_refused(&variables, "TARGETS_FILE", &[line]);
+    let ended = with(&variables);
+    assert_eq!(ended.code, TEMPORARY, "{}", ended.stderr);
+    let reason = "is not valid: line 3: targets must be a list of strings";
+    assert!(ended.line("TARGETS_FILE").contains(reason), "{}", ended.stderr);
 }
 
 #[test]
@@ -294,15 +327,13 @@ fn a_target_file_has_to_be_readable() {
     let mut command = command();
     if is_root {
         let rights = "-dac_override,-dac_read_search";
-        let binary = command.get_program().to_owned();
-        command = Command::new("setpriv");
-        command.env_clear().arg(format!("--bounding-set={rights}")).arg(binary);
+        command = shell(&format!("exec setpriv --bounding-set={rights} \"$0\""));
         if Command::new("setpriv").arg("--version").output().is_err() {
             return skip("this is root, and there is no setpriv to become less");
         }
     }
     let ended = end(command.env("NODE_FILTER", "file").env("TARGETS_FILE", secret));
-    assert_eq!(ended.code, CONFIG, "{}", ended.stderr);
+    assert_eq!(ended.code, TEMPORARY, "{}", ended.stderr);
     assert!(ended.line("TARGETS_FILE").contains("ermission denied"), "{}", ended.stderr);
 }
 
@@ -323,7 +354,8 @@ fn cores_that_cannot_be_had_are_named() {
 fn an_address_of_another_machine_is_refused() {
     // TEST-NET-1 (RFC 5737): no machine has it.
     for name in ["HOST", "ADMIN_HOST", "SOURCE_ADDRESSES"] {
-        assert_refused(&[(name, "192.0.2.1")], name, &["192.0.2.1", "no address of this machine"]);
+        let parts = ["192.0.2.1", "no address of this machine"];
+        assert_refused_for_now(&[(name, "192.0.2.1")], name, &parts);
     }
 }
 
@@ -331,14 +363,32 @@ fn an_address_of_another_machine_is_refused() {
 fn ports_in_use_are_named_all_at_once() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    assert_refused(&[("PORT", &port)], "PORT", &[&port, "in use"]);
-    assert_refused(&[("ADMIN_PORT", &port)], "ADMIN_PORT", &[&port, "in use"]);
+    assert_refused_for_now(&[("PORT", &port)], "PORT", &[&port, "in use"]);
+    assert_refused_for_now(&[("ADMIN_PORT", &port)], "ADMIN_PORT", &[&port, "in use"]);
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = other.local_addr().map(|address| (address.port().to_string(), other)).unwrap();
     let ended = with(&[("PORT", &port), ("ADMIN_PORT", &other.0)]);
-    assert_eq!(ended.code, CONFIG);
+    assert_eq!(ended.code, TEMPORARY);
     assert!(ended.line("PORT").contains("in use"));
     assert!(ended.line("ADMIN_PORT").contains("in use"));
+}
+
+#[test]
+fn what_time_does_not_mend_decides_the_exit_status() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let file = [("NODE_FILTER", "file"), ("TARGETS_FILE", "/nonexistent/targets.json")];
+    let passing = [file[0], file[1], ("PORT", &port), ("SOURCE_ADDRESSES", "192.0.2.1")];
+    let ended = with(&passing);
+    assert_eq!(ended.code, TEMPORARY, "{}", ended.stderr);
+    for name in ["PORT", "TARGETS_FILE", "SOURCE_ADDRESSES"] {
+        assert_ne!(ended.line(name), "");
+    }
+    for lasting in [("IDLE_TIMEOUT", "25h"), ("MAX_CONNECTIONS", "10000000")] {
+        let ended = with(&[&passing[..], &[lasting]].concat());
+        assert_eq!(ended.code, CONFIG, "{}", ended.stderr);
+        assert!(ended.line("PORT").contains("in use"), "{}", ended.stderr);
+    }
 }
 
 /// Names all of `names`, and no other.

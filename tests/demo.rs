@@ -70,16 +70,17 @@ fn in_a_small_terminal_there_is_one_table_with_the_log_above_it() {
     }
     let (port, admin) = (Port::free(), Port::free());
     let (mut keyboard, stdin) = UnixStream::pair().unwrap();
-    let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
+    let binary = command();
+    let binary = binary.get_program().to_str().unwrap();
     let inside =
         format!("stty cols {} rows {}; exec {binary} demo", terminal::COLUMNS, terminal::ROWS);
-    let mut command = Command::new("script");
-    command
+    let mut script = Command::new("script");
+    script
         .args(["--quiet", "--flush", "--return", "--command", &inside, "/dev/null"])
         .env_remove("RUST_LOG")
         .envs([("PORT", port.text()), ("ADMIN_PORT", admin.text())])
         .stdin(OwnedFd::from(stdin));
-    let mut demo = Process::spawn(&mut command);
+    let mut demo = Process::spawn(&mut script);
     let screen = |demo: &Process| terminal::screen(&demo.stdout()).join("\n");
     wait_until("four targets are healthy", || screen(&demo).matches("healthy").count() == 4);
     keyboard.write_all(b"t2").unwrap();

@@ -101,6 +101,15 @@ fn the_rules_are_about_every_member() {
     assert_eq!(listed.len(), 4, "a new crate needs rules of its own here: {listed:?}");
 }
 
+/// The harness gives it ports that are free: no test depends on those that are the default.
+#[test]
+fn only_the_harness_starts_the_binary() {
+    let word = concat!("CARGO_BIN", "_EXE");
+    let starts = |path: &PathBuf| read(path).contains(word);
+    let found: Vec<_> = sources().into_iter().filter(starts).collect();
+    assert_eq!(found, [root().join("tests/support/balancer.rs")]);
+}
+
 #[test]
 fn only_the_ring_is_unsafe() {
     // Spelled in two halves, or this file would find itself.

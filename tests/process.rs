@@ -9,10 +9,14 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 use support::backend::Backend;
-use support::balancer::{Balancer, Ended, Process, end, run_to_end};
+use support::balancer::{Balancer, Ended, Process, command, end, run_to_end, shell};
 use support::port::Port;
 use support::scratch::Scratch;
 use support::{http, skip, wait_until};
+
+/// Enough to start with, on one core.
+const ANY_TARGET: [(&str, &str); 3] =
+    [("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("CORES", "1")];
 
 const SHUTDOWN: &[(&str, &str)] = &[("SHUTDOWN_TIMEOUT", "60s"), ("SHUTDOWN_DELAY", "60s")];
 
@@ -62,14 +66,10 @@ fn what_is_misspelt_is_told_at_start() {
 fn a_second_start_on_the_same_admin_port_says_who_may_hold_it() {
     let backend = Backend::start("backend");
     let first = Balancer::start(&[backend.address()], &[]);
-    let (port, admin) = (Port::free(), first.admin_address().port().to_string());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stateless-load-balancer"));
-    command
-        .env_clear()
-        .envs([("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("CORES", "1")])
-        .envs([("PORT", port.text()), ("ADMIN_PORT", admin)]);
-    let ended = end(&mut command);
-    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    let admin = first.admin_address().port().to_string();
+    let ended = end(command().envs(ANY_TARGET).env("ADMIN_PORT", admin));
+    // It is free again when that one ends.
+    assert_eq!(ended.code, Some(75), "{}", ended.stderr);
     assert!(ended.stderr.contains("a running instance of this balancer"), "{}", ended.stderr);
 }
 
@@ -92,16 +92,7 @@ fn signals_without_a_meaning_are_logged_and_change_nothing() {
 
 /// Runs the binary until it ends, under a limit as ulimit of sh(1) takes it.
 fn under_limit(limit: &str) -> Ended {
-    let (port, admin) = (Port::free(), Port::free());
-    let mut command = Command::new("/bin/sh");
-    let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
-    command
-        .args(["-c", &format!("ulimit {limit}; exec \"$0\"")])
-        .arg(binary)
-        .env_clear()
-        .envs([("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("CORES", "1")])
-        .envs([("PORT", port.text()), ("ADMIN_PORT", admin.text())]);
-    end(&mut command)
+    end(shell(&format!("ulimit {limit}; exec \"$0\"")).envs(ANY_TARGET))
 }
 
 #[test]
@@ -125,18 +116,11 @@ fn every_core_needs_its_locked_memory() {
     if Command::new("setpriv").arg("--version").output().is_err() {
         return skip("there is no setpriv to give up CAP_IPC_LOCK");
     }
-    let (port, admin) = (Port::free(), Port::free());
     let start = |limit_kib: u32| {
-        let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
-        let mut command = Command::new("/bin/sh");
-        let script = format!(
+        let mut command = shell(&format!(
             "ulimit -l {limit_kib}; exec setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock \"$0\""
-        );
-        command
-            .args(["-c", &script, binary])
-            .env_clear()
-            .envs([("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("CORES", "1")])
-            .envs([("PORT", port.text()), ("ADMIN_PORT", admin.text())]);
+        ));
+        command.envs(ANY_TARGET);
         command
     };
     let ended = end(&mut start(639));
@@ -207,7 +191,7 @@ fn a_start_that_fails_says_so_in_json_too() {
 fn a_log_reader_that_goes_away_changes_nothing() {
     let backend = Backend::start("backend");
     let (port, admin) = (Port::free(), Port::free());
-    let mut child = support::balancer::command()
+    let mut child = command()
         .envs([("NODE_FILTER", "static".to_owned()), ("TARGETS", backend.address().to_string())])
         .envs([("PORT", port.text()), ("ADMIN_PORT", admin.text())])
         .stderr(Stdio::piped())
@@ -222,13 +206,43 @@ fn a_log_reader_that_goes_away_changes_nothing() {
 }
 
 #[test]
-fn a_port_that_is_shared_is_said_so() {
+fn a_second_process_on_a_port_ends_unless_it_is_to_overlap() {
     let backend = Backend::start("backend");
-    let first = Balancer::start(&[backend.address()], &[]);
+    let mut first = Balancer::start(&[backend.address()], &[]);
     let port = first.address().port().to_string();
-    assert!(!first.process.stderr().contains("another process"), "{}", first.process.stderr());
-    let second = Balancer::start(&[backend.address()], &[("PORT", &port)]);
-    second.wait_for_log("another process already listens on");
+    let mut second = Balancer::spawn(&[backend.address()], &[("PORT", &port)]);
+    assert_eq!(second.process.wait().code(), Some(75));
+    let told = format!(
+        "PORT=\"{port}\" is in use: process {} (stateless-load-balancer) listens on 127.0.0.1:{port}, and \
+         clients would go to either; accepted: a free port, or OVERLAP=true to take over from it",
+        first.process.id()
+    );
+    assert!(second.process.stderr().contains(&told), "{}", second.process.stderr());
+    assert!(!second.process.stderr().contains("starts, process"), "nothing was begun");
+    for _ in 0..20 {
+        assert_eq!(http::get(first.address(), "/").unwrap().body, "backend");
+    }
+    let second = Balancer::start(&[backend.address()], &[("PORT", &port), ("OVERLAP", "true")]);
+    second.wait_for_log("accepting clients on");
+    let address = first.address();
+    first.process.signal(Signal::TERM);
+    assert_eq!(first.process.wait().code(), Some(0));
+    assert_eq!(http::get(address, "/").unwrap().body, "backend");
+}
+
+#[test]
+fn who_was_killed_keeps_no_port_from_the_next() {
+    let backend = Backend::start("backend");
+    let mut old = Balancer::start(&[backend.address()], &[]);
+    let port = old.address().port().to_string();
+    for _ in 0..10 {
+        // The client keeps its connection in use, and the kernel busy.
+        let _client = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+        old.process.signal(Signal::KILL);
+        let next = Balancer::start(&[backend.address()], &[("PORT", &port)]);
+        old.process.wait();
+        old = next;
+    }
 }
 
 #[test]

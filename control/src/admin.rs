@@ -1,15 +1,16 @@
 mod body;
-mod listener;
 mod orders;
 mod path_id;
 mod peer;
+mod places;
+mod server;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
@@ -20,8 +21,7 @@ use tokio::sync::{mpsc, watch};
 use crate::controller::Event;
 use crate::metrics::Metrics;
 use crate::roster::address_in;
-use listener::BoundedListener;
-use peer::Peer;
+use places::PLACES_MAX;
 
 /// What the admin server tells about, and whom it passes orders to.
 #[derive(Clone, Debug)]
@@ -32,6 +32,9 @@ pub(crate) struct Admin {
     pub(crate) events: mpsc::Sender<Event>,
 }
 
+/// Most descriptors that the admin server takes: its listener, its clients, and one that comes.
+pub(crate) const DESCRIPTORS_MAX: usize = 1 + PLACES_MAX + 1;
+
 /// What `/` answers.
 const PATHS: &str = "/healthz\n/readyz\n/targets\n/metrics\n\
                      POST /targets/{id}/drain\nPOST /targets/{id}/undrain\n";
@@ -39,9 +42,7 @@ const PATHS: &str = "/healthz\n/readyz\n/targets\n/metrics\n\
 impl Admin {
     /// Serves until the runtime ends.
     pub(crate) async fn serve(self, listener: tokio::net::TcpListener) {
-        // Never returns: errors of single connections end these only.
-        let service = self.router().into_make_service_with_connect_info::<Peer>();
-        drop(axum::serve(BoundedListener::new(listener), service).await);
+        server::serve(listener, self.router()).await;
     }
 
     fn router(self) -> Router {
@@ -58,15 +59,8 @@ impl Admin {
                 refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
             })
             .layer(middleware::from_fn(peer::only_local_posts))
-            .layer(middleware::map_response(close_afterwards))
             .with_state(self)
     }
-}
-
-/// One request per connection: then a connection's total time can be bounded.
-async fn close_afterwards(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
@@ -75,13 +69,20 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     (content_type, admin.metrics.expose(&snapshot))
 }
 
-async fn readiness(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+async fn readiness(State(admin): State<Admin>) -> (StatusCode, String) {
+    let snapshot = Arc::clone(&admin.snapshots.borrow());
+    let unavailable = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
     if !admin.accepting.load(Ordering::Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "starting or ending: send no new clients here\n")
-    } else if admin.snapshots.borrow().eligible().next().is_none() {
-        (StatusCode::SERVICE_UNAVAILABLE, "no target is eligible\n")
+        unavailable("starting or ending: send no new clients here")
+    } else if !snapshot.admits {
+        unavailable("clients wait until targets are known and checked")
+    } else if snapshot.eligible().next().is_none() {
+        unavailable("no target is eligible")
+    } else if snapshot.fail_open {
+        let (healthy, all) = snapshot.healthy_of();
+        (StatusCode::OK, format!("ready (fail-open: {healthy} of {all} targets healthy)\n"))
     } else {
-        (StatusCode::OK, "ready\n")
+        (StatusCode::OK, "ready\n".to_owned())
     }
 }
 

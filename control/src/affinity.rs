@@ -1,8 +1,8 @@
-//! Keeps the affinity table up with the eligible targets.
+//! Keeps the affinity table up with the targets that clients are led to.
 
 use std::sync::Arc;
 
-use exchange::{Affinity, Snapshot, Target};
+use exchange::{Affinity, Target};
 use tokio::sync::mpsc;
 
 use crate::background::{self, Priority};
@@ -18,17 +18,26 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// The targets to build a table of now, if there is to be another one.
-    pub(crate) fn next(&mut self, snapshot: &Snapshot) -> Option<Vec<Arc<Target>>> {
-        let eligible = || snapshot.eligible().map(|entry| &entry.target);
+    /// The targets to build a table of now, if there is to be another one, where clients are led to
+    /// these.
+    pub(crate) fn next<'a>(
+        &mut self,
+        targets: impl Iterator<Item = &'a Arc<Target>>,
+    ) -> Option<Vec<Arc<Target>>> {
+        if self.is_building {
+            return None;
+        }
+        let mut targets = targets.peekable();
         // Without targets there is nobody to lead clients to, and when they come back they are
         // likely to be those of before.
-        if self.is_building || eligible().next().is_none() || eligible().eq(&self.targets) {
+        targets.peek()?;
+        let targets: Vec<_> = targets.cloned().collect();
+        if targets == self.targets {
             return None;
         }
         self.is_building = true;
-        self.targets = eligible().cloned().collect();
-        Some(self.targets.clone())
+        self.targets.clone_from(&targets);
+        Some(targets)
     }
 
     /// The table that was asked for is there.
@@ -54,37 +63,27 @@ pub(crate) fn build(targets: Vec<Arc<Target>>, events: mpsc::Sender<Event>) {
 
 #[cfg(test)]
 mod tests {
-    use exchange::{Entry, TargetCounters};
-
     use super::*;
 
-    fn snapshot(eligible: &[u16], others: &[u16]) -> Snapshot {
-        let entry = |port: u16, eligible| {
-            let target = Arc::new(Target::at(([10, 0, 0, 1], port).into()));
-            Entry { eligible, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
-        };
-        let eligible = eligible.iter().map(|&port| entry(port, true));
-        let entries = eligible.chain(others.iter().map(|&port| entry(port, false))).collect();
-        Snapshot { entries, ..Snapshot::default() }
-    }
-
-    fn next(tables: &mut Tables, snapshot: &Snapshot) -> Option<Vec<u16>> {
-        let targets = tables.next(snapshot)?;
+    fn next(tables: &mut Tables, ports: &[u16]) -> Option<Vec<u16>> {
+        let target = |&port: &u16| Arc::new(Target::at(([10, 0, 0, 1], port).into()));
+        let targets: Vec<_> = ports.iter().map(target).collect();
+        let targets = tables.next(targets.iter())?;
         Some(targets.iter().map(|target| target.address.port()).collect())
     }
 
     #[test]
-    fn one_table_at_a_time_is_built_of_those_who_are_eligible_by_then() {
+    fn one_table_at_a_time_is_built_of_those_who_are_there_by_then() {
         let mut tables = Tables::default();
-        assert_eq!(next(&mut tables, &snapshot(&[], &[1])), None);
-        assert_eq!(next(&mut tables, &snapshot(&[1], &[2])), Some(vec![1]));
-        assert_eq!(next(&mut tables, &snapshot(&[1, 2], &[])), None, "one is being built");
+        assert_eq!(next(&mut tables, &[]), None);
+        assert_eq!(next(&mut tables, &[1]), Some(vec![1]));
+        assert_eq!(next(&mut tables, &[1, 2]), None, "one is being built");
         tables.built();
-        assert_eq!(next(&mut tables, &snapshot(&[1, 2], &[3])), Some(vec![1, 2]));
+        assert_eq!(next(&mut tables, &[1, 2]), Some(vec![1, 2]));
         tables.built();
-        assert_eq!(next(&mut tables, &snapshot(&[1, 2], &[])), None, "it is the same");
-        assert_eq!(next(&mut tables, &snapshot(&[], &[1, 2])), None, "there is nobody");
-        assert_eq!(next(&mut tables, &snapshot(&[1, 2], &[])), None, "they are back");
-        assert_eq!(next(&mut tables, &snapshot(&[2], &[1])), Some(vec![2]));
+        assert_eq!(next(&mut tables, &[1, 2]), None, "it is the same");
+        assert_eq!(next(&mut tables, &[]), None, "there is nobody");
+        assert_eq!(next(&mut tables, &[1, 2]), None, "they are back");
+        assert_eq!(next(&mut tables, &[2]), Some(vec![2]));
     }
 }

@@ -1,17 +1,34 @@
-//! Circuit breakers: a target that cannot be connected to is left alone for a while.
+//! Circuit breakers: a target that cannot be connected to gets no clients until it can be.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{BreakerState, Trial};
+use exchange::{BreakerState, Report};
 
-/// When a target's breaker opens, and for how long.
+/// The control plane's first attempt to connect comes so long after the opening, unless
+/// [`Settings::timeout`] is shorter.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// When a target's breaker opens, and how rarely it is tried again.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Dials of the target that fail in a row, over all cores, before it opens; not zero.
     pub threshold: u32,
-    /// How long it stays open before a trial is due; not zero, days at most.
+    /// The longest time between two attempts to connect to it while it is open; not zero, days at
+    /// most.
     pub timeout: Duration,
+}
+
+/// What became of an attempt of the control plane to connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The target was connected to.
+    Reached,
+    /// It was not.
+    Failed(io::ErrorKind),
+    /// It could not be made, for this reason: nothing is known of the target.
+    NotMade(String),
 }
 
 /// Where a breaker can turn to.
@@ -19,7 +36,7 @@ pub struct Settings {
 pub(crate) enum Turn {
     /// The target is not used.
     Open,
-    /// One trial connection is to find out whether it can be used again.
+    /// The control plane tries to connect to it.
     HalfOpen,
     /// It is used.
     Closed,
@@ -47,36 +64,19 @@ impl Turns {
     }
 }
 
-/// Whether a trial makes sense.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// The target passes its health checks.
-    Healthy,
-    /// It does not, or not yet.
-    Unhealthy,
-    /// It is to get no connection, whatever its checks say; they may go on.
-    Withdrawn { is_healthy: bool },
-}
-
-impl Standing {
-    fn is_healthy(self) -> bool {
-        matches!(self, Self::Healthy | Self::Withdrawn { is_healthy: true })
-    }
-}
-
-/// A target's circuit breaker. Pure: it reads no clock, and of each trial only whether it was
-/// claimed.
+/// A target's circuit breaker. Pure: it reads no clock.
 ///
 /// *In a row* are failed dials without a success among them or after them, by the count of
 /// successes of all cores: a report that is older than the latest success says nothing about now.
-/// What fails while the breaker is not closed (under fail-open, or begun before) changes nothing,
-/// and no success but the trial's closes it.
 ///
-/// There is never a second trial while one may still be made or is being made. A trial that is not
-/// wanted any more is claimed by the breaker itself; where that comes too late, its result counts.
+/// Open, it closes with the first news that the target can be connected to: a health check of the
+/// clients' port, a dial of a client (under fail-open, or begun before), or an attempt of the control
+/// plane. What fails meanwhile puts nothing off.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     settings: Settings,
+    /// Whether health checks connect where clients are sent: then they find out.
+    is_checked: bool,
     phase: Phase,
 }
 
@@ -88,134 +88,151 @@ enum Phase {
         /// The count of successes that the row is of.
         successes: u64,
     },
-    Open {
-        due: Instant,
-        /// Whether health checks failed meanwhile: their passing again is news about the target
-        /// that is worth a trial at once.
-        was_unhealthy: bool,
-        reason: Arc<str>,
-    },
-    HalfOpen {
-        trial: Arc<Trial>,
-        reason: Arc<str>,
-    },
+    Open(Open),
+}
+
+#[derive(Debug)]
+struct Open {
+    since: Instant,
+    /// The count of successes then.
+    successes: u64,
+    /// From one attempt to the next.
+    wait: Duration,
+    next: Next,
+    reason: Arc<str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Due(Instant),
+    UnderWay { began: Instant },
 }
 
 impl Breaker {
-    /// A closed one.
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, phase: Phase::Closed { row: 0, successes: 0 } }
+    /// A closed one; `is_checked`: health checks connect where clients are sent.
+    pub(crate) fn new(settings: Settings, is_checked: bool) -> Self {
+        Self { settings, is_checked, phase: Phase::Closed { row: 0, successes: 0 } }
     }
 
-    /// `count` dials failed; `successes` had succeeded when the last of them did, and `dialled`
-    /// have by now.
-    pub(crate) fn failed(
-        &mut self,
-        count: u32,
-        successes: u64,
-        dialled: u64,
-        now: Instant,
-    ) -> Option<Turn> {
-        let Phase::Closed { row, successes: of } = &mut self.phase else { return None };
-        if successes < dialled {
+    /// A core has reported; `dialled` dials have succeeded by now.
+    pub(crate) fn failed(&mut self, report: &Report, dialled: u64, now: Instant) -> Option<Turn> {
+        let Phase::Closed { row, successes } = &mut self.phase else { return None };
+        if report.successes < dialled {
             return None;
         }
-        *row = if successes == *of { row.saturating_add(count) } else { count };
-        *of = successes;
+        let is_in_a_row = report.successes == *successes;
+        *row = if is_in_a_row { row.saturating_add(report.count) } else { report.count };
+        *successes = report.successes;
         if *row < self.settings.threshold {
             return None;
         }
-        let reason = match row {
-            1 => "1 dial failed".into(),
-            row => format!("{row} dials in a row failed").into(),
+        let dials = match row {
+            1 => "1 dial failed".to_owned(),
+            row => format!("{row} dials in a row failed"),
         };
-        Some(self.open(now + self.settings.timeout, reason))
+        let longest = self.settings.timeout;
+        let wait = if self.is_checked { longest } else { FIRST_WAIT.min(longest) };
+        self.phase = Phase::Open(Open {
+            since: now,
+            successes: dialled,
+            wait,
+            next: Next::Due(now + wait),
+            reason: reason(&format!("{dials}: {}", report.error), self.is_checked, wait),
+        });
+        Some(Turn::Open)
     }
 
-    /// A trial is over; `reached` is as in [`exchange::Outcome::Tried`].
-    pub(crate) fn tried(&mut self, reached: Option<bool>, now: Instant) -> Option<Turn> {
-        let Phase::HalfOpen { trial, .. } = &self.phase else { return None };
-        // Nobody made this one: the report is about a trial of an earlier life of the target.
-        if !trial.is_claimed() {
+    /// A health check that began then has passed.
+    pub(crate) fn passed(&mut self, began: Instant) -> Option<Turn> {
+        let is_reached = self.is_checked && self.open().is_some_and(|open| open.since < began);
+        is_reached.then(|| self.close())
+    }
+
+    /// So many dials of clients have succeeded by now.
+    pub(crate) fn dialled(&mut self, successes: u64) -> Option<Turn> {
+        let is_reached = self.open().is_some_and(|open| open.successes != successes);
+        is_reached.then(|| self.close())
+    }
+
+    /// Begins an attempt of the control plane, if one is due.
+    pub(crate) fn attempt(&mut self, now: Instant) -> Option<Turn> {
+        let Phase::Open(open) = &mut self.phase else { return None };
+        if !matches!(open.next, Next::Due(due) if due <= now) {
             return None;
         }
-        match reached {
-            Some(true) => {
-                self.phase = Phase::Closed { row: 0, successes: 0 };
-                Some(Turn::Closed)
-            }
-            Some(false) => {
-                Some(self.open(now + self.settings.timeout, "the trial connection failed".into()))
-            }
-            None => {
-                self.half_open();
-                None
-            }
-        }
+        open.next = Next::UnderWay { began: now };
+        Some(Turn::HalfOpen)
     }
 
-    /// It is `now`, and the target is like this.
-    pub(crate) fn advance(&mut self, standing: Standing, now: Instant) -> Option<Turn> {
-        match &mut self.phase {
-            Phase::Closed { .. } => None,
-            Phase::Open { due, was_unhealthy, .. } => {
-                *was_unhealthy |= !standing.is_healthy();
-                let is_due = *was_unhealthy || *due <= now;
-                (is_due && standing == Standing::Healthy).then(|| self.half_open())
-            }
-            Phase::HalfOpen { trial, .. } => {
-                let is_taken_back = standing != Standing::Healthy && trial.claim();
-                let reason = "a trial connection waits for its health checks to pass";
-                is_taken_back.then(|| self.open(now, reason.into()))
-            }
+    /// The attempt that began then is over.
+    pub(crate) fn attempted(
+        &mut self,
+        began: Instant,
+        result: Attempt,
+        now: Instant,
+    ) -> Option<Turn> {
+        let Phase::Open(open) = &mut self.phase else { return None };
+        if open.next != (Next::UnderWay { began }) {
+            // Of an earlier opening, or of an earlier life of the target.
+            return None;
         }
+        let what = match result {
+            Attempt::Reached => return Some(self.close()),
+            Attempt::Failed(error) => {
+                open.wait = open.wait.saturating_mul(2).min(self.settings.timeout);
+                format!("connecting failed: {error}")
+            }
+            Attempt::NotMade(why) => format!("no attempt to connect could be made: {why}"),
+        };
+        open.next = Next::Due(now + open.wait);
+        open.reason = reason(&what, self.is_checked, open.wait);
+        Some(Turn::Open)
     }
 
-    /// When a trial of a healthy target is due, if one will be.
+    /// When an attempt is due, if one will be.
     pub(crate) fn due(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Open { due, .. } => Some(due),
-            Phase::Closed { .. } | Phase::HalfOpen { .. } => None,
+        match self.open()?.next {
+            Next::Due(due) => Some(due),
+            Next::UnderWay { .. } => None,
         }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed { .. })
+        self.open().is_none()
     }
 
     pub(crate) fn state(&self) -> BreakerState {
-        match self.phase {
-            Phase::Closed { .. } => BreakerState::Closed,
-            Phase::Open { .. } => BreakerState::Open,
-            Phase::HalfOpen { .. } => BreakerState::HalfOpen,
+        match self.open().map(|open| &open.next) {
+            None => BreakerState::Closed,
+            Some(Next::Due(_)) => BreakerState::Open,
+            Some(Next::UnderWay { .. }) => BreakerState::HalfOpen,
         }
     }
 
-    /// Why it is not closed.
+    /// Why it is not closed, and what comes next.
     pub(crate) fn reason(&self) -> Option<&Arc<str>> {
+        self.open().map(|open| &open.reason)
+    }
+
+    fn open(&self) -> Option<&Open> {
         match &self.phase {
+            Phase::Open(open) => Some(open),
             Phase::Closed { .. } => None,
-            Phase::Open { reason, .. } | Phase::HalfOpen { reason, .. } => Some(reason),
         }
     }
 
-    /// The trial that is on offer or under way.
-    pub(crate) fn trial(&self) -> Option<&Arc<Trial>> {
-        match &self.phase {
-            Phase::HalfOpen { trial, .. } => Some(trial),
-            Phase::Closed { .. } | Phase::Open { .. } => None,
-        }
+    fn close(&mut self) -> Turn {
+        self.phase = Phase::Closed { row: 0, successes: 0 };
+        Turn::Closed
     }
+}
 
-    fn open(&mut self, due: Instant, reason: Arc<str>) -> Turn {
-        self.phase = Phase::Open { due, was_unhealthy: false, reason };
-        Turn::Open
-    }
-
-    fn half_open(&mut self) -> Turn {
-        let reason = "a trial connection is due".into();
-        self.phase = Phase::HalfOpen { trial: Arc::default(), reason };
-        Turn::HalfOpen
+/// Why a breaker is open, and what comes next.
+fn reason(what: &str, is_checked: bool, wait: Duration) -> Arc<str> {
+    if is_checked {
+        format!("{what}; tried again by its next health check").into()
+    } else {
+        format!("{what}; tried again after {wait:?}").into()
     }
 }
 

@@ -1,3 +1,4 @@
+mod clients_line;
 mod zone_line;
 
 use std::collections::HashMap;
@@ -15,7 +16,9 @@ use crate::metrics::Metrics;
 use crate::order::{Order, Wish};
 use crate::probe::Failure;
 use crate::prober::{Checked, Prober};
+use crate::reconnect::{Attempted, Reconnector};
 use crate::roster::{Identity, Roster};
+use clients_line::clients_line;
 use zone_line::zone_line;
 
 /// How often withdrawn targets are looked at.
@@ -40,6 +43,8 @@ pub(crate) enum Event {
     Mapped(Arc<Affinity>),
     /// The cores have something to say about their dials.
     Reported(Vec<Report>),
+    /// The control plane has tried to connect to an ejected target.
+    Attempted(Attempted),
     /// An operator wants something.
     Ordered(Order),
 }
@@ -49,6 +54,7 @@ pub(crate) enum Event {
 pub(crate) struct Controller {
     pub(crate) roster: Roster,
     pub(crate) prober: Prober,
+    pub(crate) reconnector: Reconnector,
     /// Where clients keep their targets.
     pub(crate) tables: Option<Tables>,
     /// For what is made on other threads.
@@ -97,15 +103,15 @@ impl Controller {
         match event {
             Event::Discovered(targets) => self.roster.discovered(targets, now),
             Event::Located(zone) => self.roster.located(zone),
-            Event::Checked(Checked { target, result: Err(Failure::NotMade(_)) }) => {
+            Event::Checked(Checked { target, result: Err(Failure::NotMade(_)), .. }) => {
                 self.roster.not_checked(&target);
             }
-            Event::Checked(Checked { target, result }) => {
+            Event::Checked(Checked { target, began, result }) => {
                 let result = result.map_err(|failure| failure.to_string());
                 if let Err(failure) = &result {
                     log::debug!("target {}: health check failed: {failure}", name_of(&target));
                 }
-                self.roster.checked(&target, result.as_ref().copied().map_err(|e| &**e), now);
+                self.roster.checked(&target, result.as_ref().copied().map_err(|e| &**e), began);
             }
             Event::Mapped(affinity) => {
                 if let Some(tables) = &mut self.tables {
@@ -117,6 +123,9 @@ impl Controller {
                 for report in &reports {
                     self.roster.reported(report, now);
                 }
+            }
+            Event::Attempted(Attempted { target, began, result }) => {
+                self.roster.attempted(&target, began, result, now);
             }
             Event::Ordered(order) => self.obey(order, now),
         }
@@ -135,9 +144,13 @@ impl Controller {
     /// Publishes what has changed, if anything, and logs it.
     fn publish(&mut self) {
         let now = now();
+        for target in self.roster.begin_attempts(now) {
+            self.reconnector.attempt(target, now);
+        }
         let after = self.roster.snapshot(now);
         self.due = self.roster.next_due(now);
         self.metrics.breakers_turned(self.roster.breaker_turns());
+        self.map();
         let before = Arc::clone(&self.snapshots.borrow());
         if Arc::ptr_eq(&before, &after) || before.generation == after.generation {
             return;
@@ -150,12 +163,12 @@ impl Controller {
         for (level, line) in lines {
             log::log!(level, "{line}");
         }
-        self.map(&after);
     }
 
-    /// Has the affinity table follow the eligible targets.
-    fn map(&mut self, snapshot: &Snapshot) {
-        if let Some(targets) = self.tables.as_mut().and_then(|tables| tables.next(snapshot)) {
+    /// Has the affinity table follow the targets that clients are led to, or are about to be.
+    fn map(&mut self) {
+        let Some(tables) = &mut self.tables else { return };
+        if let Some(targets) = tables.next(self.roster.to_be_mapped()) {
             affinity::build(targets, self.events.clone());
         }
     }
@@ -190,19 +203,11 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<(log::Level, String)> {
             lines.push((log::Level::Info, format!("target {} is gone", name(&entry.target))));
         }
     }
-    let are_left = |snapshot: &Snapshot| {
-        snapshot.entries.iter().any(|entry| entry.state != TargetState::Draining)
-    };
-    if are_left(before) && !are_left(after) {
-        let line = "no targets are left: clients are turned away until there are some";
-        lines.push((log::Level::Warn, line.to_owned()));
+    if !before.fail_open && after.fail_open {
+        lines.extend(untold_failures(after));
     }
-    if before.fail_open != after.fail_open {
-        if after.fail_open {
-            lines.extend(untold_failures(after));
-        }
-        lines.push(fail_open_line(after));
-    }
+    lines.extend(fail_open_line(before, after));
+    lines.extend(clients_line(before, after));
     if before.rebalanced_since.is_some() != after.rebalanced_since.is_some() {
         lines.push((log::Level::Info, rebalance_line(after).to_owned()));
     }
@@ -214,27 +219,20 @@ fn by_identity(snapshot: &Snapshot) -> HashMap<Identity, &Entry> {
     snapshot.entries.iter().map(|entry| (Identity::of(&entry.target), entry)).collect()
 }
 
-/// One line for each new state and each turn of a circuit breaker. That checks of an unhealthy
+/// One line for each new state, and for each failed attempt to connect to an ejected target that has
+/// another error or another wait. That checks of an unhealthy
 /// target now fail for another reason is not worth one.
 fn state_line(old: Option<&Entry>, new: &Entry) -> Option<(log::Level, String)> {
     let was = |state| old.is_some_and(|old| old.state == state);
-    let has_turned = new.state == TargetState::Ejected
-        && old.is_some_and(|old| {
-            old.reason != new.reason || old.trial.is_some() != new.trial.is_some()
-        });
-    let drains_otherwise =
-        new.state == TargetState::Draining && old.is_some_and(|old| old.reason != new.reason);
-    if was(new.state) && !has_turned && !drains_otherwise {
+    let is_told_apart = matches!(new.state, TargetState::Ejected | TargetState::Draining);
+    let has_turned = is_told_apart && old.is_some_and(|old| old.reason != new.reason);
+    if was(new.state) && !has_turned {
         return None;
     }
-    let is_bad = match new.state {
-        TargetState::Unhealthy => true,
-        TargetState::Ejected => new.trial.is_none(),
-        TargetState::Checking | TargetState::Healthy | TargetState::Draining => false,
-    };
+    let is_bad = matches!(new.state, TargetState::Unhealthy | TargetState::Ejected);
     let level = if is_bad { log::Level::Warn } else { log::Level::Info };
     let is_back = new.state == TargetState::Healthy && was(TargetState::Ejected);
-    let reason = new.reason.as_deref().or(is_back.then_some("the trial connection reached it"));
+    let reason = new.reason.as_deref().or(is_back.then_some("it can be connected to again"));
     let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     Some((level, format!("target {} is {}{reason}", name(&new.target), new.state)))
 }
@@ -276,18 +274,26 @@ fn untold_failures(after: &Snapshot) -> Vec<(log::Level, String)> {
     failures.into_iter().map(|line| (log::Level::Warn, line)).collect()
 }
 
-fn fail_open_line(after: &Snapshot) -> (log::Level, String) {
-    let count = |state| after.entries.iter().filter(|entry| entry.state == state).count();
-    let present = after.entries.len() - count(TargetState::Draining);
-    let healthy = count(TargetState::Healthy);
-    if after.fail_open {
-        let line = format!(
-            "fail-open begins: {healthy} of {present} targets are healthy, so all are used"
-        );
-        (log::Level::Warn, line)
+fn fail_open_line(before: &Snapshot, after: &Snapshot) -> Option<(log::Level, String)> {
+    let (healthy, present) = after.healthy_of();
+    let numbers = format!("{healthy} of {present} targets are healthy");
+    let line = match (before.fail_open, after.fail_open) {
+        (true, false) => return Some((log::Level::Info, format!("fail-open ends: {numbers}"))),
+        (false, true) => "begins",
+        (true, true) if uses_failing(before) != uses_failing(after) => "goes on",
+        _ => return None,
+    };
+    let who = if uses_failing(after) {
+        "all are used"
     } else {
-        (log::Level::Info, format!("fail-open ends: {healthy} of {present} targets are healthy"))
-    }
+        "those that pass their checks are used, ejected or not"
+    };
+    Some((log::Level::Warn, format!("fail-open {line}: {numbers}, so {who}")))
+}
+
+/// Whether targets get clients although their checks fail.
+fn uses_failing(snapshot: &Snapshot) -> bool {
+    snapshot.eligible().any(|entry| entry.checks != Some(Checks::Passing))
 }
 
 fn rebalance_line(after: &Snapshot) -> &'static str {

@@ -9,14 +9,17 @@ mod controller;
 pub mod discovery;
 mod drain;
 mod escaped;
+pub mod guard;
 pub mod health;
 mod jitter;
 mod locality;
 mod metrics;
 mod order;
+mod overflows;
 mod probe;
 mod prober;
 mod rebalance;
+mod reconnect;
 mod reports;
 mod roster;
 #[cfg(test)]
@@ -45,15 +48,26 @@ use controller::Controller;
 use jitter::Jitter;
 use metrics::Metrics;
 use prober::Prober;
+use reconnect::Reconnector;
 use roster::{Roster, Rules};
 
 pub use probe::{Failure as CheckFailure, Flaw as CheckFlaw};
+pub use prober::MAX_PROBES;
 pub use trial::{Trial, check_targets};
 
 /// What the runtime's `max_blocking_threads` has to be, so that no probe ever waits for a thread:
 /// one for each probe under way (more than that many are never started), one that reads the target
 /// file and a few to spare. Threads are started only as they are needed.
-pub const MAX_BLOCKING_THREADS: usize = prober::MAX_PROBES + 8;
+pub const MAX_BLOCKING_THREADS: usize = MAX_PROBES + 8;
+
+/// Most descriptors that the control plane has at a time, beside one for each of
+/// [`Settings::probes_max`]: 16 for its runtimes and what wakes them (9 were seen), those of the admin
+/// server, and 16 for a target file, AWS and the metadata service (6 were seen).
+pub const DESCRIPTORS_MAX: usize = 16 + admin::DESCRIPTORS_MAX + 16;
+
+/// Once a target has passed its first check, clients wait no longer than this, nor than a check may
+/// take, for the first checks of all others.
+const WARMUP_MAX: Duration = Duration::from_secs(2);
 
 /// What the control plane is told.
 #[derive(Clone, Debug)]
@@ -81,10 +95,14 @@ pub struct Settings {
     pub rebalance_rate: u32,
     /// When a target that cannot be connected to is left alone.
     pub breaker: breaker::Settings,
+    /// How long the control plane waits for a connection of its own to such a target; not zero.
+    pub connect_timeout: Duration,
     /// Which zone this balancer is in, if targets there are to be preferred.
     pub zone: zone::Settings,
     /// Where the data plane dials targets from: says how many local ports there are.
     pub source_addresses: Vec<IpAddr>,
+    /// Most health checks at a time, each with a descriptor; at most [`MAX_PROBES`].
+    pub probes_max: usize,
 }
 
 /// The running control plane. Its tasks run on the tokio runtime it was started on, until that ends;
@@ -138,11 +156,24 @@ impl Control {
             slow_start: settings.slow_start,
             rebalance_rate: settings.rebalance_rate,
             breaker: settings.breaker,
+            check_port: settings.health.port,
+            warmup_max: settings.health.timeout.min(WARMUP_MAX),
+            affinity: settings.affinity,
             cores: publisher.cores(),
         };
         let controller = Controller {
             roster: Roster::new(rules),
-            prober: Prober::new(&settings.health, Arc::clone(&metrics), event_sender.clone()),
+            prober: Prober::new(
+                &settings.health,
+                settings.probes_max,
+                Arc::clone(&metrics),
+                event_sender.clone(),
+            ),
+            reconnector: Reconnector {
+                connect_timeout: settings.connect_timeout,
+                proxy_header: settings.health.proxy_header,
+                events: event_sender.clone(),
+            },
             tables: settings.affinity.then(Tables::default),
             events: event_sender.clone(),
             publisher,
@@ -157,6 +188,7 @@ impl Control {
             reports,
             event_sender.clone(),
         ));
+        tokio::spawn(overflows::count(Arc::clone(&metrics)));
         tokio::spawn(zone::run(settings.zone, event_sender.clone()));
         let refresh = Arc::new(Notify::new());
         let can_refresh = matches!(settings.discovery, discovery::Settings::File(_));

@@ -10,6 +10,7 @@ mod refreshes;
 mod states;
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ pub(crate) struct Metrics {
     probe_latency: Histogram,
     discovery_failures: IntCounterVec,
     discovered_at: Mutex<Instant>,
+    listen_overflows: AtomicU64,
     breakers: breakers::Breakers,
     #[cfg(feature = "aws")]
     refreshes: refreshes::Refreshes,
@@ -71,6 +73,7 @@ impl Metrics {
             probe_latency: probe_latency.expect("name and buckets are valid"),
             discovery_failures,
             discovered_at: Mutex::new(Instant::now()),
+            listen_overflows: AtomicU64::new(0),
             breakers: breakers::Breakers::new(),
             #[cfg(feature = "aws")]
             refreshes: refreshes::Refreshes::new(),
@@ -90,6 +93,16 @@ impl Metrics {
     /// Discovery has failed.
     pub(crate) fn discovery_failed(&self, kind: &str) {
         self.discovery_failures.with_label_values(&[kind]).inc();
+    }
+
+    /// What the kernel has dropped at all listeners so far.
+    pub(crate) fn listen_drops(&self) -> u64 {
+        sum(&self.cores, |core| &core.listen_drops)
+    }
+
+    /// So many more connections were dropped because a listen queue was full.
+    pub(crate) fn overflowed(&self, count: u64) {
+        self.listen_overflows.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Circuit breakers have turned this often since the start.
@@ -124,6 +137,11 @@ impl Metrics {
             Box::new(self.breakers.transitions()),
             Box::new(ports::headroom(snapshot, &self.source_addresses)),
             Box::new(build_info()),
+            total(
+                "load_balancer_listen_overflows_total",
+                "Connections that the kernel dropped because a listen queue was full",
+                self.listen_overflows.load(Ordering::Relaxed),
+            ),
             gauge(
                 "load_balancer_fail_open",
                 "1 while targets are used although too few are healthy",
@@ -216,6 +234,7 @@ mod tests {
             "load_balancer_idle_timeouts_total 0",
             "load_balancer_rebalanced_connections_total 0",
             "load_balancer_accept_paused 0",
+            "load_balancer_listen_overflows_total 0",
             "load_balancer_handed_connections_total 0",
             "load_balancer_core_connections{core=\"1\"} 0",
             "load_balancer_circuit_breaker_transitions_total{to=\"half_open\"} 0",

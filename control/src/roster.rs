@@ -1,5 +1,7 @@
+mod breakers;
 mod identity;
 mod member;
+mod warmup;
 mod wishes;
 
 use std::collections::btree_map::Entry as Slot;
@@ -7,16 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{
-    Affinity, Entry, Generation, Locality, Outcome, Ramp, Report, Snapshot, Surplus, Target,
-    TargetId,
-};
+use exchange::{Affinity, Entry, Generation, Locality, Ramp, Snapshot, Surplus, Target, TargetId};
 
-use crate::breaker::{self, Standing, Turns};
+use crate::breaker::{self, Turns};
 use crate::locality::localities;
 use crate::rebalance::{Load, Rebalance, shares};
 pub use identity::Identity;
-use member::Member;
+use member::{Member, Used};
+use warmup::{Facts, Warmup};
 pub(crate) use wishes::address_in;
 use wishes::{Whom, Wishes};
 
@@ -29,8 +29,10 @@ pub struct Rules {
     pub fall: u32,
     /// As in [`crate::Settings`], in percent.
     pub fail_open_threshold: u8,
-    /// When a target's circuit breaker opens, and for how long.
+    /// When a target's circuit breaker opens, and how rarely it is tried again.
     pub breaker: breaker::Settings,
+    /// As in [`crate::health::Settings::port`].
+    pub check_port: Option<u16>,
     /// As in [`crate::Settings`].
     pub drain_timeout: Duration,
     /// As in [`crate::Settings`].
@@ -39,6 +41,11 @@ pub struct Rules {
     pub slow_start: Duration,
     /// As in [`crate::Settings`].
     pub rebalance_rate: u32,
+    /// How long, once a target has passed its first check, clients wait for the first checks of all
+    /// others.
+    pub warmup_max: Duration,
+    /// Whether clients keep their targets, so that they wait for the table, too.
+    pub affinity: bool,
     /// Data-plane cores.
     pub cores: usize,
 }
@@ -58,9 +65,8 @@ pub struct Roster {
     turns: Turns,
     /// What operators want to drain, known or not.
     wishes: Wishes,
-    /// There are targets in use, and whoever was there from their beginning has had its first check:
-    /// who is admitted from now on joins others that serve already.
-    has_first_set: bool,
+    /// Whether clients are let in.
+    warmup: Warmup,
     /// Which connections make room for targets that join.
     rebalance: Rebalance,
     latest: Arc<Snapshot>,
@@ -76,7 +82,7 @@ impl Roster {
             affinity: None,
             turns: Turns::default(),
             wishes: Wishes::default(),
-            has_first_set: false,
+            warmup: Warmup::new(rules.warmup_max, rules.affinity),
             rebalance: Rebalance::new(rules.rebalance_rate),
             latest: Arc::default(),
         }
@@ -85,6 +91,7 @@ impl Roster {
     /// The targets are these now. Known ones keep their history, even when they were draining;
     /// those that are gone drain.
     pub fn discovered(&mut self, targets: Vec<Target>, now: Instant) {
+        self.warmup.discovered();
         let mut gone: BTreeSet<Identity> = self.members.keys().cloned().collect();
         for target in targets {
             let identity = Identity::of(&target);
@@ -189,23 +196,31 @@ impl Roster {
         self.affinity = Some(affinity);
     }
 
-    /// A check of `target` has passed, or failed for the reason given. Late results of targets that
-    /// have left are ignored.
-    pub fn checked(&mut self, target: &Identity, result: Result<(), &str>, now: Instant) {
+    /// The targets that a table is wanted of: those that clients are about to be let in to, or else
+    /// those that are eligible in the latest snapshot.
+    pub fn to_be_mapped(&self) -> impl Iterator<Item = &Arc<Target>> {
+        let awaited = self.warmup.awaited();
+        let eligible = self.latest.eligible().filter(move |_| awaited.is_none());
+        awaited.into_iter().flatten().chain(eligible.map(|entry| &entry.target))
+    }
+
+    /// A check of `target` that began then has passed, or failed for the reason given. Late results
+    /// of targets that have left are ignored.
+    pub fn checked(&mut self, target: &Identity, result: Result<(), &str>, began: Instant) {
         let Some(member) = self.members.get_mut(target) else { return };
         if member.drain.is_withdrawn() {
             return;
         }
         member.health.record(result.is_ok(), self.rules.rise, self.rules.fall);
-        if result.is_err() {
-            member.counters.failed_checks().increment();
+        match result {
+            Ok(()) => self.turns.count(member.breaker.passed(began)),
+            Err(reason) => {
+                member.counters.failed_checks().increment();
+                if member.failure.as_deref() != Some(reason) {
+                    member.failure = Some(reason.into());
+                }
+            }
         }
-        if let Err(reason) = result
-            && member.failure.as_deref() != Some(reason)
-        {
-            member.failure = Some(reason.into());
-        }
-        self.turns.count(member.breaker.advance(member.standing(), now));
     }
 
     /// A check of `target` could not be made, by no fault of the target.
@@ -213,18 +228,6 @@ impl Roster {
         if let Some(member) = self.members.get_mut(target) {
             member.health.note_unknown();
         }
-    }
-
-    /// A core has reported. Late reports of targets that are forgotten are ignored.
-    pub fn reported(&mut self, report: &Report, now: Instant) {
-        let Some(member) = self.members.get_mut(&Identity::of(&report.target)) else { return };
-        let turn = match report.outcome {
-            Outcome::Failed { count, successes } => {
-                member.breaker.failed(count, successes, member.counters.dialled(), now)
-            }
-            Outcome::Tried { reached } => member.breaker.tried(reached, now),
-        };
-        self.turns.count(turn);
     }
 
     /// To be called every so often: forgets withdrawn targets that have no connections left.
@@ -235,7 +238,7 @@ impl Roster {
     /// The snapshot of `now`; of a new generation if anything in it has changed since the last call.
     pub fn snapshot(&mut self, now: Instant) -> Arc<Snapshot> {
         for member in self.members.values_mut() {
-            self.turns.count(member.breaker.advance(member.standing(), now));
+            self.turns.count(member.breaker.dialled(member.counters.dialled()));
         }
         let mut next = self.assess(now);
         self.ramp_up(&mut next, now);
@@ -246,15 +249,14 @@ impl Roster {
         Arc::clone(&self.latest)
     }
 
-    /// When a later call of [`Roster::snapshot`] than one at `now` will say something else although
-    /// nothing has happened.
+    /// When a later call of [`Roster::snapshot`] or [`Roster::begin_attempts`] than one at `now` will
+    /// say something else although nothing has happened.
     pub fn next_due(&self, now: Instant) -> Option<Instant> {
-        let dues = self.members.values().filter_map(|member| match member.standing() {
-            Standing::Withdrawn { .. } => member.drain.due(self.rules.drain_timeout),
-            Standing::Healthy => member.breaker.due(),
-            Standing::Unhealthy => None,
+        let dues = self.members.values().filter_map(|member| {
+            let attempt = member.breaker.due().filter(|_| member.is_wanted());
+            attempt.or_else(|| member.drain.due(self.rules.drain_timeout))
         });
-        dues.filter(|due| *due > now).min()
+        dues.chain(self.warmup.due()).filter(|due| *due > now).min()
     }
 
     /// When [`Roster::rebalance`] is to be called next, if at all.
@@ -284,29 +286,41 @@ impl Roster {
         }
     }
 
-    /// How often circuit breakers have turned since the start.
-    pub fn breaker_turns(&self) -> Turns {
-        self.turns
-    }
-
-    fn assess(&self, now: Instant) -> Snapshot {
+    fn assess(&mut self, now: Instant) -> Snapshot {
         let present = || self.members.values().filter(|member| !member.drain.is_draining());
         let count = present().count();
         let healthy = present().filter(|member| member.is_fit()).count();
+        let passing = present().filter(|member| member.health.is_healthy()).count();
         let known = present().filter(|member| member.health.has_first_result()).count();
 
-        let settled = count > 0 && known == count;
-        let too_few = healthy * 100 <= usize::from(self.rules.fail_open_threshold) * count;
-        // It begins only once all are known. A newcomer does not end it: that would leave clients
-        // without any target until the newcomer's first check is over.
-        let fail_open = too_few && (settled || self.latest.fail_open && known > 0);
+        let are_all_checked = count > 0 && known == count;
+        let are_too_few = |good| good * 100 <= usize::from(self.rules.fail_open_threshold) * count;
+        // It begins only once all are known, or where circuit breakers leave nobody else. A newcomer
+        // does not end it: that would leave clients without any target until the newcomer's first
+        // check is over.
+        let may_be =
+            are_all_checked || self.latest.fail_open && known > 0 || healthy == 0 && passing > 0;
+        let used = match are_too_few(healthy) && may_be {
+            false => Used::Fit,
+            // Only circuit breakers are to blame.
+            true if !are_too_few(passing) => Used::Passing,
+            true => Used::All,
+        };
 
-        let entries = self.members.values().map(|it| it.assess(fail_open, &self.rules, now));
-        let entries: Vec<_> = entries.collect();
+        let entries = self.members.values().map(|it| it.assess(used, &self.rules, now));
+        let mut entries: Vec<_> = entries.collect();
+        let usable = entries.iter().filter(|it| it.eligible).map(|it| &it.target).collect();
+        let table = self.affinity.as_deref();
+        let facts = Facts { is_any: count > 0, are_all_checked, usable, table };
+        let admits = self.warmup.admits(&facts, now);
+        if !admits {
+            entries.iter_mut().for_each(|entry| entry.eligible = false);
+        }
+        let fail_open = admits && used != Used::Fit;
         Snapshot {
             generation: Generation(self.latest.generation.0 + 1),
             fail_open,
-            settled,
+            admits,
             own_zone: self.own_zone.clone(),
             affinity: self.affinity.clone(),
             drained_absent: self.drained_absent(),
@@ -331,10 +345,10 @@ impl Roster {
         })
     }
 
-    /// Begins the ramps of targets that become eligible, as far as they join others: not those of
-    /// the first set, nor those of another one after none was left, nor under fail-open.
+    /// Begins the ramps of targets that become eligible, as far as they join others: not those that
+    /// clients are let in to at once, be it at the start or after none was left, nor under fail-open.
     fn ramp_up(&mut self, next: &mut Snapshot, now: Instant) {
-        let joins = self.has_first_set && !next.fail_open;
+        let joins = self.latest.eligible().next().is_some() && !next.fail_open;
         let ramps = joins && !self.rules.slow_start.is_zero();
         let ramp = ramps.then_some(Ramp { since: now, duration: self.rules.slow_start });
         let mut has_joined = false;
@@ -351,8 +365,6 @@ impl Roster {
         if has_joined {
             self.rebalance.begin(now);
         }
-        let is_any = next.eligible().next().is_some();
-        self.has_first_set = is_any && (self.has_first_set || next.settled);
     }
 
     fn localities(&self, entries: &[Entry]) -> Vec<Locality> {
@@ -374,12 +386,11 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
             && a.breaker == b.breaker
             && a.reset == b.reset
             && is_same_ramp
-            && a.trial.as_ref().map(Arc::as_ptr) == b.trial.as_ref().map(Arc::as_ptr)
             && Arc::ptr_eq(&a.target, &b.target)
             && Arc::ptr_eq(&a.counters, &b.counters)
     };
     a.fail_open == b.fail_open
-        && a.settled == b.settled
+        && a.admits == b.admits
         && a.own_zone == b.own_zone
         && a.rebalanced_since == b.rebalanced_since
         && a.drained_absent == b.drained_absent

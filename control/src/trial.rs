@@ -8,7 +8,6 @@ use tokio::time::{Instant, timeout};
 
 use crate::health::Settings;
 use crate::probe::{Failure, Probe};
-use crate::prober::MAX_PROBES;
 
 /// What a single check made of a target.
 #[derive(Clone, Debug)]
@@ -19,11 +18,15 @@ pub struct Trial {
     pub result: Result<Duration, Failure>,
 }
 
-/// Checks each of `targets` once, as health checks do, and returns the results in the same order.
-/// Must be called inside a tokio runtime with time enabled and [`crate::MAX_BLOCKING_THREADS`].
-pub async fn check_targets(settings: &Settings, targets: Vec<Target>) -> Vec<Trial> {
+/// Checks each of `targets` once, as health checks do, at most `probes_max` at a time, and returns
+/// the results in the same order. Must be called inside a tokio runtime with time enabled and [`crate::MAX_BLOCKING_THREADS`].
+pub async fn check_targets(
+    settings: &Settings,
+    probes_max: usize,
+    targets: Vec<Target>,
+) -> Vec<Trial> {
     let probe = Arc::new(Probe::new(settings));
-    let slots = Arc::new(Semaphore::new(MAX_PROBES));
+    let slots = Arc::new(Semaphore::new(probes_max));
     let (longest, told) = (probe.longest(), settings.timeout);
     let mut under_way = JoinSet::new();
     for (index, target) in targets.into_iter().enumerate() {

@@ -1,10 +1,11 @@
 //! The admin server as clients see it, well-behaved and hostile.
+#![allow(clippy::unwrap_used, reason = "test code outside test functions")]
 
 mod harness;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use control::discovery::Settings::Static;
 use harness::{Plane, Server, settings, wait_for};
@@ -21,7 +22,14 @@ fn readiness_needs_accepting_and_an_eligible_target() {
         (503, "starting or ending: send no new clients here\n".to_owned())
     );
     plane.control.set_accepting(true);
-    assert_eq!(plane.get("/readyz"), (503, "no target is eligible\n".to_owned()));
+    assert_eq!(
+        plane.get("/readyz"),
+        (503, "clients wait until targets are known and checked\n".to_owned())
+    );
+    let plane = Plane::start(settings(Static(Vec::new()), TIMEOUT));
+    plane.control.set_accepting(true);
+    let none = (503, "no target is eligible\n".to_owned());
+    wait_for(|| plane.get("/readyz"), |answer| *answer == none, "an empty answer");
 
     let server = Server::start(200);
     let plane = Plane::start(settings(Static(vec![server.target()]), TIMEOUT));
@@ -29,6 +37,10 @@ fn readiness_needs_accepting_and_an_eligible_target() {
     assert_eq!(plane.get("/readyz").0, 503);
     plane.control.set_accepting(true);
     assert_eq!(plane.get("/readyz"), (200, "ready\n".to_owned()));
+    server.answer_with(503);
+    plane.wait_for_states("unhealthy*");
+    let fail_open = "ready (fail-open: 0 of 1 targets healthy)\n";
+    assert_eq!(plane.get("/readyz"), (200, fail_open.to_owned()));
     plane.control.set_accepting(false);
     assert_eq!(plane.get("/readyz").0, 503);
 }
@@ -99,6 +111,69 @@ fn other_requests_are_refused_as_json() {
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer}");
     let answer = plane.request("garbage\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+/// Sends `request`, ends the stream at once and reads what comes.
+fn ask_and_half_close(admin: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(admin).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.write_all(format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn who_ends_its_stream_after_asking_is_answered_and_obeyed() {
+    let server = Server::start(200);
+    let plane = Plane::start(settings(Static(vec![server.target()]), TIMEOUT));
+    plane.wait_for_states("healthy*");
+    for number in 0..200 {
+        let answer = ask_and_half_close(plane.admin, "GET /healthz");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{number}: {answer}");
+        let (wish, state) = [("drain", "draining"), ("undrain", "healthy")][number % 2];
+        let order = format!("POST /targets/{}/{wish}", server.address);
+        let answer = ask_and_half_close(plane.admin, &order);
+        assert!(answer.contains(&format!("\"state\":\"{state}\"")), "{number}: {answer}");
+    }
+}
+
+#[test]
+fn clients_that_say_nothing_make_room_for_those_that_ask() {
+    let plane = Plane::start(settings(Static(vec![Server::start(200).target()]), TIMEOUT));
+    let mut silent = Vec::new();
+    let mut longest = Duration::ZERO;
+    for number in 0..200 {
+        silent.push(TcpStream::connect(plane.admin).unwrap());
+        if number % 10 == 0 {
+            let asked = Instant::now();
+            assert_eq!(plane.get("/healthz").0, 200);
+            longest = longest.max(asked.elapsed());
+        }
+    }
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
+    // The oldest ones have made room, the latest ones have not.
+    assert_eq!(silent[0].read(&mut [0]).unwrap(), 0);
+    let last = silent.last_mut().unwrap();
+    last.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
+fn the_head_of_a_request_has_two_seconds() {
+    let plane = Plane::start(settings(Static(vec![Server::start(200).target()]), TIMEOUT));
+    for start in ["", "GET /healthz HTT"] {
+        let started = Instant::now();
+        let mut slow = TcpStream::connect(plane.admin).unwrap();
+        slow.set_read_timeout(Some(TIMEOUT)).unwrap();
+        slow.write_all(start.as_bytes()).unwrap();
+        assert_eq!(slow.read(&mut [0]).unwrap(), 0, "{start:?}");
+        let took = started.elapsed();
+        assert!((1900..4500).contains(&took.as_millis()), "{start:?}: {took:?}");
+    }
 }
 
 #[test]

@@ -1,56 +1,45 @@
-//! Circuit breakers as a core meets them: it reports failed dials, and claims the trial.
+//! Circuit breakers between real sockets: cores report failed dials; checks, dials that succeed and
+//! the control plane's own attempts to connect bring targets back.
 #![allow(clippy::unwrap_used, reason = "test code outside test functions")]
 
 mod harness;
 
-use std::sync::Arc;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use control::breaker;
 use control::discovery::Settings::Static;
-use exchange::{Outcome, Target, Trial};
+use control::health::ProxyHeader;
+use exchange::Target;
 use harness::{Plane, Server, settings, wait_for};
 
-const TIMEOUT: Duration = Duration::from_millis(300);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// A plane with two healthy targets, of which the first is to fail; it opens at three failures.
 struct Fleet {
     plane: Plane,
-    servers: [Server; 2],
     first: Target,
+    second: Target,
 }
 
 impl Fleet {
-    fn start(timeout: Duration) -> Self {
-        Self::checked_every(Duration::from_millis(50), timeout)
-    }
-
-    fn checked_every(period: Duration, timeout: Duration) -> Self {
-        let mut servers = [Server::start(200), Server::start(200)];
-        servers.sort_by_key(|server| server.address);
-        let first = servers[0].target();
-        let targets = servers.iter().map(Server::target).collect();
-        let mut settings = settings(Static(targets), Duration::from_secs(5));
-        settings.health.period = period;
+    fn start(
+        targets: [Target; 2],
+        timeout: Duration,
+        change: impl Fn(&mut control::Settings),
+    ) -> Self {
+        let [first, second] = targets.clone();
+        let mut settings = settings(Static(targets.into()), Duration::from_secs(5));
         settings.breaker = breaker::Settings { threshold: 3, timeout };
+        change(&mut settings);
         let plane = Plane::start(settings);
         plane.wait_for_states("healthy* healthy*");
-        Self { plane, servers, first }
+        Self { plane, first, second }
     }
 
-    fn failed(&self, count: u32) {
-        self.plane.report(&self.first, Outcome::Failed { count, successes: 0 });
-    }
-
-    fn tried(&self, reached: Option<bool>) {
-        self.plane.report(&self.first, Outcome::Tried { reached });
-    }
-
-    /// The trial of the first target, once there is one that nobody has claimed, claimed.
-    fn claim(&self) -> Arc<Trial> {
-        let trial = || self.plane.snapshot().entries[0].trial.clone();
-        let is_there = |trial: &Option<Arc<Trial>>| trial.as_ref().is_some_and(|it| it.claim());
-        wait_for(trial, is_there, "a trial").unwrap()
+    fn fail(&self, count: u32) {
+        self.plane.dials_failed(&self.first, count);
     }
 
     fn metric(&self, name: &str) -> f64 {
@@ -63,9 +52,14 @@ impl Fleet {
         value.to_string()
     }
 
-    fn transitions(&self) -> [f64; 3] {
-        ["open", "half_open", "closed"]
-            .map(|to| self.metric(&format!("transitions_total{{to=\"{to}\"}}")))
+    /// How often it has turned to open, half open and closed.
+    fn transitions(&self) -> String {
+        let count = |to| self.metric(&format!("transitions_total{{to=\"{to}\"}}")).to_string();
+        ["open", "half_open", "closed"].map(count).join(" ")
+    }
+
+    fn wait_for_transitions(&self, expected: &str) {
+        wait_for(|| self.transitions(), |now| *now == expected, "transitions");
     }
 
     /// What `/targets` says of the first target: its state and the reason.
@@ -76,47 +70,135 @@ impl Fleet {
         let text = |key: &str| answer["targets"][0][key].as_str().map(str::to_owned);
         (text("state").unwrap(), text("reason"))
     }
+
+    fn wait_for_reason(&self, start: &str) {
+        let starts = |shown: &(String, Option<String>)| {
+            shown.1.as_ref().is_some_and(|reason| reason.starts_with(start))
+        };
+        wait_for(|| self.shown(), starts, start);
+    }
+}
+
+/// Two servers that answer checks where clients connect, in the order of their addresses.
+fn servers() -> [Server; 2] {
+    let mut servers = [Server::start(200), Server::start(200)];
+    servers.sort_by_key(|server| server.address);
+    servers
+}
+
+/// Two targets whose checks go to another port, which is the same for both.
+struct Apart {
+    /// What clients of the first connect to.
+    first: TcpListener,
+    targets: [Target; 2],
+    check_port: u16,
+}
+
+impl Apart {
+    /// On addresses of this test's own.
+    fn new(test: u8) -> Self {
+        let ips = [1, 2].map(|last| Ipv4Addr::new(127, 77, test, last));
+        let first_check = TcpListener::bind((ips[0], 0)).unwrap();
+        let check_port = first_check.local_addr().unwrap().port();
+        let second_check = TcpListener::bind((ips[1], check_port)).unwrap();
+        for listener in [first_check, second_check] {
+            Server::start_on(listener, 200);
+        }
+        let first = TcpListener::bind((ips[0], 0)).unwrap();
+        let address = first.local_addr().unwrap();
+        let second = SocketAddr::from((ips[1], address.port()));
+        Self { first, targets: [address, second].map(Target::at), check_port }
+    }
+
+    fn start(&self, timeout: Duration, change: impl Fn(&mut control::Settings)) -> Fleet {
+        Fleet::start(self.targets.clone(), timeout, |settings| {
+            settings.health.port = Some(self.check_port);
+            change(settings);
+        })
+    }
+
+    /// The control plane connects to the first target; all that comes before it closes.
+    fn accept(&self) -> Vec<u8> {
+        let (mut stream, _) = self.first.accept().unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        received
+    }
+
+    /// From now on connections to the first target are neither made nor refused: its queue is full.
+    fn hang(&self) -> TcpStream {
+        rustix::net::listen(&self.first, 0).unwrap();
+        TcpStream::connect(self.first.local_addr().unwrap()).unwrap()
+    }
 }
 
 #[test]
-fn a_target_that_fails_is_left_alone_until_a_trial_reaches_it() {
-    let fleet = Fleet::start(TIMEOUT);
-    assert_eq!((fleet.state_metric(), fleet.transitions()), ("0".to_owned(), [0.0; 3]));
-    fleet.failed(1);
-    fleet.failed(1);
-    let opened = Instant::now();
-    fleet.failed(1);
+fn a_check_of_the_clients_port_brings_a_target_back() {
+    let servers = servers();
+    let targets = servers.each_ref().map(Server::target);
+    let fleet = Fleet::start(targets, HOUR, |settings| {
+        settings.health.timeout = Duration::from_secs(1);
+    });
+    assert_eq!([fleet.state_metric(), fleet.transitions()], ["0", "0 0 0"]);
+    // What hangs says nothing; nor does what began before the opening.
+    servers[0].answer_with(0);
+    let probes = servers[0].probes();
+    wait_for(|| servers[0].probes(), |now| *now > probes, "a check that hangs");
+    fleet.fail(1);
+    fleet.fail(2);
     fleet.plane.wait_for_states("ejected healthy*");
-    let first = fleet.claim();
-    assert!(opened.elapsed() >= TIMEOUT, "{:?}", opened.elapsed());
-    assert_eq!(fleet.plane.states(), "ejected healthy*");
-    assert_eq!(fleet.shown(), ("ejected".to_owned(), Some("a trial connection is due".to_owned())));
-    assert_eq!((fleet.state_metric(), fleet.transitions()), ("1".to_owned(), [1.0, 1.0, 0.0]));
+    assert_eq!([fleet.state_metric(), fleet.transitions()], ["2", "1 0 0"]);
+    let reason =
+        "3 dials in a row failed: connection refused; tried again by its next health check";
+    assert_eq!(fleet.shown(), ("ejected".to_owned(), Some(reason.to_owned())));
 
-    let failed = Instant::now();
-    fleet.tried(Some(false));
-    let second = fleet.claim();
-    assert!(failed.elapsed() >= TIMEOUT, "{:?}", failed.elapsed());
-    assert!(!Arc::ptr_eq(&first, &second));
-    fleet.tried(None);
-    fleet.claim();
-    fleet.tried(Some(true));
+    servers[0].answer_with(200);
     fleet.plane.wait_for_states("healthy* healthy*");
     assert_eq!(fleet.shown(), ("healthy".to_owned(), None));
-    assert_eq!((fleet.state_metric(), fleet.transitions()), ("0".to_owned(), [2.0, 2.0, 1.0]));
+    assert_eq!([fleet.state_metric(), fleet.transitions()], ["0", "1 0 1"]);
 }
 
 #[test]
-fn the_trial_is_due_on_time() {
+fn where_checks_go_to_another_port_the_control_plane_connects_until_it_is_let_in() {
+    let apart = Apart::new(1);
+    let address = apart.first.local_addr().unwrap();
+    let fleet = apart.start(HOUR, |settings| {
+        settings.health.proxy_header = Some(ProxyHeader::V1);
+    });
+    let opened = Instant::now();
+    fleet.fail(3);
+    fleet.plane.wait_for_states("ejected healthy*");
+    assert_eq!(apart.accept(), b"PROXY UNKNOWN\r\n");
+    assert!(opened.elapsed() >= Duration::from_secs(1), "{:?}", opened.elapsed());
+    fleet.plane.wait_for_states("healthy* healthy*");
+    fleet.wait_for_transitions("1 1 1");
+
+    // Nobody listens: attempts fail, each after twice the wait.
+    let Apart { first, .. } = apart;
+    drop(first);
+    let opened = Instant::now();
+    fleet.fail(3);
+    fleet.wait_for_reason("connecting failed: connection refused; tried again after 2s");
+    fleet.wait_for_reason("connecting failed: connection refused; tried again after 4s");
+    assert!(opened.elapsed() >= Duration::from_secs(3), "{:?}", opened.elapsed());
+    fleet.wait_for_transitions("4 3 1");
+    assert_eq!(fleet.state_metric(), "2");
+    let _listener = TcpListener::bind(address).unwrap();
+    fleet.plane.wait_for_states("healthy* healthy*");
+    assert!(opened.elapsed() >= Duration::from_secs(7), "{:?}", opened.elapsed());
+}
+
+#[test]
+fn an_attempt_is_on_time_and_sends_nothing_where_targets_expect_nothing() {
     // Well below the second in which the controller looks around by itself, and without checks that
     // would make it do so.
     let timeout = Duration::from_millis(20);
-    let fleet = Fleet::checked_every(Duration::from_hours(1), timeout);
+    let apart = Apart::new(2);
+    let fleet = apart.start(timeout, |settings| settings.health.period = HOUR);
     let started = Instant::now();
     for _ in 0..10 {
-        fleet.failed(3);
-        fleet.claim();
-        fleet.tried(Some(true));
+        fleet.fail(3);
+        assert_eq!(apart.accept(), b"");
         fleet.plane.wait_for_states("healthy* healthy*");
     }
     assert!(started.elapsed() >= timeout * 10);
@@ -124,53 +206,49 @@ fn the_trial_is_due_on_time() {
 }
 
 #[test]
-fn passing_checks_close_nothing_but_bring_the_trial_forward() {
-    let fleet = Fleet::start(Duration::from_hours(1));
-    fleet.failed(3);
-    fleet.plane.wait_for_states("ejected healthy*");
-    assert_eq!(fleet.state_metric(), "2");
-    assert_eq!(fleet.shown().1.as_deref(), Some("3 dials in a row failed"));
-    let probes = fleet.servers[0].probes();
-    wait_for(|| fleet.servers[0].probes(), |now| *now >= probes + 5, "checks that pass");
+fn an_attempt_that_hangs_is_seen_and_given_up() {
+    let apart = Apart::new(3);
+    let fleet = apart.start(Duration::from_millis(20), |settings| {
+        settings.connect_timeout = Duration::from_millis(700);
+    });
+    let _filler = apart.hang();
+    fleet.fail(3);
+    wait_for(|| fleet.state_metric(), |state| state == "1", "an attempt under way");
     assert_eq!(fleet.plane.states(), "ejected healthy*");
-    assert!(fleet.plane.snapshot().entries[0].trial.is_none());
-
-    // Fall is 3; nothing shows that the ejected target is unhealthy too.
-    let probes = fleet.servers[0].probes();
-    fleet.servers[0].answer_with(503);
-    wait_for(|| fleet.servers[0].probes(), |now| *now >= probes + 5, "checks that fail");
-    assert!(fleet.plane.snapshot().entries[0].trial.is_none());
-    fleet.servers[0].answer_with(200);
-    fleet.claim();
-    assert_eq!(fleet.plane.states(), "ejected healthy*");
-    fleet.tried(Some(true));
-    fleet.plane.wait_for_states("healthy* healthy*");
+    fleet.wait_for_reason("connecting failed: timed out");
 }
 
 #[test]
-fn when_all_are_ejected_all_are_used() {
-    let fleet = Fleet::start(Duration::from_hours(1));
-    for server in &fleet.servers {
-        fleet.plane.report(&server.target(), Outcome::Failed { count: 3, successes: 0 });
-    }
+fn when_all_are_ejected_those_that_pass_their_checks_are_used() {
+    let apart = Apart::new(5);
+    let fleet = apart.start(HOUR, |_| ());
+    let _filler = apart.hang();
+    fleet.fail(3);
+    fleet.plane.dials_failed(&fleet.second, 3);
     fleet.plane.wait_for_states("ejected* ejected*");
     assert!(fleet.plane.snapshot().fail_open);
     assert_eq!(fleet.plane.metric("load_balancer_fail_open"), Some(1.0));
+    // A client's dial has succeeded: without anything else happening it is noticed.
+    fleet.plane.snapshot().entries[0].counters.on(0).dialled.increment();
+    fleet.plane.wait_for_states("healthy* ejected");
+    assert!(!fleet.plane.snapshot().fail_open);
 }
 
 #[test]
 fn failures_in_any_number_are_heard() {
-    let fleet = Fleet::start(Duration::from_hours(1));
+    let apart = Apart::new(6);
+    let fleet = apart.start(HOUR, |_| ());
+    let _filler = apart.hang();
     // More than the queue and a batch hold, of a target nobody knows; the last is what counts.
     let unknown = Target::at("127.0.0.1:1".parse().unwrap());
     for _ in 0..5000 {
-        fleet.plane.report(&unknown, Outcome::Failed { count: 1, successes: 0 });
+        fleet.plane.dials_failed(&unknown, 1);
     }
-    fleet.failed(3);
+    fleet.fail(3);
     // Cores send what found the queue full with their next report, or when they are idle.
     wait_for(
         || {
-            fleet.plane.report(&unknown, Outcome::Failed { count: 1, successes: 0 });
+            fleet.plane.dials_failed(&unknown, 1);
             fleet.plane.states()
         },
         |states| states == "ejected healthy*",

@@ -6,6 +6,7 @@ mod harness;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
+use control::Settings;
 use control::discovery::Settings::Static;
 use harness::{Plane, Server, settings, wait_for};
 
@@ -68,7 +69,7 @@ fn when_all_fail_all_are_used() {
     let server = Server::start(503);
     let plane = Plane::start(settings(Static(vec![server.target()]), LONG));
     plane.wait_for_states("unhealthy*");
-    assert!(plane.snapshot().fail_open && plane.snapshot().settled);
+    assert!(plane.snapshot().fail_open && plane.snapshot().admits);
     assert_eq!(plane.metric("load_balancer_fail_open"), Some(1.0));
     let series = format!("load_balancer_node_health_status{{node=\"{}\"}}", server.address);
     assert_eq!(plane.metric(&series), Some(0.0));
@@ -102,13 +103,13 @@ fn hanging_targets_hold_up_nobody() {
     let healthy = Server::start_on(TcpListener::bind("127.0.8.1:0").unwrap(), 200);
     targets.push(healthy.target());
     let started = Instant::now();
+    // Clients wait for no more than 2 s for the first checks of the others.
     let plane = Plane::start(settings(Static(targets), LONG));
     wait_for(|| plane.snapshot().eligible().count(), |count| *count == 1, "the healthy target");
     assert!(started.elapsed() < LONG, "it had to wait for the others");
     // And goes on being checked.
     wait_for(|| healthy.probes(), |probes| *probes >= 5, "further checks");
     assert!(started.elapsed() < LONG, "its later checks had to wait for the others");
-    assert!(!plane.snapshot().settled);
 }
 
 #[test]
@@ -160,4 +161,32 @@ fn probes_ignore_proxies_in_the_environment() {
     let plane = Plane::start(settings(Static(vec![server.target()]), LONG));
     plane.wait_for_states("healthy*");
     assert!(server.probes() >= 1);
+}
+
+#[test]
+fn targets_that_hang_delay_no_check_of_one_that_passes() {
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    let well = Server::start(200);
+    let hanging = Server::start_on(TcpListener::bind("0.0.0.0:0").unwrap(), 0);
+    let port = hanging.address.port();
+    // All of these are one server, which is asked over and over.
+    let addresses = (1..=30).map(|last| SocketAddr::from(([127, 0, 10, last], port)));
+    let targets = addresses.map(exchange::Target::at).chain([well.target()]).collect();
+    let settings = Settings { probes_max: 8, ..settings(Static(targets), TIMEOUT) };
+    let plane = Plane::start(settings);
+    let is_checked = || {
+        let snapshot = plane.snapshot();
+        let entry = snapshot.entries.iter().find(|it| it.target.address == well.address);
+        entry.is_some_and(|entry| entry.eligible)
+    };
+    wait_for(is_checked, |checked| *checked, "its turn among all that were never checked");
+    let (before, hung, started) = (well.probes(), hanging.probes(), Instant::now());
+    // Checked every 50 ms, give or take a tenth: in turn with the others it would be once in 5 s.
+    wait_for(|| well.probes() - before, |&probes| probes >= 40, "forty checks");
+    assert!(started.elapsed() < 8 * TIMEOUT, "{:?}", started.elapsed());
+    // Those go on as well, as many at a time as there may be.
+    let more = wait_for(|| hanging.probes() - hung, |&probes| probes >= 6, "six that hang");
+    // Six at a time: two slots are kept for those that pass.
+    let most = 6 * (started.elapsed().as_secs() + 2);
+    assert!(more as u64 <= most, "{more} in {:?}", started.elapsed());
 }

@@ -75,10 +75,10 @@ mod tests {
             let client = ClientKey::of(Ipv4Addr::from_bits(client).into());
             let mut choices = Vec::new();
             while let Choice::Dial(target) =
-                self.chooser.choose(&mut self.targets, Some(client), &tried, Instant::now())
+                self.chooser.choose(&self.targets, Some(client), &tried, Instant::now())
             {
                 choices.push(target.address());
-                tried.add(target, false);
+                tried.add(target);
             }
             choices
         }
@@ -128,7 +128,7 @@ mod tests {
         let mut seen = HashSet::new();
         for _ in 0..200 {
             let choice =
-                core.chooser.choose(&mut core.targets, None, &Tried::default(), Instant::now());
+                core.chooser.choose(&core.targets, None, &Tried::default(), Instant::now());
             let Choice::Dial(target) = choice else { panic!("{choice:?}") };
             seen.insert(target.address());
         }

@@ -1,6 +1,8 @@
 //! Which of the eligible targets gets a new connection.
 
 #[cfg(test)]
+mod failing;
+#[cfg(test)]
 mod simulation;
 mod slow_start;
 #[cfg(test)]
@@ -52,8 +54,9 @@ impl Balance {
     }
 }
 
-/// One core's choice. Load is what all cores have open, the others as last read; ties are broken
-/// at random or in turn, so that cores don't all prefer the same target.
+/// One core's choice. Load is what all cores have open, the others as last read. Among the two of
+/// p2c the first drawn wins a tie; among those with the fewest connections the one that has waited
+/// longest for a client of any core.
 #[derive(Debug)]
 pub struct Balancer {
     balance: Balance,
@@ -80,10 +83,17 @@ impl Balancer {
         if !tried.is_empty() {
             return self.pick_another(targets.eligible(), tried, now);
         }
-        match self.draw(targets.localities()) {
+        let picked = match self.draw(targets.localities()) {
             None => self.pick_among(targets.candidates(), 0, now),
             Some((index, locality)) => self.pick_among(&locality.targets, index + 1, now),
+        };
+        if self.balance == Balance::LeastConnections
+            && let Some(target) = &picked
+        {
+            let last = targets.eligible().iter().map(|target| target.turn()).max();
+            target.take_turn(last.unwrap_or(0) + 1);
         }
+        picked
     }
 
     /// A locality, each as likely as its share is large.
@@ -118,7 +128,7 @@ impl Balancer {
             // A client whose address is not known keeps no target.
             Balance::Random | Balance::Maglev => self.any(targets),
             Balance::RoundRobin => self.next_in_turn(targets, turn),
-            Balance::LeastConnections => self.least_by_key(targets, LocalTarget::load),
+            Balance::LeastConnections => self.least_loaded(targets, LocalTarget::load),
         };
         Some(Rc::clone(chosen))
     }
@@ -179,15 +189,17 @@ impl Balancer {
         &eligible[self.turns[turn] % eligible.len()]
     }
 
-    fn least_by_key<'a, K: PartialOrd>(
+    /// Of those with the least load, the one whose last turn is longest ago.
+    fn least_loaded<'a, L: PartialOrd>(
         &mut self,
         eligible: &'a [Rc<LocalTarget>],
-        key: impl Fn(&LocalTarget) -> K,
+        load: impl Fn(&LocalTarget) -> L,
     ) -> &'a Rc<LocalTarget> {
-        // Among equals the first one wins: start each time elsewhere.
+        // Among those that never had one the first one wins: start elsewhere.
         let (after, before) = eligible.split_at(self.rng.usize(..eligible.len()));
         let mut all = before.iter().chain(after);
         let first = all.next().expect("not empty");
+        let key = |target: &LocalTarget| (load(target), target.turn());
         let least = all.fold((first, key(first)), |(least, its_key), target| {
             let key = key(target);
             if key < its_key { (target, key) } else { (least, its_key) }

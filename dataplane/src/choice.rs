@@ -21,8 +21,6 @@ pub struct Chooser {
 pub enum Choice {
     /// This target.
     Dial(Rc<LocalTarget>),
-    /// This target, to find out whether it can be reached again; how that ends has to be reported.
-    Trial(Rc<LocalTarget>),
     /// None: all were tried, or as many as may be.
     NoTarget,
     /// None: there have been too many retries lately, and what is left failed when last dialled.
@@ -39,9 +37,8 @@ pub struct Tried {
 
 impl Tried {
     /// Adds one.
-    pub fn add(&mut self, target: Rc<LocalTarget>, was_trial: bool) {
+    pub fn add(&mut self, target: Rc<LocalTarget>) {
         self.targets.push(target);
-        self.uncounted += usize::from(was_trial);
     }
 
     /// Adds one that was not dialled after all, for want of a local port.
@@ -61,16 +58,14 @@ impl Tried {
         &self.targets
     }
 
-    /// How many dials count: a trial was made for the balancer's sake, not for the client's, and
-    /// one that was revoked might have succeeded.
+    /// How many dials count: one that was revoked might have succeeded.
     pub fn attempts(&self) -> usize {
         self.targets.len() - self.uncounted
     }
 }
 
 impl Chooser {
-    /// For one of `cores` cores; at most `connect_attempts` targets are dialled for a client, not
-    /// counting a trial.
+    /// For one of `cores` cores; at most `connect_attempts` targets are dialled for a client.
     pub fn new(
         balance: Balance,
         connect_attempts: usize,
@@ -89,16 +84,13 @@ impl Chooser {
     /// given keeps its target: its own comes first, then those that it prefers.
     pub fn choose(
         &mut self,
-        targets: &mut Targets,
+        targets: &Targets,
         client: Option<ClientKey>,
         tried: &Tried,
         now: Instant,
     ) -> Choice {
         if tried.targets.is_empty() {
             self.budget.deposit(now);
-            if let Some(target) = targets.claim_trial() {
-                return Choice::Trial(target);
-            }
         }
         if tried.attempts() >= self.connect_attempts {
             return Choice::NoTarget;

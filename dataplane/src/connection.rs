@@ -72,8 +72,6 @@ pub(crate) struct Dial {
     /// It is being ended because the target is not to be used any more: another is dialled.
     pub(crate) revoked: bool,
     pub(crate) source: Source,
-    /// How it ends has to be reported, whatever becomes of the client.
-    pub(crate) is_trial: bool,
 }
 
 impl Connection {
@@ -228,9 +226,9 @@ impl Connection {
 
     /// Notes that the dial failed; its socket, to be closed.
     pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
-        let was_trial = self.dial.take().is_some_and(|dial| dial.is_trial);
+        self.dial = None;
         if let Some(target) = self.leave() {
-            self.tried.add(target, was_trial);
+            self.tried.add(target);
         }
         self.target.take()
     }
@@ -257,6 +255,9 @@ impl Connection {
     /// The end: gives the target back its place; a log line if it is wanted.
     pub(crate) fn finish(mut self, now: Instant, is_logged: bool) {
         let target = self.leave();
+        if let Some(target) = target.as_ref().filter(|_| self.session.is_dialled()) {
+            target.ended(!self.session.is_unanswered());
+        }
         if is_logged && let Some(origin) = &self.origin {
             let target = target.map(|target| target.address());
             self.write_log(origin, target, now.saturating_duration_since(origin.accepted));
@@ -288,6 +289,8 @@ fn name_ending(ending: Ending) -> &'static str {
         Ending::Refused => "refused",
         Ending::Rebalanced => "rebalanced",
         Ending::IdleTimeout => "idle_timeout",
+        Ending::Stuck(Side::Client) => "client_timeout",
+        Ending::Stuck(Side::Target) => "target_timeout",
         Ending::Aborted(Cause::Shutdown) => "shutdown",
         Ending::Aborted(Cause::TargetWithdrawn) => "target_withdrawn",
         Ending::Aborted(Cause::TargetUnhealthy) => "target_unhealthy",
@@ -302,6 +305,6 @@ fn name_ending(ending: Ending) -> &'static str {
 mod tests {
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<super::Connection>() <= 336, "{}", size_of::<super::Connection>());
+        assert!(size_of::<super::Connection>() <= 360, "{}", size_of::<super::Connection>());
     }
 }

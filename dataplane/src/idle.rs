@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::session::Side;
+
 /// How long a connection is kept while nothing moves on it; `None`: for as long as its peers want.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdleTimeouts {
@@ -17,17 +19,63 @@ pub struct IdleTimeouts {
 pub(crate) struct Idle {
     /// The session's progress as of the last visit.
     progress: u32,
-    /// Bytes in both send queues as of the last visit, unless they are not known. A peer that reads
-    /// slowly empties them long before there is room for more.
-    queued: Option<u16>,
     /// When anything was last seen to have moved, on the sweep's clock.
     moved_ms: u32,
+    /// By side: what it had acknowledged as of the last visit. A peer that reads slowly empties its
+    /// send queue long before there is room for more.
+    acknowledged: [Acknowledged; 2],
+    /// By side: since when it is known to have acknowledged nothing of what it is being sent.
+    stuck_ms: [u32; 2],
+}
+
+/// How much of what was sent to it a side has acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acknowledged {
+    /// All of it.
+    All,
+    /// There is more; a count of what was acknowledged, which wraps.
+    Part(u16),
+    /// Nobody has looked.
+    Unknown,
+}
+
+impl Acknowledged {
+    /// So many bytes, where `queued` are not.
+    pub(crate) fn of(queued: usize, acknowledged: u64) -> Self {
+        let [low, high, ..] = acknowledged.to_le_bytes();
+        if queued == 0 { Self::All } else { Self::Part(u16::from_le_bytes([low, high])) }
+    }
+}
+
+/// For how long a connection has made no headway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Quiet {
+    /// Nothing at all has moved.
+    pub(crate) all: Duration,
+    /// By side: it has acknowledged nothing of what it is being sent, whatever it sends itself.
+    pub(crate) sides: [Duration; 2],
+}
+
+impl Quiet {
+    /// Whether the connection is to end after `timeout`, and which side is to blame, if one is.
+    pub(crate) fn verdict(&self, timeout: Duration) -> Option<Option<Side>> {
+        let stuck = |side: &Side| self.sides[*side as usize];
+        let longest =
+            Side::BOTH.into_iter().max_by_key(stuck).filter(|side| !stuck(side).is_zero());
+        let is_stuck = longest.is_some_and(|side| stuck(&side) >= timeout);
+        (is_stuck || self.all >= timeout).then_some(longest)
+    }
 }
 
 impl Idle {
     /// Of a connection that was just accepted.
     pub(crate) fn new(now_ms: u32) -> Self {
-        Self { progress: 0, queued: None, moved_ms: now_ms }
+        Self {
+            progress: 0,
+            moved_ms: now_ms,
+            acknowledged: [Acknowledged::Unknown; 2],
+            stuck_ms: [now_ms; 2],
+        }
     }
 
     /// When anything was last seen to have moved, on the sweep's clock.
@@ -37,85 +85,130 @@ impl Idle {
 
     /// Whether all that was sent was acknowledged, as of the last visit.
     pub(crate) fn is_acknowledged(&self) -> bool {
-        self.queued == Some(0)
+        self.acknowledged == [Acknowledged::All; 2]
     }
 
     /// Whatever happens at present is no idleness.
     pub(crate) fn renew(&mut self, now_ms: u32) {
         self.moved_ms = now_ms;
+        self.stuck_ms = [now_ms; 2];
     }
 
-    /// Notes how far the session has come, and, if that is no further than before, what is `queued`
-    /// in its sockets; for how long nothing has moved. That is never more than it was, and less by
-    /// at most the time between two visits.
+    /// Notes how far the session has come, and what was acknowledged by each side; for how long
+    /// nothing has moved. That is never more than it was, and less by at most the time between two
+    /// visits.
     pub(crate) fn visit(
         &mut self,
         now_ms: u32,
         progress: u32,
-        queued: impl FnOnce() -> usize,
-    ) -> Duration {
-        if progress != self.progress {
-            *self = Self { progress, queued: None, moved_ms: now_ms };
-        } else if self.queued != Some(0) {
-            // Empty, they stay empty until there is progress: that is not asked for again.
-            let queued = Some(shortened(queued()));
-            if self.queued.is_some() && self.queued != queued {
-                self.moved_ms = now_ms;
+        mut look: impl FnMut(Side) -> Acknowledged,
+    ) -> Quiet {
+        let mut has_moved = progress != self.progress;
+        self.progress = progress;
+        // With all acknowledged there is nothing to look at until there is progress.
+        if has_moved || !self.is_acknowledged() {
+            for side in Side::BOTH {
+                let before = std::mem::replace(&mut self.acknowledged[side as usize], look(side));
+                let after = self.acknowledged[side as usize];
+                let is_stuck = matches!(after, Acknowledged::Part(_)) && after == before;
+                if !is_stuck {
+                    self.stuck_ms[side as usize] = now_ms;
+                    has_moved |= before != after && before != Acknowledged::Unknown;
+                }
             }
-            self.queued = queued;
+        } else {
+            self.stuck_ms = [now_ms; 2];
         }
-        Duration::from_millis(u64::from(now_ms.wrapping_sub(self.moved_ms)))
+        if has_moved {
+            self.moved_ms = now_ms;
+        }
+        let since = |ms: u32| Duration::from_millis(u64::from(now_ms.wrapping_sub(ms)));
+        Quiet { all: since(self.moved_ms), sides: self.stuck_ms.map(since) }
     }
-}
-
-/// 16 bits that differ where `bytes` do, as good as always, and are 0 only where these are.
-fn shortened(bytes: usize) -> u16 {
-    u16::try_from(bytes % usize::from(u16::MAX))
-        .map_or(u16::MAX, |rest| if rest == 0 && bytes > 0 { u16::MAX } else { rest })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Acknowledged::{All, Part};
 
-    fn visit(idle: &mut Idle, now_ms: u32, progress: u32, queued: usize) -> u128 {
-        idle.visit(now_ms, progress, || queued).as_millis()
+    fn visit(idle: &mut Idle, now_ms: u32, progress: u32, looks: [Acknowledged; 2]) -> [u128; 3] {
+        let quiet = idle.visit(now_ms, progress, |side| looks[side as usize]);
+        [quiet.all, quiet.sides[0], quiet.sides[1]].map(|it| it.as_millis())
     }
 
     #[test]
     fn nothing_having_moved_is_counted_from_when_something_last_did() {
         let mut idle = Idle::new(u32::MAX - 5);
-        assert_eq!(visit(&mut idle, u32::MAX, 0, 0), 5);
-        assert_eq!(visit(&mut idle, 4, 0, 0), 10, "the clock wraps");
-        assert_eq!(visit(&mut idle, 20, 7, 0), 0);
-        assert_eq!(visit(&mut idle, 50, 7, 0), 30);
-        assert_eq!(visit(&mut idle, 60, 6, 0), 0, "counts wrap");
+        assert_eq!(visit(&mut idle, u32::MAX, 0, [All; 2])[0], 5);
+        assert_eq!(visit(&mut idle, 4, 0, [All; 2])[0], 10, "the clock wraps");
+        assert_eq!(visit(&mut idle, 20, 7, [All; 2])[0], 0);
+        assert_eq!(visit(&mut idle, 50, 7, [All; 2])[0], 30);
+        assert_eq!(visit(&mut idle, 60, 6, [All; 2])[0], 0, "counts wrap");
         idle.renew(100);
-        assert_eq!(visit(&mut idle, 101, 6, 0), 1);
+        assert_eq!(visit(&mut idle, 101, 6, [All; 2]), [1, 0, 0]);
+        let quiet = idle.visit(102, 6, |_| panic!("what is acknowledged stays so"));
+        assert_eq!(quiet.verdict(Duration::from_millis(2)), Some(None));
+        assert_eq!(quiet.verdict(Duration::from_millis(3)), None);
     }
 
     #[test]
-    fn a_send_queue_that_becomes_shorter_is_a_reader_at_work() {
+    fn a_side_that_acknowledges_is_a_reader_at_work() {
         let mut idle = Idle::new(0);
-        visit(&mut idle, 0, 1, 0);
-        assert_eq!(visit(&mut idle, 10, 1, 900_000), 10, "nothing to compare with yet");
-        assert_eq!(visit(&mut idle, 20, 1, 899_000), 0);
-        assert_eq!(visit(&mut idle, 30, 1, 899_000), 10);
-        assert_eq!(visit(&mut idle, 40, 1, 0), 0);
-        assert_eq!(idle.visit(50, 1, || panic!("it can't have changed")).as_millis(), 10);
+        visit(&mut idle, 0, 1, [All; 2]);
+        assert_eq!(visit(&mut idle, 10, 2, [Part(1), All]), [0, 0, 0]);
+        assert_eq!(visit(&mut idle, 20, 2, [Part(1), All]), [10, 10, 0]);
+        assert_eq!(visit(&mut idle, 30, 2, [Part(2), All]), [0, 0, 0]);
+        assert_eq!(visit(&mut idle, 40, 2, [Part(2), All]), [10, 10, 0]);
+        assert_eq!(visit(&mut idle, 50, 2, [All, All]), [0, 0, 0]);
     }
 
     #[test]
-    fn shortened_lengths_tell_empty_from_everything_else() {
-        assert_eq!(shortened(0), 0);
-        for bytes in [1, 65_534, 65_535, 65_536, 131_070, 4 << 20, usize::MAX] {
-            assert_ne!(shortened(bytes), 0, "{bytes}");
+    fn a_side_that_acknowledges_nothing_is_stuck_whatever_it_sends() {
+        let mut idle = Idle::new(0);
+        for now in 1..=9 {
+            visit(&mut idle, now * 10, now, [Part(7), Part(u16::try_from(now).unwrap())]);
         }
-        assert_ne!(shortened(65_536), shortened(65_537));
+        let quiet = idle.visit(100, 100, |side| [Part(7), Part(100)][side as usize]);
+        assert_eq!(quiet.all, Duration::ZERO);
+        assert_eq!(quiet.verdict(Duration::from_millis(90)), Some(Some(Side::Client)));
+        assert_eq!(quiet.verdict(Duration::from_millis(91)), None);
+    }
+
+    /// A peer that acknowledges a byte every so often, among visits of any rhythm, never ends, and one
+    /// that has stopped to ends within the timeout and two visits; seeded.
+    #[test]
+    fn nobody_ends_who_acknowledges_and_everybody_who_does_not() {
+        const TIMEOUT_MS: u32 = 1600;
+        for seed in 0..2000 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let (side, step) = (rng.usize(..2), rng.u32(1..=TIMEOUT_MS / 16));
+            let (stops_ms, pause) = (rng.u32(10_000..50_000), rng.u32(1..TIMEOUT_MS - 2 * step));
+            let mut idle = Idle::new(0);
+            let (mut now, mut progress, mut acknowledged, mut next) = (0, 0, 0_u64, pause);
+            let ended = loop {
+                now += step;
+                progress += u32::from(rng.bool());
+                while next <= now.min(stops_ms) {
+                    acknowledged += rng.u64(1..70_000);
+                    next += rng.u32(1..=pause);
+                }
+                let quiet = idle.visit(now, progress, |it| {
+                    let is_slow = it as usize == side;
+                    if is_slow { Acknowledged::of(1, acknowledged) } else { All }
+                });
+                if let Some(blamed) = quiet.verdict(Duration::from_millis(TIMEOUT_MS.into())) {
+                    assert_eq!(blamed.map(|it| it as usize), Some(side), "seed {seed}");
+                    break now;
+                }
+            };
+            assert!(ended > stops_ms, "seed {seed}: at {ended} ms, before {stops_ms}");
+            assert!(ended <= stops_ms + TIMEOUT_MS + 2 * step, "seed {seed}: at {ended} ms");
+        }
     }
 
     #[test]
     fn it_is_small() {
-        assert!(size_of::<Idle>() <= 12);
+        assert!(size_of::<Idle>() <= 24, "{}", size_of::<Idle>());
     }
 }

@@ -5,6 +5,7 @@ use exchange::Rejection;
 use socket2::SockRef;
 
 use crate::proxy_protocol::{Addresses, Fault, HEADER_MAX_BYTES, Header, Tlvs};
+use crate::ring::peer_address;
 
 /// Whose connection it is, as far as that is known before a target was told. Only there while
 /// PROXY protocol headers are in use.
@@ -81,7 +82,7 @@ impl Introduction {
     /// Why a client that has ended before its header was whole is turned away.
     pub(crate) fn cut_short(&self) -> Rejection {
         if self.received.is_empty() {
-            Rejection::ProxyHeaderMissing
+            Rejection::ProxyHeaderNone
         } else {
             Rejection::ProxyHeaderMalformed
         }
@@ -101,11 +102,9 @@ fn rejection(fault: Fault) -> Rejection {
     }
 }
 
-/// The two ends of a connection; `None` if it is gone, or not IP.
+/// The two ends of a connection; `None` if it is not IP.
 fn own(client: &OwnedFd) -> Option<Header> {
-    let socket = SockRef::from(client);
-    let [peer, local] = [socket.peer_addr(), socket.local_addr()];
-    let address = |address: socket2::SockAddr| -> Option<SocketAddr> { address.as_socket() };
-    let addresses = Addresses::new(address(peer.ok()?)?, address(local.ok()?)?);
+    let local = SockRef::from(client).local_addr().ok()?.as_socket()?;
+    let addresses = Addresses::new(peer_address(client).ok()?, local);
     Some(Header::Proxied(addresses, Tlvs::default()))
 }

@@ -11,6 +11,7 @@ mod handover;
 mod idle;
 mod introduction;
 mod limits;
+mod lingering;
 mod listener;
 mod liveness;
 mod local_target;
@@ -77,8 +78,6 @@ pub struct Settings {
     pub listen_backlog: u32,
     /// How long one dial of a target may take.
     pub connect_timeout: Duration,
-    /// How long, at most, clients wait in the listen queue at start for the first eligible target.
-    pub first_target_timeout: Duration,
     /// How long connections are kept on which nothing moves.
     pub idle_timeouts: IdleTimeouts,
     /// How long a peer is silent before it is asked for a sign of life (tcp(7), `TCP_KEEPIDLE`), in
@@ -105,7 +104,6 @@ impl Default for Settings {
             proxy_protocol: ProxyProtocol::default(),
             listen_backlog: 4096,
             connect_timeout: Duration::from_secs(2),
-            first_target_timeout: Duration::from_secs(3),
             idle_timeouts: IdleTimeouts::default(),
             keepalive: Some(Duration::from_mins(1)),
             shutdown_timeout: Duration::from_secs(30),

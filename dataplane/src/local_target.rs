@@ -1,14 +1,16 @@
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use exchange::{
-    Entry, Outcome, Ramp, Report, Target, TargetCounters, TargetKey, TargetState, Trial,
+    Counter, Entry, Ramp, Report, Target, TargetCounters, TargetKey, TargetOnCore, TargetState,
 };
 use socket2::SockAddr;
 
+use crate::lingering::{Lingering, Turnover};
 use crate::pool::Pool;
 use crate::ports::Ports;
 use crate::session::Cause;
@@ -24,6 +26,13 @@ pub struct LocalTarget {
     connections: Cell<u32>,
     /// The other cores' connections to it, as last read.
     elsewhere: Cell<u32>,
+    /// What the other cores had counted by then: [`exchange::TargetOnCore::unanswered`] and
+    /// [`exchange::TargetOnCore::answered`].
+    ended_elsewhere: Cell<[u64; 2]>,
+    /// The last turn that any core gave it, as last read.
+    turn: Cell<u64>,
+    lingering: Lingering,
+    turnover: Rc<Turnover>,
     is_in_own_zone: Cell<Option<bool>>,
     reset: Cell<Option<Cause>>,
     last_dial: Cell<LastDial>,
@@ -31,8 +40,6 @@ pub struct LocalTarget {
     may_be_dialled_ahead: Cell<bool>,
     ramp: Cell<Option<Ramp>>,
     ports: Ports,
-    /// The last trial that this core asked for; snapshots may go on offering it.
-    asked_for: RefCell<Option<Arc<Trial>>>,
 }
 
 /// How the dial of a target that this core ended last went. The first one is the best to retry.
@@ -48,8 +55,8 @@ pub enum LastDial {
 }
 
 impl LocalTarget {
-    pub(crate) fn new(entry: &Entry, core: usize) -> Rc<Self> {
-        Rc::new(Self {
+    pub(crate) fn new(entry: &Entry, core: usize, turnover: &Rc<Turnover>) -> Rc<Self> {
+        let target = Self {
             target: Arc::clone(&entry.target),
             key: TargetKey::of(&entry.target),
             socket_address: Rc::new(entry.target.address.into()),
@@ -57,6 +64,10 @@ impl LocalTarget {
             core,
             connections: Cell::new(0),
             elsewhere: Cell::new(0),
+            ended_elsewhere: Cell::default(),
+            turn: Cell::new(entry.counters.last_turn()),
+            lingering: Lingering::default(),
+            turnover: Rc::clone(turnover),
             is_in_own_zone: Cell::new(None),
             reset: Cell::new(None),
             last_dial: Cell::default(),
@@ -64,8 +75,10 @@ impl LocalTarget {
             may_be_dialled_ahead: Cell::new(false),
             ramp: Cell::new(None),
             ports: Ports::default(),
-            asked_for: RefCell::new(None),
-        })
+        };
+        // What ended before is over.
+        target.ended_elsewhere.set(target.count_ended_elsewhere());
+        Rc::new(target)
     }
 
     /// Whether the entry is about this target.
@@ -133,16 +146,52 @@ impl LocalTarget {
         self.connections.get()
     }
 
-    /// Connections to the target, those of other cores as of when they were last read.
+    /// Connections to the target and those that linger, with those of other cores as of when they
+    /// were last read.
     pub fn load(&self) -> u32 {
+        self.open().saturating_add(self.lingering.load(&self.turnover))
+    }
+
+    fn open(&self) -> u32 {
         self.connections.get().saturating_add(self.elsewhere.get())
     }
 
     /// Reads what the other cores count: a cache miss for each of them.
     pub(crate) fn read_other_cores(&self) {
-        let own = self.counters.on(self.core).active.get();
-        let elsewhere = self.counters.active().saturating_sub(own);
-        self.elsewhere.set(u32::try_from(elsewhere).unwrap_or(u32::MAX));
+        let open = u32::try_from(self.elsewhere(|core| &core.active)).unwrap_or(u32::MAX);
+        let before = self.elsewhere.replace(open);
+        self.turnover.read(before, open, self.open());
+        self.turn.set(self.turn.get().max(self.counters.last_turn()));
+        let ended = self.count_ended_elsewhere();
+        let before = self.ended_elsewhere.replace(ended);
+        if ended != before {
+            self.turnover.answered(ended[1].saturating_sub(before[1]));
+            self.lingering.add(ended[0].saturating_sub(before[0]), &self.turnover);
+        }
+    }
+
+    /// The number of its last turn: where targets take turns, the one with the least is next.
+    pub(crate) fn turn(&self) -> u64 {
+        self.turn.get()
+    }
+
+    /// Gives it this turn.
+    pub(crate) fn take_turn(&self, turn: u64) {
+        self.turn.set(turn);
+        self.counters.on(self.core).turn.set(turn);
+    }
+
+    /// The other cores' connections to it, as last read.
+    pub(crate) fn open_elsewhere(&self) -> u32 {
+        self.elsewhere.get()
+    }
+
+    fn count_ended_elsewhere(&self) -> [u64; 2] {
+        [self.elsewhere(|core| &core.unanswered), self.elsewhere(|core| &core.answered)]
+    }
+
+    fn elsewhere(&self, counter: fn(&TargetOnCore) -> &Counter) -> u64 {
+        self.counters.sum(counter).saturating_sub(counter(self.counters.on(self.core)).get())
     }
 
     /// Whether it is in the balancer's zone; `None` unless both zones are known.
@@ -169,28 +218,31 @@ impl LocalTarget {
         self.ramp.get().map_or(1.0, |ramp| ramp.part(now))
     }
 
-    /// Whether [`Self::claim`] was called with this trial before.
-    pub(crate) fn has_asked_for(&self, trial: &Arc<Trial>) -> bool {
-        self.asked_for.borrow().as_ref().is_some_and(|old| Arc::ptr_eq(old, trial))
-    }
-
-    /// Whether this core is the one that makes the trial.
-    pub(crate) fn claim(&self, trial: Arc<Trial>) -> bool {
-        let is_claimed = trial.claim();
-        *self.asked_for.borrow_mut() = Some(trial);
-        is_claimed
-    }
-
     /// A dial begins: it counts as a connection until [`Self::closed`].
     pub fn opened(&self) {
         self.connections.set(self.connections.get() + 1);
         self.counters.on(self.core).active.increment();
+        self.turnover.opened(self.open());
     }
 
     /// The end of what was opened.
     pub fn closed(&self) {
         self.connections.set(self.connections.get() - 1);
         self.counters.on(self.core).active.decrement();
+        self.turnover.closed();
+    }
+
+    /// What was closed just now was a client's connection. `is_answered`: the target had sent a byte,
+    /// or was not the first to end it.
+    pub fn ended(&self, is_answered: bool) {
+        let counters = self.counters.on(self.core);
+        if is_answered {
+            counters.answered.increment();
+            self.turnover.answered(1);
+        } else {
+            counters.unanswered.increment();
+            self.lingering.add(1, &self.turnover);
+        }
     }
 
     /// A client got a connection to it.
@@ -198,27 +250,19 @@ impl LocalTarget {
         self.counters.on(self.core).connections.increment();
     }
 
-    /// Notes whether a dial reached the target, `None` if it was cut short and nothing is known.
-    /// Returns what the control plane has to hear of it: the end of each trial, and each failure.
-    #[must_use = "a trial whose end is not reported is the target's last"]
-    pub fn dialled(&self, is_trial: bool, reached: Option<bool>) -> Option<Report> {
-        match reached {
-            Some(true) => {
-                self.last_dial.set(LastDial::Reached);
-                self.counters.on(self.core).dialled.increment();
-            }
-            Some(false) => {
-                self.last_dial.set(LastDial::Failed);
-                self.counters.on(self.core).failed_dials.increment();
-            }
-            None => (),
-        }
-        let outcome = match reached {
-            _ if is_trial => Outcome::Tried { reached },
-            Some(false) => Outcome::Failed { count: 1, successes: self.counters.dialled() },
-            _ => return None,
-        };
-        Some(Report { target: Arc::clone(&self.target), outcome })
+    /// A dial has reached it.
+    pub fn reached(&self) {
+        self.last_dial.set(LastDial::Reached);
+        self.counters.on(self.core).dialled.increment();
+    }
+
+    /// A dial has failed, or taken too long; what the control plane has to hear of it.
+    #[must_use]
+    pub fn failed(&self, error: io::ErrorKind) -> Report {
+        self.last_dial.set(LastDial::Failed);
+        self.counters.on(self.core).failed_dials.increment();
+        let successes = self.counters.dialled();
+        Report { target: Arc::clone(&self.target), count: 1, successes, error }
     }
 }
 

@@ -94,7 +94,8 @@ struct Thread {
 
 impl DataPlane {
     /// Starts an executor per core, core `n` writing to `counters[n]`, and returns when each has
-    /// its ring. None accepts before [`DataPlane::accept`].
+    /// its ring. None does anything before [`DataPlane::run`], and no listener listens before
+    /// [`DataPlane::listen`].
     ///
     /// # Errors
     /// When an executor or a ring cannot be made; threads that were started end.
@@ -142,18 +143,24 @@ impl DataPlane {
         Ok(Self { threads, listeners, backlog: settings.listen_backlog, orders })
     }
 
-    /// Makes every listener listen, then lets the cores accept.
+    /// Lets the cores take snapshots and do what follows from them.
+    pub fn run(&self) {
+        for thread in &self.threads {
+            // It fails if the core runs already, or is gone, which ends the process anyhow.
+            let _ = thread.go.try_send(());
+        }
+    }
+
+    /// Makes every listener listen; the cores accept as soon as a snapshot lets clients in.
     ///
     /// # Errors
     /// As listen(2): another program has begun to listen on the address since it was bound.
-    pub fn accept(&mut self) -> io::Result<()> {
+    pub fn listen(&mut self) -> io::Result<()> {
         for listener in self.listeners.drain(..) {
             listener.listen(self.backlog)?;
         }
-        for thread in &self.threads {
-            // It fails if the thread is gone, which ends the process anyhow.
-            let _ = thread.go.send(());
-        }
+        self.orders.start_accepting();
+        self.wake_all();
         Ok(())
     }
 
@@ -161,6 +168,10 @@ impl DataPlane {
     /// sessions go on until they finish or [`Settings::shutdown_timeout`] is over. Returns at once.
     pub fn stop_accepting(&self) {
         self.orders.stop_accepting();
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
         for thread in &self.threads {
             thread.waker.wake();
         }

@@ -26,7 +26,10 @@ pub(crate) use buffers::BUFFER_SIZE;
 use buffers::{BUFFER_GROUP, Buffers};
 pub(crate) use completion::{Completion, Key};
 use completion::{Kind, Token};
-pub(crate) use socket::{bind_address_without_port, inherited, listen_drops, send_queue_bytes};
+pub(crate) use socket::{
+    acknowledged_bytes, bind_address_without_port, inherited, listen_drops, peer_address,
+    send_queue_bytes,
+};
 
 /// Submission queue entries: more are submitted in several system calls.
 const SUBMISSIONS_MAX: u32 = 1024;

@@ -21,6 +21,7 @@ mod simulation;
 mod splice;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 mod watch;
 
 use ahead::Ahead;
@@ -170,7 +171,9 @@ impl Session {
             }
             Event::EndOfStream { from } => {
                 self.end_mut(from).note_end_of_stream();
-                self.replace_if_lost(from, ops);
+                if !self.replace_if_lost(from, ops) {
+                    self.note_first_end(from);
+                }
             }
             Event::ReceiveFailed { from } => {
                 self.end_mut(from).note_end_of_stream();
@@ -207,7 +210,10 @@ impl Session {
             Event::SendQueue { to, bytes } => self.note_send_queue(to, bytes),
             Event::Retire => self.note_retire(),
             Event::Inspected { is_empty } => self.note_inspected(is_empty),
-            Event::IdleTimeout => self.ending = self.ending.or(Some(Ending::IdleTimeout)),
+            Event::IdleTimeout { stuck } => {
+                let ending = stuck.map_or(Ending::IdleTimeout, Ending::Stuck);
+                self.ending = self.ending.or(Some(ending));
+            }
             Event::Abort(cause) => self.ending = self.ending.or(Some(Ending::Aborted(cause))),
         }
     }
@@ -253,6 +259,7 @@ impl Session {
 
     /// The connection is gone: what is queued for it goes nowhere.
     fn note_broken(&mut self, side: Side, ops: &mut Vec<Op>) {
+        self.note_first_end(side);
         let end = self.end_mut(side);
         end.broken = true;
         end.drop_unsent(side, ops);

@@ -1,16 +1,18 @@
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{ClientKey, Entry, Locality, Snapshot, TargetState, Trial};
+use exchange::{ClientKey, Locality, Snapshot};
 
 use crate::affinity::LocalAffinity;
 use crate::candidates::Candidates;
+use crate::lingering::Turnover;
 use crate::local_target::{LastDial, LocalTarget};
 
 /// How often other cores' counts are read at most, and how many of them at a time.
 const READ_INTERVAL: Duration = Duration::from_millis(1);
 const COUNTS_READ_MAX: usize = 64;
+/// So few are read each time.
+const COUNTS_READ_MIN: usize = 8;
 
 /// Targets of one zone, and what part of the new connections they get.
 #[derive(Debug)]
@@ -29,12 +31,11 @@ pub struct Targets {
     pooled_max: usize,
     known: Vec<Rc<LocalTarget>>,
     eligible: Candidates,
+    turnover: Rc<Turnover>,
     localities: Vec<LocalLocality>,
     /// Where clients keep their targets.
     affinity: Option<LocalAffinity>,
-    /// Trials that this core has not asked for yet.
-    trials: Vec<(Rc<LocalTarget>, Arc<Trial>)>,
-    settled: bool,
+    admits: bool,
     rebalanced_since: Option<Instant>,
     /// Whose counts on other cores are read next.
     read_next: usize,
@@ -50,10 +51,10 @@ impl Targets {
             pooled_max: 0,
             known: Vec::new(),
             eligible: Candidates::default(),
+            turnover: Rc::default(),
             localities: Vec::new(),
             affinity: None,
-            trials: Vec::new(),
-            settled: false,
+            admits: false,
             rebalanced_since: None,
             read_next: 0,
             read_due: None,
@@ -81,32 +82,29 @@ impl Targets {
         let mut old = std::mem::take(&mut self.known);
         // Entries come in a stable order: a target is usually found where it was.
         old.reverse();
-        self.trials.clear();
         let mut eligible = Vec::new();
         for entry in &snapshot.entries {
             let known = old.iter().rposition(|local| local.is(entry));
             let local = known.map(|index| old.remove(index));
-            let local = local.unwrap_or_else(|| LocalTarget::new(entry, self.core));
+            let local = local.unwrap_or_else(|| LocalTarget::new(entry, self.core, &self.turnover));
             local.pool().borrow_mut().limit(self.pooled_max);
             local.update(entry, snapshot.own_zone.as_ref());
             if entry.eligible {
                 eligible.push(Rc::clone(&local));
-            }
-            if let Some(trial) = offered_trial(entry)
-                && !local.has_asked_for(trial)
-            {
-                self.trials.push((Rc::clone(&local), Arc::clone(trial)));
             }
             self.known.push(local);
         }
         for gone in old {
             gone.withdraw();
         }
+        // Of others than these the counts are not read.
+        let elsewhere = eligible.iter().map(|target| u64::from(target.open_elsewhere())).sum();
+        self.turnover.set_elsewhere(elsewhere);
         self.eligible = eligible.into_iter().collect();
         self.localities = snapshot.localities.iter().filter_map(|it| self.local(it)).collect();
         let affinity = snapshot.affinity.as_ref();
         self.affinity = affinity.map(|it| LocalAffinity::new(it, self.eligible.all()));
-        self.settled = snapshot.settled;
+        self.admits = snapshot.admits;
         self.rebalanced_since = snapshot.rebalanced_since;
     }
 
@@ -161,27 +159,21 @@ impl Targets {
         self.rebalanced_since
     }
 
-    /// Whether waiting brings no eligible target that is not there yet.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.settled || !self.eligible().is_empty()
-    }
-
-    /// A target that is to be dialled by way of trial, which no other core does. Each trial is
-    /// asked for once.
-    pub(crate) fn claim_trial(&mut self) -> Option<Rc<LocalTarget>> {
-        while let Some((target, trial)) = self.trials.pop() {
-            if target.claim(trial) {
-                return Some(target);
-            }
-        }
-        None
+    /// Whether clients are let in, to whomever there is, or wait.
+    pub fn admits(&self) -> bool {
+        self.admits
     }
 
     /// Reads how many connections other cores have to some of the targets, in turn. Cheap enough
-    /// to be called again and again: at most [`COUNTS_READ_MAX`] counts in a [`READ_INTERVAL`].
+    /// to be called again and again: if there are more than [`COUNTS_READ_MIN`] counts, at most
+    /// [`COUNTS_READ_MAX`] are read in a [`READ_INTERVAL`].
     pub fn read_other_cores(&mut self, now: Instant) {
         let eligible = self.eligible.all();
-        if self.cores <= 1 || eligible.is_empty() || self.read_due.is_some_and(|due| now < due) {
+        if self.cores <= 1 || eligible.is_empty() {
+            return;
+        }
+        let are_few = eligible.len() * (self.cores - 1) <= COUNTS_READ_MIN;
+        if !are_few && self.read_due.is_some_and(|due| now < due) {
             return;
         }
         self.read_due = Some(now + READ_INTERVAL);
@@ -193,14 +185,11 @@ impl Targets {
     }
 }
 
-/// The trial of a target that is not leaving.
-fn offered_trial(entry: &Entry) -> Option<&Arc<Trial>> {
-    entry.trial.as_ref().filter(|_| entry.state != TargetState::Draining)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
-    use exchange::{Target, TargetCounters};
+    use std::sync::Arc;
+
+    use exchange::{Entry, Target, TargetCounters, TargetState};
 
     use super::*;
     use crate::session::Cause;
@@ -233,9 +222,8 @@ pub(crate) mod tests {
     fn counts_survive_an_update_and_only_eligible_targets_are_offered() {
         let mut entries = vec![entry(1, true), entry(2, false), entry(3, true)];
         let mut targets = Targets::new(0, 1);
-        assert!(!targets.is_ready());
+        assert!(!targets.admits(), "nobody has said so yet");
         targets.update(&Snapshot { entries: entries.clone(), ..Snapshot::default() });
-        assert!(targets.is_ready());
         assert_eq!(ports(&targets), [1, 3]);
         targets.eligible()[1].opened();
         entries.remove(0);
@@ -306,21 +294,5 @@ pub(crate) mod tests {
         targets.eligible()[0].opened();
         targets.update(&Snapshot { entries: vec![entry(1, true)], ..Snapshot::default() });
         assert_eq!(targets.eligible()[0].connections(), 0);
-    }
-
-    #[test]
-    fn each_trial_is_asked_for_once() {
-        let mut entry = entry(1, false);
-        let mut targets = Targets::new(0, 1);
-        for _ in 0..2 {
-            entry.trial = Some(Arc::new(Trial::default()));
-            let snapshot = Snapshot { entries: vec![entry.clone()], ..Snapshot::default() };
-            targets.update(&snapshot);
-            targets.update(&snapshot);
-            assert_eq!(targets.trials.len(), 1);
-            assert!(targets.claim_trial().is_some());
-            targets.update(&snapshot);
-            assert!(targets.trials.is_empty(), "still offered, but asked for already");
-        }
     }
 }

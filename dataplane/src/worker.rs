@@ -11,6 +11,7 @@ mod pooling;
 mod pressure;
 mod rebalancing;
 mod splicing;
+mod stall;
 mod sweep;
 mod upkeep;
 
@@ -39,6 +40,7 @@ use crate::timers::{EqualTimers, Timers};
 use crate::{Balance, Settings};
 use accepting::Accepting;
 use pooling::Pooling;
+use stall::Stall;
 use sweep::Sweep;
 
 /// The longest wait: what nobody wakes the core for is looked at this often.
@@ -75,6 +77,8 @@ pub(crate) struct Worker {
     aborted: u64,
     pipes: Pipes,
     dials: EqualTimers,
+    /// Clients whose sessions want to dial while clients are to wait.
+    waiting: VecDeque<Key>,
     prefaces: EqualTimers,
     watches: EqualTimers,
     measures: Timers<(Key, Side)>,
@@ -84,6 +88,7 @@ pub(crate) struct Worker {
     sweep: Sweep,
     /// Receives that ended because there was no buffer left, and wait for one.
     starved: VecDeque<(Key, Side)>,
+    stall: Stall,
     /// Read once a turn.
     now: Instant,
     buffers_shrunk: Instant,
@@ -161,18 +166,20 @@ impl Worker {
             admission,
             counters,
             core,
-            accepting: Accepting::not_yet(&listener, now + settings.first_target_timeout),
+            accepting: Accepting::waiting(&listener),
             listener: Some(listener),
             handover,
             aborted: 0,
             pipes: Pipes::new(pipes_max),
             dials: EqualTimers::new(settings.connect_timeout),
+            waiting: VecDeque::new(),
             prefaces: EqualTimers::new(introducing::PREFACE_TIMEOUT),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
             held_up: 0,
             sweep: Sweep::new(&settings, now),
             starved: VecDeque::new(),
+            stall: Stall::default(),
             now,
             buffers_shrunk: now,
             completions: Vec::new(),
@@ -185,14 +192,18 @@ impl Worker {
 
     /// Waits for completions and handles them. True if it is time for [`Worker::upkeep`].
     pub(crate) fn turn(&mut self) -> bool {
-        if let Err(error) = self.ring.wait(self.wait_time()) {
+        let wait = if self.stall.is_over() { self.wait_time() } else { Duration::ZERO };
+        if let Err(error) = self.ring.wait(wait) {
             // Not to be had: without its ring a core can do nothing, and others don't know of it.
             panic!("io_uring_enter: {error}");
         }
-        self.now = Instant::now();
+        let before = std::mem::replace(&mut self.now, Instant::now());
         self.count().turns.increment();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.completions(&mut completions);
+        if let Some(missed) = self.stall.note_turn(before, self.now, wait, completions.is_empty()) {
+            self.sweep.leave_out(missed);
+        }
         let mut upkeep_is_due = completions.is_empty();
         let mut is_woken = false;
         let mut accepted = std::mem::take(&mut self.accepted);
@@ -211,8 +222,12 @@ impl Worker {
                 completion => self.handle(completion),
             }
         }
-        if is_woken {
+        if is_woken && self.stall.is_over() {
             self.take_snapshot();
+        }
+        if !accepted.is_empty() || !self.prefaces_read.is_empty() {
+            // A core that has slept knows nothing of what the others have done meanwhile.
+            self.read_other_cores();
         }
         self.handle_prefaces();
         self.handle_all_accepted(&mut accepted);

@@ -50,6 +50,12 @@ impl Affinity {
         &self.targets
     }
 
+    /// Whether this is the table for these targets, each of which is there once.
+    pub fn is_for(&self, targets: &[Arc<Target>]) -> bool {
+        let known = targets.iter().filter(|target| self.number_of(target).is_some()).count();
+        known == self.targets.len() && known == targets.len().min(TARGETS_MAX)
+    }
+
     /// The number of `target` among [`Affinity::targets`], if it is one of them.
     pub fn number_of(&self, target: &Target) -> Option<usize> {
         self.targets.binary_search_by(|it| identity(it).cmp(&identity(target))).ok()

@@ -24,6 +24,11 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_sub(1), Relaxed);
     }
 
+    /// Makes it `n`. Only the owning core may call this.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
     /// The value as last written; may lag behind by an instant.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
@@ -74,8 +79,8 @@ pub struct CoreCounters {
     pub dial_durations: DialDurations,
     /// Total: dials that found no free local port.
     pub exhausted_dials: Counter,
-    /// Total: connections that the kernel dropped because the listen queue was full.
-    pub listen_overflows: Counter,
+    /// Total: what the kernel dropped at the core's listener, for whatever reason.
+    pub listen_drops: Counter,
     /// Totals: client connections that were reset instead of being forwarded.
     pub rejected: Rejections,
 }
@@ -100,6 +105,12 @@ pub struct TargetOnCore {
     pub failed_dials: Counter,
     /// Total: client connections that got one to the target.
     pub connections: Counter,
+    /// Total: client connections that the target was first to end, before it had sent a byte.
+    pub unanswered: Counter,
+    /// Total: client connections to the target that are over, without those.
+    pub answered: Counter,
+    /// Gauge: where targets take turns, the number of the last one that this core gave it.
+    pub turn: Counter,
 }
 
 impl TargetCounters {
@@ -137,6 +148,11 @@ impl TargetCounters {
         self.sum(|core| &core.dialled)
     }
 
+    /// The last turn that any core gave the target.
+    pub fn last_turn(&self) -> u64 {
+        self.by_core.iter().map(|core| core.turn.get()).max().unwrap_or(0)
+    }
+
     /// The sum of one counter over all cores.
     pub fn sum(&self, counter: impl Fn(&TargetOnCore) -> &Counter) -> u64 {
         self.by_core.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
@@ -160,6 +176,6 @@ mod tests {
     #[test]
     fn cores_do_not_share_cache_lines() {
         assert!(align_of::<CoreCounters>() >= 64);
-        assert!(size_of::<TargetOnCore>() >= 64);
+        assert_eq!(size_of::<TargetOnCore>(), 64, "each is read at the cost of one line");
     }
 }

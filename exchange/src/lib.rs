@@ -13,17 +13,15 @@ mod report;
 mod snapshot;
 mod surplus;
 mod target;
-mod trial;
 
 pub use affinity::{Affinity, ClientKey, TargetKey};
 pub use channel::{Publisher, Subscriber, Waker, broadcast};
 pub use counters::{CoreCounters, Counter, TargetCounters, TargetOnCore};
 pub use dial_durations::DialDurations;
 pub use rejection::{Rejection, Rejections};
-pub use report::{Outcome, Report, Reporter, Reports, reports};
+pub use report::{Report, Reporter, Reports, reports};
 pub use snapshot::{
     BreakerState, Checks, Entry, Generation, Locality, Ramp, Snapshot, TargetState,
 };
 pub use surplus::{Leave, Surplus};
 pub use target::{Target, TargetId};
-pub use trial::Trial;

@@ -11,6 +11,8 @@ pub enum Rejection {
     MaxConnectionsPerClient,
     /// It is none of the proxies that may say for whom they connect.
     UntrustedProxy,
+    /// It ended without a byte, where a PROXY protocol header was expected: as probes of the port do.
+    ProxyHeaderNone,
     /// It did not begin with a PROXY protocol header.
     ProxyHeaderMissing,
     /// Its PROXY protocol header broke the rules, or ended too early.
@@ -23,11 +25,12 @@ pub enum Rejection {
 
 impl Rejection {
     /// Every reason, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NotAllowed,
         Self::MaxConnections,
         Self::MaxConnectionsPerClient,
         Self::UntrustedProxy,
+        Self::ProxyHeaderNone,
         Self::ProxyHeaderMissing,
         Self::ProxyHeaderMalformed,
         Self::ProxyHeaderOversized,
@@ -41,6 +44,7 @@ impl Rejection {
             Self::MaxConnections => "max_connections",
             Self::MaxConnectionsPerClient => "max_connections_per_client",
             Self::UntrustedProxy => "untrusted_proxy",
+            Self::ProxyHeaderNone => "proxy_header_none",
             Self::ProxyHeaderMissing => "proxy_header_missing",
             Self::ProxyHeaderMalformed => "proxy_header_malformed",
             Self::ProxyHeaderOversized => "proxy_header_oversized",

@@ -9,32 +9,18 @@ use crate::{Target, Waker};
 /// Reports under way; what finds the queue full is put together at its core until there is room.
 const QUEUE: usize = 1024;
 
-/// What became of dials, as far as the control plane has to hear of it at once. Dials that succeed
-/// are only counted ([`crate::TargetCounters`]).
+/// Dials of one target that failed or took too long. What failed before a success is not in a row
+/// with what fails after it. Dials that succeed are only counted ([`crate::TargetCounters`]).
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The target that was dialled.
     pub target: Arc<Target>,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-/// What became of dials of one target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Dials failed or took too long. What failed before a success is not in a row with what fails
-    /// after it.
-    Failed {
-        /// How many dials.
-        count: u32,
-        /// [`crate::TargetCounters::dialled`] when the last of them failed.
-        successes: u64,
-    },
-    /// The dial of a [`crate::Trial`] is over.
-    Tried {
-        /// None if it was cut short, so that nothing is known: another trial is needed.
-        reached: Option<bool>,
-    },
+    /// How many dials.
+    pub count: u32,
+    /// [`crate::TargetCounters::dialled`] when the last of them failed.
+    pub successes: u64,
+    /// What the last of them failed with.
+    pub error: io::ErrorKind,
 }
 
 /// Makes the channel by which `cores` cores report.
@@ -53,7 +39,7 @@ pub fn reports(cores: usize) -> io::Result<(Vec<Reporter>, Reports)> {
 pub struct Reporter {
     sender: Sender<Report>,
     waker: Waker,
-    /// What found the queue full: at most one report of each kind for each target.
+    /// What found the queue full: at most one report for each target.
     unsent: Vec<Report>,
 }
 
@@ -83,29 +69,17 @@ impl Reporter {
         }
     }
 
-    /// Adds `report` to what is to be sent, put together with an earlier one of its kind.
+    /// Adds `report` to what is to be sent, put together with an earlier one of its target.
     fn keep(&mut self, report: Report) {
-        let is_alike = |old: &&mut Report| {
-            Arc::ptr_eq(&old.target, &report.target)
-                && matches!(
-                    (old.outcome, report.outcome),
-                    (Outcome::Failed { .. }, Outcome::Failed { .. })
-                )
-        };
+        let is_alike = |old: &&mut Report| Arc::ptr_eq(&old.target, &report.target);
         let Some(old) = self.unsent.iter_mut().find(is_alike) else {
             self.unsent.push(report);
             return;
         };
-        old.outcome = match (old.outcome, report.outcome) {
-            (
-                Outcome::Failed { count: earlier, successes: before },
-                Outcome::Failed { count, successes },
-            ) if before == successes => {
-                Outcome::Failed { count: earlier.saturating_add(count), successes }
-            }
-            // A success was in between: the earlier ones don't matter any more.
-            (_, newer) => newer,
-        };
+        // A success in between: the earlier ones don't matter any more.
+        let is_in_a_row = old.successes == report.successes;
+        let earlier = if is_in_a_row { old.count } else { 0 };
+        *old = Report { count: earlier.saturating_add(report.count), ..report };
     }
 }
 
@@ -135,7 +109,8 @@ mod tests {
     use super::*;
 
     fn failed(target: &Arc<Target>, count: u32, successes: u64) -> Report {
-        Report { target: Arc::clone(target), outcome: Outcome::Failed { count, successes } }
+        let error = io::ErrorKind::ConnectionRefused;
+        Report { target: Arc::clone(target), count, successes, error }
     }
 
     fn target(port: u16) -> Arc<Target> {
@@ -143,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_loses_no_failure_and_no_trial() {
+    fn a_full_queue_loses_no_failure() {
         let (mut reporters, reports) = reports(1).unwrap();
         let reporter = &mut reporters[0];
         let (one, other) = (target(1), target(2));
@@ -151,20 +126,16 @@ mod tests {
         for _ in 0..all {
             reporter.report(failed(&one, 1, 0));
         }
-        reporter.report(Report {
-            target: Arc::clone(&other),
-            outcome: Outcome::Tried { reached: Some(true) },
-        });
+        reporter.report(failed(&other, 7, 0));
         assert_eq!(reporter.unsent.len(), 2, "put together");
-        let mut outcomes: Vec<_> = std::iter::from_fn(|| reports.next()).collect();
+        let mut received: Vec<_> = std::iter::from_fn(|| reports.next()).collect();
         reporter.flush();
-        outcomes.extend(std::iter::from_fn(|| reports.next()));
-        let failures = outcomes.iter().map(|report| match report.outcome {
-            Outcome::Failed { count, .. } => count,
-            Outcome::Tried { .. } => 0,
-        });
-        assert_eq!(failures.sum::<u32>(), all);
-        assert!(outcomes.iter().any(|report| Arc::ptr_eq(&report.target, &other)));
+        received.extend(std::iter::from_fn(|| reports.next()));
+        let count = |target: &Arc<Target>| {
+            let theirs = received.iter().filter(|report| Arc::ptr_eq(&report.target, target));
+            theirs.map(|report| report.count).sum::<u32>()
+        };
+        assert_eq!([count(&one), count(&other)], [all, 7]);
     }
 
     #[test]
@@ -176,11 +147,12 @@ mod tests {
         }
         reporters[0].report(failed(&one, 1, 0));
         reporters[0].report(failed(&one, 1, 7));
-        reporters[0].report(failed(&one, 1, 7));
+        let error = io::ErrorKind::TimedOut;
+        reporters[0].report(Report { error, ..failed(&one, 1, 7) });
         while reports.next().is_some() {}
         reporters[0].flush();
         let last = reports.next().unwrap();
-        assert_eq!(last.outcome, Outcome::Failed { count: 2, successes: 7 });
+        assert_eq!((last.count, last.successes, last.error), (2, 7, error));
         assert!(reports.next().is_none());
     }
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{Affinity, Target, TargetCounters, TargetId, Trial};
+use crate::{Affinity, Target, TargetCounters, TargetId};
 
 /// Counts published snapshots; a larger one is newer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,7 +65,7 @@ pub enum BreakerState {
     /// The target can be connected to, as far as is known.
     #[default]
     Closed,
-    /// A trial connection is due or under way.
+    /// The control plane is trying to connect to it.
     HalfOpen,
     /// The target cannot be connected to.
     Open,
@@ -91,9 +91,6 @@ pub struct Entry {
     pub reset: bool,
     /// While its share of new connections grows after it was admitted.
     pub ramp: Option<Ramp>,
-    /// The trial connection that is to find out whether it can be reached again. Whoever claims it
-    /// dials this target first, eligible or not, and reports how that went.
-    pub trial: Option<Arc<Trial>>,
     /// What the cores count about it; the same for as long as the target is known.
     pub counters: Arc<TargetCounters>,
 }
@@ -110,7 +107,6 @@ impl Entry {
             breaker: BreakerState::Closed,
             reset: false,
             ramp: None,
-            trial: None,
             counters,
         }
     }
@@ -154,17 +150,17 @@ pub struct Snapshot {
     pub generation: Generation,
     /// Whether targets are used although their checks fail, because too few pass.
     pub fail_open: bool,
-    /// Whether every target that is not draining has had its first health check result, and there
-    /// is at least one target: before that, having none eligible is only a matter of waiting.
-    pub settled: bool,
+    /// Whether clients are let in; where no target is eligible then, they are turned away. If not,
+    /// they wait: who is to serve them is about to be known, and no target is eligible until then.
+    pub admits: bool,
     /// All known targets, in a stable order.
     pub entries: Vec<Entry>,
     /// The zone of this balancer, where known and to be heeded.
     pub own_zone: Option<Arc<str>>,
     /// Where new connections go first; empty: no zone is preferred, all eligible targets are alike.
     pub localities: Vec<Locality>,
-    /// The target of each client, where clients keep theirs. May lag behind the entries by an instant:
-    /// what it maps to need not be eligible any more.
+    /// The target of each client, where clients keep theirs. May lag behind the entries by an instant,
+    /// though not when clients are let in: what it maps to need not be eligible any more.
     pub affinity: Option<Arc<Affinity>>,
     /// Whom operators want to drain and discovery does not know now: they will drain when they are
     /// back. In order; bounded, as orders that stand are.
@@ -178,5 +174,11 @@ impl Snapshot {
     /// The entries that new connections may go to.
     pub fn eligible(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.eligible)
+    }
+
+    /// How many targets are healthy, of how many that do not drain.
+    pub fn healthy_of(&self) -> (usize, usize) {
+        let count = |state| self.entries.iter().filter(|entry| entry.state == state).count();
+        (count(TargetState::Healthy), self.entries.len() - count(TargetState::Draining))
     }
 }

@@ -63,28 +63,6 @@ fn get_metrics(address: SocketAddr) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// Whether a process of another user listens on the port of `address`, as
-/// `proc_pid_net(5)` tells.
-pub(super) fn is_another_users(address: SocketAddr) -> bool {
-    let own = rustix::process::geteuid().as_raw();
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    let texts = tables.iter().filter_map(|table| std::fs::read_to_string(table).ok());
-    let mut users = texts.flat_map(|text| listening_users(&text, address.port()));
-    users.any(|user| user != own)
-}
-
-/// The users who listen on `port`, from the lines of `/proc/net/tcp`.
-fn listening_users(table: &str, port: u16) -> Vec<u32> {
-    const LISTEN: &str = "0A";
-    let user = |line: &str| {
-        let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        let (_, local_port) = fields.get(1)?.rsplit_once(':')?;
-        let is_there = u16::from_str_radix(local_port, 16).ok()? == port;
-        (is_there && *fields.get(3)? == LISTEN).then(|| fields.get(7)?.parse().ok()).flatten()
-    };
-    table.lines().filter_map(user).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,15 +73,5 @@ mod tests {
             "HTTP/1.1 200 OK\r\n\r\n# HELP x\nload_balancer_build_info{version=\"1.2.3\"} 1\n";
         assert_eq!(Instance::of(metrics), Some(Instance { version: "1.2.3".to_owned() }));
         assert_eq!(Instance::of("HTTP/1.1 404 Not Found\r\n\r\n"), None);
-    }
-
-    #[test]
-    fn listeners_are_found_with_their_users() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n\
-             0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000 0 1\n\
-             1: 0100007F:1F90 0100007F:8888 01 00000000:00000000 00:00000000 00000000  1001 0 2\n\
-             2: 0100007F:1F91 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1002 0 3\n";
-        assert_eq!(listening_users(table, 8080), [1000]);
-        assert_eq!(listening_users(table, 80), [0_u32; 0]);
     }
 }

@@ -1,10 +1,10 @@
 use std::net::SocketAddr;
 
-use super::instance::{self, Instance};
+use super::instance::Instance;
 use super::report::{Check, Report};
 use crate::config::{Known, variable};
 use crate::preflight;
-use crate::sockets::{self, Availability};
+use crate::sockets::{self, Availability, Holder};
 
 /// Whether clients and operators could connect. What a running instance of the balancer holds is no
 /// failure: the check may run beside it, or before it is replaced.
@@ -15,7 +15,7 @@ pub(super) fn examine(known: &Known, report: &mut Report) {
         _ => None,
     };
     if let Some(address) = known.listen {
-        client_port(address, running.as_ref(), report);
+        client_port(address, running.as_ref(), known.overlap, report);
     }
     if let Some((address, availability)) = admin {
         admin_port(address, &availability, running, report);
@@ -29,24 +29,31 @@ pub(super) fn examine(known: &Known, report: &mut Report) {
     }
 }
 
-fn client_port(address: SocketAddr, running: Option<&Instance>, report: &mut Report) {
+fn client_port(
+    address: SocketAddr,
+    running: Option<&Instance>,
+    overlap: Option<bool>,
+    report: &mut Report,
+) {
     let subject = Some(address.to_string());
     match Availability::of_client(address) {
         Availability::Free => report.ok(Check::ClientPort, subject, "free".to_owned()),
         Availability::Shared => {
-            let holder = match running {
-                Some(instance) => instance.to_string(),
-                None => "another process that shares it, perhaps an instance of this balancer"
-                    .to_owned(),
+            let holder = match (running, Holder::of(address)) {
+                (Some(instance), _) => instance.to_string(),
+                (None, Some(holder)) => holder.to_string(),
+                (None, None) => "another process, perhaps an instance of this balancer".to_owned(),
             };
-            let detail = format!(
-                "held by {holder}: a further instance would share its clients, as in a rolling \
-                 restart"
-            );
+            let otherwise = if overlap == Some(true) {
+                "would share its clients, as in a rolling restart"
+            } else {
+                "does not start beside it, unless OVERLAP=true"
+            };
+            let detail = format!("held by {holder}: a further instance {otherwise}");
             report.warning(Check::ClientPort, subject, detail);
         }
         // Ours share the port, but not with another user (socket(7), SO_REUSEPORT).
-        Availability::Taken(_) if running.is_some() && instance::is_another_users(address) => {
+        Availability::Taken(_) if running.is_some() && sockets::is_another_users(address) => {
             let detail = "held by a process of another user, probably the running instance: a \
                           further one can share the port only as the same user";
             report.warning(Check::ClientPort, subject, detail.to_owned());

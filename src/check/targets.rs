@@ -5,7 +5,7 @@ use exchange::Target;
 use super::report::{Check, Report};
 use super::zone;
 use crate::config::Config;
-use crate::run;
+use crate::{preflight, run};
 
 /// Looks for targets once and checks each of them once.
 pub(super) fn examine(config: &Config, report: &mut Report) {
@@ -19,7 +19,9 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
         if let Some(zone) = zone::own(&settings.zone, report) {
             zone::judge(&zone, &targets, report);
         }
-        let trials = check_targets(&settings.health, targets).await;
+        // Where there are too few descriptors, the machine's checks say so.
+        let probes_max = preflight::capacity(config.cpus.len()).map_or(1, |it| it.probes_max);
+        let trials = check_targets(&settings.health, probes_max, targets).await;
         judge(&trials, config, report);
     });
     // A probe's thread may outlive its timeout: nobody waits for it.

@@ -27,6 +27,10 @@ pub(super) fn settings(
     let parse = |text: &str| parse_targets(text, default_port, may_be_target);
     let targets = read.optional(var::TARGETS, raw.targets.as_deref(), parse);
     let aws = Aws::read(raw, read);
+    if let Some(reason) = not_chosen(raw) {
+        read.refuse_unset(var::NODE_FILTER, &reason);
+        return None;
+    }
     match filter? {
         NodeFilter::Static => static_targets(targets?, read),
         NodeFilter::File => target_file(raw, default_port, listen, read),
@@ -36,6 +40,22 @@ pub(super) fn settings(
             from_aws(aws?, filter == NodeFilter::Tag, common)
         }
     }
+}
+
+/// Why the default of `NODE_FILTER` cannot be meant: a variable is set that another value reads. The
+/// balancer would look for targets in AWS for ever.
+fn not_chosen(raw: &Raw) -> Option<String> {
+    let sources = [
+        ("static", var::TARGETS, &raw.targets),
+        ("file", var::TARGETS_FILE, &raw.targets_file),
+        ("tag", var::TAG_NAME, &raw.tag_name),
+        ("tag", var::TAG_VALUE, &raw.tag_value),
+    ];
+    let set = sources.iter().filter(|(_, _, value)| value.is_some());
+    let readers: Vec<_> =
+        set.map(|(filter, variable, _)| format!("{filter} reads {}", variable.name)).collect();
+    (raw.node_filter.is_none() && !readers.is_empty())
+        .then(|| format!("is not set: {}; accepted: asg, tag, static or file", readers.join(", ")))
 }
 
 /// The port of targets that name none.
@@ -92,7 +112,8 @@ fn target_file(
     match read_file(&settings) {
         Ok(_) => Some(Settings::File(settings)),
         Err(reason) => {
-            read.refuse(var::TARGETS_FILE, raw.targets_file.as_deref(), &reason);
+            // Whoever writes it may be late, or about to mend it.
+            read.refuse_for_now(var::TARGETS_FILE, raw.targets_file.as_deref(), &reason);
             None
         }
     }

@@ -83,7 +83,7 @@ mod tests {
             ["TRUSTED_PROXIES is set, but ACCEPT_PROXY_PROTOCOL=false does not read it"]
         );
         assert_eq!(
-            lines(&[("TARGETS", "10.0.0.1"), ("ASG_NAME", "workers"), ("AWS_REGION", "us-east-1")]),
+            lines(&[("TARGETS", "10.0.0.1"), ("ASG_NAME", "workers"), ("NODE_FILTER", "asg")]),
             ["TARGETS is set, but NODE_FILTER=asg does not read it"]
         );
     }

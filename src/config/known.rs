@@ -9,6 +9,8 @@ use dataplane::Sources;
 pub(crate) struct Known {
     /// Where clients connect.
     pub(crate) listen: Option<SocketAddr>,
+    /// Whether another process may listen there, too.
+    pub(crate) overlap: Option<bool>,
     /// Where the admin server listens.
     pub(crate) admin: Option<SocketAddr>,
     /// How many CPUs carry traffic.

@@ -22,6 +22,8 @@ pub(crate) struct Problem {
     value: Option<String>,
     /// What is wrong and what is accepted.
     reason: String,
+    /// Whether the same value may be good later.
+    is_temporary: bool,
 }
 
 /// Longer values are cut in messages; the reason names the part that matters.
@@ -31,13 +33,20 @@ impl Problem {
     /// `value` as found, `None` where it is unset. `reason` says what is wrong and what is accepted;
     /// control characters in it are escaped too, since it may quote the value.
     pub(crate) fn new(name: &'static str, value: Option<&str>, reason: &str) -> Self {
-        Self { name, value: value.map(escape), reason: escape_controls(reason) }
+        let (value, reason) = (value.map(escape), escape_controls(reason));
+        Self { name, value, reason, is_temporary: false }
+    }
+
+    /// The same problem, if the same value may be good later: an address that is not there yet, a
+    /// port in use, a file that is missing.
+    pub(crate) fn temporary_if(self, is_temporary: bool) -> Self {
+        Self { is_temporary, ..self }
     }
 
     pub(super) fn not_utf8(name: &'static str, value: &OsStr) -> Self {
         let escaped = value.as_bytes().escape_ascii().to_string();
         let reason = "is not valid UTF-8; accepted: text in UTF-8".to_owned();
-        Self { name, value: Some(cut(&escaped)), reason }
+        Self { name, value: Some(cut(&escaped)), reason, is_temporary: false }
     }
 }
 
@@ -53,6 +62,13 @@ impl fmt::Display for Problem {
 /// Everything that is wrong with the configuration; not empty. Displayed as one message.
 #[derive(Debug)]
 pub(crate) struct ConfigError(pub(crate) Vec<Problem>);
+
+impl ConfigError {
+    /// Whether time may mend all of it.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.0.iter().all(|problem| problem.is_temporary)
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,6 +126,14 @@ mod tests {
         assert!(error.to_string().contains("(1 variable)"), "{error}");
         let error = ConfigError(vec![problem("PORT", "is a"), problem("HOST", "is b")]);
         assert!(error.to_string().contains("(2 variables)"), "{error}");
+    }
+
+    #[test]
+    fn time_mends_a_configuration_only_if_it_mends_every_problem() {
+        let problem = |may_pass| Problem::new("PORT", Some("1"), "is a").temporary_if(may_pass);
+        assert!(ConfigError(vec![problem(true), problem(true)]).is_temporary());
+        assert!(!ConfigError(vec![problem(true), problem(false)]).is_temporary());
+        assert!(!ConfigError(vec![problem(false)]).is_temporary());
     }
 
     #[test]

@@ -50,13 +50,19 @@ impl Reader {
         parse(text).map_err(|reason| self.refuse(variable, Some(text), &reason)).ok()
     }
 
-    /// Notes that `variable` cannot be used.
+    /// Notes that `variable` cannot be used, whatever happens.
     pub(super) fn refuse(&mut self, variable: Variable, text: Option<&str>, reason: &str) {
-        let default = match variable.default {
-            VariableDefault::Value(default) => Some(default),
-            VariableDefault::Described(_) => None,
-        };
-        self.problems.push(Problem::new(variable.name, text.or(default), reason));
+        self.problems.push(problem(variable, text, reason));
+    }
+
+    /// Notes that `variable` cannot be used as things are, but perhaps later.
+    pub(super) fn refuse_for_now(&mut self, variable: Variable, text: Option<&str>, reason: &str) {
+        self.problems.push(problem(variable, text, reason).temporary_if(true));
+    }
+
+    /// Notes that `variable` has to be set, whatever its default is.
+    pub(super) fn refuse_unset(&mut self, variable: Variable, reason: &str) {
+        self.problems.push(Problem::new(variable.name, None, reason));
     }
 
     /// The whole, if nothing was wrong; else all that is.
@@ -69,4 +75,12 @@ impl Reader {
             }
         }
     }
+}
+
+fn problem(variable: Variable, text: Option<&str>, reason: &str) -> Problem {
+    let default = match variable.default {
+        VariableDefault::Value(default) => Some(default),
+        VariableDefault::Described(_) => None,
+    };
+    Problem::new(variable.name, text.or(default), reason)
 }

@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +20,8 @@ pub(crate) struct Core {
     /// What it has not picked up yet.
     pending: Option<Arc<Snapshot>>,
     dials: Dials,
+    /// The clients that wait until clients are let in.
+    waiting: Vec<u64>,
     /// When the last of its reports arrives: they stay in order.
     pub(crate) reported_at: Instant,
 }
@@ -38,32 +41,25 @@ pub(crate) struct Client {
     tried: Tried,
     /// The one that is being dialled or was reached.
     target: Option<Rc<LocalTarget>>,
-    is_trial: bool,
     is_connected: bool,
 }
 
 impl Client {
     /// One that keeps its target if it has a key.
     pub(crate) fn new(core: usize, key: Option<ClientKey>) -> Self {
-        Self {
-            core,
-            key,
-            tried: Tried::default(),
-            target: None,
-            is_trial: false,
-            is_connected: false,
-        }
+        Self { core, key, tried: Tried::default(), target: None, is_connected: false }
     }
 
-    /// Whether its dial is a trial.
-    pub(crate) fn is_trial(&self) -> bool {
-        self.is_trial
+    /// The one that is being dialled or was reached.
+    pub(crate) fn target(&self) -> Option<&exchange::Target> {
+        self.target.as_ref().map(|target| target.target())
     }
 
     /// Its connection is over.
     pub(crate) fn close(self) {
         if let Some(target) = self.target {
             target.closed();
+            target.ended(true);
         }
     }
 
@@ -83,6 +79,7 @@ impl Core {
             snapshot: Arc::default(),
             pending: None,
             dials: Dials::new(cores, connect_attempts),
+            waiting: Vec::new(),
             reported_at: now,
         }
     }
@@ -97,6 +94,20 @@ impl Core {
             self.targets.update(&snapshot);
             self.snapshot = snapshot;
         }
+    }
+
+    /// Whether `client` is not to be dialled for now; [`Self::take_waiting`] says when it is.
+    pub(crate) fn holds(&mut self, client: u64) -> bool {
+        let waits = !self.targets.admits();
+        if waits {
+            self.waiting.push(client);
+        }
+        waits
+    }
+
+    /// Those that have waited for long enough.
+    pub(crate) fn take_waiting(&mut self) -> Vec<u64> {
+        if self.targets.admits() { std::mem::take(&mut self.waiting) } else { Vec::new() }
     }
 
     /// Whether any connections are to be reset.
@@ -116,22 +127,19 @@ impl Core {
             self.dials.arrived(now);
         }
         self.targets.read_other_cores(now);
-        let has_trial = self.snapshot.entries.iter().any(is_trial_on_offer);
-        let choice = self.chooser.choose(&mut self.targets, client.key, &client.tried, now);
-        self.dials.judge(&choice, &client.tried, &self.snapshot, has_trial, now);
-        let (target, is_trial) = match choice {
-            Choice::Dial(target) => (target, false),
-            Choice::Trial(target) => (target, true),
+        let choice = self.chooser.choose(&self.targets, client.key, &client.tried, now);
+        self.dials.judge(&choice, &client.tried, &self.snapshot, now);
+        let target = match choice {
+            Choice::Dial(target) => target,
             Choice::NoTarget => return Err(Dropped::NoTarget),
             Choice::BudgetSpent => return Err(Dropped::BudgetSpent),
         };
         target.opened();
-        client.is_trial = is_trial;
         let target = client.target.insert(target);
         Ok(find(&self.snapshot, target).expect("judged already"))
     }
 
-    /// The client's dial is over; `reached` as in [`LocalTarget::dialled`].
+    /// The client's dial is over; `reached` is none if the client has left.
     pub(crate) fn end_dial(
         &mut self,
         client: &mut Client,
@@ -139,21 +147,22 @@ impl Core {
     ) -> Option<Report> {
         let target = client.target.clone().expect("a dial has a target");
         self.dials.ended(&target, reached);
-        let report = target.dialled(client.is_trial, reached);
+        let report = match reached {
+            Some(true) => {
+                target.reached();
+                None
+            }
+            Some(false) => Some(target.failed(ErrorKind::ConnectionRefused)),
+            None => None,
+        };
         client.is_connected = reached == Some(true);
         if !client.is_connected {
             target.closed();
             client.target = None;
-            client.tried.add(target, client.is_trial);
+            client.tried.add(target);
         }
         report
     }
-}
-
-/// Whether somebody has to make this target's trial.
-fn is_trial_on_offer(entry: &Entry) -> bool {
-    let is_withdrawn = entry.state == exchange::TargetState::Draining;
-    !is_withdrawn && entry.trial.as_ref().is_some_and(|trial| !trial.is_claimed())
 }
 
 /// What a snapshot says of a target.

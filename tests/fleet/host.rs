@@ -27,6 +27,8 @@ pub(crate) enum Condition {
     Well,
     /// Nobody listens: connections are refused.
     Dead,
+    /// It refuses clients' connections, but is well where it is checked.
+    Deaf,
     /// Nobody answers: connections and checks take too long.
     Gone,
     /// Its kernel accepts, nobody answers (SIGSTOP): checks take too long.
@@ -96,7 +98,8 @@ impl Host {
 
     /// For how long all checks have failed, if that holds.
     pub(crate) fn failing_for(&self, now: Instant) -> Option<Duration> {
-        let fails = !matches!(self.condition, Condition::Well | Condition::Flapping);
+        use Condition::{Deaf, Flapping, Well};
+        let fails = !matches!(self.condition, Well | Deaf | Flapping);
         fails.then(|| now - self.since)
     }
 
@@ -105,7 +108,7 @@ impl Host {
         let is_third = self.has_bad_thirds && self.checks.is_multiple_of(3);
         let answer = Duration::from_micros(rng.u64(200..30_000));
         let (is_good, after) = match self.condition {
-            Condition::Well => (!is_third, answer),
+            Condition::Well | Condition::Deaf => (!is_third, answer),
             Condition::Flapping => (rng.bool(), answer),
             Condition::Dead | Condition::Sick => (false, answer),
             Condition::Gone | Condition::Frozen => (false, CHECK_TIMEOUT),
@@ -116,7 +119,7 @@ impl Host {
     pub(crate) fn dial(&self, rng: &mut fastrand::Rng) -> Outcome {
         let handshake = Duration::from_micros(rng.u64(100..3_000));
         let (is_good, after) = match self.condition {
-            Condition::Dead => (false, handshake),
+            Condition::Dead | Condition::Deaf => (false, handshake),
             Condition::Gone => (false, CONNECT_TIMEOUT),
             _ => (true, handshake),
         };

@@ -48,7 +48,7 @@ fn simulate(seed: u64) -> Tally {
     let hour = AssertUnwindSafe(|| {
         let mut world = World::new(setting, seed);
         world.run(HOUR);
-        world.judge.tally
+        world.judge.tally()
     });
     catch_unwind(hour).unwrap_or_else(|panic| {
         // Not by `eprintln!`, which is shown only after the test.

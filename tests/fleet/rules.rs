@@ -6,9 +6,14 @@ use dataplane::Balance;
 
 pub(crate) const RISE: u32 = 2;
 pub(crate) const FALL: u32 = 3;
+/// Where targets are checked that are not checked where they serve.
+const CHECK_PORT: u16 = 81;
 /// Time between two checks, give or take 10 %.
 pub(crate) const CHECK_PERIOD: Duration = Duration::from_secs(2);
 pub(crate) const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the first checks of the others are waited for. Less than a check may take, as where checks
+/// have more than two seconds.
+pub(crate) const WARMUP_MAX: Duration = Duration::from_secs(1);
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const DISCOVERY_PERIOD: Duration = Duration::from_secs(10);
 pub(crate) const TICK: Duration = Duration::from_secs(1);
@@ -28,6 +33,8 @@ pub(crate) struct Setting {
     pub(crate) hosts: u8,
     pub(crate) connect_attempts: usize,
     pub(crate) breaker: breaker::Settings,
+    /// Where checks go, if not to the clients' port.
+    pub(crate) check_port: Option<u16>,
     pub(crate) fail_open_threshold: u8,
     pub(crate) drain_timeout: Duration,
     pub(crate) reset_unhealthy: bool,
@@ -53,6 +60,7 @@ impl Setting {
             hosts: 10,
             connect_attempts: 3,
             breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
+            check_port: None,
             fail_open_threshold: 0,
             drain_timeout: Duration::from_mins(5),
             reset_unhealthy: false,
@@ -78,6 +86,7 @@ impl Setting {
                 threshold: [1, 2, 5, 5, 20][rng.usize(..5)],
                 timeout: Duration::from_secs(rng.u64(5..=300)),
             },
+            check_port: rng.bool().then_some(CHECK_PORT),
             fail_open_threshold: [0, 0, 30, 60][rng.usize(..4)],
             drain_timeout: Duration::from_secs(rng.u64(0..=120)),
             reset_unhealthy: rng.bool(),
@@ -90,6 +99,11 @@ impl Setting {
         }
     }
 
+    /// Whether checks say nothing of whether clients can connect.
+    pub(crate) fn is_checked_apart(&self) -> bool {
+        self.check_port.is_some()
+    }
+
     /// What the control plane is told of it.
     pub(crate) fn rules(&self) -> Rules {
         Rules {
@@ -97,10 +111,13 @@ impl Setting {
             fall: FALL,
             fail_open_threshold: self.fail_open_threshold,
             breaker: self.breaker,
+            check_port: self.check_port,
             drain_timeout: self.drain_timeout,
             reset_unhealthy: self.reset_unhealthy,
             slow_start: self.slow_start,
             rebalance_rate: 0,
+            warmup_max: WARMUP_MAX,
+            affinity: false,
             cores: self.cores,
         }
     }

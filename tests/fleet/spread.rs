@@ -28,3 +28,41 @@ fn p2c_keeps_the_busiest_of_ten_targets_within_a_quarter_of_the_mean() {
         assert!(largest <= 1.25, "seed {seed}: {largest}");
     }
 }
+
+/// The largest share of the first clients that a target gets, in means; they have come before any
+/// target was known.
+fn largest_first_share(balance: Balance, cores: usize, seed: u64) -> f64 {
+    let setting = Setting {
+        balance,
+        cores,
+        hosts: 4,
+        // They stay, and nobody comes later.
+        arrivals_per_s: 0.001,
+        duration: Duration::from_hours(10),
+        ..Setting::calm()
+    };
+    let mut world = World::new(setting, seed);
+    (0..400).for_each(|_| world.admit_one());
+    world.run(Duration::from_secs(5));
+    let counts = world.latest().entries.iter().map(|entry| entry.counters.active());
+    let largest = u32::try_from(counts.max().unwrap()).unwrap();
+    f64::from(largest) / 100.0
+}
+
+#[test]
+fn the_first_clients_are_spread_over_all_targets() {
+    for (balance, most) in [
+        (Balance::P2c, 1.05),
+        (Balance::RoundRobin, 1.05),
+        (Balance::LeastConnections, 1.05),
+        (Balance::Random, 1.35),
+    ] {
+        let mut largest: f64 = 0.0;
+        for seed in 0..40 {
+            let cores = 1 + usize::try_from(seed).unwrap() % 4;
+            largest = largest.max(largest_first_share(balance, cores, seed));
+        }
+        println!("{balance:?}: {largest:.2} of the mean");
+        assert!(largest <= most, "{balance:?}: {largest}");
+    }
+}

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use exchange::Target;
 
-use crate::host::Condition::{Dead, Flapping, Frozen, Gone, Sick, Well};
+use crate::host::Condition::{Dead, Deaf, Flapping, Frozen, Gone, Sick, Well};
 use crate::host::{Condition, Host};
 use crate::rules::Setting;
 use crate::world::{Event, World};
@@ -18,18 +18,21 @@ pub(crate) enum Weather {
     Recover(usize),
     /// One is given up, and another instance gets its address.
     Replace,
+    /// All are given up, and other instances get their addresses.
+    Swap,
     /// One leaves, or comes back.
     Scale,
     /// An operator wants one to drain, or no longer.
     Order,
 }
 
-const BAD: [Condition; 5] = [Dead, Gone, Frozen, Sick, Flapping];
+/// The last one only where checks go to another port.
+const BAD: [Condition; 6] = [Dead, Gone, Frozen, Sick, Flapping, Deaf];
 
 /// Notes the first of all that will happen.
 pub(crate) fn start(world: &mut World) {
-    for weather in [Weather::Turn, Weather::Storm, Weather::Replace, Weather::Scale, Weather::Order]
-    {
+    use Weather::{Order, Replace, Scale, Storm, Swap, Turn};
+    for weather in [Turn, Storm, Replace, Swap, Scale, Order] {
         note(world, weather);
     }
 }
@@ -39,12 +42,12 @@ pub(crate) fn happen(world: &mut World, weather: Weather) {
     match weather {
         Weather::Turn => {
             let index = world.rng.usize(..world.hosts.len());
-            let condition = BAD[world.rng.usize(..BAD.len())];
+            let condition = any_bad(world);
             let lasts = lasting(&mut world.rng);
             turn(world, index, condition, lasts);
         }
         Weather::Storm => {
-            let condition = BAD[world.rng.usize(..BAD.len())];
+            let condition = any_bad(world);
             let lasts = lasting(&mut world.rng);
             let percent = [100, 100, 60][world.rng.usize(..3)];
             for index in 0..world.hosts.len() {
@@ -61,6 +64,20 @@ pub(crate) fn happen(world: &mut World, weather: Weather) {
                 // It boots.
                 let lasts = lasting(&mut world.rng);
                 turn(world, index, Dead, lasts);
+            }
+        }
+        Weather::Swap => {
+            for index in 0..world.hosts.len() {
+                if world.hosts[index].has_bad_thirds() {
+                    continue;
+                }
+                world.hosts[index].replace(now);
+                // Most are there already.
+                if world.rng.u32(..4) == 0 {
+                    let condition = any_bad(world);
+                    let lasts = lasting(&mut world.rng);
+                    turn(world, index, condition, lasts);
+                }
             }
         }
         Weather::Scale => {
@@ -101,11 +118,17 @@ fn note(world: &mut World, weather: Weather) {
     let mean_s = match weather {
         Weather::Turn => 60,
         Weather::Storm => 1200,
+        Weather::Swap => 400,
         Weather::Replace | Weather::Scale | Weather::Order => 300,
         Weather::Recover(_) => return,
     };
     let after = Duration::from_millis(world.rng.u64(..2000 * mean_s));
     world.agenda.after(after, Event::Weather(weather));
+}
+
+fn any_bad(world: &mut World) -> Condition {
+    let count = if world.setting.is_checked_apart() { BAD.len() } else { BAD.len() - 1 };
+    BAD[world.rng.usize(..count)]
 }
 
 fn lasting(rng: &mut fastrand::Rng) -> Duration {

@@ -1,8 +1,10 @@
 use std::collections::{BTreeSet, HashMap};
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use control::breaker::Attempt;
 use control::policy::{Identity, Roster};
 use dataplane::Balance;
 use exchange::{ClientKey, Report, Snapshot, Target, TargetId};
@@ -16,6 +18,8 @@ use crate::rules::{
 };
 use crate::weather::{self, Weather};
 
+const REFUSED: ErrorKind = ErrorKind::ConnectionRefused;
+
 /// What happens in the fleet.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -23,14 +27,16 @@ pub(crate) enum Event {
     Discover,
     /// A target's turn to be checked has come; of an earlier stay of it unless the number is right.
     Check(Identity, u64),
-    /// The check is over.
-    Checked(Identity, u64, bool),
+    /// The check that began then is over.
+    Checked(Identity, u64, bool, Instant),
     /// Control looks at what is to be forgotten.
     Tick,
     /// Control has something to do without anything having happened.
     Due,
     /// A core looks for a snapshot.
     PickUp(usize),
+    /// The attempt of control to connect that began then is over; whether it reached the target.
+    Attempted(Identity, Instant, bool),
     /// A core's report reaches control.
     Reported(Report),
     /// A client comes.
@@ -115,12 +121,15 @@ impl World {
         match event {
             Event::Discover => self.discover(),
             Event::Check(target, stay) => self.check(target, stay),
-            Event::Checked(target, stay, is_good) => self.note_checked(&target, stay, is_good),
+            Event::Checked(target, stay, is_good, began) => {
+                self.note_checked(&target, stay, is_good, began);
+            }
             Event::Tick => {
                 self.agenda.after(TICK, Event::Tick);
                 self.roster.tick(now);
                 self.publish();
                 self.judge.judge_outcome(&self.latest, &self.hosts, &self.setting, now);
+                self.judge.admission.judge_waiting(&self.latest, now);
             }
             Event::Due => {
                 self.due = None;
@@ -128,8 +137,13 @@ impl World {
             }
             Event::PickUp(core) => self.pick_up(core),
             Event::Reported(report) => {
-                self.judge.reported(&report);
                 self.roster.reported(&report, now);
+                self.publish();
+            }
+            Event::Attempted(target, began, is_good) => {
+                self.judge.breakers.attempt_ended(&target, began, is_good, now);
+                let result = if is_good { Attempt::Reached } else { Attempt::Failed(REFUSED) };
+                self.roster.attempted(&target, began, result, now);
                 self.publish();
             }
             Event::Arrive => self.arrive(),
@@ -181,15 +195,24 @@ impl World {
         let outcome = host.expect("hosts are never forgotten").check(&mut self.rng);
         let period = CHECK_PERIOD.mul_f64(0.9 + 0.2 * self.rng.f64());
         let next = period.max(outcome.after);
-        self.agenda.after(outcome.after, Event::Checked(target.clone(), stay, outcome.is_good));
+        let now = self.agenda.now();
+        let checked = Event::Checked(target.clone(), stay, outcome.is_good, now);
+        self.agenda.after(outcome.after, checked);
         self.agenda.after(next, Event::Check(target, stay));
     }
 
-    fn note_checked(&mut self, target: &Identity, stay: u64, is_good: bool) {
+    fn note_checked(&mut self, target: &Identity, stay: u64, is_good: bool, began: Instant) {
         // What was under way when a target left comes too late, and most of it not at all.
         if self.checked.get(target) == Some(&stay) || self.rng.u32(..10) == 0 {
             let result = if is_good { Ok(()) } else { Err("a reason") };
-            self.roster.checked(target, result, self.agenda.now());
+            let entries = &self.latest.entries;
+            let entry = entries.iter().find(|entry| Identity::of(&entry.target) == *target);
+            // Nobody wants to know of one that has left.
+            let is_heard = entry.is_some_and(|entry| entry.checks.is_some());
+            if is_good && is_heard && !self.setting.is_checked_apart() {
+                self.judge.breakers.passed(target, began);
+            }
+            self.roster.checked(target, result, began);
             self.publish();
         }
     }
@@ -197,6 +220,9 @@ impl World {
     fn publish(&mut self) {
         let now = self.agenda.now();
         let before = Arc::clone(&self.latest);
+        for target in self.roster.begin_attempts(now) {
+            self.attempt(target);
+        }
         self.latest = self.roster.snapshot(now);
         if let Some(due) = self.roster.next_due(now)
             && self.due.is_none_or(|noted| due < noted)
@@ -207,7 +233,7 @@ impl World {
         if before.generation == self.latest.generation {
             return;
         }
-        self.judge.published(&before, &self.latest, &self.hosts);
+        self.judge.published(&before, &self.latest, &self.hosts, &self.setting, now);
         for number in 0..self.cores.len() {
             if self.cores[number].publish(&self.latest) {
                 let delay = self.delay(PICKUP_MAX);
@@ -215,6 +241,15 @@ impl World {
             }
         }
         self.check_only_present();
+    }
+
+    /// Control tries to connect to an ejected target.
+    fn attempt(&mut self, target: Identity) {
+        let now = self.agenda.now();
+        self.judge.attempt_begins(&target, &self.setting, now);
+        let host = self.hosts.iter().find(|host| host.address() == target.address);
+        let outcome = host.expect("hosts are never forgotten").dial(&mut self.rng);
+        self.agenda.after(outcome.after, Event::Attempted(target, now, outcome.is_good));
     }
 
     /// Those that were not checked before are checked at once.
@@ -242,6 +277,11 @@ impl World {
                 client.close();
             }
         }
+        for client in self.cores[number].take_waiting() {
+            if self.clients.contains_key(&client) {
+                self.dial(client);
+            }
+        }
     }
 
     /// Usually next to nothing, sometimes as long as it can be.
@@ -253,6 +293,11 @@ impl World {
     fn arrive(&mut self) {
         let gap = exponential(1.0 / self.setting.arrivals_per_s, &mut self.rng);
         self.agenda.after(gap, Event::Arrive);
+        self.admit_one();
+    }
+
+    /// A client comes now.
+    pub(crate) fn admit_one(&mut self) {
         self.arrived += 1;
         self.judge.tally.connections += 1;
         let keeps_target = self.setting.balance == Balance::Maglev;
@@ -271,6 +316,10 @@ impl World {
         let now = self.agenda.now();
         let client = self.clients.get_mut(&number).expect("it waits for its dial");
         let core = &mut self.cores[client.core];
+        if core.holds(number) {
+            self.judge.tally.waits += 1;
+            return;
+        }
         let entry = match core.dial(client, now) {
             Ok(entry) => entry,
             Err(why) => {
@@ -280,7 +329,7 @@ impl World {
                 return;
             }
         };
-        self.judge.dialled(entry, client.is_trial(), now);
+        self.judge.dialled(entry, now);
         let host = self.hosts.iter().find(|host| host.address() == entry.target.address);
         let outcome = host.expect("hosts are never forgotten").dial(&mut self.rng);
         self.agenda.after(outcome.after, Event::Dialled(number, outcome.is_good));
@@ -292,7 +341,15 @@ impl World {
         if client.is_connected() {
             return;
         }
+        if client.target().is_none() {
+            // It has waited for its dial.
+            self.clients.remove(&number);
+            return;
+        }
         let core = &mut self.cores[client.core];
+        if let (Some(true), Some(target)) = (reached, client.target()) {
+            self.judge.breakers.reached(&Identity::of(target));
+        }
         let report = core.end_dial(client, reached);
         let core_resets = core.resets(client);
         if let Some(report) = report {

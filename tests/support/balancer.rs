@@ -12,10 +12,29 @@ use super::metrics;
 use super::port::Port;
 use super::wait_until;
 
-/// The binary under test with an empty environment: nothing of the user's leaks into a test.
+const BINARY: &str = env!("CARGO_BIN_EXE_stateless-load-balancer");
+
+/// The binary under test with nothing in its environment but ports that are free: nothing of the
+/// user's leaks into a test, and what else runs on the machine does not matter. Commands of one test
+/// have the same ports.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stateless-load-balancer"));
-    command.env_clear().stdin(Stdio::null());
+    alone(Command::new(BINARY))
+}
+
+/// The same, started by this script of sh(1), in which it is `"$0"`.
+pub(crate) fn shell(script: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, BINARY]);
+    alone(shell)
+}
+
+fn alone(mut command: Command) -> Command {
+    thread_local! {
+        /// As long as the thread, that is, the test.
+        static PORTS: [Port; 2] = [Port::free(), Port::free()];
+    }
+    let [port, admin] = PORTS.with(|ports| ports.each_ref().map(Port::text));
+    command.env_clear().env("PORT", port).env("ADMIN_PORT", admin).stdin(Stdio::null());
     command
 }
 
@@ -36,7 +55,7 @@ impl Ended {
     }
 }
 
-/// Runs the binary with only these variables, until it ends.
+/// Runs the binary with only these variables and free ports, until it ends.
 pub(crate) fn run_to_end<N, V>(variables: impl IntoIterator<Item = (N, V)>) -> Ended
 where
     N: AsRef<OsStr>,

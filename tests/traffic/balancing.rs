@@ -1,4 +1,4 @@
-//! On one core, whose choices are exact; several cores each choose like it.
+//! On one core, whose choices are exact, unless said otherwise; several cores each choose like it.
 
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
@@ -11,9 +11,13 @@ struct Stage {
 
 impl Stage {
     fn new(balance: &str, backends: usize) -> Self {
+        Self::on_cores("1", balance, backends)
+    }
+
+    fn on_cores(cores: &str, balance: &str, backends: usize) -> Self {
         let backends: Vec<_> = (0..backends).map(|_| Backend::start()).collect();
         let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
-        let environment = [("BALANCE", balance), ("CORES", "1")];
+        let environment = [("BALANCE", balance), ("CORES", cores)];
         let balancer = Balancer::start(&addresses, &environment);
         for &address in &addresses {
             balancer.wait_for_state(address, "healthy");
@@ -70,6 +74,23 @@ fn random_uses_all_alike() {
 #[test]
 fn least_connections_fills_up_the_emptiest() {
     fills_up_the_emptier("least_connections");
+}
+
+#[test]
+fn least_connections_takes_turns_among_those_with_the_fewest() {
+    // As many cores as there are by default.
+    for cores in ["1", ""] {
+        let stage = Stage::on_cores(cores, "least_connections", 2);
+        for _ in 0..5 {
+            let served = [(); 10].map(|()| {
+                let by = stage.balancer.get("/");
+                stage.balancer.wait_for_count("active_connections", 0);
+                by
+            });
+            let first = served.iter().filter(|by| **by == served[0]).count();
+            assert_eq!(first, 5, "CORES={cores}: {served:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,14 +1,18 @@
 use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::http::Client;
-use crate::harness::process::cpu_time;
+use crate::harness::process::{cpu_time, descriptors};
+use crate::harness::{wait_for, wait_until};
+use crate::support;
+use crate::support::port::Port;
 
 /// Enough to start on one core, and for some clients.
-const DESCRIPTORS: u32 = 100;
+const DESCRIPTORS: u32 = 150;
 const CLIENTS: usize = 300;
 /// How often it is measured how long service takes to resume.
 const RESUMPTIONS: usize = 15;
@@ -73,4 +77,81 @@ fn answered(mut client: Client) -> Client {
 
 fn all_lines(balancer: &Balancer) -> usize {
     balancer.log_lines("").len()
+}
+
+/// With these many descriptors there are so many checks at a time, fewer than targets that hang.
+const FEW_DESCRIPTORS: u32 = 512;
+const CHECKS_MAX: usize = 64;
+const HANGING: u16 = 300;
+/// More clients than there are descriptors for.
+const MANY_CLIENTS: usize = 250;
+
+/// Targets at addresses of their own of which none ever answers: nobody accepts.
+struct Hanging {
+    addresses: Vec<SocketAddr>,
+    _listener: TcpListener,
+    _port: Port,
+}
+
+impl Hanging {
+    fn new(count: u16) -> Self {
+        let port = Port::free();
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port.number())).unwrap();
+        let address = |number: u16| {
+            let [high, low] = number.to_be_bytes();
+            SocketAddr::from(([127, 201, high, low], port.number()))
+        };
+        let addresses = (1..=count).map(address).collect();
+        Self { addresses, _listener: listener, _port: port }
+    }
+}
+
+#[test]
+fn checks_of_targets_that_hang_take_no_descriptors_from_clients() {
+    let hanging = Hanging::new(HANGING);
+    let good = [(); 2].map(|()| support::backend::Backend::start("good"));
+    let targets =
+        [&hanging.addresses[..], &good.each_ref().map(support::backend::Backend::address)].concat();
+    // Checks go to the targets' own ports, and as many as possible are under way at any time.
+    let environment =
+        [("HEALTH_CHECK_PORT", ""), ("HEALTH_CHECK_TIMEOUT", "500ms"), ("HEALTH_CHECK_FALL", "1")];
+    let balancer = Balancer::spawn_with_descriptors(FEW_DESCRIPTORS, &targets, &environment);
+    balancer.wait_until_ready();
+    balancer.wait_for_log("client connections at a time, and 64 health checks");
+    let line = balancer.log_lines("client connections at a time").remove(0);
+    let room = line.split_whitespace().find_map(|word| word.parse::<usize>().ok()).unwrap();
+    assert!(room < MANY_CLIENTS, "{line}");
+
+    for target in &good {
+        balancer.wait_for_state(target.address(), "healthy");
+    }
+    wait_until("those that hang are found out", || {
+        balancer.targets().iter().filter(|target| target["state"] == "unhealthy").count()
+            == usize::from(HANGING)
+    });
+    let checks = usize::try_from(FEW_DESCRIPTORS).unwrap() / 8;
+    assert_eq!(checks, CHECKS_MAX);
+    // What it has beside them, without clients.
+    assert!(descriptors(balancer.pid()) < checks + 60, "{}", descriptors(balancer.pid()));
+
+    let mut clients: VecDeque<_> = (0..MANY_CLIENTS).map(|_| balancer.client()).collect();
+    let is_full = |open: &u64| usize::try_from(*open).unwrap() + 60 >= room;
+    wait_for("as many as there is room for", || balancer.count("active_connections"), is_full);
+    for number in 0..MANY_CLIENTS {
+        let mut client = clients.pop_front().unwrap();
+        let (status, body) = client.get("/").unwrap_or_else(|error| panic!("{number}: {error}"));
+        assert_eq!((status, body.as_slice()), (200, &b"good"[..]));
+        if number % 10 == 0 {
+            let asked = Instant::now();
+            assert_eq!(balancer.readiness(), Some(200));
+            assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        }
+    }
+    balancer.wait_for_count("active_connections", 0);
+    assert_eq!(balancer.count("failed_connections_total"), 0);
+    assert_eq!(balancer.log_lines("cannot be made").len(), 0);
+    balancer.wait_for_log("health checks are late");
+    for target in &good {
+        assert_eq!(balancer.target(target.address())["checks"], "passing");
+    }
 }

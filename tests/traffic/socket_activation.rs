@@ -137,3 +137,85 @@ fn a_socket_that_cannot_be_used_ends_the_start() {
         assert_eq!(balancer.log_lines("LISTEN_FDS=\"1\" passes descriptor 3").len(), 1);
     }
 }
+
+#[cfg(feature = "aws")]
+mod aws {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::harness::wait_until;
+    use crate::support::aws::{Aws, Behaviour};
+
+    /// By then a start without a target was long given up, where starts are given up.
+    const LONG: Duration = Duration::from_millis(2500);
+
+    /// Forty clients that have sent a request before anybody answers, and one that is to.
+    struct Stage {
+        _socket: Socket,
+        aws: Aws,
+        backend: Backend,
+        clients: Vec<Client>,
+        balancer: Balancer,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let (aws, backend) = (Aws::start(), Backend::start());
+            aws.set_instances(&[("i-1", &backend.address.ip().to_string())]);
+            aws.behave(Behaviour::Hanging);
+            let (socket, addresses) = listening();
+            let clients = (0..40).map(|_| {
+                let mut client = Client::connect(addresses[0]).unwrap();
+                client.send("/").unwrap();
+                client
+            });
+            let clients = clients.collect();
+            let variables = aws.variables();
+            let port = ports().target.to_string();
+            let mut environment: Vec<_> =
+                variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            environment.extend([("TARGET_PORT", &*port), ("HEALTH_CHECK_TIMEOUT", "100ms")]);
+            let balancer = Balancer::spawn_with_socket(&socket, addresses, &[], &environment);
+            Self { _socket: socket, aws, backend, clients, balancer }
+        }
+
+        /// Nobody is served or reset while AWS does not answer.
+        fn wait_for_discovery(&self) {
+            let began = Instant::now();
+            wait_until("AWS was asked", || self.aws.calls("DescribeAutoScalingGroups") > 0);
+            while began.elapsed() < LONG {
+                for client in &self.clients {
+                    client.0.set_nonblocking(true).unwrap();
+                    let error = client.0.peek(&mut [0]).unwrap_err();
+                    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                    client.0.set_nonblocking(false).unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            assert_eq!(self.balancer.count("active_connections"), 0);
+        }
+    }
+
+    #[test]
+    fn clients_wait_until_discovery_has_answered_however_long_that_takes() {
+        let mut stage = Stage::new();
+        stage.wait_for_discovery();
+        stage.aws.behave(Behaviour::Good);
+        for client in &mut stage.clients {
+            let (status, body) = client.receive().unwrap();
+            assert_eq!((status, body), (200, stage.backend.address.to_string().into_bytes()));
+        }
+    }
+
+    #[test]
+    fn an_empty_answer_ends_the_wait() {
+        let mut stage = Stage::new();
+        stage.wait_for_discovery();
+        stage.aws.behave(Behaviour::Empty);
+        for client in &mut stage.clients {
+            let error = client.receive().unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
+        stage.balancer.wait_for_log("there are no targets: clients are turned away");
+    }
+}

@@ -27,15 +27,12 @@ impl Manager {
         Self::new(UnixDatagram::bind(path).unwrap())
     }
 
-    /// The first line of the next message; `None` if none comes within `time`.
-    fn next_within(&self, time: Duration) -> Option<String> {
+    /// The next message; `None` if none comes within `time`.
+    fn message(&self, time: Duration) -> Option<String> {
         self.0.set_read_timeout(Some(time)).unwrap();
         let mut bytes = [0; 4096];
         match self.0.recv(&mut bytes) {
-            Ok(length) => {
-                let text = String::from_utf8(bytes[..length].to_vec()).unwrap();
-                Some(text.lines().next().unwrap().to_owned())
-            }
+            Ok(length) => Some(String::from_utf8(bytes[..length].to_vec()).unwrap()),
             Err(error) => {
                 assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
                 None
@@ -43,8 +40,25 @@ impl Manager {
         }
     }
 
+    /// The first line of the next message that says more than a status; `None` if none comes within
+    /// `time`.
+    fn next_within(&self, time: Duration) -> Option<String> {
+        loop {
+            let message = self.message(time)?;
+            let first = message.lines().next().unwrap();
+            if !first.starts_with("STATUS=") {
+                return Some(first.to_owned());
+            }
+        }
+    }
+
     fn next(&self) -> String {
         self.next_within(PATIENCE).expect("a message")
+    }
+
+    /// Waits for a message that ends like this.
+    fn wait_for(&self, end: &str) {
+        while !self.message(PATIENCE).expect("a message").ends_with(end) {}
     }
 }
 
@@ -99,8 +113,33 @@ fn without_a_target_it_is_ready_when_clients_are_let_in() {
         _ => (name, value),
     });
     let balancer = Balancer::spawn(&[], &environment);
-    assert_eq!(manager.next(), "READY=1");
+    manager.wait_for("READY=1\nSTATUS=There is no target: clients are turned away");
     assert_eq!(balancer.readiness(), Some(503));
+}
+
+#[test]
+fn its_status_says_what_becomes_of_clients() {
+    let (backend, scratch) = (Backend::start(), Scratch::new());
+    // It hangs, until it is well.
+    backend.set_health(0);
+    let path = scratch.path("notify");
+    let manager = Manager::at(&path);
+    let file = scratch.path("targets");
+    fs::write(&file, format!("[{{\"targets\": [\"{}\"]}}]", backend.address)).unwrap();
+    let environment = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("NODE_FILTER", "file"),
+        ("TARGETS_FILE", file.to_str().unwrap()),
+        ("HEALTH_CHECK_TIMEOUT", "1m"),
+    ];
+    let balancer = Balancer::spawn(&[], &environment);
+    manager
+        .wait_for("STATUS=Waiting for the first health checks: clients wait in the listen queue");
+    backend.set_health(200);
+    manager.wait_for("READY=1\nSTATUS=Clients are served by 1 target");
+    fs::write(&file, "[]").unwrap();
+    manager.wait_for("STATUS=There is no target: clients are turned away");
+    drop(balancer);
 }
 
 #[test]

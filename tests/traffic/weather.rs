@@ -133,7 +133,7 @@ impl Fleet {
         assert_eq!(balancer.count("failed_dials_total"), failed);
     }
 
-    /// One by its checks; the other's breaker, open for another five minutes, by a trial as well.
+    /// One by its checks; the other, whose breaker is open, by an attempt of the control plane as well.
     fn bring_both_back(&mut self, balancer: &Balancer, load: &Load) {
         let (frozen, refusing) = (self.frozen.address, self.refusing.address);
         let served = load.served();
@@ -141,7 +141,10 @@ impl Fleet {
         assert_eq!(balancer.target(frozen)["active_connections"], 0);
         let turns =
             |to| balancer.count(&format!("circuit_breaker_transitions_total{{to=\"{to}\"}}"));
-        assert_eq!(["open", "half_open", "closed"].map(turns), [1, 0, 0]);
+        // Until checks had taken it out as well, the control plane may have tried it.
+        let attempts = turns("half_open");
+        assert!(attempts <= 1, "{attempts}");
+        assert_eq!(["open", "closed"].map(turns), [1 + attempts, 0]);
 
         let since = Instant::now();
         self.frozen.thaw();
@@ -151,7 +154,7 @@ impl Fleet {
             assert_within(checks(RISE), since, "a recovered target is back");
             (target, Instant::now())
         });
-        assert_eq!(["open", "half_open", "closed"].map(turns), [1, 1, 1]);
+        assert_eq!(["half_open", "closed"].map(turns), [attempts + 1, 1]);
         assert_that_their_shares_grow(load, recovered);
     }
 

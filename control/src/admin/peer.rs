@@ -1,23 +1,16 @@
 use std::net::SocketAddr;
 
+use axum::Extension;
 use axum::extract::Request;
-use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use axum::serve::IncomingStream;
 
-use super::{listener::BoundedListener, refusal};
+use super::refusal;
 
 /// Who sent a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(SocketAddr);
-
-impl Connected<IncomingStream<'_, BoundedListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
+pub(super) struct Peer(pub(super) SocketAddr);
 
 impl Peer {
     fn is_local(self) -> bool {
@@ -29,7 +22,7 @@ impl Peer {
 /// Lets requests that change something through from this machine only: the admin server may have
 /// to listen elsewhere, for whoever asks `/readyz`.
 pub(super) async fn only_local_posts(
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Extension(peer): Extension<Peer>,
     request: Request,
     next: Next,
 ) -> Response {

@@ -1,6 +1,16 @@
 use super::*;
 
+use exchange::Target;
+
 const TIMEOUT: Duration = Duration::from_mins(5);
+const REFUSED: io::ErrorKind = io::ErrorKind::ConnectionRefused;
+const FAILED: Attempt = Attempt::Failed(REFUSED);
+
+/// So many failed dials in a report.
+fn report(count: u32, successes: u64) -> Report {
+    let target = Arc::new(Target::at(([10, 0, 0, 1], 80).into()));
+    Report { target, count, successes, error: REFUSED }
+}
 
 /// A breaker with a threshold of 5, and the time in seconds.
 struct Bench {
@@ -10,68 +20,74 @@ struct Bench {
 }
 
 impl Bench {
-    fn closed() -> Self {
-        let breaker = Breaker::new(Settings { threshold: 5, timeout: TIMEOUT });
-        Self { breaker, start: Instant::now(), dialled: 0 }
+    fn closed(is_checked: bool) -> Self {
+        let settings = Settings { threshold: 5, timeout: TIMEOUT };
+        Self { breaker: Breaker::new(settings, is_checked), start: Instant::now(), dialled: 0 }
     }
 
-    /// Opened at second 0 by five failures.
+    /// Opened at second 0 by five failures; checks go to another port.
     fn open() -> Self {
-        let mut bench = Self::closed();
+        let mut bench = Self::closed(false);
         assert_eq!(bench.failed(5), Some(Turn::Open));
         bench
     }
 
-    /// With a trial offered at second 300.
-    fn half_open() -> Self {
-        let mut bench = Self::open();
-        assert_eq!(bench.at(300, Standing::Healthy), Some(Turn::HalfOpen));
+    /// Opened at second 0; checks connect where clients do.
+    fn open_and_checked() -> Self {
+        let mut bench = Self::closed(true);
+        assert_eq!(bench.failed(5), Some(Turn::Open));
         bench
     }
 
-    /// With that trial claimed by a core.
-    fn trying() -> Self {
-        let bench = Self::half_open();
-        assert!(bench.claim());
-        bench
+    fn time(&self, seconds: u64) -> Instant {
+        self.start + Duration::from_secs(seconds)
     }
 
     fn failed(&mut self, count: u32) -> Option<Turn> {
-        self.breaker.failed(count, self.dialled, self.dialled, self.start)
+        self.breaker.failed(&report(count, self.dialled), self.dialled, self.start)
     }
 
-    fn tried(&mut self, reached: Option<bool>, seconds: u64) -> Option<Turn> {
-        self.breaker.tried(reached, self.start + Duration::from_secs(seconds))
+    fn attempt(&mut self, seconds: u64) -> Option<Turn> {
+        self.breaker.attempt(self.time(seconds))
     }
 
-    fn at(&mut self, seconds: u64, standing: Standing) -> Option<Turn> {
-        self.breaker.advance(standing, self.start + Duration::from_secs(seconds))
+    fn attempted(&mut self, began: u64, result: Attempt, seconds: u64) -> Option<Turn> {
+        self.breaker.attempted(self.time(began), result, self.time(seconds))
     }
 
-    /// As a core would.
-    fn claim(&self) -> bool {
-        self.breaker.trial().is_some_and(|trial| trial.claim())
+    /// An attempt begins in the one second, and has failed in the other.
+    fn attempt_and_fail(&mut self, began: u64, ended: u64) {
+        assert_eq!(self.attempt(began), Some(Turn::HalfOpen));
+        assert_eq!(self.attempted(began, FAILED, ended), Some(Turn::Open));
+    }
+
+    /// In which second an attempt is due, if one will be.
+    fn due(&self) -> Option<u64> {
+        self.breaker.due().map(|due| (due - self.start).as_secs())
+    }
+
+    fn reason(&self) -> &str {
+        self.breaker.reason().unwrap()
     }
 }
 
 #[test]
 fn it_opens_at_the_threshold_and_not_before() {
-    let mut bench = Bench::closed();
+    let mut bench = Bench::closed(false);
     for _ in 0..4 {
         assert_eq!(bench.failed(1), None);
     }
     assert!(bench.breaker.is_closed() && bench.breaker.reason().is_none());
     assert_eq!(bench.failed(1), Some(Turn::Open));
-    assert_eq!(bench.breaker.reason().map(|it| &**it), Some("5 dials in a row failed"));
     assert_eq!(bench.failed(5), None, "it is open already");
-    let mut bench = Bench::closed();
+    let mut bench = Bench::closed(false);
     assert_eq!(bench.failed(3), None);
     assert_eq!(bench.failed(u32::MAX), Some(Turn::Open), "put together by a core");
 }
 
 #[test]
 fn a_success_ends_the_row() {
-    let mut bench = Bench::closed();
+    let mut bench = Bench::closed(false);
     assert_eq!(bench.failed(4), None);
     bench.dialled = 1;
     assert_eq!(bench.failed(4), None);
@@ -80,107 +96,142 @@ fn a_success_ends_the_row() {
 
 #[test]
 fn failures_that_a_success_has_followed_do_not_count() {
-    let mut bench = Bench::closed();
+    let mut bench = Bench::closed(false);
     bench.dialled = 7;
-    assert_eq!(bench.breaker.failed(9, 6, 7, bench.start), None);
+    assert_eq!(bench.breaker.failed(&report(9, 6), 7, bench.start), None);
     assert_eq!(bench.failed(4), None);
-    assert_eq!(bench.breaker.failed(1, 6, 7, bench.start), None, "of another core, and late");
+    let late = report(1, 6);
+    assert_eq!(bench.breaker.failed(&late, 7, bench.start), None, "of another core, and late");
     assert_eq!(bench.failed(1), Some(Turn::Open));
 }
 
 #[test]
-fn the_trial_is_due_after_the_timeout() {
+fn it_says_why_it_is_open_and_what_comes_next() {
+    assert_eq!(
+        Bench::open_and_checked().reason(),
+        "5 dials in a row failed: connection refused; tried again by its next health check"
+    );
     let mut bench = Bench::open();
-    assert_eq!(bench.breaker.due(), Some(bench.start + TIMEOUT));
-    assert_eq!(bench.at(299, Standing::Healthy), None);
-    assert!(bench.breaker.trial().is_none());
-    assert_eq!(bench.at(300, Standing::Healthy), Some(Turn::HalfOpen));
-    assert!(bench.breaker.due().is_none() && !bench.breaker.is_closed());
-    let trial = Arc::clone(bench.breaker.trial().unwrap());
-    assert_eq!(bench.at(9000, Standing::Healthy), None, "for as long as it takes");
-    assert!(Arc::ptr_eq(&trial, bench.breaker.trial().unwrap()));
+    let reason = "5 dials in a row failed: connection refused; tried again after 1s";
+    assert_eq!(bench.reason(), reason);
+    assert_eq!(bench.attempt(1), Some(Turn::HalfOpen));
+    assert_eq!(bench.reason(), reason, "until more is known");
+    bench.attempted(1, Attempt::Failed(io::ErrorKind::TimedOut), 3);
+    assert_eq!(bench.reason(), "connecting failed: timed out; tried again after 2s");
+    let mut bench = Breaker::new(Settings { threshold: 1, timeout: TIMEOUT }, false);
+    assert_eq!(bench.failed(&report(1, 0), 0, Instant::now()), Some(Turn::Open));
+    assert!(bench.reason().unwrap().starts_with("1 dial failed: connection refused;"));
 }
 
 #[test]
-fn the_trial_decides() {
-    let mut bench = Bench::trying();
-    assert_eq!(bench.tried(Some(true), 301), Some(Turn::Closed));
+fn attempts_are_made_after_one_second_and_then_after_twice_as_long_each_time() {
+    let mut bench = Bench::open();
+    assert_eq!(bench.due(), Some(1));
+    assert_eq!(bench.attempt(0), None);
+    assert_eq!(bench.attempt(1), Some(Turn::HalfOpen));
+    assert_eq!((bench.due(), bench.breaker.state()), (None, BreakerState::HalfOpen));
+    assert_eq!(bench.attempt(9), None, "one at a time");
+    assert_eq!(bench.attempted(1, FAILED, 10), Some(Turn::Open));
+    assert_eq!(bench.breaker.state(), BreakerState::Open);
+    let mut ended = 10;
+    for wait in [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+        assert_eq!(bench.due(), Some(ended + wait));
+        bench.attempt_and_fail(ended + wait, ended + wait);
+        ended += wait;
+    }
+}
+
+#[test]
+fn an_attempt_that_reaches_the_target_closes_it() {
+    let mut bench = Bench::open();
+    bench.attempt_and_fail(1, 1);
+    assert_eq!(bench.attempt(3), Some(Turn::HalfOpen));
+    assert_eq!(bench.attempted(3, Attempt::Reached, 4), Some(Turn::Closed));
     assert_eq!(bench.failed(4), None, "the row begins anew");
     assert_eq!(bench.failed(1), Some(Turn::Open));
-
-    let mut bench = Bench::trying();
-    assert_eq!(bench.tried(Some(false), 302), Some(Turn::Open));
-    assert_eq!(bench.at(601, Standing::Healthy), None, "the timeout anew");
-    assert_eq!(bench.at(602, Standing::Healthy), Some(Turn::HalfOpen));
-
-    let mut bench = Bench::trying();
-    assert_eq!(bench.tried(None, 303), None);
-    assert!(bench.claim(), "another trial at once");
+    assert_eq!(bench.due(), Some(1), "and so does the wait");
 }
 
 #[test]
-fn nothing_else_does() {
-    for mut bench in [Bench::closed(), Bench::open(), Bench::half_open()] {
-        let before = format!("{:?}", bench.breaker);
-        for reached in [Some(true), Some(false), None] {
-            assert_eq!(bench.tried(reached, 1), None, "{before}");
+fn an_attempt_that_could_not_be_made_has_shown_nothing() {
+    let mut bench = Bench::open();
+    bench.attempt_and_fail(1, 1);
+    assert_eq!(bench.attempt(3), Some(Turn::HalfOpen));
+    assert_eq!(bench.attempted(3, Attempt::NotMade("no room".into()), 3), Some(Turn::Open));
+    assert_eq!(bench.due(), Some(5), "as long as before");
+    let reason = "no attempt to connect could be made: no room; tried again after 2s";
+    assert_eq!(bench.reason(), reason);
+}
+
+#[test]
+fn no_attempt_waits_for_longer_than_the_timeout() {
+    let timeout = Duration::from_millis(300);
+    for is_checked in [false, true] {
+        let mut breaker = Breaker::new(Settings { threshold: 1, timeout }, is_checked);
+        let mut now = Instant::now();
+        breaker.failed(&report(1, 0), 0, now);
+        for _ in 0..3 {
+            assert_eq!(breaker.due(), Some(now + timeout));
+            now += timeout;
+            assert_eq!(breaker.attempt(now), Some(Turn::HalfOpen));
+            breaker.attempted(now, FAILED, now);
         }
+    }
+}
+
+#[test]
+fn a_check_that_began_after_the_opening_closes_it_and_no_other_does() {
+    let mut bench = Bench::open_and_checked();
+    assert_eq!(bench.breaker.passed(bench.start), None, "it may have connected before");
+    assert_eq!(bench.breaker.passed(bench.time(1)), Some(Turn::Closed));
+    assert_eq!(bench.breaker.passed(bench.time(2)), None, "it is closed already");
+    assert_eq!(bench.failed(4), None, "the row begins anew");
+
+    let mut bench = Bench::open();
+    assert_eq!(bench.breaker.passed(bench.time(9)), None, "it went to another port");
+}
+
+#[test]
+fn where_checks_find_out_the_control_plane_makes_an_attempt_only_if_none_comes() {
+    let mut bench = Bench::open_and_checked();
+    assert_eq!(bench.due(), Some(300));
+    bench.attempt_and_fail(300, 300);
+    assert_eq!(bench.due(), Some(600));
+}
+
+#[test]
+fn a_dial_that_succeeds_closes_it() {
+    for mut bench in [Bench::open(), Bench::open_and_checked()] {
+        assert_eq!(bench.breaker.dialled(0), None);
+        assert_eq!(bench.breaker.dialled(1), Some(Turn::Closed));
+        assert_eq!(bench.breaker.dialled(2), None);
+    }
+    let mut bench = Bench::open();
+    bench.attempt(1);
+    assert_eq!(bench.breaker.dialled(1), Some(Turn::Closed));
+    assert_eq!(bench.attempted(1, FAILED, 2), None, "whatever the attempt was to show");
+}
+
+#[test]
+fn what_fails_while_it_is_open_changes_nothing() {
+    for mut bench in [Bench::open(), Bench::open_and_checked()] {
+        let before = format!("{:?}", bench.breaker);
+        assert_eq!(bench.failed(1000), None);
         assert_eq!(format!("{:?}", bench.breaker), before);
     }
-    for mut bench in [Bench::open(), Bench::half_open(), Bench::trying()] {
-        let before = format!("{:?}", bench.breaker);
-        bench.dialled = 1000;
-        assert_eq!(bench.failed(1000), None);
-        assert_eq!(format!("{:?}", bench.breaker), before, "fail-open extends nothing");
+}
+
+#[test]
+fn the_end_of_an_earlier_attempt_changes_nothing() {
+    let mut bench = Bench::open();
+    bench.attempt(1);
+    for result in [Attempt::Reached, FAILED, Attempt::NotMade(String::new())] {
+        assert_eq!(bench.attempted(0, result, 2), None);
+        assert_eq!(bench.breaker.state(), BreakerState::HalfOpen);
     }
-}
-
-#[test]
-fn checks_that_pass_again_bring_the_trial_forward_but_close_nothing() {
-    let mut bench = Bench::open();
-    assert_eq!(bench.at(1, Standing::Healthy), None);
-    assert_eq!(bench.at(2, Standing::Unhealthy), None);
-    assert_eq!(bench.at(1000, Standing::Unhealthy), None, "no trial while checks fail");
-    let mut bench = Bench::open();
-    assert_eq!(bench.at(2, Standing::Unhealthy), None);
-    assert_eq!(bench.at(3, Standing::Healthy), Some(Turn::HalfOpen));
-    assert!(!bench.breaker.is_closed());
-    // The next time it waits again.
-    assert!(bench.claim());
-    assert_eq!(bench.tried(Some(false), 4), Some(Turn::Open));
-    assert_eq!(bench.at(5, Standing::Healthy), None);
-}
-
-#[test]
-fn a_trial_that_nobody_makes_is_taken_back_when_checks_fail() {
-    let mut bench = Bench::half_open();
-    let offered = Arc::clone(bench.breaker.trial().unwrap());
-    assert_eq!(bench.at(301, Standing::Unhealthy), Some(Turn::Open));
-    assert!(!offered.claim(), "a core that has not heard of it yet");
-    assert_eq!(bench.at(302, Standing::Healthy), Some(Turn::HalfOpen));
-    // Too late to take it back: its result counts.
-    assert!(bench.claim());
-    assert_eq!(bench.at(303, Standing::Unhealthy), None);
-    assert_eq!(bench.at(304, Standing::Healthy), None);
-    assert_eq!(bench.tried(Some(true), 305), Some(Turn::Closed));
-}
-
-const WITHDRAWN: Standing = Standing::Withdrawn { is_healthy: true };
-
-#[test]
-fn a_withdrawn_target_is_not_tried_and_time_goes_on_for_it() {
-    let mut bench = Bench::open();
-    assert_eq!(bench.at(1, WITHDRAWN), None);
-    assert_eq!(bench.at(2, Standing::Healthy), None, "coming back says nothing");
-    assert_eq!(bench.at(301, WITHDRAWN), None);
-    assert_eq!(bench.at(302, Standing::Healthy), Some(Turn::HalfOpen));
-    assert_eq!(bench.at(303, WITHDRAWN), Some(Turn::Open));
-    assert_eq!(bench.at(304, Standing::Healthy), Some(Turn::HalfOpen), "it was due before");
-
-    let mut bench = Bench::open();
-    assert_eq!(bench.at(1, Standing::Withdrawn { is_healthy: false }), None);
-    assert_eq!(bench.at(2, WITHDRAWN), None);
-    assert_eq!(bench.at(3, Standing::Healthy), Some(Turn::HalfOpen), "its checks pass again");
+    for mut bench in [Bench::closed(false), Bench::open()] {
+        assert_eq!(bench.attempted(0, Attempt::Reached, 2), None, "nobody made one");
+    }
 }
 
 mod simulation;

@@ -1,9 +1,11 @@
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::*;
 use crate::breaker;
+use crate::breaker::Attempt;
 use crate::roster::Rules;
-use exchange::{Outcome, TargetId};
+use exchange::TargetId;
 
 /// A roster and what was logged of it, at a time that only the test moves.
 struct Told {
@@ -17,11 +19,14 @@ fn rules() -> Rules {
         rise: 1,
         fall: 1,
         fail_open_threshold: 0,
-        breaker: breaker::Settings { threshold: 2, timeout: Duration::from_mins(1) },
+        breaker: breaker::Settings { threshold: 2, timeout: Duration::from_secs(10) },
+        check_port: Some(81),
         drain_timeout: Duration::from_mins(5),
         reset_unhealthy: false,
         slow_start: Duration::ZERO,
         rebalance_rate: 0,
+        warmup_max: Duration::from_secs(2),
+        affinity: false,
         cores: 1,
     }
 }
@@ -48,8 +53,18 @@ impl Told {
         self.roster.checked(&Identity::of(target), result, self.now);
     }
 
-    fn reported(&mut self, target: &Target, outcome: Outcome) {
-        self.roster.reported(&Report { target: Arc::new(target.clone()), outcome }, self.now);
+    /// Two dials of it have failed, which is enough.
+    fn dials_failed(&mut self, target: &Target) {
+        let (target, error) = (Arc::new(target.clone()), ErrorKind::ConnectionRefused);
+        self.roster.reported(&Report { target, count: 2, successes: 0, error }, self.now);
+    }
+
+    /// So much later there is an attempt to connect to a target, which ends like this.
+    fn attempted(&mut self, after: Duration, result: Attempt) {
+        self.now += after;
+        let [target] = &*self.roster.begin_attempts(self.now) else { panic!("one attempt") };
+        assert!(self.lines().is_empty());
+        self.roster.attempted(target, self.now, result, self.now);
     }
 }
 
@@ -66,7 +81,13 @@ fn each_change_is_told_once_with_its_reason() {
     told.discovered(&[&first]);
     assert_eq!(told.lines(), ["INFO target 10.0.0.1:80 is checking"]);
     told.checked(&first, Ok(()));
-    assert_eq!(told.lines(), ["INFO target 10.0.0.1:80 is healthy"]);
+    assert_eq!(
+        told.lines(),
+        [
+            "INFO target 10.0.0.1:80 is healthy",
+            "INFO clients are let in: 1 of 1 targets may get them",
+        ]
+    );
     told.checked(&first, Err("status 503"));
     assert_eq!(
         told.lines(),
@@ -85,6 +106,8 @@ fn each_change_is_told_once_with_its_reason() {
             "INFO target 10.0.0.1:80 is draining: left discovery",
             "INFO target 10.0.0.1:80 (i-2) is checking",
             "INFO fail-open ends: 0 of 1 targets are healthy",
+            "INFO clients wait: none of the targets that they got is left, and the others are \
+             being checked",
         ]
     );
     told.roster.tick(told.now);
@@ -96,6 +119,19 @@ fn each_change_is_told_once_with_its_reason() {
     told.roster.tick(told.now);
     told.roster.tick(told.now);
     assert!(!told.lines().contains(&none.to_owned()));
+    told.discovered(&[&first]);
+    assert!(told.lines().contains(&"INFO clients wait: the targets are being checked".to_owned()));
+}
+
+#[test]
+fn that_there_is_no_target_at_the_start_is_told() {
+    let mut told = Told::nothing();
+    assert!(told.lines().is_empty());
+    told.discovered(&[]);
+    let none = "WARN there are no targets: clients are turned away until there are some";
+    assert_eq!(told.lines(), [none]);
+    told.discovered(&[]);
+    assert!(told.lines().is_empty());
 }
 
 #[test]
@@ -108,26 +144,49 @@ fn each_turn_of_a_breaker_is_told_once_with_its_reason() {
     told.checked(&second, Ok(()));
     told.lines();
 
-    told.reported(&first, Outcome::Failed { count: 2, successes: 0 });
-    assert_eq!(told.lines(), ["WARN target 10.0.0.1:80 is ejected: 2 dials in a row failed"]);
-    told.reported(&first, Outcome::Failed { count: 2, successes: 0 });
+    told.dials_failed(&first);
+    let ejected = "WARN target 10.0.0.1:80 is ejected";
+    let refused = "connection refused; tried again after";
+    assert_eq!(told.lines(), [format!("{ejected}: 2 dials in a row failed: {refused} 1s")]);
+    told.dials_failed(&first);
     assert!(told.lines().is_empty());
-    told.now += Duration::from_mins(1);
-    assert_eq!(told.lines(), ["INFO target 10.0.0.1:80 is ejected: a trial connection is due"]);
-    assert!(told.before.entries[0].trial.as_ref().unwrap().claim());
-    told.reported(&first, Outcome::Tried { reached: None });
-    assert!(told.lines().is_empty());
-    assert!(told.before.entries[0].trial.as_ref().unwrap().claim());
-    told.reported(&first, Outcome::Tried { reached: Some(false) });
-    assert_eq!(told.lines(), ["WARN target 10.0.0.1:80 is ejected: the trial connection failed"]);
-    told.now += Duration::from_mins(1);
+    let seconds = Duration::from_secs;
+    for (wait, next) in [(1, 2), (2, 4), (4, 8), (8, 10)] {
+        told.attempted(seconds(wait), Attempt::Failed(ErrorKind::ConnectionRefused));
+        let line = format!("{ejected}: connecting failed: {refused} {next}s");
+        assert_eq!(told.lines(), [line]);
+    }
+    told.attempted(seconds(10), Attempt::Failed(ErrorKind::ConnectionRefused));
+    assert!(told.lines().is_empty(), "nothing is new");
+    told.attempted(seconds(10), Attempt::Reached);
+    let back = "INFO target 10.0.0.1:80 is healthy: it can be connected to again";
+    assert_eq!(told.lines(), [back]);
+}
+
+#[test]
+fn whom_fail_open_uses_is_told() {
+    let mut told = Told::nothing();
+    let [first, second] = ["10.0.0.1:80", "10.0.0.2:80"].map(|it| Target::at(it.parse().unwrap()));
+    told.discovered(&[&first, &second]);
+    told.checked(&first, Ok(()));
+    told.checked(&second, Ok(()));
+    told.dials_failed(&first);
     told.lines();
-    assert!(told.before.entries[0].trial.as_ref().unwrap().claim());
-    told.reported(&first, Outcome::Tried { reached: Some(true) });
-    assert_eq!(
-        told.lines(),
-        ["INFO target 10.0.0.1:80 is healthy: the trial connection reached it"]
-    );
+    let last = |told: &mut Told| told.lines().pop();
+    told.dials_failed(&second);
+    let begins = "WARN fail-open begins: 0 of 2 targets are healthy, so those that pass their checks \
+                  are used, ejected or not";
+    assert_eq!(last(&mut told).as_deref(), Some(begins));
+    told.checked(&first, Err("status 503"));
+    assert!(last(&mut told).is_none());
+    told.checked(&second, Err("status 503"));
+    let goes_on = "WARN fail-open goes on: 0 of 2 targets are healthy, so all are used";
+    assert_eq!(last(&mut told).as_deref(), Some(goes_on));
+    told.checked(&first, Ok(()));
+    assert_eq!(last(&mut told).as_deref(), Some(begins.replace("begins", "goes on").as_str()));
+    told.roster.snapshot(told.now).entries[0].counters.on(0).dialled.increment();
+    let ends = "INFO fail-open ends: 1 of 2 targets are healthy";
+    assert_eq!(last(&mut told).as_deref(), Some(ends));
 }
 
 /// A controller with nothing to do, its queue, and what it publishes.
@@ -146,7 +205,12 @@ fn idle_controller() -> (Controller, mpsc::Sender<Event>, mpsc::Receiver<Event>)
     };
     let controller = Controller {
         roster: Told::nothing().roster,
-        prober: Prober::new(&settings, Arc::clone(&metrics), events.clone()),
+        prober: Prober::new(&settings, 8, Arc::clone(&metrics), events.clone()),
+        reconnector: Reconnector {
+            connect_timeout: Duration::from_secs(2),
+            proxy_header: None,
+            events: events.clone(),
+        },
         tables: None,
         events: events.clone(),
         publisher: exchange::broadcast(1).unwrap().0,
@@ -186,7 +250,7 @@ fn why_checks_fail_is_told_before_fail_open_begins() {
         told.checked(target, Err("connection refused"));
     }
     let lines = told.lines();
-    assert_eq!(lines.len(), FAILURES_TOLD_MAX + 2, "{lines:?}");
+    assert_eq!(lines.len(), FAILURES_TOLD_MAX + 3, "{lines:?}");
     assert_eq!(lines[0], "WARN target 10.0.0.1:80 fails its health check: connection refused");
     assert_eq!(lines[10], "WARN and 2 more targets fail theirs: see /targets");
     assert!(lines[11].starts_with("WARN fail-open begins: 0 of 12 targets"), "{lines:?}");

@@ -55,11 +55,6 @@ pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
             "Dials that found no free local port towards their target",
             sum(|core| &core.exhausted_dials),
         ),
-        total(
-            "load_balancer_listen_overflows_total",
-            "Connections that the kernel dropped because a listen queue was full",
-            sum(|core| &core.listen_overflows),
-        ),
         gauge(
             "load_balancer_accept_paused",
             "Cores that do not accept for want of descriptors",

@@ -19,6 +19,12 @@ pub(super) fn counts(snapshot: &Snapshot) -> Vec<Box<dyn Collector>> {
         )),
         Box::new(total(
             snapshot,
+            "load_balancer_node_unanswered_connections_total",
+            "Client connections that the target was first to end, before it had sent a byte",
+            |counters| counters.sum(|core| &core.unanswered),
+        )),
+        Box::new(total(
+            snapshot,
             "load_balancer_node_failed_dials_total",
             "Attempts to connect to the target that failed or took too long",
             |counters| counters.sum(|core| &core.failed_dials),
@@ -75,6 +81,7 @@ mod tests {
         counters.on(0).connections.add(each);
         counters.on(1).failed_dials.add(100 * each);
         counters.failed_checks().add(1000 * each);
+        counters.on(0).unanswered.add(7 * each);
         Entry::new(Arc::new(Target::at(address.parse().unwrap())), Arc::new(counters))
     }
 
@@ -94,6 +101,7 @@ mod tests {
             "load_balancer_node_failed_dials_total{node=\"10.0.0.1:80\"} 300",
             "load_balancer_health_check_failures_total{node=\"10.0.0.1:80\"} 3000",
             "load_balancer_health_check_failures_total{node=\"[::1]:80\"} 5000",
+            "load_balancer_node_unanswered_connections_total{node=\"10.0.0.1:80\"} 21",
         ] {
             assert!(text.lines().any(|it| it == line), "{line} is missing in\n{text}");
         }

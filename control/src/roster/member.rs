@@ -4,9 +4,20 @@ use std::time::Instant;
 use exchange::{Checks, Entry, Ramp, Target, TargetCounters, TargetState};
 
 use super::Rules;
-use crate::breaker::{Breaker, Standing};
+use crate::breaker::Breaker;
 use crate::drain::Drain;
 use crate::health::Health;
+
+/// Which targets may get clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Used {
+    /// Those that pass their checks and can be connected to.
+    Fit,
+    /// Those that pass their checks: fail-open because of circuit breakers alone.
+    Passing,
+    /// All that were ever checked: fail-open.
+    All,
+}
 
 /// What the roster knows of one target.
 #[derive(Debug)]
@@ -26,11 +37,12 @@ pub(super) struct Member {
 impl Member {
     /// A target that was never seen before.
     pub(super) fn new(target: Target, rules: &Rules) -> Self {
+        let is_checked = rules.check_port.is_none_or(|port| port == target.address.port());
         Self {
             target: Arc::new(target),
             health: Health::default(),
             failure: None,
-            breaker: Breaker::new(rules.breaker),
+            breaker: Breaker::new(rules.breaker, is_checked),
             drain: Drain::default(),
             was_eligible: false,
             ramp: None,
@@ -39,28 +51,28 @@ impl Member {
     }
 
     /// What a snapshot says of it, but for its ramp.
-    pub(super) fn assess(&self, fail_open: bool, rules: &Rules, now: Instant) -> Entry {
-        let draining = self.drain.is_draining();
-        let is_known = self.health.has_first_result();
+    pub(super) fn assess(&self, used: Used, rules: &Rules, now: Instant) -> Entry {
         let state = self.state();
-        let eligible = !draining && (self.is_fit() || fail_open && is_known);
+        let eligible = !self.drain.is_draining()
+            && match used {
+                Used::Fit => self.is_fit(),
+                Used::Passing => self.health.is_healthy(),
+                Used::All => self.health.has_first_result(),
+            };
         let is_overdue = self.drain.due(rules.drain_timeout).is_some_and(|due| due <= now);
-        // Also of a target that an operator drains: that goes on being checked. Under fail-open
+        // Also of a target that an operator drains: that goes on being checked. While all are used
         // checks prove nothing.
         let is_unwanted = rules.reset_unhealthy
             && self.health.is_unhealthy()
             && !self.drain.is_withdrawn()
-            && !fail_open;
-        let trial = self.breaker.trial().filter(|_| !draining).map(Arc::clone);
+            && used != Used::All;
         Entry {
             state,
             eligible,
             reason: self.reason(state),
             checks: (!self.drain.is_withdrawn()).then(|| self.checks()),
             breaker: self.breaker.state(),
-            // A trial connection is to be made, not to be reset.
-            reset: is_overdue || is_unwanted && trial.is_none(),
-            trial,
+            reset: is_overdue || is_unwanted,
             ..Entry::new(Arc::clone(&self.target), Arc::clone(&self.counters))
         }
     }
@@ -70,14 +82,9 @@ impl Member {
         self.health.is_healthy() && self.breaker.is_closed()
     }
 
-    pub(super) fn standing(&self) -> Standing {
-        if self.drain.is_draining() {
-            Standing::Withdrawn { is_healthy: self.health.is_healthy() }
-        } else if self.health.is_healthy() {
-            Standing::Healthy
-        } else {
-            Standing::Unhealthy
-        }
+    /// Whether it would get clients, if only it could be connected to.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.drain.is_draining() && self.health.is_healthy()
     }
 
     /// Where several states hold, the one that says most about where clients go.

@@ -12,6 +12,7 @@ mod checks;
 mod drains;
 mod ramps;
 mod rebalancing;
+mod warmup;
 
 fn target(n: u8) -> Target {
     Target::at(SocketAddr::from(([10, 0, 0, n], 80)))
@@ -28,10 +29,13 @@ fn roster(fail_open_threshold: u8) -> Roster {
         fall: 2,
         fail_open_threshold,
         breaker,
+        check_port: None,
         drain_timeout: Duration::from_mins(5),
         reset_unhealthy: false,
         slow_start: Duration::ZERO,
         rebalance_rate: 0,
+        warmup_max: Duration::from_secs(2),
+        affinity: false,
         cores: 2,
     })
 }
@@ -44,6 +48,14 @@ fn at(seconds: u64) -> Instant {
 
 /// What a check that fails gives as its reason.
 const BAD: Result<(), &str> = Err("status 503");
+
+/// So many dials of it have failed since the last success.
+fn dials_failed(roster: &mut Roster, n: u8, count: u32, seconds: u64) {
+    let successes = roster.members[&identity(n)].counters.dialled();
+    let error = std::io::ErrorKind::ConnectionRefused;
+    let report = exchange::Report { target: Arc::new(target(n)), count, successes, error };
+    roster.reported(&report, at(seconds));
+}
 
 /// Each entry as its address's last number, its state's first letter and `*` where eligible.
 fn shown(roster: &mut Roster) -> String {
@@ -67,11 +79,9 @@ fn only_targets_that_passed_are_eligible() {
     assert_eq!(roster.snapshot(at(0)).generation, Generation(0));
     roster.discovered(vec![target(2), target(1)], at(0));
     assert_eq!(shown(&mut roster), "1c 2c");
-    assert!(!roster.snapshot(at(0)).settled);
     roster.checked(&identity(2), Ok(()), at(0));
-    assert_eq!(shown(&mut roster), "1c 2h*");
     roster.checked(&identity(1), BAD, at(0));
-    assert!(roster.snapshot(at(0)).settled);
+    assert_eq!(shown(&mut roster), "1c 2h*");
     roster.checked(&identity(1), BAD, at(0));
     assert_eq!(shown(&mut roster), "1u 2h*");
 }
@@ -130,7 +140,6 @@ fn a_newcomer_does_not_end_fail_open_and_gets_nothing_unchecked() {
     assert_eq!(shown(&mut roster), "1c*");
     roster.discovered(vec![target(1), target(2)], at(0));
     assert_eq!(shown(&mut roster), "1c* 2c");
-    assert!(!roster.snapshot(at(0)).settled);
     // Nobody known is left.
     roster.discovered(vec![target(2)], at(0));
     assert_eq!(shown(&mut roster), "1d 2c");
@@ -158,18 +167,19 @@ fn a_withdrawn_target_drains_until_its_last_connection_is_gone() {
     let mut roster = roster(0);
     roster.discovered(vec![target(1), target(2)], at(0));
     roster.checked(&identity(1), Ok(()), at(0));
+    roster.checked(&identity(2), BAD, at(0));
     let counters = Arc::clone(&roster.snapshot(at(0)).entries[0].counters);
     counters.on(1).active.increment();
     roster.discovered(vec![target(2)], at(0));
     for _ in 0..5 {
         roster.tick(at(0));
-        assert_eq!(shown(&mut roster), "1d 2c");
+        assert_eq!(shown(&mut roster), "1d 2c*");
     }
     counters.on(1).active.decrement();
     roster.tick(at(0));
-    assert_eq!(shown(&mut roster), "1d 2c");
+    assert_eq!(shown(&mut roster), "1d 2c*");
     roster.tick(at(0));
-    assert_eq!(shown(&mut roster), "2c");
+    assert_eq!(shown(&mut roster), "2c*");
 }
 
 #[test]
@@ -183,7 +193,7 @@ fn a_target_that_comes_back_while_draining_keeps_its_history() {
     roster.checked(&identity(1), BAD, at(0));
     roster.tick(at(0));
     assert_eq!(shown(&mut roster), "1d");
-    assert!(!roster.snapshot(at(0)).settled && !roster.snapshot(at(0)).fail_open);
+    assert!(!roster.snapshot(at(0)).fail_open);
     roster.discovered(vec![target(1)], at(0));
     assert_eq!(shown(&mut roster), "1h*");
     assert!(Arc::ptr_eq(&before.entries[0].counters, &roster.snapshot(at(0)).entries[0].counters));
@@ -210,6 +220,7 @@ fn invariants_hold_whatever_happens() {
         let mut random = Random(seed);
         let threshold = [0, 30, 50, 100][random.below(4)];
         let mut roster = roster(threshold);
+        roster.discovered(vec![], at(0));
         let mut checked_ever: HashMap<Identity, bool> = HashMap::new();
         let mut before = roster.snapshot(at(0));
         for step in 0..300 {
@@ -281,16 +292,17 @@ fn check_invariants(
     let all_known = present().all(was_checked);
 
     assert!(Arc::ptr_eq(before, after) || after.generation > before.generation, "{place}");
-    assert_eq!(after.settled, all_known && present().count() > 0, "{place}");
-    assert!(after.settled || !after.fail_open || before.fail_open, "{place}: began too early");
-    assert!(!after.settled || after.eligible().count() > 0, "{place}: nobody is eligible");
+    assert!(all_known || !after.fail_open || before.fail_open, "{place}: began too early");
+    let is_any = present().count() > 0;
+    assert_eq!(after.admits && is_any, after.eligible().count() > 0, "{place}: nobody is eligible");
+    assert!(after.admits || !all_known, "{place}: nothing is waited for");
     for entry in after.eligible() {
         assert_ne!(entry.state, TargetState::Draining, "{place}");
         assert!(was_checked(entry), "{place}: unchecked and eligible");
         assert!(entry.state == TargetState::Healthy || after.fail_open, "{place}");
     }
     for entry in present().filter(|entry| entry.state == TargetState::Healthy) {
-        assert!(entry.eligible, "{place}: healthy and not eligible");
+        assert_eq!(entry.eligible, after.admits, "{place}: healthy and not eligible");
     }
     let identities: Vec<_> = after.entries.iter().map(|e| Identity::of(&e.target)).collect();
     assert!(identities.is_sorted_by(|a, b| a < b), "{place}: unordered or twice");

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use control::{Control, Settings, breaker, discovery, health, zone};
-use exchange::{CoreCounters, Outcome, Report, Reporter, Snapshot, Subscriber, Target};
+use exchange::{CoreCounters, Report, Reporter, Snapshot, Subscriber, Target};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -96,8 +96,10 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
         slow_start: Duration::ZERO,
         rebalance_rate: 0,
         breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
+        connect_timeout: Duration::from_secs(2),
         zone: zone::Settings::Ignored,
         source_addresses: Vec::new(),
+        probes_max: control::MAX_PROBES,
     }
 }
 
@@ -161,10 +163,12 @@ impl Plane {
         Arc::clone(&latest)
     }
 
-    /// What a core has to say about `target`.
-    pub fn report(&self, target: &Target, outcome: Outcome) {
+    /// A core says that so many dials of `target` have failed since the last that succeeded.
+    pub fn dials_failed(&self, target: &Target, count: u32) {
         let target = Arc::new(target.clone());
-        self.reporter.lock().unwrap().report(Report { target, outcome });
+        let error = std::io::ErrorKind::ConnectionRefused;
+        let report = Report { target, count, successes: 0, error };
+        self.reporter.lock().unwrap().report(report);
     }
 
     /// Each target's state as a core would see it, in order; eligible ones with a star.

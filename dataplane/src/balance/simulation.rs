@@ -56,6 +56,7 @@ fn largest_spread(balance: Balance, count: usize, rate: u32, seed: u64) -> u64 {
             live.pop();
             let ended: &Rc<LocalTarget> = &all[index];
             ended.closed();
+            ended.ended(true);
         }
         due += rng.u32(..=2 * rate);
         while due >= 1000 {

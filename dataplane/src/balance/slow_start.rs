@@ -39,7 +39,7 @@ impl Balancer {
                 if load(second) < load(first) { second } else { first }
             }
             Balance::LeastConnections => {
-                self.least_by_key(all, |target| weigh(target.load().saturating_add(1), target, now))
+                self.least_loaded(all, |target| weigh(target.load().saturating_add(1), target, now))
             }
         }
     }

@@ -27,14 +27,16 @@ fn every_target_is_tried_once_before_none_is_left() {
 
 #[test]
 fn a_retry_takes_nobodys_turn() {
-    let targets = targets(2);
-    let mut balancer = balancer(Balance::RoundRobin);
-    for _ in 0..10 {
-        let tried = balancer.pick(&targets, &[], Instant::now()).unwrap();
-        let retried = balancer.pick(&targets, &[Rc::clone(&tried)], Instant::now()).unwrap();
-        assert!(!Rc::ptr_eq(&tried, &retried));
-        let next = balancer.pick(&targets, &[], Instant::now()).unwrap();
-        assert!(!Rc::ptr_eq(&tried, &next), "each retry brings the same one back");
+    for balance in [Balance::RoundRobin, Balance::LeastConnections] {
+        let targets = targets(2);
+        let mut balancer = balancer(balance);
+        for _ in 0..10 {
+            let tried = balancer.pick(&targets, &[], Instant::now()).unwrap();
+            let retried = balancer.pick(&targets, &[Rc::clone(&tried)], Instant::now()).unwrap();
+            assert!(!Rc::ptr_eq(&tried, &retried));
+            let next = balancer.pick(&targets, &[], Instant::now()).unwrap();
+            assert!(!Rc::ptr_eq(&tried, &next), "each retry brings the same one back");
+        }
     }
 }
 
@@ -88,6 +90,55 @@ fn load_decides_where_it_should() {
         }
         assert_eq!(other.connections() == 400, heeds_load, "{balance:?}");
     }
+}
+
+/// Which of so many targets gets each of ten clients who come one after the other, to any core.
+fn one_after_the_other(cores: usize, targets: u16, seed: u64) -> [u16; 10] {
+    let snapshot = crate::targets::tests::snapshot(targets, cores);
+    let core = |core| {
+        let mut targets = Targets::new(core, cores);
+        targets.update(&snapshot);
+        (targets, balancer(Balance::LeastConnections))
+    };
+    let mut cores: Vec<_> = (0..cores).map(core).collect();
+    let mut rng = fastrand::Rng::with_seed(seed);
+    // At one instant: as few counts as these are read each time.
+    let now = Instant::now();
+    [(); 10].map(|()| {
+        let core = rng.usize(..cores.len());
+        let (targets, balancer) = &mut cores[core];
+        targets.read_other_cores(now);
+        let target = balancer.pick(targets, &[], now).unwrap();
+        target.opened();
+        target.closed();
+        target.ended(true);
+        target.address().port()
+    })
+}
+
+#[test]
+fn those_with_the_fewest_connections_take_turns_over_all_cores() {
+    for (cores, targets) in [(1, 2), (1, 5), (2, 2), (2, 5), (3, 2), (4, 2)] {
+        for seed in 0..20 {
+            let served = one_after_the_other(cores, targets, seed);
+            for turns in served.windows(usize::from(targets) + 1) {
+                let is_same = turns.first() == turns.last();
+                assert!(is_same, "{cores} cores, {targets} targets: {served:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_has_more_connections_misses_its_turn() {
+    let targets = targets(3);
+    let mut balancer = balancer(Balance::LeastConnections);
+    let mut next = || balancer.pick(&targets, &[], Instant::now()).unwrap().address().port();
+    let first = [(); 3].map(|()| next());
+    targets.eligible()[usize::from(first[0]) - 1].opened();
+    assert_eq!([(); 4].map(|()| next()), [first[1], first[2], first[1], first[2]]);
+    targets.eligible()[usize::from(first[0]) - 1].closed();
+    assert_eq!(next(), first[0]);
 }
 
 /// Targets 0 to 3, 4 and 5 to 9 in zones that get a quarter, nothing and three quarters.

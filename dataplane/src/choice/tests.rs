@@ -1,11 +1,14 @@
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::{Outcome, Report, Snapshot, TargetState, Trial};
+use exchange::Snapshot;
 
 use super::*;
 use crate::targets::tests::snapshot;
+
+const REFUSED: ErrorKind = ErrorKind::ConnectionRefused;
 
 /// One core, and what became of its clients.
 struct Core {
@@ -15,7 +18,6 @@ struct Core {
     client: Option<u32>,
     now: Instant,
     dials: u32,
-    reports: Vec<Report>,
 }
 
 /// How a client's way to a target ended.
@@ -33,7 +35,7 @@ impl Core {
         targets.update(snapshot);
         let rng = fastrand::Rng::with_seed(core as u64);
         let chooser = Chooser::new(Balance::P2c, connect_attempts, cores, rng, now);
-        Self { targets, chooser, client: None, now, dials: 0, reports: Vec::new() }
+        Self { targets, chooser, client: None, now, dials: 0 }
     }
 
     fn alone(snapshot: &Snapshot, connect_attempts: usize) -> Self {
@@ -46,107 +48,34 @@ impl Core {
         self.client = self.client.map(|client| client + 1);
         let key = self.client.map(|client| ClientKey::of(Ipv4Addr::from_bits(client).into()));
         loop {
-            let (target, is_trial) =
-                match self.chooser.choose(&mut self.targets, key, &tried, self.now) {
-                    Choice::Dial(target) => (target, false),
-                    Choice::Trial(target) => (target, true),
-                    Choice::NoTarget => return End::NoTarget,
-                    Choice::BudgetSpent => return End::BudgetSpent,
-                };
+            let target = match self.chooser.choose(&self.targets, key, &tried, self.now) {
+                Choice::Dial(target) => target,
+                Choice::NoTarget => return End::NoTarget,
+                Choice::BudgetSpent => return End::BudgetSpent,
+            };
             self.dials += 1;
             let port = target.address().port();
-            self.reports.extend(target.dialled(is_trial, Some(answers(port))));
             if answers(port) {
+                target.reached();
                 return End::Reached(port);
             }
-            tried.add(target, is_trial);
+            let _ = target.failed(REFUSED);
+            tried.add(target);
         }
     }
-
-    fn outcomes(&mut self) -> Vec<Outcome> {
-        self.reports.drain(..).map(|report| report.outcome).collect()
-    }
-}
-
-fn offer(snapshot: &mut Snapshot, index: usize) {
-    let entry = &mut snapshot.entries[index];
-    entry.trial = Some(Arc::new(Trial::default()));
-    entry.eligible = false;
-    entry.state = TargetState::Ejected;
 }
 
 #[test]
-fn the_first_client_of_any_core_makes_the_trial_and_no_other_does() {
-    let mut snapshot = snapshot(3, 2);
-    offer(&mut snapshot, 1);
-    let mut cores = [0, 1].map(|core| Core::new(&snapshot, core, 2, 3));
-    assert_eq!(cores[1].serve(|_| true), End::Reached(2));
-    assert_eq!(cores[1].outcomes(), [Outcome::Tried { reached: Some(true) }]);
-    for core in &mut cores {
-        // The same trial in a newer snapshot is the same trial.
-        for _ in 0..2 {
-            core.targets.update(&snapshot);
-            for _ in 0..50 {
-                assert_ne!(core.serve(|_| true), End::Reached(2));
-            }
-        }
-        assert_eq!(core.outcomes(), []);
-    }
-    offer(&mut snapshot, 1);
-    cores[0].targets.update(&snapshot);
-    assert_eq!(cores[0].serve(|_| true), End::Reached(2), "another trial");
-}
-
-#[test]
-fn a_failed_trial_costs_the_client_no_attempt_and_is_reported_once() {
-    let mut snapshot = snapshot(2, 1);
-    offer(&mut snapshot, 0);
-    let mut core = Core::alone(&snapshot, 1);
-    assert_eq!(core.serve(|port| port == 2), End::Reached(2));
-    assert_eq!(core.outcomes(), [Outcome::Tried { reached: Some(false) }]);
-    assert_eq!(core.dials, 2);
-}
-
-#[test]
-fn several_trials_go_to_a_client_each() {
-    let mut snapshot = snapshot(4, 2);
-    for index in 0..3 {
-        offer(&mut snapshot, index);
-    }
-    // Another core was faster with one of them.
-    assert!(snapshot.entries[1].trial.as_ref().unwrap().claim());
-    let mut core = Core::alone(&snapshot, 3);
-    let ports = [(); 3].map(|()| core.serve(|_| true));
-    assert_eq!(ports, [End::Reached(3), End::Reached(1), End::Reached(4)]);
-}
-
-#[test]
-fn a_target_that_leaves_is_not_tried() {
-    let mut snapshot = snapshot(2, 1);
-    offer(&mut snapshot, 0);
-    snapshot.entries[0].state = TargetState::Draining;
-    let mut core = Core::alone(&snapshot, 3);
-    assert_eq!(core.serve(|_| true), End::Reached(2));
-    assert!(snapshot.entries[0].trial.as_ref().unwrap().claim(), "left to whoever comes later");
-    offer(&mut snapshot, 0);
-    core.targets.update(&snapshot);
-    snapshot.entries.remove(0);
-    core.targets.update(&snapshot);
-    assert_eq!(core.serve(|_| true), End::Reached(2), "gone with its target");
-}
-
-#[test]
-fn a_trial_that_was_cut_short_is_reported_and_an_ordinary_dial_is_not() {
+fn each_failed_dial_is_reported_with_its_error_and_no_other() {
     let snapshot = snapshot(1, 1);
     let core = Core::alone(&snapshot, 3);
     let target = &core.targets.eligible()[0];
-    let report = target.dialled(true, None).unwrap();
-    assert_eq!(report.outcome, Outcome::Tried { reached: None });
-    assert!(target.dialled(false, None).is_none());
     assert_eq!(target.last_dial(), LastDial::Unknown);
-    assert!(target.dialled(false, Some(true)).is_none());
-    let report = target.dialled(false, Some(false)).unwrap();
-    assert_eq!(report.outcome, Outcome::Failed { count: 1, successes: 1 });
+    target.reached();
+    assert_eq!(target.last_dial(), LastDial::Reached);
+    let report = target.failed(ErrorKind::TimedOut);
+    assert_eq!(target.last_dial(), LastDial::Failed);
+    assert_eq!((report.count, report.successes, report.error), (1, 1, ErrorKind::TimedOut));
     assert!(Arc::ptr_eq(&report.target, &snapshot.entries[0].target));
 }
 
@@ -155,21 +84,22 @@ fn a_retry_goes_to_what_was_reached_before_to_what_is_unknown_before_to_what_fai
     let core = Core::alone(&snapshot(4, 1), 4);
     let mut tried = Tried::default();
     let eligible = core.targets.eligible().to_vec();
-    for (index, reached) in [(0, false), (1, false), (2, true)] {
-        let _ = eligible[index].dialled(false, Some(reached));
+    for index in [0, 1] {
+        let _ = eligible[index].failed(REFUSED);
     }
-    tried.add(Rc::clone(&eligible[0]), false);
-    let (mut chooser, mut targets) = (core.chooser, core.targets);
+    eligible[2].reached();
+    tried.add(Rc::clone(&eligible[0]));
+    let (mut chooser, targets) = (core.chooser, core.targets);
     for index in [2, 3, 1] {
-        match chooser.choose(&mut targets, None, &tried, core.now) {
+        match chooser.choose(&targets, None, &tried, core.now) {
             Choice::Dial(target) => {
                 assert!(Rc::ptr_eq(&target, &eligible[index]), "{}", target.address());
-                tried.add(target, false);
+                tried.add(target);
             }
             other => panic!("{other:?}"),
         }
     }
-    assert!(matches!(chooser.choose(&mut targets, None, &tried, core.now), Choice::NoTarget));
+    assert!(matches!(chooser.choose(&targets, None, &tried, core.now), Choice::NoTarget));
 }
 
 /// Clients a second, evenly, for so many seconds; how many ended which way.

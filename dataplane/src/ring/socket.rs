@@ -1,5 +1,8 @@
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use socket2::SockAddr;
 
 /// Bytes in a TCP socket's send queue that the peer has not acknowledged (SIOCOUTQ, tcp(7)); 0 if
 /// the socket is no longer connected.
@@ -9,6 +12,57 @@ pub(crate) fn send_queue_bytes(socket: &OwnedFd) -> usize {
     // `bytes` is one that lives across the call.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+}
+
+/// Bytes that a connection's peer has acknowledged so far (`tcpi_bytes_acked` of `TCP_INFO`, tcp(7)); 0
+/// if that cannot be had.
+pub(crate) fn acknowledged_bytes(socket: &OwnedFd) -> u64 {
+    /// Where it stands in `struct tcp_info` of `linux/tcp.h`, which only ever grows at its end.
+    const OFFSET: usize = 120;
+    let mut info = [0_u8; OFFSET + size_of::<u64>()];
+    let mut length = socklen::<[u8; OFFSET + size_of::<u64>()]>();
+    let (fd, level, name) = (socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO);
+    // SAFETY: the kernel writes at most `length` bytes to `info`, which has as many, and the count of
+    // what it has written to `length`; both live across the call.
+    let result =
+        unsafe { libc::getsockopt(fd, level, name, (&raw mut info).cast(), &raw mut length) };
+    let bytes = info.last_chunk().filter(|_| result == 0);
+    bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+}
+
+/// Where a connection comes from, also once its peer has reset it: `SO_PEERNAME`, where getpeername(2)
+/// says ENOTCONN by then (`inet_getname` of the kernel's `net/ipv4/af_inet.c`). An IPv4-mapped
+/// address is IPv4.
+///
+/// # Errors
+/// As getsockopt(2); ENOTCONN if it is of no IP family or never was connected.
+pub(crate) fn peer_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
+    // The kernel refuses to write less than it is asked for: first what every address has.
+    let address = match peer_name(socket, socklen::<libc::sockaddr_in>())? {
+        address if address.is_ipv6() => peer_name(socket, socklen::<libc::sockaddr_in6>())?,
+        address => address,
+    };
+    let address = address.as_socket().filter(|address| address.port() != 0);
+    let address = address.ok_or(io::ErrorKind::NotConnected)?;
+    Ok(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
+
+/// The first `bytes` bytes of the peer's address; the others are 0.
+fn peer_name(socket: &OwnedFd, bytes: libc::socklen_t) -> io::Result<SockAddr> {
+    let (fd, level, name) = (socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERNAME);
+    // SAFETY: `try_init` passes pointers to a zeroed storage for addresses and to its length, which
+    // live across the call. The kernel writes at most `length` bytes to the one, and their number to
+    // the other; `bytes` is less than the storage has. Zero is a value of all that it leaves alone.
+    let ((), address) = unsafe {
+        SockAddr::try_init(|address, length| {
+            length.write(bytes);
+            match libc::getsockopt(fd, level, name, address.cast(), length) {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        })
+    }?;
+    Ok(address)
 }
 
 /// Another descriptor of what the process was started with as descriptor `number`. Neither goes on to
@@ -46,8 +100,9 @@ pub(crate) fn bind_address_without_port(socket: &impl AsRawFd) -> io::Result<()>
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Connections that a listener's kernel has dropped so far, almost always because its queue was
-/// full; it wraps around. `SO_MEMINFO` of socket(7), `SK_MEMINFO_DROPS` of `linux/sock_diag.h`.
+/// What the kernel has dropped at a listener so far: connections, because its queue was full, but
+/// also stray segments and handshakes that were never completed. It wraps around. `SO_MEMINFO` of
+/// socket(7), `SK_MEMINFO_DROPS` of `linux/sock_diag.h`.
 ///
 /// # Errors
 /// As getsockopt(2).

@@ -47,6 +47,8 @@ pub(super) struct End {
     pub(super) end_of_stream: bool,
     /// The connection is gone; what its socket still holds can be read, nothing can be sent.
     pub(super) broken: bool,
+    /// It ended, in one of these ways, before the other side did.
+    pub(super) ended_first: bool,
     /// FIN was sent to this side.
     pub(super) shut: bool,
     /// How often in a row, up to `INTERACTIVE_AFTER`, it said little and it was passed on at once.
@@ -72,6 +74,7 @@ impl Default for End {
             open: false,
             end_of_stream: false,
             broken: false,
+            ended_first: false,
             shut: false,
             small_in_a_row: 0,
             full_in_a_row: 0,

@@ -1,3 +1,5 @@
+use super::Side;
+
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -15,6 +17,8 @@ pub(crate) enum Ending {
     Rebalanced,
     /// Nothing moved for too long.
     IdleTimeout,
+    /// A side has acknowledged nothing for too long of what it was being sent.
+    Stuck(Side),
     /// Dialled ahead: no client came for it.
     GivenUp,
     /// Dialled ahead: the target ended it before a client came.

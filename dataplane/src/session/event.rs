@@ -63,7 +63,10 @@ pub(crate) enum Event {
     /// The answer to [`Op::Inspect`].
     Inspected { is_empty: bool },
     /// Nothing moves any more: end, by resets.
-    IdleTimeout,
+    IdleTimeout {
+        /// The side that has acknowledged nothing of what it is being sent, if it is one's fault.
+        stuck: Option<Side>,
+    },
     /// End now, by resets.
     Abort(Cause),
 }

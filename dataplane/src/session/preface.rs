@@ -27,7 +27,12 @@ impl Session {
 
     /// Whether what the client sends next still belongs to its header.
     pub(crate) fn awaits_preface(&self) -> bool {
-        self.dial == Dial::NotYet && self.ending.is_none()
+        !self.is_introduced() && self.ending.is_none()
+    }
+
+    /// Whether the client's header was complete, if it had to have one.
+    pub(crate) fn is_introduced(&self) -> bool {
+        self.dial != Dial::NotYet
     }
 
     pub(super) fn note_prefaced(

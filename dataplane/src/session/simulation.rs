@@ -21,15 +21,17 @@ const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
 fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
-    let (mut endings, mut replaced) = ([0; 13], 0);
+    let (mut endings, mut replaced, mut unanswered) = ([0; 13], 0, 0);
     for seed in 0..SEEDS {
-        let (ending, is_replaced) = simulate(seed);
+        let (ending, session) = simulate(seed);
         endings[number(ending)] += 1;
-        replaced += u64::from(is_replaced);
+        replaced += u64::from(session.is_replacement());
+        unanswered += u64::from(session.is_unanswered());
     }
     // Every way to end must have been taken often, or the simulation shows less than it seems to.
     assert!(endings.iter().all(|&count| count > SEEDS / 200), "endings: {endings:?}");
     assert!(replaced > SEEDS / 1000, "replaced: {replaced}");
+    assert!(unanswered > SEEDS / 200, "unanswered: {unanswered}");
 }
 
 #[test]
@@ -45,7 +47,7 @@ fn number(ending: Ending) -> usize {
         Ending::TargetReset => 2,
         Ending::NoTarget => 3,
         Ending::Refused => 4,
-        Ending::IdleTimeout => 5,
+        Ending::IdleTimeout | Ending::Stuck(_) => 5,
         Ending::GivenUp => 6,
         Ending::Broken => 7,
         Ending::Rebalanced => 8,
@@ -53,8 +55,8 @@ fn number(ending: Ending) -> usize {
     }
 }
 
-/// How the session ended, and whether it lost a target that was dialled ahead.
-fn simulate(seed: u64) -> (Ending, bool) {
+/// How the session ended.
+fn simulate(seed: u64) -> (Ending, Session) {
     let report = Report(seed);
     let mut world = World::new(seed);
     for step in 0..STEPS_MAX + STEPS_AFTER_ABORT_MAX {
@@ -82,7 +84,7 @@ fn simulate(seed: u64) -> (Ending, bool) {
     }
     let ending = world.check();
     std::mem::forget(report);
-    (ending, world.session.is_replacement())
+    (ending, world.session)
 }
 
 /// Says which seed failed, when dropped by a panic.
@@ -146,7 +148,8 @@ impl World {
 
     fn time_out(&mut self) {
         self.timed_out = true;
-        self.feed(Event::IdleTimeout);
+        let stuck = [None, Some(Side::Client), Some(Side::Target)][self.kernel.rng.usize(..3)];
+        self.feed(Event::IdleTimeout { stuck });
     }
 
     fn check(&mut self) -> Ending {
@@ -156,7 +159,8 @@ impl World {
         if let Ending::Aborted(cause) = ending {
             assert_eq!(Some(cause), self.aborted);
         }
-        assert!(self.timed_out || ending != Ending::IdleTimeout);
+        assert!(self.timed_out || !matches!(ending, Ending::IdleTimeout | Ending::Stuck(_)));
+        self.check_unanswered(ending);
         match ending {
             Ending::Complete | Ending::Rebalanced => self.check_complete(),
             Ending::NoTarget if self.session.awaits_client() => {}
@@ -168,9 +172,20 @@ impl World {
             }
             Ending::ClientReset => self.check_reset(Side::Client),
             Ending::TargetReset => self.check_reset(Side::Target),
-            Ending::IdleTimeout | Ending::Aborted(_) => self.check_aborted(),
+            Ending::IdleTimeout | Ending::Stuck(_) | Ending::Aborted(_) => self.check_aborted(),
         }
         ending
+    }
+
+    /// Only what its target was first to end, without a byte, counts as unanswered.
+    fn check_unanswered(&self, ending: Ending) {
+        let [client, target] = Side::BOTH.map(|side| self.kernel.application(side));
+        let is_silent = self.session.received_bytes(Side::Target) == 0;
+        if self.session.is_unanswered() {
+            assert!(is_silent && (target.has_sent_fin() || target.has_reset()));
+        } else if ending == Ending::TargetReset && is_silent {
+            assert!(client.has_sent_fin() || client.has_reset(), "the target was first");
+        }
     }
 
     fn check_complete(&mut self) {

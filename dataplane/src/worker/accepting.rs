@@ -26,14 +26,14 @@ pub(super) struct Accepting {
     multishot: bool,
     /// The accepts in flight were cancelled.
     cancelled: bool,
-    /// The kernel's count of dropped connections, as last read.
+    /// The kernel's count of what it has dropped, as last read.
     drops: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// At the start clients wait in the listen queue for the first target, but not for ever.
-    NotYet { until: Instant },
+    /// Clients wait in the listen queue: until the control plane lets them in, and until it is one.
+    Waiting,
     /// Accepts are in flight.
     Open,
     /// There is no room.
@@ -48,12 +48,11 @@ enum State {
 }
 
 impl Accepting {
-    /// Nothing is accepted from `listener` yet, but from `until` on it is, target or none.
-    pub(super) fn not_yet(listener: &Listener, until: Instant) -> Self {
-        let state = State::NotYet { until };
+    /// Nothing is accepted from `listener` yet.
+    pub(super) fn waiting(listener: &Listener) -> Self {
         // A socket from outside may have served others before.
         let drops = listen_drops(listener.as_fd()).unwrap_or(0);
-        Self { state, in_flight: 0, multishot: false, cancelled: false, drops }
+        Self { state: State::Waiting, in_flight: 0, multishot: false, cancelled: false, drops }
     }
 
     /// Whether it serves clients, and there is room for more.
@@ -68,10 +67,8 @@ impl Accepting {
     /// When there is something to do without anything having happened.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {
-            State::NotYet { until } | State::Paused { until } | State::Closing { until } => {
-                Some(until)
-            }
-            State::Open | State::Stopping | State::Over => None,
+            State::Paused { until } | State::Closing { until } => Some(until),
+            State::Waiting | State::Open | State::Stopping | State::Over => None,
         }
     }
 
@@ -105,12 +102,14 @@ impl Worker {
         }
     }
 
-    /// Begins to accept as soon as there is a target, goes on after a pause, and adapts to how many
-    /// more connections there is room for.
+    /// Accepts while clients are let in, goes on after a pause, and adapts to how many more
+    /// connections there is room for.
     pub(super) fn steer_accepting(&mut self) {
         match self.accepting.state {
-            State::NotYet { until } if self.targets.is_ready() || until <= self.now => {
-                self.change_accepting(State::Open);
+            State::Waiting if self.may_accept() => self.change_accepting(State::Open),
+            State::Open | State::Paused { .. } if !self.may_accept() => {
+                self.change_accepting(State::Waiting);
+                self.cancel_accepts();
             }
             State::Paused { until } if until <= self.now => self.change_accepting(State::Open),
             State::Stopping if self.accepting.in_flight == 0 => self.begin_to_close(),
@@ -120,6 +119,11 @@ impl Worker {
         if self.accepting.state == State::Open && !self.accepting.cancelled {
             self.accept_more();
         }
+    }
+
+    /// Whether there is something to accept from, and clients need not wait.
+    fn may_accept(&self) -> bool {
+        self.orders.is_listening() && self.targets.admits()
     }
 
     /// Takes no connections any more, except those that are queued already.
@@ -190,8 +194,9 @@ impl Worker {
         }
     }
 
-    /// Reads how many connections the kernel has dropped for want of room in the listen queue.
-    pub(super) fn count_overflows(&mut self) {
+    /// Reads what the kernel has dropped at the listener: for want of room in its queue, and for other
+    /// reasons.
+    pub(super) fn count_drops(&mut self) {
         let Some(listener) = &self.listener else { return };
         if listener.is_inherited() && self.core != 0 {
             // It is one socket for all cores: what it drops is counted once.
@@ -203,7 +208,7 @@ impl Worker {
         // Without an answer the count stays as it is.
         let Ok(drops) = listen_drops(listener.as_fd()) else { return };
         let more = drops.wrapping_sub(std::mem::replace(&mut self.accepting.drops, drops));
-        self.count().listen_overflows.add(more.into());
+        self.count().listen_drops.add(more.into());
     }
 
     fn change_accepting(&mut self, state: State) {
@@ -218,7 +223,7 @@ impl Worker {
     }
 
     fn begin_to_close(&mut self) {
-        self.count_overflows();
+        self.count_drops();
         if !self.listener.as_ref().is_some_and(Listener::hold_handshakes) {
             return self.close_listener();
         }
@@ -233,6 +238,10 @@ impl Worker {
     }
 
     fn take_queued(&mut self) {
+        if !self.may_accept() {
+            // Who waits is left to others that listen on the port: nobody here could serve them.
+            return;
+        }
         // Bounded: under a flood the queue would never be seen empty.
         for _ in 0..self.settings.listen_backlog {
             let Some(client) = self.listener.as_ref().and_then(Listener::accept_queued) else {

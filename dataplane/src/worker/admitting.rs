@@ -11,16 +11,21 @@ use crate::connection::{Connection, Origin};
 use crate::idle::Idle;
 use crate::introduction::Claim;
 use crate::limits::Permit;
-use crate::ring::Key;
+use crate::ring::{Key, peer_address};
 use crate::session::Session;
 
 impl Worker {
     /// Serves a client that was accepted, or turns it away.
     pub(super) fn admit(&mut self, client: OwnedFd) {
         let address = if self.needs_client_address {
-            // A client that is gone again has none, and needs nothing any more.
-            let Some(address) = peer_address(&client) else { return self.ring.close(client) };
-            Some(address)
+            // Also of one that has sent something and reset the connection: its bytes go on.
+            match peer_address(&client) {
+                Ok(address) => Some(address),
+                Err(error) => {
+                    log::warn!("a client's address cannot be had, so it is closed: {error}");
+                    return self.ring.close(client);
+                }
+            }
         } else {
             None
         };
@@ -76,7 +81,7 @@ impl Worker {
     /// Counts a client that is turned away; a log line now and then.
     fn note_rejection(&self, reason: Rejection, client: Option<SocketAddr>) {
         self.count().rejected.of(reason).increment();
-        if self.rejection_log.is_first(reason, self.now) {
+        if is_told(reason) && self.rejection_log.is_first(reason, self.now) {
             let from = client.map_or_else(String::new, |client| format!("; one from {client}"));
             log::warn!("connections are reset ({}): {}{from}", reason.name(), self.rule(reason));
         }
@@ -84,7 +89,7 @@ impl Worker {
 
     /// A log line about those that were turned away since the last one, if it is time for it.
     pub(super) fn sum_up_rejections(&self) {
-        for reason in Rejection::ALL {
+        for reason in Rejection::ALL.into_iter().filter(|reason| is_told(*reason)) {
             let total = || self.counters.iter().map(|core| core.rejected.of(reason).get()).sum();
             if let Some(count) = self.rejection_log.due(reason, self.now, total) {
                 let (name, rule) = (reason.name(), self.rule(reason));
@@ -106,6 +111,7 @@ impl Worker {
                 limits.connections_per_client.map_or(0, NonZeroU32::get)
             ),
             Rejection::UntrustedProxy => "TRUSTED_PROXIES does not have the proxy".to_owned(),
+            Rejection::ProxyHeaderNone => "it ended without a byte".to_owned(),
             Rejection::ProxyHeaderMissing => {
                 "no PROXY protocol header came (ACCEPT_PROXY_PROTOCOL)".to_owned()
             }
@@ -141,10 +147,9 @@ impl Worker {
         self.perform_all(key);
     }
 
-    /// How many targets a session may dial. A trial comes before the dials that count: which they
-    /// are the chooser knows.
+    /// How many targets a session may dial.
     pub(super) fn dials_max(&self) -> u8 {
-        u8::try_from(self.settings.connect_attempts + 1).unwrap_or(u8::MAX)
+        u8::try_from(self.settings.connect_attempts).unwrap_or(u8::MAX)
     }
 
     /// Closes by RST what has no operation in flight.
@@ -156,8 +161,7 @@ impl Worker {
     }
 }
 
-/// The other end's address; an IPv4-mapped one is IPv4. `None` if the connection is gone.
-fn peer_address(client: &OwnedFd) -> Option<SocketAddr> {
-    let address = SockRef::from(client).peer_addr().ok()?.as_socket()?;
-    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+/// Whether it is worth a line in the log: not where somebody only looks whether the port is open.
+fn is_told(reason: Rejection) -> bool {
+    reason != Rejection::ProxyHeaderNone
 }

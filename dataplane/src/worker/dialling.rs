@@ -3,7 +3,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Worker;
+use super::{Worker, is_cancellation};
 use crate::choice::Choice;
 use crate::connection::Dial;
 use crate::local_target::LocalTarget;
@@ -28,26 +28,30 @@ impl Worker {
         if let Some(gone) = self.connections.get_mut(key)?.leave() {
             // It was dialled ahead, and its target ended it when a client had just got it.
             gone.pool().borrow_mut().note_lost();
+            gone.ended(false);
         }
         loop {
             let connection = self.connections.get_mut(key)?;
             let ahead = connection.target_ahead().cloned();
             let is_ahead = ahead.is_some();
+            if !is_ahead && !self.targets.admits() {
+                self.waiting.push_back(key);
+                return None;
+            }
             let chosen = ahead.map(Choice::Dial).or_else(|| self.pooling.take_choice());
             let choice = chosen.unwrap_or_else(|| {
                 let client = self.settings.balance.client_key(connection.client_address());
-                self.chooser.choose(&mut self.targets, client, connection.tried(), self.now)
+                self.chooser.choose(&self.targets, client, connection.tried(), self.now)
             });
-            let (target, is_trial) = match choice {
-                Choice::Dial(target) => (target, false),
-                Choice::Trial(target) => (target, true),
+            let target = match choice {
+                Choice::Dial(target) => target,
                 Choice::NoTarget => return Some(Event::NoTarget),
                 Choice::BudgetSpent => {
                     self.count().retry_budget_exhausted.increment();
                     return Some(Event::NoTarget);
                 }
             };
-            match self.dial_target(key, target, is_trial) {
+            match self.dial_target(key, target) {
                 Ok(()) => return None,
                 Err(NotDialled::NoPort) if !is_ahead => {}
                 Err(_) => return Some(Event::NoTarget),
@@ -56,20 +60,14 @@ impl Worker {
     }
 
     /// Dials this target from the next source that has a port left.
-    fn dial_target(
-        &mut self,
-        key: Key,
-        target: Rc<LocalTarget>,
-        is_trial: bool,
-    ) -> Result<(), NotDialled> {
+    fn dial_target(&mut self, key: Key, target: Rc<LocalTarget>) -> Result<(), NotDialled> {
         let result = self.socket_to(&target);
         let connection = self.connections.get_mut(key).expect("a session asks for its dials");
         let (socket, source) = match result {
             Ok(socket) => socket,
             Err(reason) => {
-                connection.skip(Rc::clone(&target));
+                connection.skip(target);
                 let is_ahead = connection.session.awaits_client();
-                self.end_dial(&target, is_trial, None);
                 if let NotDialled::NoSocket(error) = &reason {
                     self.note_no_socket(error, is_ahead);
                 }
@@ -78,7 +76,7 @@ impl Worker {
         };
         self.ring.connect(key, &socket, target.socket_address());
         let due = self.now + self.settings.connect_timeout;
-        let dial = Dial { due, cancelled: false, revoked: false, source, is_trial };
+        let dial = Dial { due, cancelled: false, revoked: false, source };
         connection.start_dial(target, socket, dial);
         let connections = &mut self.connections;
         self.dials.start(self.now, key, |key| {
@@ -111,11 +109,10 @@ impl Worker {
     fn dial_elsewhere(&mut self, key: Key, dial: Dial, error: &io::Error) -> Option<Event> {
         let connection = self.connections.get_mut(key)?;
         let target = connection.chosen().cloned()?;
-        if let Some(socket) = connection.undo_dial() {
-            self.ring.close(socket);
-        }
+        // At once: the next socket is made before the ring would close this one.
+        drop(connection.undo_dial());
         self.note_source(&target, dial.source, error);
-        match self.dial_target(key, target, dial.is_trial) {
+        match self.dial_target(key, target) {
             Ok(()) => None,
             Err(NotDialled::NoPort) => self.dial(key),
             Err(NotDialled::NoSocket(_)) => Some(Event::NoTarget),
@@ -169,20 +166,30 @@ impl Worker {
         }
     }
 
-    /// Passes on what the control plane has to hear of a dial's end.
-    fn end_dial(&mut self, target: &LocalTarget, is_trial: bool, reached: Option<bool>) {
-        if let Some(report) = target.dialled(is_trial, reached) {
-            self.reporter.report(report);
+    /// Dials for those who were to wait, if they are not any more.
+    pub(super) fn dial_waiting(&mut self) {
+        if !self.targets.admits() {
+            return;
+        }
+        for key in std::mem::take(&mut self.waiting) {
+            if let Some(event) = self.dial(key) {
+                self.feed(key, event);
+            }
         }
     }
 
     /// Ends a dial because the client is gone.
-    pub(super) fn cancel_dial(&mut self, key: Key) {
+    pub(super) fn cancel_dial(&mut self, key: Key) -> Option<Event> {
+        if let Some(index) = self.waiting.iter().position(|&waiting| waiting == key) {
+            self.waiting.remove(index);
+            return Some(Event::DialFailed);
+        }
         let dial = self.connections.get_mut(key).and_then(|connection| connection.dial.as_mut());
         if let Some(dial) = dial {
             dial.cancelled = true;
             self.ring.cancel_connect(key);
         }
+        None
     }
 
     /// Ends a dial because its target is not to be used any more.
@@ -216,7 +223,6 @@ impl Worker {
             if let Some(socket) = connection.drop_revoked_dial() {
                 self.ring.close(socket);
             }
-            self.end_dial(&target, dial.is_trial, None);
             return self.feed(key, Event::DialRevoked);
         }
         let event = match result {
@@ -225,7 +231,7 @@ impl Worker {
                 let is_ahead = connection.session.awaits_client();
                 let is_first = !connection.session.is_replacement();
                 self.note_dial_duration(&target, dial);
-                self.end_dial(&target, dial.is_trial, Some(true));
+                target.reached();
                 if is_ahead {
                     return self.add_to_pool(key, &target);
                 }
@@ -240,14 +246,16 @@ impl Worker {
                 event
             }
             Err(error) => {
-                if let Some(socket) = connection.fail_dial() {
-                    self.ring.close(socket);
-                }
+                // At once: the next socket is made before the ring would close this one.
+                drop(connection.fail_dial());
                 if !dial.cancelled {
                     self.count().failed_dials.increment();
-                    log::debug!("dialling {}: {error}", target.address());
+                    // Only its timer cancels a dial whose client is there.
+                    let timed_out = is_cancellation(&error);
+                    let kind = if timed_out { io::ErrorKind::TimedOut } else { error.kind() };
+                    log::debug!("dialling {}: {kind}", target.address());
+                    self.reporter.report(target.failed(kind));
                 }
-                self.end_dial(&target, dial.is_trial, (!dial.cancelled).then_some(false));
                 Event::DialFailed
             }
         };

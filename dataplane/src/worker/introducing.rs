@@ -102,7 +102,8 @@ impl Worker {
                 };
                 Event::Prefaced { piece, preface, more }
             }
-            Event::EndOfStream { from: Side::Client } => {
+            Event::EndOfStream { from: Side::Client }
+            | Event::ReceiveFailed { from: Side::Client } => {
                 let reason = introduction.cut_short();
                 self.note_refusal(key, reason);
                 event

@@ -23,7 +23,7 @@ impl Worker {
     fn perform(&mut self, key: Key, op: Op) -> Option<Event> {
         match op {
             Op::Dial => return self.dial(key),
-            Op::CancelDial => self.cancel_dial(key),
+            Op::CancelDial => return self.cancel_dial(key),
             Op::Receive { from, multishot, idle } => {
                 if let Some(socket) = self.connections.get_mut(key)?.socket(from) {
                     self.ring.receive((key, from), socket, multishot, idle);
@@ -113,7 +113,12 @@ impl Worker {
         if ending == Some(Ending::Rebalanced) {
             self.count().rebalanced_connections.increment();
         }
-        let was_refused = ending == Some(Ending::Refused);
+        // Also one that was reset before its PROXY protocol header: it is counted by that reason.
+        let was_refused = match ending {
+            Some(Ending::Refused) => true,
+            Some(Ending::ClientReset) => !connection.session.is_introduced(),
+            _ => false,
+        };
         if !connection.session.is_dialled() && !was_refused {
             self.count().failed_connections.increment();
         }

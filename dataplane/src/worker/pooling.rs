@@ -70,12 +70,12 @@ impl Worker {
     /// Chooses a target for a client; a connection to it that waits for one. If there is none, the
     /// dial that follows goes to that target.
     pub(super) fn claim(&mut self, client: Option<SocketAddr>) -> Option<Key> {
-        if !self.pooling.is_on {
+        if !self.pooling.is_on || !self.targets.admits() {
             return None;
         }
         let client = self.settings.balance.client_key(client);
         let tried = Tried::default();
-        let choice = self.chooser.choose(&mut self.targets, client, &tried, self.now);
+        let choice = self.chooser.choose(&self.targets, client, &tried, self.now);
         let mut claimed = None;
         if let Choice::Dial(target) = &choice {
             let connections = &mut self.connections;

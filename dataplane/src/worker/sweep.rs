@@ -1,3 +1,4 @@
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
@@ -5,10 +6,10 @@ use socket2::SockRef;
 use super::Worker;
 use super::pressure::bound;
 use crate::Settings;
-use crate::idle::IdleTimeouts;
+use crate::idle::{Acknowledged, IdleTimeouts};
 use crate::liveness::Liveness;
 use crate::pace::Pace;
-use crate::ring::{Key, send_queue_bytes};
+use crate::ring::{Key, acknowledged_bytes, send_queue_bytes};
 use crate::session::{Event, Side};
 
 /// Each connection is visited so often while it may be idle. It ends at the first visit after its
@@ -42,7 +43,7 @@ impl Sweep {
         let pass = visits.into_iter().chain(settings.keepalive).min().unwrap_or(PASS_MAX);
         Self {
             timeouts,
-            liveness: Liveness::new(settings.keepalive, timeouts),
+            liveness: Liveness::new(settings.keepalive),
             pace: Pace::new(pass.clamp(PASS_MIN, PASS_MAX), now),
             pass: pass.clamp(PASS_MIN, PASS_MAX),
             epoch: now,
@@ -63,6 +64,11 @@ impl Sweep {
     #[expect(clippy::cast_possible_truncation, reason = "wraps")]
     pub(super) fn clock_ms(&self, now: Instant) -> u32 {
         now.saturating_duration_since(self.epoch).as_millis() as u32
+    }
+
+    /// Has the time of a stall not count: nobody could have seen whether anything moved.
+    pub(super) fn leave_out(&mut self, missed: Duration) {
+        self.epoch += missed;
     }
 
     fn timeout(&self, is_half_closed: bool) -> Option<Duration> {
@@ -112,15 +118,22 @@ impl Worker {
         let session = &connection.session;
         let timeout = self.sweep.timeout(session.is_half_closed());
         let mut idle = connection.idle;
-        let quiet = idle.visit(now_ms, session.progress(), || {
-            let sockets = Side::BOTH.map(|side| connection.socket(side));
-            sockets.into_iter().flatten().map(send_queue_bytes).sum()
+        let quiet = idle.visit(now_ms, session.progress(), |side| {
+            connection.socket(side).map_or(Acknowledged::All, acknowledged)
         });
         connection.idle = idle;
-        if timeout.is_some_and(|timeout| quiet >= timeout) {
+        if let Some(stuck) = timeout.and_then(|timeout| quiet.verdict(timeout)) {
             self.count().idle_timeouts.increment();
-            return self.feed(key, Event::IdleTimeout);
+            return self.feed(key, Event::IdleTimeout { stuck });
         }
-        self.make_room(key, quiet);
+        self.make_room(key, quiet.all);
+    }
+}
+
+/// What the peer of this socket has acknowledged.
+fn acknowledged(socket: &OwnedFd) -> Acknowledged {
+    match send_queue_bytes(socket) {
+        0 => Acknowledged::All,
+        queued => Acknowledged::of(queued, acknowledged_bytes(socket)),
     }
 }

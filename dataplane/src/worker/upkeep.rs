@@ -11,10 +11,12 @@ impl Worker {
     /// what waits for buffers or descriptors.
     pub(crate) fn upkeep(&mut self) {
         self.now = Instant::now();
-        self.take_snapshot();
-        if self.settings.balance.heeds_load() {
-            self.targets.read_other_cores(self.now);
+        if !self.stall.is_over() {
+            // What has come in the meantime comes first: it is what the timers wait for.
+            return;
         }
+        self.take_snapshot();
+        self.read_other_cores();
         self.reporter.flush();
         self.steer_accepting();
         self.take_handed();
@@ -40,7 +42,7 @@ impl Worker {
             self.buffers_shrunk = self.now;
             self.ring.shrink_buffers();
             self.note_calm();
-            self.count_overflows();
+            self.count_drops();
             self.sum_up_rejections();
         }
         self.obey_orders();
@@ -52,6 +54,14 @@ impl Worker {
             self.targets.update(&snapshot);
             self.empty_pools_out_of_use();
             self.reset_out_of_use();
+            self.dial_waiting();
+        }
+    }
+
+    /// Reads what the other cores have open, where that matters and if it was not done just now.
+    pub(super) fn read_other_cores(&mut self) {
+        if self.settings.balance.heeds_load() {
+            self.targets.read_other_cores(self.now);
         }
     }
 

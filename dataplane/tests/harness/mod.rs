@@ -40,7 +40,8 @@ impl Plane {
             reporter,
         });
         let mut running = DataPlane::start(settings, cores.collect(), &counters).unwrap();
-        running.accept().unwrap();
+        running.listen().unwrap();
+        running.run();
         Self { running: Some(running), address, reports, counters, publisher }
     }
 
@@ -57,8 +58,16 @@ impl Plane {
 
     /// From now on these are the targets.
     pub(crate) fn publish(&self, entries: Vec<Entry>) {
-        let snapshot = Snapshot { entries, settled: true, ..Snapshot::default() };
-        self.publisher.publish(&Arc::new(snapshot));
+        self.publisher.publish(&Arc::new(Snapshot {
+            entries,
+            admits: true,
+            ..Snapshot::default()
+        }));
+    }
+
+    /// From now on there is none, and clients wait.
+    pub(crate) fn hold(&self) {
+        self.publisher.publish(&Arc::default());
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

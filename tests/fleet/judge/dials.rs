@@ -50,23 +50,14 @@ impl Dials {
         }
     }
 
-    /// `has_trial`: somebody should make a trial.
     pub(crate) fn judge(
         &mut self,
         choice: &Choice,
         tried: &Tried,
         snapshot: &Snapshot,
-        has_trial: bool,
         now: Instant,
     ) {
-        let is_first = tried.targets().is_empty();
-        let is_trial = matches!(choice, Choice::Trial(_));
-        assert_eq!(is_trial, is_first && has_trial, "a trial is the next client's: {choice:?}");
         match choice {
-            Choice::Trial(target) => {
-                let entry = find(snapshot, target).expect("the target of a trial is known");
-                assert_ne!(entry.state, TargetState::Draining, "a trial of a withdrawn target");
-            }
             Choice::Dial(target) => self.judge_dial(target, tried, snapshot, now),
             Choice::NoTarget => {
                 let is_tried_enough = tried.attempts() >= self.connect_attempts;

@@ -3,7 +3,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use control::policy::Identity;
-use exchange::{Entry, Outcome, Report, Snapshot, TargetId, TargetState, Trial};
+use exchange::{Entry, Snapshot, TargetId, TargetState};
+
+use super::admission::Admission;
+use super::breakers::Breakers;
 
 use crate::host::Host;
 use crate::rules::{CHECK_PERIOD, CHECK_TIMEOUT, CONNECT_TIMEOUT, FALL, PICKUP_MAX, Setting};
@@ -15,14 +18,10 @@ pub(crate) struct FleetJudge {
     withdrawn: BTreeMap<Identity, Instant>,
     /// Targets that operators want to drain, and since when.
     drained: BTreeMap<TargetId, Instant>,
-    /// Trials that were made. Kept, so that no other can have the same address in memory.
-    made: Vec<Arc<Trial>>,
-    /// Targets that a trial is being made of.
-    under_trial: BTreeSet<Identity>,
-    /// Targets that a trial has reached since the last snapshot.
-    reached: BTreeSet<Identity>,
     /// When each target was first listed, without having been away since.
     listed: BTreeMap<Identity, Instant>,
+    pub(crate) breakers: Breakers,
+    pub(crate) admission: Admission,
     pub(crate) tally: Tally,
 }
 
@@ -33,14 +32,36 @@ pub(crate) struct Tally {
     pub(crate) dropped: u64,
     pub(crate) budget_spent: u64,
     pub(crate) retries: u64,
-    pub(crate) trials: u64,
+    pub(crate) attempts: u64,
+    pub(crate) fail_opens_by_breakers: u64,
     pub(crate) ejections: u64,
     pub(crate) fail_opens: u64,
     pub(crate) withdrawals: u64,
+    /// Clients that waited until clients were let in.
+    pub(crate) waits: u64,
+    /// How often they were let in after a wait.
+    pub(crate) warm_starts: u64,
+    /// Of these, how often without knowing all targets.
+    pub(crate) late_starts: u64,
     pub(crate) orders: u64,
 }
 
 impl FleetJudge {
+    /// What happened so far.
+    pub(crate) fn tally(&self) -> Tally {
+        let Breakers { ejections, attempts, fail_opens: fail_opens_by_breakers, .. } =
+            self.breakers;
+        let Admission { warm_starts, late_starts, .. } = self.admission;
+        Tally {
+            ejections,
+            attempts,
+            fail_opens_by_breakers,
+            warm_starts,
+            late_starts,
+            ..self.tally
+        }
+    }
+
     /// Control was told that these are the targets.
     pub(crate) fn listed(&mut self, targets: &BTreeSet<Identity>, known: &Snapshot, now: Instant) {
         for entry in &known.entries {
@@ -52,6 +73,7 @@ impl FleetJudge {
                 });
             }
         }
+        self.admission.discovered();
         self.withdrawn.retain(|identity, _| !targets.contains(identity));
         self.listed.retain(|identity, _| targets.contains(identity));
         for identity in targets {
@@ -81,40 +103,32 @@ impl FleetJudge {
     }
 
     /// A dial of this target begins.
-    pub(crate) fn dialled(&mut self, entry: &Entry, is_trial: bool, now: Instant) {
+    pub(crate) fn dialled(&mut self, entry: &Entry, now: Instant) {
         let identity = Identity::of(&entry.target);
         if let Some(since) = self.draining_since(&identity) {
             let late = now - since;
             assert!(late <= PICKUP_MAX, "a dial of {identity:?} {late:?} after its withdrawal");
         }
-        if is_trial {
-            self.tally.trials += 1;
-            let trial = entry.trial.as_ref().expect("a trial is on offer");
-            let is_new = !self.made.iter().any(|made| Arc::ptr_eq(made, trial));
-            assert!(is_new, "a trial of {identity:?} is made twice");
-            self.made.push(Arc::clone(trial));
-            assert!(self.under_trial.insert(identity), "two trials of a target at a time");
-        }
     }
 
-    /// A report arrives at control.
-    pub(crate) fn reported(&mut self, report: &Report) {
-        if let Outcome::Tried { reached } = report.outcome {
-            let identity = Identity::of(&report.target);
-            self.under_trial.remove(&identity);
-            if reached == Some(true) {
-                self.reached.insert(identity);
-            }
-        }
+    /// Control begins to connect to the target.
+    pub(crate) fn attempt_begins(&mut self, target: &Identity, setting: &Setting, now: Instant) {
+        let is_withdrawn = self.draining_since(target).is_some();
+        assert!(!is_withdrawn, "an attempt to connect to {target:?}, which is to get no client");
+        self.breakers.attempt_begins(target, setting, now);
     }
 
     /// Control publishes `after` in place of `before`.
-    pub(crate) fn published(&mut self, before: &Snapshot, after: &Snapshot, hosts: &[Host]) {
-        let present = || after.entries.iter().filter(|it| it.state != TargetState::Draining);
-        assert!(
-            !after.settled || present().count() == 0 || after.eligible().count() > 0,
-            "there are targets and nobody is eligible: {after:?}"
-        );
+    pub(crate) fn published(
+        &mut self,
+        before: &Snapshot,
+        after: &Snapshot,
+        hosts: &[Host],
+        setting: &Setting,
+        now: Instant,
+    ) {
+        self.breakers.published(before, after, setting, now);
+        self.admission.published(before, after, setting, now);
         self.tally.fail_opens += u64::from(after.fail_open && !before.fail_open);
         for entry in &after.entries {
             let identity = Identity::of(&entry.target);
@@ -123,22 +137,8 @@ impl FleetJudge {
             assert!(!(is_withdrawn && entry.eligible), "withdrawn and eligible: {entry:?}");
             let old = before.entries.iter().find(|old| is_same(old, entry));
             if let Some(old) = old {
-                self.judge_turn(old, entry, &identity);
                 judge_thirds(old, entry, hosts);
             }
-        }
-        self.reached.clear();
-    }
-
-    /// Only a trial closes a breaker.
-    fn judge_turn(&mut self, old: &Entry, new: &Entry, identity: &Identity) {
-        use TargetState::{Checking, Ejected, Healthy, Unhealthy};
-        match (old.state, new.state) {
-            (Ejected, Checking | Healthy | Unhealthy) => {
-                assert!(self.reached.contains(identity), "closed without a trial: {new:?}");
-            }
-            (Checking | Healthy | Unhealthy, Ejected) => self.tally.ejections += 1,
-            _ => {}
         }
     }
 
@@ -166,9 +166,12 @@ impl FleetJudge {
         now: Instant,
     ) {
         self.judge_drains(latest, setting, now);
-        // A dial of before may fail late and open the breaker; its trial may be cut short a few
-        // times, and then clients have to come.
-        let recovery = setting.breaker.timeout + 2 * CONNECT_TIMEOUT + Duration::from_secs(40);
+        self.breakers.judge_outcome();
+        // A dial of before may fail late and open the breaker. Where checks go to another port, the
+        // control plane may have to come round.
+        let wait =
+            if setting.is_checked_apart() { setting.breaker.timeout } else { Duration::ZERO };
+        let recovery = wait + Duration::from_secs(10);
         let detection = FALL * (CHECK_PERIOD * 11 / 10) + 2 * CHECK_TIMEOUT;
         for host in hosts {
             let identity = Identity::of(&host.target());
@@ -189,7 +192,7 @@ impl FleetJudge {
 }
 
 /// Whether both are about the same stay of the same target.
-fn is_same(old: &Entry, new: &Entry) -> bool {
+pub(super) fn is_same(old: &Entry, new: &Entry) -> bool {
     Arc::ptr_eq(&old.counters, &new.counters)
 }
 
@@ -210,10 +213,14 @@ impl Tally {
         self.dropped += other.dropped;
         self.budget_spent += other.budget_spent;
         self.retries += other.retries;
-        self.trials += other.trials;
+        self.attempts += other.attempts;
+        self.fail_opens_by_breakers += other.fail_opens_by_breakers;
         self.ejections += other.ejections;
         self.fail_opens += other.fail_opens;
         self.withdrawals += other.withdrawals;
+        self.waits += other.waits;
+        self.warm_starts += other.warm_starts;
+        self.late_starts += other.late_starts;
         self.orders += other.orders;
     }
 
@@ -225,8 +232,12 @@ impl Tally {
             self.fail_opens,
             self.orders,
             self.retries,
-            self.trials,
+            self.attempts,
+            self.fail_opens_by_breakers,
             self.withdrawals,
+            self.waits,
+            self.warm_starts,
+            self.late_starts,
         ];
         assert!(rarest.iter().all(|&count| count >= 200), "{self:?}");
     }

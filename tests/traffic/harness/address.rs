@@ -1,7 +1,9 @@
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr};
 use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::support::port::Port;
 
 /// Addresses for each process: all but the first and the last of a block of 2 to the power of 11.
 const BLOCK: u32 = 1 << 11;
@@ -30,13 +32,11 @@ pub(crate) struct Ports {
     pub(crate) health: u16,
 }
 
-/// Ports that no other program uses on any address.
+/// Ports that no other program uses on any address. Which they are depends on the network namespace
+/// that asks first: it has to be the process's own.
 pub(crate) fn ports() -> Ports {
-    static PORTS: OnceLock<Ports> = OnceLock::new();
-    *PORTS.get_or_init(|| {
-        // All are held until the last is chosen, so they differ.
-        let free = [(); 4].map(|()| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
-        let [clients, admin, target, health] = free.map(|it| it.local_addr().unwrap().port());
-        Ports { clients, admin, target, health }
-    })
+    static PORTS: OnceLock<[Port; 4]> = OnceLock::new();
+    let held = PORTS.get_or_init(|| [(); 4].map(|()| Port::free()));
+    let [clients, admin, target, health] = held.each_ref().map(Port::number);
+    Ports { clients, admin, target, health }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::address::{ports, unique};
 use super::http::{self, Client};
 use super::{stream, wait_for, wait_until};
-use crate::support::balancer::{Process, command};
+use crate::support::balancer::{Process, command, shell};
 use crate::support::metrics;
 use crate::support::port::Port;
 
@@ -47,9 +47,7 @@ impl Balancer {
         targets: &[SocketAddr],
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut shell = Command::new("sh");
-        let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
-        shell.env_clear().args(["-c", &format!("ulimit -n {most} && exec \"$0\""), binary]);
+        let shell = shell(&format!("ulimit -n {most} && exec \"$0\""));
         Self::run(shell, unique(), targets, environment)
     }
 
@@ -68,9 +66,19 @@ impl Balancer {
     /// Starts it beside one that serves on the same address, with an admin server of its own, and
     /// waits until it is ready.
     pub(crate) fn start_beside(&self, admin: SocketAddr, targets: &[SocketAddr]) -> Self {
-        let balancer = Self::run_on(command(), [self.address, admin], None, targets, &[]);
+        let balancer = self.spawn_beside(admin, targets, &[("OVERLAP", "true")]);
         balancer.wait_until_ready();
         balancer
+    }
+
+    /// Starts it on the same address as one that serves, and waits for nothing.
+    pub(crate) fn spawn_beside(
+        &self,
+        admin: SocketAddr,
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        Self::run_on(command(), [self.address, admin], None, targets, environment)
     }
 
     /// Starts it with `socket` for its clients, passed as systemd does. `addresses` are those of the
@@ -81,11 +89,8 @@ impl Balancer {
         targets: &[SocketAddr],
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut shell = Command::new("sh");
-        let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" 3<&0 0</dev/null";
-        let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
-        let socket = socket.as_fd().try_clone_to_owned().unwrap();
-        shell.env_clear().args(["-c", script, binary]).stdin(socket);
+        let mut shell = shell("LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" 3<&0 0</dev/null");
+        shell.stdin(socket.as_fd().try_clone_to_owned().unwrap());
         Self::run_on(shell, addresses, None, targets, environment)
     }
 

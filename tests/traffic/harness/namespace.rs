@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::address::ports;
+
 /// The name of both ends of the link.
 const LINK: &str = "wire0";
 
@@ -40,6 +42,13 @@ impl Namespaces {
         Ok(made)
     }
 
+    /// From now on packets are so large at most, headers included.
+    pub(crate) fn set_mtu(&self, bytes: u32) {
+        for namespace in [&self.near, &self.far] {
+            ip(&["-n", namespace, "link", "set", LINK, "mtu", &bytes.to_string()]).unwrap();
+        }
+    }
+
     /// As [`Self::new`], where each packet is on its way for so long.
     pub(crate) fn apart(delay: Duration) -> Result<Self, String> {
         let mut made = Self::unlinked()?;
@@ -62,6 +71,8 @@ impl Namespaces {
 
     fn unlinked() -> Result<Self, String> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
+        // Those of this process, not of a namespace.
+        ports();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = |end| format!("slb-{}-{number}-{end}", process::id());
         let made = Self { near: name("near"), far: name("far"), distance: None };

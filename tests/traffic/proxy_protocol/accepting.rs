@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{address, binary, line, read_exactly, start, with_block};
 use crate::harness::balancer::Balancer;
-use crate::harness::stream::read_to_end;
+use crate::harness::stream::{read_to_end, reset};
 use crate::harness::wait_until;
 
 /// How long a reset may take that does not wait for anything.
@@ -135,7 +135,10 @@ fn what_is_no_header_is_reset_at_once_and_counted_by_reason() {
     let client = balancer.connect();
     client.shutdown(Shutdown::Write).unwrap();
     assert_reset(&client, PROMPTLY);
-    assert_rejected(&balancer, "proxy_header_missing", 4);
+    assert_rejected(&balancer, "proxy_header_none", 1);
+    reset(balancer.connect());
+    assert_rejected(&balancer, "proxy_header_none", 2);
+    assert!(balancer.log_lines("proxy_header_none").is_empty(), "it may be a probe");
     let mut client = balancer.connect();
     client.write_all(b"PROXY TCP4 1.2.3.4").unwrap();
     client.shutdown(Shutdown::Write).unwrap();

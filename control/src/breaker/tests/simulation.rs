@@ -1,87 +1,100 @@
-//! Random failures, successes, health and time against a breaker, with cores that hear of trials
-//! and are heard late.
+//! Random failures, successes, checks, attempts and time against a breaker, judged by an account of
+//! its own.
 
 use super::*;
 
 const SEEDS: u64 = 300;
 const STEPS: u32 = 2000;
-/// How many old trials and reports may still be about.
+/// How many reports, checks and ended attempts may be on their way.
 const LATE_MAX: usize = 8;
 const THRESHOLD: u32 = 4;
 
 struct World {
     random: fastrand::Rng,
     breaker: Breaker,
+    is_checked: bool,
     now: Instant,
-    standing: Standing,
     dialled: u64,
     /// Reports of failed dials under way: their count, and the successes before.
     failures: Vec<(u32, u64)>,
     /// Those that came while the breaker was closed, since it last was closed; without those that a
     /// success has followed.
     heard: Vec<(u32, u64)>,
-    /// Every trial ever offered: a core may come late for any of them.
-    offered: Vec<Arc<Trial>>,
-    /// Trials that cores are making.
-    tries: u32,
-    /// Reports of trials under way.
-    results: Vec<Option<bool>>,
+    /// When the checks under way began.
+    checks: Vec<Instant>,
+    /// When the attempts began whose ends are not told yet, those of earlier openings among them.
+    attempts: Vec<Instant>,
+    open: Option<Account>,
+    tally: Tally,
+}
+
+/// What is known of an open breaker from outside.
+#[derive(Clone, Copy)]
+struct Account {
+    since: Instant,
+    wait: Duration,
+    due: Instant,
+    /// The attempt under way.
+    began: Option<Instant>,
+}
+
+/// How often each thing happened.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
     opened: u32,
-    closed: u32,
+    failed_attempts: u32,
+    closed_by_checks: u32,
+    closed_by_dials: u32,
+    closed_by_attempts: u32,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
+        let is_checked = seed.is_multiple_of(2);
+        let settings = Settings { threshold: THRESHOLD, timeout: TIMEOUT };
         Self {
             random: fastrand::Rng::with_seed(seed),
-            breaker: Breaker::new(Settings { threshold: THRESHOLD, timeout: TIMEOUT }),
+            breaker: Breaker::new(settings, is_checked),
+            is_checked,
             now: Instant::now(),
-            standing: Standing::Healthy,
             dialled: 0,
             failures: Vec::new(),
             heard: Vec::new(),
-            offered: Vec::new(),
-            tries: 0,
-            results: Vec::new(),
-            opened: 0,
-            closed: 0,
+            checks: Vec::new(),
+            attempts: Vec::new(),
+            open: None,
+            tally: Tally::default(),
         }
     }
 
     fn step(&mut self) {
-        match self.random.u32(0..12) {
-            0 if self.random.u32(0..3) == 0 => self.dialled += 1,
-            0..=2 => remember(&mut self.failures, (self.random.u32(1..=2), self.dialled)),
-            3..=5 => self.hear_of_failure(),
-            6 => self.claim(),
-            7 => self.end_trial(),
-            8 => self.hear_of_trial(),
-            9 => self.turn_health(),
-            _ => self.pass_time(),
+        match self.random.u32(0..16) {
+            0 if self.random.u32(0..4) == 0 => self.succeed(),
+            0..=3 => remember(&mut self.failures, (self.random.u32(1..=2), self.dialled)),
+            4..=7 => self.hear_of_failure(),
+            8 => remember(&mut self.checks, self.now),
+            9 if self.random.bool() => self.hear_of_check(),
+            10..=12 => self.begin_attempt(),
+            13 => self.hear_of_attempt(),
+            _ => self.now += TIMEOUT.mul_f64(self.random.f64().powi(6)),
         }
-        if let Some(trial) = self.breaker.trial()
-            && self.offered.last().is_none_or(|last| !Arc::ptr_eq(last, trial))
-        {
-            assert_eq!(self.standing, Standing::Healthy, "a trial that nobody wants");
-            remember(&mut self.offered, Arc::clone(trial));
-        }
-        let unclaimed = self.offered.iter().filter(|trial| !trial.is_claimed()).count();
-        let unfinished = unclaimed + self.tries as usize + self.results.len();
-        assert!(unfinished <= 1, "{unfinished} trials at once");
+        assert_eq!(self.breaker.is_closed(), self.open.is_none());
         assert_eq!(self.breaker.is_closed(), self.breaker.reason().is_none());
     }
 
+    fn succeed(&mut self) {
+        self.dialled += 1;
+        let turn = self.breaker.dialled(self.dialled);
+        assert_eq!(turn, self.open.map(|_| Turn::Closed));
+        self.tally.closed_by_dials += u32::from(turn.is_some());
+        self.note_closed(turn);
+    }
+
     fn hear_of_failure(&mut self) {
-        if self.failures.is_empty() {
-            return;
-        }
-        let (count, successes) =
-            self.failures.swap_remove(self.random.usize(..self.failures.len()));
-        let was_closed = self.breaker.is_closed();
-        let turn = self.breaker.failed(count, successes, self.dialled, self.now);
-        if !was_closed {
-            assert_eq!(turn, None, "it is not closed");
-            return;
+        let Some((count, successes)) = self.take(|world| &mut world.failures) else { return };
+        let turn = self.breaker.failed(&report(count, successes), self.dialled, self.now);
+        if self.open.is_some() {
+            return assert_eq!(turn, None, "it is open already");
         }
         self.heard.push((count, successes));
         self.heard.retain(|(_, of)| *of == self.dialled);
@@ -89,81 +102,68 @@ impl World {
         let is_last = successes == self.dialled;
         let expected = (is_last && row >= THRESHOLD).then_some(Turn::Open);
         assert_eq!(turn, expected, "{row} in a row");
-        self.opened += u32::from(turn.is_some());
-    }
-
-    fn claim(&mut self) {
-        if !self.offered.is_empty() {
-            let newest = self.offered.len() - 1;
-            let index = if self.random.bool() { newest } else { self.random.usize(..=newest) };
-            let trial = &self.offered[index];
-            self.tries += u32::from(trial.claim());
+        if turn.is_some() {
+            let wait = if self.is_checked { TIMEOUT } else { Duration::from_secs(1) };
+            let due = self.now + wait;
+            self.open = Some(Account { since: self.now, wait, due, began: None });
+            self.tally.opened += 1;
         }
     }
 
-    fn end_trial(&mut self) {
-        if self.tries > 0 {
-            self.tries -= 1;
-            let reached = [None, Some(false), Some(true)][self.random.usize(..3)];
-            self.dialled += u64::from(reached == Some(true));
-            self.results.push(reached);
+    fn hear_of_check(&mut self) {
+        let Some(began) = self.take(|world| &mut world.checks) else { return };
+        let turn = self.breaker.passed(began);
+        let is_news = self.is_checked && self.open.is_some_and(|open| open.since < began);
+        assert_eq!(turn, is_news.then_some(Turn::Closed));
+        self.tally.closed_by_checks += u32::from(is_news);
+        self.note_closed(turn);
+    }
+
+    fn begin_attempt(&mut self) {
+        let is_due = |open: Account| open.began.is_none() && open.due <= self.now;
+        let expected = self.open.filter(|open| is_due(*open)).map(|_| Turn::HalfOpen);
+        assert_eq!(self.breaker.attempt(self.now), expected);
+        if expected.is_some() {
+            self.attempts.push(self.now);
+            self.open.as_mut().unwrap().began = Some(self.now);
         }
     }
 
-    fn hear_of_trial(&mut self) {
-        let Some(reached) = self.results.pop() else { return };
-        let expected = match reached {
-            Some(true) => Some(Turn::Closed),
-            Some(false) => Some(Turn::Open),
-            None => None,
+    fn hear_of_attempt(&mut self) {
+        let Some(began) = self.take(|world| &mut world.attempts) else { return };
+        let results = [Attempt::Reached, FAILED, FAILED, Attempt::NotMade("no room".into())];
+        let result = results[self.random.usize(..4)].clone();
+        let turn = self.breaker.attempted(began, result.clone(), self.now);
+        let Some(open) = self.open.as_mut().filter(|open| open.began == Some(began)) else {
+            return assert_eq!(turn, None, "nobody waits for it");
         };
-        assert_eq!(self.breaker.tried(reached, self.now), expected);
-        if reached == Some(true) {
-            assert!(self.breaker.is_closed());
-            self.closed += 1;
+        if result == Attempt::Reached {
+            assert_eq!(turn, Some(Turn::Closed));
+            self.tally.closed_by_attempts += 1;
+            return self.note_closed(turn);
+        }
+        assert_eq!(turn, Some(Turn::Open));
+        if result == FAILED {
+            open.wait = (open.wait * 2).min(TIMEOUT);
+            self.tally.failed_attempts += 1;
+        }
+        (open.due, open.began) = (self.now + open.wait, None);
+    }
+
+    fn note_closed(&mut self, turn: Option<Turn>) {
+        if turn.is_some() {
+            self.open = None;
             self.heard.clear();
         }
-        // As before each snapshot: a trial in place of one cut short is not for a sick target.
-        self.advance();
     }
 
-    fn turn_health(&mut self) {
-        self.standing = match self.random.u32(0..6) {
-            0 | 1 => Standing::Unhealthy,
-            2 => Standing::Withdrawn { is_healthy: self.random.bool() },
-            _ => Standing::Healthy,
-        };
-        self.advance();
-    }
-
-    fn pass_time(&mut self) {
-        self.now += TIMEOUT * self.random.u32(0..60) / 100;
-        self.advance();
-    }
-
-    fn advance(&mut self) {
-        let was_closed = self.breaker.is_closed();
-        let due = self.breaker.due();
-        let turn = self.breaker.advance(self.standing, self.now);
-        assert_eq!(self.breaker.is_closed(), was_closed, "neither time nor health does that");
-        let is_due = self.standing == Standing::Healthy && due.is_some_and(|due| due <= self.now);
-        assert!(!is_due || turn == Some(Turn::HalfOpen), "it was due");
-    }
-
-    /// From here on all goes well: the breaker has to close.
-    fn recover(&mut self) {
-        self.failures.clear();
-        self.standing = Standing::Healthy;
-        for _ in 0..3 {
-            self.now += TIMEOUT;
-            self.advance();
-            let is_claimed = self.breaker.trial().is_some_and(|trial| trial.claim());
-            if is_claimed || self.tries > 0 || !self.results.is_empty() {
-                self.breaker.tried(Some(true), self.now);
-                (self.tries, self.results) = (0, Vec::new());
-            }
-        }
-        assert!(self.breaker.is_closed(), "{:?}", self.breaker);
+    /// Any of those that are under way.
+    fn take<T>(&mut self, all: impl Fn(&mut Self) -> &mut Vec<T>) -> Option<T> {
+        let count = all(self).len();
+        (count > 0).then(|| {
+            let index = self.random.usize(..count);
+            all(self).swap_remove(index)
+        })
     }
 }
 
@@ -176,18 +176,21 @@ fn remember<T>(all: &mut Vec<T>, new: T) {
 }
 
 #[test]
-fn one_trial_at_a_time_whatever_happens() {
-    let (mut opened, mut closed) = (0, 0);
+fn it_opens_and_closes_and_is_tried_as_its_rules_say_whatever_happens() {
+    let mut all = [0; 5];
     for seed in 1..=SEEDS {
         let run = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);
             (0..STEPS).for_each(|_| world.step());
-            world.recover();
-            (world.opened, world.closed)
+            world.tally
         });
-        let (o, c) = run.unwrap_or_else(|_| panic!("seed {seed}"));
-        (opened, closed) = (opened + o, closed + c);
+        let tally = run.unwrap_or_else(|_| panic!("seed {seed}"));
+        let Tally { opened, failed_attempts, closed_by_checks, .. } = tally;
+        let Tally { closed_by_dials, closed_by_attempts, .. } = tally;
+        let counts =
+            [opened, failed_attempts, closed_by_checks, closed_by_dials, closed_by_attempts];
+        all.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
     }
     // Or it has shown nothing.
-    assert!(opened > 1000 && closed > 1000, "{opened} {closed}");
+    assert!(all.iter().all(|&count| count > 1000), "{all:?}");
 }

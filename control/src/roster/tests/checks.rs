@@ -11,11 +11,6 @@ fn failing(why: &str) -> Checks {
     Checks::Failing(why.into())
 }
 
-fn eject(roster: &mut Roster) {
-    let outcome = Outcome::Failed { count: 3, successes: 0 };
-    roster.reported(&Report { target: Arc::new(target(1)), outcome }, at(0));
-}
-
 #[test]
 fn why_a_first_check_has_failed_is_said_at_once() {
     let mut roster = roster(0);
@@ -43,7 +38,7 @@ fn they_are_seen_while_the_target_is_ejected_or_drained() {
     let mut roster = roster(0);
     roster.discovered(vec![target(1)], at(0));
     roster.checked(&identity(1), Ok(()), at(0));
-    eject(&mut roster);
+    dials_failed(&mut roster, 1, 3, 0);
     let seen = |roster: &mut Roster| {
         let entry = entry(roster);
         (entry.state, entry.checks, entry.breaker)
@@ -64,7 +59,7 @@ fn they_are_seen_while_the_target_is_ejected_or_drained() {
     }
     assert_eq!(seen(&mut roster), (draining, Some(Checks::Passing), open));
     roster.undrain(&target(1).id);
-    assert_eq!(seen(&mut roster), (ejected, Some(Checks::Passing), BreakerState::HalfOpen));
+    assert_eq!(seen(&mut roster), (ejected, Some(Checks::Passing), open));
 }
 
 #[test]
@@ -75,7 +70,7 @@ fn a_breaker_that_opens_while_the_target_drains_is_news() {
     roster.drain(&target(1).id, at(0));
     assert_eq!(entry(&mut roster).breaker, BreakerState::Closed);
     // By dials that were begun before.
-    eject(&mut roster);
+    dials_failed(&mut roster, 1, 3, 0);
     assert_eq!(entry(&mut roster).breaker, BreakerState::Open);
 }
 

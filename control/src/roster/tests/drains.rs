@@ -179,17 +179,16 @@ fn check_twice(roster: &mut Roster, n: u8, result: Result<(), &str>) {
 fn what_checks_say_of_a_drained_target_is_news_for_its_breaker() {
     let mut roster = roster(0);
     healthy(&mut roster, 2);
-    let outcome = Outcome::Failed { count: 3, successes: 0 };
-    roster.reported(&Report { target: Arc::new(target(1)), outcome }, at(0));
+    dials_failed(&mut roster, 1, 3, 0);
     assert_eq!(shown(&mut roster), "1e 2h*");
     // An operator repairs it: its checks fail, and pass again.
     assert!(roster.drain(&id(1), at(1)));
     for result in [BAD, BAD, Ok(()), Ok(())] {
         roster.checked(&identity(1), result, at(2));
     }
-    assert!(roster.snapshot(at(3)).entries[0].trial.is_none(), "it is drained");
+    assert_eq!(roster.snapshot(at(3)).entries[0].breaker, exchange::BreakerState::Closed);
     assert!(roster.undrain(&id(1)));
-    assert!(roster.snapshot(at(4)).entries[0].trial.is_some(), "long before the timeout is over");
+    assert_eq!(shown(&mut roster), "1h* 2h*");
 }
 
 /// The target called `i-{name}` at the address of target `n`.

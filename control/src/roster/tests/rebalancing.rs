@@ -69,20 +69,14 @@ fn fail_open_ends_no_connection() {
 }
 
 #[test]
-fn an_ejected_target_on_trial_has_no_share_and_a_ramping_one_its_part() {
+fn an_ejected_target_has_no_share_and_a_ramping_one_its_part() {
     let mut roster = loaded();
     roster.rules.slow_start = Duration::from_secs(100);
-    for entry in &roster.snapshot(at(2)).entries[..1] {
-        let report = Report {
-            target: Arc::clone(&entry.target),
-            outcome: Outcome::Failed { count: 3, successes: 0 },
-        };
-        roster.reported(&report, at(2));
-    }
+    dials_failed(&mut roster, 1, 3, 2);
     roster.discovered(vec![target(1), target(2), target(3)], at(3));
     check(&mut roster, 3, Ok(()), 100);
     let snapshot = roster.snapshot(at(100));
-    assert!(snapshot.entries[0].trial.is_some() && !snapshot.entries[0].eligible);
+    assert!(!snapshot.entries[0].eligible);
     assert_eq!(grant(&mut roster, 101), [0, 0, 0], "a hundredth of the share is no excess");
     assert!(since(&mut roster, 101).is_some());
     assert_eq!(grant(&mut roster, 120), [0, 5, 0]);
