@@ -162,7 +162,13 @@ fn ports_that_a_running_instance_holds_are_warnings() {
 
     let client_only = setup.check(&[], &[("PORT", &port)]);
     assert_eq!(client_only.code, Some(0), "{client_only:?}");
-    row(&client_only, "warn", "client port");
+    let alone = row(&client_only, "warn", "client port");
+    let holder = format!("held by process {} (stateless-load-balancer)", running.process.id());
+    assert!(alone.contains(&holder) && alone.contains("unless OVERLAP=true"), "{alone}");
+    let beside = setup.check(&[], &[("PORT", &port), ("OVERLAP", "true")]);
+    assert_eq!(beside.code, Some(0), "{beside:?}");
+    let beside = row(&beside, "warn", "client port");
+    assert!(beside.contains("would share its clients, as in a rolling restart"), "{beside}");
     // It goes on undisturbed.
     assert_eq!(running.get("/readyz").expect("it answers").status, 200);
 }
