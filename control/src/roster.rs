@@ -314,7 +314,9 @@ impl Roster {
         let facts = Facts { is_any: count > 0, are_all_checked, usable, table };
         let admits = self.warmup.admits(&facts, now);
         if !admits {
-            entries.iter_mut().for_each(|entry| entry.eligible = false);
+            for entry in &mut entries {
+                entry.eligible = false;
+            }
         }
         let fail_open = admits && used != Used::Fit;
         Snapshot {

@@ -57,13 +57,15 @@ pub(crate) struct Quiet {
 }
 
 impl Quiet {
-    /// Whether the connection is to end after `timeout`, and which side is to blame, if one is.
-    pub(crate) fn verdict(&self, timeout: Duration) -> Option<Option<Side>> {
+    /// Whether the connection is to end after `timeout`.
+    pub(crate) fn is_over(&self, timeout: Duration) -> bool {
+        self.all >= timeout || self.sides.iter().any(|stuck| *stuck >= timeout)
+    }
+
+    /// The side that is to blame, if one is.
+    pub(crate) fn stuck(&self) -> Option<Side> {
         let stuck = |side: &Side| self.sides[*side as usize];
-        let longest =
-            Side::BOTH.into_iter().max_by_key(stuck).filter(|side| !stuck(side).is_zero());
-        let is_stuck = longest.is_some_and(|side| stuck(&side) >= timeout);
-        (is_stuck || self.all >= timeout).then_some(longest)
+        Side::BOTH.into_iter().max_by_key(stuck).filter(|side| !stuck(side).is_zero())
     }
 }
 
@@ -148,8 +150,9 @@ mod tests {
         idle.renew(100);
         assert_eq!(visit(&mut idle, 101, 6, [All; 2]), [1, 0, 0]);
         let quiet = idle.visit(102, 6, |_| panic!("what is acknowledged stays so"));
-        assert_eq!(quiet.verdict(Duration::from_millis(2)), Some(None));
-        assert_eq!(quiet.verdict(Duration::from_millis(3)), None);
+        let ms = Duration::from_millis;
+        assert_eq!([quiet.is_over(ms(2)), quiet.is_over(ms(3))], [true, false]);
+        assert_eq!(quiet.stuck(), None);
     }
 
     #[test]
@@ -171,8 +174,9 @@ mod tests {
         }
         let quiet = idle.visit(100, 100, |side| [Part(7), Part(100)][side as usize]);
         assert_eq!(quiet.all, Duration::ZERO);
-        assert_eq!(quiet.verdict(Duration::from_millis(90)), Some(Some(Side::Client)));
-        assert_eq!(quiet.verdict(Duration::from_millis(91)), None);
+        let ms = Duration::from_millis;
+        assert_eq!([quiet.is_over(ms(90)), quiet.is_over(ms(91))], [true, false]);
+        assert_eq!(quiet.stuck(), Some(Side::Client));
     }
 
     /// A peer that acknowledges a byte every so often, among visits of any rhythm, never ends, and one
@@ -197,8 +201,8 @@ mod tests {
                     let is_slow = it as usize == side;
                     if is_slow { Acknowledged::of(1, acknowledged) } else { All }
                 });
-                if let Some(blamed) = quiet.verdict(Duration::from_millis(TIMEOUT_MS.into())) {
-                    assert_eq!(blamed.map(|it| it as usize), Some(side), "seed {seed}");
+                if quiet.is_over(Duration::from_millis(TIMEOUT_MS.into())) {
+                    assert_eq!(quiet.stuck().map(|it| it as usize), Some(side), "seed {seed}");
                     break now;
                 }
             };

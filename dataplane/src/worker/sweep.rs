@@ -122,9 +122,9 @@ impl Worker {
             connection.socket(side).map_or(Acknowledged::All, acknowledged)
         });
         connection.idle = idle;
-        if let Some(stuck) = timeout.and_then(|timeout| quiet.verdict(timeout)) {
+        if timeout.is_some_and(|timeout| quiet.is_over(timeout)) {
             self.count().idle_timeouts.increment();
-            return self.feed(key, Event::IdleTimeout { stuck });
+            return self.feed(key, Event::IdleTimeout { stuck: quiet.stuck() });
         }
         self.make_room(key, quiet.all);
     }
