@@ -23,9 +23,9 @@ use cli::Command;
 use config::Environment;
 
 fn main() -> ExitCode {
-    exit::abort_on_panic();
     let environment = Environment::of_process();
     let log_format = environment.log_format();
+    exit::abort_on_panic(log_format);
     let ended = match cli::parse() {
         Command::Run => run::run(environment),
         Command::Demo => demo::run(environment),

@@ -147,10 +147,10 @@ fn what_happens_is_explained_and_its_end_turns_nobody_away() {
     demo.signal(Signal::INT);
     assert_eq!(demo.wait().code(), Some(0));
     let stdout = demo.stdout();
-    let totals = stdout.lines().last().unwrap();
-    assert!(totals.starts_with("in all: ") && totals.contains(" requests (target 1: "), "{totals}");
+    let (_, totals) = stdout.split_once("in all: ").unwrap();
+    assert!(totals.contains(" requests (target 1: "), "{totals}");
     // Whoever was let in when the target was killed is none of the end's.
-    let turned_away: u64 = totals.rsplit(' ').next().unwrap().parse().unwrap();
+    let turned_away: u64 = totals.trim_end().rsplit(' ').next().unwrap().parse().unwrap();
     let told = demo.stderr().matches("turned away").count() as u64;
     assert!(turned_away == 0 || told > 0, "{totals}\n{}", demo.stderr());
 }
@@ -174,7 +174,7 @@ fn ending_it_with_traffic_on_turns_nobody_away() {
         assert_eq!(demo.wait().code(), Some(0));
         let stdout = demo.stdout();
         let totals = stdout.lines().last().unwrap();
-        assert!(totals.ends_with("; broken connections: 0; turned away: 0"), "{totals}");
+        assert_eq!(totals, "broken connections: 0   turned away: 0");
     }
 }
 

@@ -9,6 +9,7 @@ mod controller;
 pub mod discovery;
 mod drain;
 mod escaped;
+pub mod guard;
 pub mod health;
 mod jitter;
 mod locality;

@@ -17,6 +17,7 @@ use ureq::unversioned::transport::NextTimeout;
 use ureq::{Agent, Body, Error, Timeout};
 
 use crate::escaped::Escaped;
+use crate::guard;
 use crate::health::{CheckPath, ProxyHeader, Settings, StatusSet};
 use connection::{Dialler, MAX_HEAD_BYTES};
 pub use failure::{Failure, Flaw};
@@ -68,6 +69,10 @@ impl Probe {
     /// # Errors
     /// Why the target is not healthy.
     pub(crate) fn run(&self, address: SocketAddr) -> Result<(), Failure> {
+        guarded(|| self.ask(address))
+    }
+
+    fn ask(&self, address: SocketAddr) -> Result<(), Failure> {
         let address = SocketAddr::new(address.ip(), self.port.unwrap_or(address.port()));
         let is_known = Arc::new(AtomicBool::new(false));
         let dialler = Dialler { proxy_header: self.proxy_header, is_known: Arc::clone(&is_known) };
@@ -177,6 +182,12 @@ impl Resolver for Literal {
         addresses.push(address.ok_or(Error::HostNotFound)?);
         Ok(addresses)
     }
+}
+
+/// What `ask` answers; a library's panic is a failed check.
+fn guarded(ask: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    let asked = guard::call(ask);
+    asked.unwrap_or_else(|panicked| Err(Failure::Other(panicked.to_string())))
 }
 
 #[cfg(test)]

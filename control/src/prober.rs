@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::controller::Event;
+use crate::guard;
 use crate::health::Settings;
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
@@ -214,7 +215,15 @@ impl Tools {
             self.tell_late();
         }
         let probe = self.blocking_probe(target, (gate.ok()?, slot));
-        let result = match timeout(self.probe.longest(), tokio::task::spawn_blocking(probe)).await {
+        // tokio panics where there is no thread, and none can be started.
+        let probe = match guard::call(|| tokio::task::spawn_blocking(probe)) {
+            Ok(probe) => probe,
+            Err(panicked) => {
+                let result = Err(Failure::NotMade(panicked.to_string()));
+                return Some(Attempt { result, began, took: Duration::ZERO });
+            }
+        };
+        let result = match timeout(self.probe.longest(), probe).await {
             Ok(finished) => finished.ok()?,
             Err(_) => timed_out,
         };

@@ -10,6 +10,7 @@ use ureq::{Agent, Body, Error};
 
 use crate::controller::Event;
 use crate::escaped::{Escaped, Quoted};
+use crate::guard;
 
 /// How the own zone is found.
 #[derive(Clone, Debug)]
@@ -94,7 +95,12 @@ pub(crate) async fn run(settings: Settings, events: mpsc::Sender<Event>) {
 /// # Errors
 /// The line that a start would log.
 pub fn ask_once(endpoint: &Endpoint) -> Result<Arc<str>, String> {
-    Client::new(endpoint).zone().map_err(|reason| not_known(endpoint, &reason))
+    ask(endpoint).map_err(|reason| not_known(endpoint, &reason))
+}
+
+fn ask(endpoint: &Endpoint) -> Result<Arc<str>, String> {
+    let asked = guard::call(|| Client::new(endpoint).zone());
+    asked.unwrap_or_else(|panicked| Err(panicked.to_string()))
 }
 
 fn not_known(endpoint: &Endpoint, reason: &str) -> String {
@@ -109,8 +115,14 @@ fn not_known(endpoint: &Endpoint, reason: &str) -> String {
 async fn ask_until_known(endpoint: &Endpoint) -> Option<Arc<str>> {
     let mut delay = FIRST_DELAY;
     loop {
-        let client = Client::new(endpoint);
-        let reason = match tokio::task::spawn_blocking(move || client.zone()).await.ok()? {
+        let asked = endpoint.clone();
+        // tokio panics where there is no thread, and none can be started.
+        let asked = guard::call(|| tokio::task::spawn_blocking(move || ask(&asked)));
+        let asked = match asked {
+            Ok(asked) => asked.await.ok()?,
+            Err(panicked) => Err(panicked.to_string()),
+        };
+        let reason = match asked {
             Ok(zone) => return Some(zone),
             Err(reason) => reason,
         };

@@ -1,4 +1,4 @@
-use control::discovery::{AwsSettings, FaultKind, Found, Mode, discover_once, iam_policy};
+use control::discovery::{AwsSettings, Found, Mode, discover_once, iam_policy};
 use exchange::Target;
 
 use super::report::{Check, Report};
@@ -10,7 +10,7 @@ pub(super) async fn discover(settings: &AwsSettings, report: &mut Report) -> Opt
         Err(fault) => {
             report.failure(Check::Discovery, None, fault.to_string());
             // Who has no credentials at all needs a role, and the role needs a policy.
-            if matches!(fault.kind, FaultKind::Denied | FaultKind::NoCredentials) {
+            if fault.wants_policy {
                 report.needs_policy(iam_policy(&settings.mode));
             }
             None

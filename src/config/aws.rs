@@ -72,6 +72,34 @@ impl Aws {
             allow_loopback: self.allow_loopback,
             shrink_limit: self.shrink_limit,
             period: common.period,
+            proxies: proxies(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty())),
         })
+    }
+}
+
+/// The variables that lead requests to AWS through a proxy, and those that lead them around it. They
+/// are nobody's in particular: curl(1) heeds them, too.
+#[cfg(feature = "aws")]
+fn proxies(is_set: impl Fn(&str) -> bool) -> Vec<String> {
+    const THROUGH: [&str; 6] =
+        ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    const AROUND: [&str; 2] = ["NO_PROXY", "no_proxy"];
+    if !THROUGH.iter().any(|name| is_set(name)) {
+        return Vec::new();
+    }
+    let all = THROUGH.into_iter().chain(AROUND).filter(|name| is_set(name));
+    all.map(str::to_owned).collect()
+}
+
+#[cfg(all(test, feature = "aws"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_for_proxies_count_where_one_leads_through_a_proxy() {
+        let of = |set: &[&str]| proxies(|name| set.contains(&name));
+        assert_eq!(of(&["no_proxy", "HTTPS_PROXY"]), ["HTTPS_PROXY", "no_proxy"]);
+        assert_eq!(of(&["all_proxy", "http_proxy"]), ["http_proxy", "all_proxy"]);
+        assert!(of(&["NO_PROXY", "PROXY"]).is_empty());
     }
 }

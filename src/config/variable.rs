@@ -68,7 +68,7 @@ variables! {
     AWS_DEFAULT_REGION aws_default_region Described("the profile's")
         "for asg and tag: region of the targets where AWS_REGION is not set";
     DISCOVERY_SHRINK_LIMIT discovery_shrink_limit Value("50")
-        "for asg and tag: an answer that would remove more than this share of the targets (%), or all, has to be confirmed by two more, 0-100";
+        "for asg and tag: an answer that does not mention more than this share of the targets (%), or any, has to be confirmed by two more, 0-100";
     ALLOW_LOOPBACK_TARGETS allow_loopback_targets Value("false")
         "for asg and tag: whether loopback addresses may be targets: true or false";
     TARGETS targets Described("–")
@@ -98,7 +98,7 @@ variables! {
     FAIL_OPEN_THRESHOLD fail_open_threshold Value("0")
         "at or below this share of healthy targets (%) all targets are used, 0-100; 0: only when none is healthy";
     BALANCE balance Value("p2c")
-        "how a connection's target is chosen: p2c (the less loaded of two picked at random), round_robin, random, least_connections or maglev (a client keeps its target, by its address)";
+        "how a connection's target is chosen: p2c (the less loaded of two picked at random), round_robin, random, least_connections (in turn among equals) or maglev (a client keeps its target, by its address)";
     ZONE_AWARE zone_aware Value("false")
         "prefer targets of the balancer's own availability zone while they can carry their share: true or false";
     AVAILABILITY_ZONE availability_zone Described("from IMDSv2")
@@ -106,7 +106,7 @@ variables! {
     DRAIN_TIMEOUT drain_timeout Value("300")
         "how long connections to a target that was withdrawn may go on before they are reset (s); 0: not at all";
     UNHEALTHY_CONNECTIONS unhealthy_connections Value("keep")
-        "keep or reset the open connections of a target that turns unhealthy; under fail-open they are kept";
+        "keep or reset the open connections of a target that turns unhealthy; while fail-open uses all targets they are kept";
     SLOW_START slow_start Value("0")
         "how long the share of new connections of a target grows that is admitted beside others (s); 0: it gets all of it at once";
     REBALANCE_RATE rebalance_rate Value("0")

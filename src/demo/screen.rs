@@ -103,13 +103,13 @@ fn narrate(narrator: &mut Narrator, rows: &[Row], traffic: &Traffic) {
     }
 }
 
-/// How it was in all, in one line.
+/// How it was in all.
 pub(super) fn totals(stage: &Stage) -> String {
     let requests: Vec<_> = stage.targets.iter().map(|it| (it.number, it.requests())).collect();
     let all: u64 = requests.iter().map(|(_, requests)| requests).sum();
     let each: Vec<_> = requests.iter().map(|(n, requests)| format!("{n}: {requests}")).collect();
     format!(
-        "in all: {all} requests (target {}); broken connections: {}; turned away: {}\n",
+        "in all: {all} requests (target {})\nbroken connections: {}   turned away: {}\n",
         each.join(", "),
         stage.traffic.broken(),
         stage.traffic.turned_away()
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn it_ends_with_totals() {
         let expected =
-            "in all: 0 requests (target 1: 0, 2: 0); broken connections: 0; turned away: 0\n";
+            "in all: 0 requests (target 1: 0, 2: 0)\nbroken connections: 0   turned away: 0\n";
         assert_eq!(totals(&stage()), expected);
     }
 

@@ -50,3 +50,35 @@ fn members_out_of_service_are_drained_and_come_back() {
         expect("healthy");
     }
 }
+
+#[test]
+fn a_member_that_ec2_does_not_know_stops_no_departure() {
+    let Some(mut fleet) = Fleet::start() else { return };
+    let members = fleet.scale_out(4);
+    let balancer = fleet.balancer(&members, &[]);
+    let clients = Clients::start(balancer.address());
+    fleet.proxy.set_dead("i-dead");
+    balancer.wait_for_refreshes("partial", 1);
+    fleet.change_member("EnterStandby", &members[0]);
+    fleet.change_member("DetachInstances", &members[1]);
+    balancer.wait_for_healthy(&members[2..]);
+    let left: Vec<_> = members[2..].iter().map(|member| member.address.clone()).collect();
+    let mut seen = clients.next_targets(100);
+    seen.sort_by_key(|address| left.iter().position(|it| it == address));
+    assert_eq!(seen, left);
+    balancer.wait_for_log("EC2 does not know 1 members that the group has in service (i-dead");
+}
+
+#[test]
+fn the_only_member_makes_room_for_its_successor_at_once() {
+    let Some(mut fleet) = Fleet::start() else { return };
+    let old = fleet.scale_out(1).remove(0);
+    let balancer = fleet.balancer(std::slice::from_ref(&old), &[]);
+    let clients = Clients::start(balancer.address());
+    let new = fleet.scale_out(1).remove(0);
+    fleet.proxy.set_lifecycle(&old.id, "Terminating:Wait");
+    balancer.wait_for_healthy(std::slice::from_ref(&new));
+    balancer.wait_for_state(&old, "draining");
+    assert_eq!(clients.next_targets(100), [new.address]);
+    assert!(balancer.metric("discovery_refreshes_total{outcome=\"shrunk_doubted\"}") < 0.5);
+}

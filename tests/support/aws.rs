@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The two APIs of AWS that discovery uses, as a small HTTP server. It knows one group and its
 /// instances, and misbehaves on demand. It signs, checks and filters nothing.
@@ -26,7 +27,10 @@ struct State {
 struct Instance {
     id: String,
     address: String,
-    lifecycle: &'static str,
+    /// None where the group does not list it.
+    lifecycle: Option<&'static str>,
+    /// Whether EC2 knows it.
+    is_known: bool,
 }
 
 /// How requests are answered.
@@ -44,6 +48,8 @@ pub(crate) enum Behaviour {
     Empty,
     /// Never; the connection stays open.
     Hanging,
+    /// As they should be, after so long.
+    Slow(Duration),
 }
 
 impl Aws {
@@ -68,6 +74,11 @@ impl Aws {
         aws
     }
 
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The variables by which a balancer finds it and lets its targets pass.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
@@ -88,16 +99,31 @@ impl Aws {
             .map(|(id, address)| Instance {
                 id: (*id).to_owned(),
                 address: (*address).to_owned(),
-                lifecycle: "InService",
+                lifecycle: Some("InService"),
+                is_known: true,
             })
             .collect();
     }
 
     /// The group says this of an instance from now on.
     pub(crate) fn set_lifecycle(&self, id: &str, lifecycle: &'static str) {
+        self.change(id, |instance| instance.lifecycle = Some(lifecycle));
+    }
+
+    /// The group does not list an instance any more, which EC2 goes on knowing.
+    pub(crate) fn detach(&self, id: &str) {
+        self.change(id, |instance| instance.lifecycle = None);
+    }
+
+    /// EC2 does not know an instance any more.
+    pub(crate) fn hide(&self, id: &str) {
+        self.change(id, |instance| instance.is_known = false);
+    }
+
+    fn change(&self, id: &str, change: impl FnOnce(&mut Instance)) {
         let mut state = self.lock();
         let instance = state.instances.iter_mut().find(|instance| instance.id == id);
-        instance.expect("it is there").lifecycle = lifecycle;
+        change(instance.expect("it is there"));
     }
 
     /// From the next request on.
@@ -123,7 +149,7 @@ impl Aws {
 fn serve(stream: TcpStream, state: &Mutex<State>) {
     let mut stream = BufReader::new(stream);
     while let Some(body) = read_request(&mut stream) {
-        let (status, body, length) = {
+        let (status, body, length, delay) = {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             let action = parameter(&body, "Action").expect("every request has an action");
             state.calls.push(action.clone());
@@ -133,19 +159,25 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
                     if only.is_none_or(|only| only == action) =>
                 {
                     let length = body.len();
-                    (status, body, length)
+                    (status, body, length, Duration::ZERO)
                 }
-                Behaviour::Cut => (200, good[..good.len() / 2].to_owned(), good.len() / 2),
-                Behaviour::Dropped => (200, good[..good.len() / 2].to_owned(), good.len()),
+                Behaviour::Cut => {
+                    (200, good[..good.len() / 2].to_owned(), good.len() / 2, Duration::ZERO)
+                }
+                Behaviour::Dropped => {
+                    (200, good[..good.len() / 2].to_owned(), good.len(), Duration::ZERO)
+                }
+                Behaviour::Slow(delay) => (200, good.clone(), good.len(), delay),
                 Behaviour::Hanging => {
                     drop(state);
                     // Until the client gives up.
                     let _ = stream.read(&mut [0]);
                     return;
                 }
-                _ => (200, good.clone(), good.len()),
+                _ => (200, good.clone(), good.len(), Duration::ZERO),
             }
         };
+        std::thread::sleep(delay);
         let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n\r\n");
         let whole = body.len() == length;
         if stream.get_mut().write_all((head + &body).as_bytes()).is_err() || !whole {
@@ -189,7 +221,7 @@ fn answer(state: &State, action: &str, form: &str) -> String {
             let asked: Vec<_> =
                 (1..).map_while(|n| parameter(form, &format!("Filter.1.Value.{n}"))).collect();
             assert!(!asked.is_empty(), "a filter without values: {form}");
-            let matching = |one: &&Instance| !by_id || asked.contains(&one.id);
+            let matching = |one: &&Instance| one.is_known && (!by_id || asked.contains(&one.id));
             let matching: Vec<_> = instances.iter().filter(matching).collect();
             let start = parameter(form, "NextToken")
                 .map_or(0, |token| token.parse().expect("it is one of ours"));
@@ -202,6 +234,7 @@ fn answer(state: &State, action: &str, form: &str) -> String {
 fn groups(instances: &[Instance]) -> String {
     let mut members = String::new();
     for Instance { id, lifecycle, .. } in instances {
+        let Some(lifecycle) = lifecycle else { continue };
         write!(
             members,
             "<member><InstanceId>{id}</InstanceId><LifecycleState>{lifecycle}</LifecycleState>\

@@ -5,6 +5,7 @@
 pub(crate) mod aws;
 pub(crate) mod backend;
 pub(crate) mod balancer;
+pub(crate) mod endpoint;
 pub(crate) mod http;
 pub(crate) mod metrics;
 pub(crate) mod port;

@@ -1,15 +1,18 @@
+use std::path::PathBuf;
 use std::process::{self, Command, Stdio};
+use std::{env, fs};
 
 /// A program in a terminal of tmux(1), which wraps its lines anew when its size changes. Dropped,
 /// it is killed, with the server that it alone has.
 pub(crate) struct Tmux {
-    server: String,
+    socket: PathBuf,
 }
 
 impl Tmux {
     /// Starts `shell_command` in a terminal of this size; none where there is no tmux.
     pub(crate) fn start(shell_command: &str, columns: u16, rows: u16) -> Option<Self> {
-        let tmux = Self { server: format!("stateless-load-balancer-test-{}", process::id()) };
+        let name = format!("stateless-load-balancer-test-tmux-{}", process::id());
+        let tmux = Self { socket: env::temp_dir().join(name) };
         let (columns, rows) = (columns.to_string(), rows.to_string());
         let session = ["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &rows];
         let started = tmux.command().args(session).arg(shell_command).status().ok()?;
@@ -46,14 +49,15 @@ impl Tmux {
 
     fn command(&self) -> Command {
         let mut command = Command::new("tmux");
-        command.args(["-u", "-L", &self.server]).env_remove("TMUX").stdin(Stdio::null());
+        command.args(["-u", "-S"]).arg(&self.socket).env_remove("TMUX").stdin(Stdio::null());
         command
     }
 }
 
 impl Drop for Tmux {
     fn drop(&mut self) {
-        // Fails only where the program has ended, and the server with it.
+        // Both fail only where the program has ended, and the server with it.
         let _ = self.command().arg("kill-server").stderr(Stdio::null()).status();
+        let _ = fs::remove_file(&self.socket);
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 
-use exchange::Target;
+use exchange::{Target, TargetId};
 
 use crate::roster::Identity;
 
@@ -9,13 +9,16 @@ use crate::roster::Identity;
 /// about it.
 pub(crate) const CONFIRMATIONS: u32 = 3;
 
-/// What an API has said about the targets. An error is no answer: it is not shown to a [`Belief`].
-#[derive(Clone, Debug)]
-pub(crate) enum Answer {
-    /// Well-formed and complete as far as it can tell.
-    Whole(Vec<Target>),
-    /// It says itself that something is missing.
-    Partial(Vec<Target>),
+/// What an API has said about the targets, well-formed. An error is no answer: it is not shown to a
+/// [`Belief`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer {
+    /// Those that there are. No two have the same address.
+    pub(crate) targets: Vec<Target>,
+    /// The ids that it says are no targets.
+    pub(crate) gone: HashSet<TargetId>,
+    /// The ids that it says are there, without saying what they are.
+    pub(crate) uncertain: HashSet<TargetId>,
 }
 
 /// What was made of an answer.
@@ -27,17 +30,19 @@ pub(crate) enum Verdict {
     EmptyDoubted,
     /// It lacked more targets than the limit allows; those stay until that was confirmed.
     ShrunkDoubted,
-    /// Targets that it lacks stay, however often this is repeated.
+    /// The targets are those of the answer, and those that it is uncertain about.
     Partial,
 }
 
-/// Which targets there are, given the answers of an API that can be wrong. Pure.
+/// Which targets there are, given the answers of an API that can be wrong by leaving something out.
+/// Pure.
 ///
-/// An answer that lacks no more than the limit's share of what is believed holds at once. One that
-/// is empty, or lacks more, is doubted: a target leaves only if three consecutive well-formed
-/// answers lack it, and what the answer has beyond what is believed joins at once, unless its
-/// address belongs to a target that may still be there. Errors and partial answers in between
-/// neither count nor start the count anew.
+/// What an answer says holds at once: who is there, who is gone, who is at another address. Of the
+/// rest it does not mention at most the limit's share, and mentions somebody; else it is doubted: a
+/// target leaves only if three consecutive answers do not mention it. What is new joins at once, unless
+/// its address belongs to a target that may still be there. One that an answer is uncertain about
+/// stays, however often that is repeated. For it such an answer neither counts nor starts the count
+/// anew, and nor does an error for anybody.
 #[derive(Debug)]
 pub(crate) struct Belief {
     /// In percent: the largest share of the targets that a single answer may remove.
@@ -73,47 +78,36 @@ impl Belief {
 
     /// Takes an answer into account.
     pub(crate) fn observe(&mut self, answer: Answer) -> Verdict {
-        match answer {
-            Answer::Partial(targets) => {
-                self.admit(targets);
-                Verdict::Partial
-            }
-            Answer::Whole(targets) => self.observe_whole(targets),
-        }
-    }
-
-    fn observe_whole(&mut self, targets: Vec<Target>) -> Verdict {
+        let Answer { targets, gone, uncertain } = answer;
+        let elsewhere: HashSet<_> = targets.iter().map(|target| target.id.clone()).collect();
         let present: HashSet<_> = targets.iter().map(Identity::of).collect();
-        if self.is_doubtful(&present) {
-            for (identity, member) in &mut self.members {
-                member.absences = if present.contains(identity) { 0 } else { member.absences + 1 };
+        let is_stated = |it: &Identity| gone.contains(&it.id) || elsewhere.contains(&it.id);
+        self.members.retain(|identity, _| present.contains(identity) || !is_stated(identity));
+
+        let all = Share::of(self.members.values());
+        let is_lacking = |it: &Identity| !present.contains(it) && !uncertain.contains(&it.id);
+        let lacking = self.members.iter().filter(|(identity, _)| is_lacking(identity));
+        let lacking = Share::of(lacking.map(|(_, member)| member));
+        let is_doubtful =
+            lacking.all > 0 && (present.is_empty() || lacking.exceeds(self.shrink_limit, &all));
+        self.members.retain(|identity, member| {
+            if is_lacking(identity) {
+                member.absences += 1;
+                return is_doubtful && member.absences < CONFIRMATIONS;
             }
-            self.members.retain(|_, member| member.absences < CONFIRMATIONS);
-        } else {
-            self.members.retain(|identity, _| present.contains(identity));
-        }
+            if present.contains(identity) {
+                member.absences = 0;
+            }
+            true
+        });
         self.admit(targets);
-        if !self.members.keys().all(|identity| present.contains(identity)) {
+        if self.members.keys().any(is_lacking) {
             return if present.is_empty() { Verdict::EmptyDoubted } else { Verdict::ShrunkDoubted };
         }
-        for member in self.members.values_mut() {
-            member.absences = 0;
-            member.confirmed = true;
+        for (identity, member) in &mut self.members {
+            member.confirmed |= present.contains(identity);
         }
-        Verdict::Believed
-    }
-
-    fn is_doubtful(&self, present: &HashSet<Identity>) -> bool {
-        let absent = |(identity, _): &(&Identity, &Member)| !present.contains(identity);
-        let confirmed = |(_, member): &(&Identity, &Member)| member.confirmed;
-        let lacks_too_many =
-            |lacking: usize, of: usize| lacking * 100 > usize::from(self.shrink_limit) * of;
-        let lacking = self.members.iter().filter(absent).count();
-        let confirmed_lacking = self.members.iter().filter(confirmed).filter(absent).count();
-        lacking > 0
-            && (present.is_empty()
-                || lacks_too_many(lacking, self.members.len())
-                || lacks_too_many(confirmed_lacking, self.members.iter().filter(confirmed).count()))
+        if uncertain.is_empty() { Verdict::Believed } else { Verdict::Partial }
     }
 
     /// Lets newcomers in and corrects what is known of the others. An address belongs to one
@@ -128,6 +122,28 @@ impl Belief {
                 self.members.insert(identity, Member { target, absences: 0, confirmed: false });
             }
         }
+    }
+}
+
+/// How many targets, and how many of them were confirmed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    all: usize,
+    confirmed: usize,
+}
+
+impl Share {
+    fn of<'a>(members: impl Iterator<Item = &'a Member>) -> Self {
+        members.fold(Self::default(), |share, member| Self {
+            all: share.all + 1,
+            confirmed: share.confirmed + usize::from(member.confirmed),
+        })
+    }
+
+    /// Whether these are more than `limit` percent of `whole`, counted either way.
+    fn exceeds(self, limit: u8, whole: &Self) -> bool {
+        let too_many = |part: usize, of: usize| part * 100 > usize::from(limit) * of;
+        too_many(self.all, whole.all) || too_many(self.confirmed, whole.confirmed)
     }
 }
 

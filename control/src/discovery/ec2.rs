@@ -3,19 +3,16 @@
 
 mod api;
 mod client;
-mod failure;
 mod fault;
 mod log_lines;
 mod outcome;
 mod pace;
 mod policy;
 mod screen;
-mod standing;
 mod survey;
 mod surveyor;
 mod timeouts;
 mod tracker;
-mod wholeness;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,7 +24,6 @@ use crate::controller::Event;
 use crate::escaped::Quoted;
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
-use client::Client;
 use pace::Pace;
 use surveyor::Surveyor;
 use timeouts::Timeouts;
@@ -61,6 +57,15 @@ pub struct AwsSettings {
     /// Time between two refreshes, jittered by ±10 %; not zero. It also bounds how long a refresh
     /// may take.
     pub period: Duration,
+    /// The names of the variables that lead requests through a proxy, or around it, as far as they
+    /// are set.
+    pub proxies: Vec<String>,
+}
+
+impl AwsSettings {
+    fn region(&self) -> &str {
+        self.region.as_ref().unwrap_or(&self.default_region)
+    }
 }
 
 /// What makes an instance a target.
@@ -85,23 +90,28 @@ pub enum Mode {
 /// # Errors
 /// Why nothing could be found out, and what to do about it.
 pub async fn discover_once(settings: &AwsSettings) -> Result<Found, Fault> {
-    let region = client::region(settings).await;
-    let config = client::config(settings, &region).await;
-    Client::new(&config, settings, &region).refresh(settings).await
+    let settings = located(settings.clone()).await;
+    Surveyor::new(settings).await.refresh(Vec::new()).await
+}
+
+/// The same, with the region that is asked.
+async fn located(settings: AwsSettings) -> AwsSettings {
+    let region = client::region(&settings).await;
+    AwsSettings { region: Some(region), ..settings }
 }
 
 /// Sends the targets to the controller whenever something was learnt about them, until the
 /// controller is gone. What goes wrong keeps the last good targets.
 pub(super) async fn run(settings: AwsSettings, metrics: &Metrics, events: &mpsc::Sender<Event>) {
-    let region = client::region(&settings).await;
-    log::info!("targets are {}, in region {region}", settings.mode);
-    let mut tracker = Tracker::new(&settings, &region);
+    let settings = located(settings).await;
+    log::info!("targets are {}, in region {}", settings.mode, settings.region());
+    let mut tracker = Tracker::new(&settings);
     let mut pace = Pace::new(settings.period);
     let mut jitter = Jitter::new();
-    let mut surveyor = Surveyor::new(settings, region).await;
+    let mut surveyor = Surveyor::new(settings).await;
     loop {
         let started = Instant::now();
-        let refreshed = surveyor.refresh().await;
+        let refreshed = surveyor.refresh(tracker.targets()).await;
         let progress = tracker.follow(refreshed);
         metrics.refreshed(progress.outcome, progress.census.as_ref());
         for (level, line) in progress.lines {

@@ -43,7 +43,7 @@ pub(super) fn states(snapshot: &Snapshot) -> IntGaugeVec {
     let states = gauge_by(
         "node",
         "load_balancer_circuit_breaker_state",
-        "0 while a target's circuit breaker is closed, 1 half open, 2 open",
+        "0 while a target's circuit breaker is closed, 1 while it is being tried, 2 open",
     );
     for entry in snapshot.entries.iter().filter(|entry| entry.checks.is_some()) {
         let node = entry.target.address.to_string();

@@ -307,3 +307,9 @@ fn a_reason_is_short_and_without_control_characters() {
 fn no_proxy_is_taken_from_the_environment() {
     assert!(agent_config(TIMEOUT).proxy().is_none());
 }
+
+#[test]
+fn a_panic_of_the_library_is_a_failed_check() {
+    let failure = guarded(|| panic!("out of order")).unwrap_err();
+    assert_eq!(failure.to_string(), "a library panicked: out of order");
+}

@@ -11,7 +11,7 @@ use super::proxy::Proxy;
 use crate::support::port::Port;
 
 /// The region of the defaults comes first.
-pub(crate) const REGIONS: [&str; 16] = [
+pub(crate) const REGIONS: [&str; 20] = [
     "eu-west-1",
     "eu-west-2",
     "eu-west-3",
@@ -26,8 +26,12 @@ pub(crate) const REGIONS: [&str; 16] = [
     "ap-south-1",
     "ap-southeast-1",
     "ap-southeast-2",
-    "ap-northeast-1",
-    "sa-east-1",
+    "ap-northeast-2",
+    "ap-southeast-3",
+    "ap-east-1",
+    "af-south-1",
+    "me-south-1",
+    "ca-west-1",
 ];
 
 const GROUP: &str = "worker-nodes";

@@ -22,6 +22,8 @@ struct State {
     page: usize,
     /// What a member's lifecycle state is said to be: its id and the state.
     lifecycle: Option<(String, String)>,
+    /// A member in service that EC2 does not know.
+    dead: Option<String>,
     /// The actions asked for.
     actions: Vec<String>,
     closed: bool,
@@ -69,6 +71,11 @@ impl Proxy {
         self.lock().lifecycle = Some((id.to_owned(), lifecycle.to_owned()));
     }
 
+    /// The group is said to have a member `id` in service, too, of which EC2 knows nothing.
+    pub(crate) fn set_dead(&self, id: &str) {
+        self.lock().dead = Some(id.to_owned());
+    }
+
     /// How often `action` was asked for.
     pub(crate) fn asked(&self, action: &str) -> usize {
         self.lock().actions.iter().filter(|asked| *asked == action).count()
@@ -108,13 +115,13 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, upstream: SocketAddr) -> 
     let mut reader = BufReader::new(stream);
     while let Some(mut request) = Message::read(&mut reader)? {
         let action = form::value(&request.body, "Action").unwrap_or_default().to_owned();
-        let (fault, page, lifecycle) = {
+        let (fault, page, lifecycle, dead) = {
             let mut state = state.lock().unwrap();
             if state.closed {
                 return Ok(());
             }
             state.actions.push(action.clone());
-            (state.fault.clone(), state.page, state.lifecycle.clone())
+            (state.fault.clone(), state.page, state.lifecycle.clone(), state.dead.clone())
         };
         if page != 0 && action == "DescribeInstances" {
             request.body = form::with(&request.body, "MaxResults", &page.to_string());
@@ -144,6 +151,9 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, upstream: SocketAddr) -> 
                 if let Some((id, lifecycle)) = &lifecycle {
                     answer.body = with_lifecycle(&answer.body, id, lifecycle);
                 }
+                if let Some(id) = &dead {
+                    answer.body = with_dead(&answer.body, id);
+                }
                 answer.headers.retain(|line| !line.starts_with("Connection:"));
                 answer.write(stream)?;
             }
@@ -164,4 +174,13 @@ fn with_lifecycle(xml: &str, id: &str, lifecycle: &str) -> String {
         "{before}<InstanceId>{id}</InstanceId>{head}<LifecycleState>{lifecycle}<{tail}</member>\
          {after}"
     )
+}
+
+/// `xml` with a member `id` in service, if a group with members is in it.
+fn with_dead(xml: &str, id: &str) -> String {
+    let member = format!(
+        "<Instances><member><InstanceId>{id}</InstanceId>\
+         <LifecycleState>InService</LifecycleState></member>"
+    );
+    xml.replacen("<Instances>", &member, 1)
 }

@@ -1,9 +1,8 @@
-//! A real fleet that grows, shrinks and reuses addresses, behind an API that fails and lies: no
-//! more than twice in a row, as errors go. What is believed must never cost the fleet a target.
+//! A real fleet that grows, shrinks and reuses addresses, behind an API that fails and leaves things
+//! out: no more than twice in a row, as errors go. What it says is true, as far as it goes. What is
+//! believed must never cost the fleet a target, nor keep one that is said to be gone.
 
 use std::collections::BTreeSet;
-
-use exchange::TargetId;
 
 use super::*;
 
@@ -11,7 +10,8 @@ const SEQUENCES: u64 = 20_000;
 const STEPS: u32 = 40;
 const ADDRESSES: usize = 12;
 
-/// Well-formed answers in a row that may lie; one more would have to be believed.
+/// Answers that may leave out whom they should mention before one mentions everybody; one more would
+/// have to be believed.
 const LIES_MAX: u32 = CONFIRMATIONS - 1;
 
 #[test]
@@ -31,7 +31,7 @@ struct World {
     belief: Belief,
     /// The targets that there really are.
     fleet: BTreeSet<Target>,
-    /// What left the fleet → well-formed answers since.
+    /// What left the fleet → how often an answer that could tell has not mentioned it.
     left: BTreeMap<Target, u32>,
     instances: u32,
     lies: u32,
@@ -65,73 +65,112 @@ impl World {
         }
         match self.random.u8(0..10) {
             0 => (), // An error: nothing is observed.
-            1 | 2 => self.answer_partially(place),
+            1 | 2 => self.answer_uncertainly(place),
             3 | 4 if self.lies < LIES_MAX => self.lie(place),
             _ => self.answer_truly(place),
         }
     }
 
-    /// Some real targets, and that some are missing.
-    fn answer_partially(&mut self, place: &str) {
-        let some = self.some_of_fleet();
-        let before = self.belief.targets();
-        assert_eq!(self.belief.observe(Answer::Partial(some)), Verdict::Partial, "{place}");
-        for target in before {
-            self.assert_believed(&target, place);
+    /// The truth, but that some instances are known by their ids alone: real ones, and some that have
+    /// left, which nobody has noticed yet.
+    fn answer_uncertainly(&mut self, place: &str) {
+        let mut answer = self.truth();
+        let random = &mut self.random;
+        let (vague, clear) = answer.targets.into_iter().partition(|_| random.u8(0..3) == 0);
+        answer.targets = clear;
+        let vague: Vec<Target> = vague;
+        answer.uncertain = vague.into_iter().map(|target| target.id).collect();
+        let left: Vec<_> = self.left.keys().map(|target| target.id.clone()).collect();
+        for id in left {
+            if self.random.u8(0..3) == 0 && !answer.gone.contains(&id) {
+                answer.uncertain.insert(id);
+            }
         }
+        self.observe(&answer, place);
         self.settled = false;
     }
 
-    /// Well-formed, but empty or lacking more than the limit of what is believed; some of what it
-    /// lacks is really gone, perhaps.
+    /// Well-formed, but mentions nobody, or too few of those who are believed in and not said to be
+    /// gone; some of whom it does not mention are really gone, perhaps.
     fn lie(&mut self, place: &str) {
-        let believed = self.belief.targets();
-        let answer = if self.random.bool() { self.some_of_fleet() } else { Vec::new() };
-        let lacking = believed.iter().filter(|target| !answer.contains(target)).count();
+        let mentions_some = self.random.bool();
+        let mut answer = self.truth();
+        let random = &mut self.random;
+        answer.targets.retain(|_| mentions_some && random.u8(0..3) == 0);
+        let believed = self.expected(&answer);
+        let lacking = believed.iter().filter(|it| !answer.targets.contains(it)).count();
         let is_shrunken = lacking * 100 > usize::from(self.limit) * believed.len();
-        if lacking == 0 || !(answer.is_empty() || is_shrunken) {
+        if lacking == 0 || !(answer.targets.is_empty() || is_shrunken) {
             return;
         }
         self.lies += 1;
-        self.observe_whole(answer, place);
+        self.observe(&answer, place);
         self.settled = false;
     }
 
     fn answer_truly(&mut self, place: &str) {
         self.lies = 0;
-        let believed = self.belief.targets();
-        let gone = believed.iter().filter(|target| !self.fleet.contains(target)).count();
-        let within_limit = gone * 100 <= usize::from(self.limit) * believed.len();
-        self.observe_whole(self.fleet.iter().cloned().collect(), place);
+        let answer = self.truth();
+        let believed = self.expected(&answer);
+        let unmentioned = believed.iter().filter(|target| !self.fleet.contains(target)).count();
+        let within_limit = unmentioned * 100 <= usize::from(self.limit) * believed.len();
+        self.observe(&answer, place);
         let exact = self.belief.targets() == self.in_order();
-        if self.settled && within_limit && !self.fleet.is_empty() {
+        if self.settled && (unmentioned == 0 || within_limit && !self.fleet.is_empty()) {
             assert!(exact, "{place}: a change within the limit has to be believed at once");
         }
-        let held = |address| self.belief.targets().iter().any(|t| t.address == address);
-        for target in &self.fleet {
-            assert!(held(target.address), "{place}: {target:?} is not let in");
-        }
+        self.assert_let_in(self.fleet.iter(), place);
         self.settled = exact;
     }
 
-    fn observe_whole(&mut self, answer: Vec<Target>, place: &str) {
+    /// Every target that there is, and of some that have left that they are gone.
+    fn truth(&mut self) -> Answer {
+        let random = &mut self.random;
+        let gone = self.left.keys().filter(|_| random.bool());
+        let gone = gone.map(|target| target.id.clone()).collect();
+        Answer { targets: self.fleet.iter().cloned().collect(), gone, uncertain: HashSet::new() }
+    }
+
+    /// Who is believed in and not said to be gone.
+    fn expected(&self, answer: &Answer) -> Vec<Target> {
+        let mut believed = self.belief.targets();
+        believed.retain(|target| !answer.gone.contains(&target.id));
+        believed
+    }
+
+    fn observe(&mut self, answer: &Answer, place: &str) {
         let before = self.belief.targets();
-        for count in self.left.values_mut() {
-            *count += 1;
+        for (target, count) in &mut self.left {
+            *count += u32::from(!answer.uncertain.contains(&target.id));
         }
-        let verdict = self.belief.observe(Answer::Whole(answer.clone()));
+        let verdict = self.belief.observe(answer.clone());
+        let believed = self.belief.targets();
         for target in before.iter().filter(|target| self.fleet.contains(target)) {
-            self.assert_believed(target, place);
+            assert!(believed.contains(target), "{place}: {target:?} was lost");
+        }
+        for target in &believed {
+            assert!(!answer.gone.contains(&target.id), "{place}: {target:?} is said to be gone");
         }
         for (target, count) in &self.left {
-            let believed = self.belief.targets().contains(target);
-            assert!(!believed || *count < CONFIRMATIONS, "{place}: {target:?} has left long ago");
+            let is_believed = believed.contains(target);
+            assert!(!is_believed || *count < CONFIRMATIONS, "{place}: {target:?} left long ago");
         }
-        let mut answered: Vec<_> = answer;
-        answered.sort_by_key(Identity::of);
-        let exact = self.belief.targets() == answered;
-        assert_eq!(verdict == Verdict::Believed, exact, "{place}: {verdict:?}");
+        for target in before.iter().filter(|target| answer.uncertain.contains(&target.id)) {
+            assert!(believed.contains(target), "{place}: {target:?} is not said to be gone");
+        }
+        self.assert_let_in(answer.targets.iter(), place);
+        let is_mentioned =
+            |it: &Target| answer.targets.contains(it) || answer.uncertain.contains(&it.id);
+        let is_believed = matches!(verdict, Verdict::Believed | Verdict::Partial);
+        assert_eq!(is_believed, believed.iter().all(is_mentioned), "{place}: {verdict:?}");
         self.left.retain(|_, count| *count < 2 * CONFIRMATIONS);
+    }
+
+    /// Whoever an answer has is in use, unless another has the address.
+    #[track_caller]
+    fn assert_let_in<'a>(&self, mut targets: impl Iterator<Item = &'a Target>, place: &str) {
+        let held: HashSet<_> = self.belief.targets().iter().map(|it| it.address).collect();
+        assert!(targets.all(|it| held.contains(&it.address)), "{place}: one is not let in");
     }
 
     /// After as many true answers as a doubt needs, the fleet is known.
@@ -178,19 +217,9 @@ impl World {
         }
     }
 
-    fn some_of_fleet(&mut self) -> Vec<Target> {
-        let random = &mut self.random;
-        self.fleet.iter().filter(|_| random.u8(0..3) == 0).cloned().collect()
-    }
-
     fn in_order(&self) -> Vec<Target> {
         let mut fleet: Vec<_> = self.fleet.iter().cloned().collect();
         fleet.sort_by_key(Identity::of);
         fleet
-    }
-
-    #[track_caller]
-    fn assert_believed(&self, target: &Target, place: &str) {
-        assert!(self.belief.targets().contains(target), "{place}: {target:?} was lost");
     }
 }

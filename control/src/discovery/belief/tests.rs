@@ -12,12 +12,24 @@ fn targets(list: &str) -> Vec<Target> {
     list.split_whitespace().map(target).collect()
 }
 
-fn whole(belief: &mut Belief, list: &str) -> Verdict {
-    belief.observe(Answer::Whole(targets(list)))
+fn ids(list: &str) -> HashSet<TargetId> {
+    list.split_whitespace().map(|word| TargetId::new(&format!("i-{word}"))).collect()
 }
 
-fn partial(belief: &mut Belief, list: &str) -> Verdict {
-    belief.observe(Answer::Partial(targets(list)))
+/// An answer that has these and does not mention others.
+fn whole(belief: &mut Belief, list: &str) -> Verdict {
+    belief.observe(Answer { targets: targets(list), ..Answer::default() })
+}
+
+/// An answer that says of some that they are gone.
+fn stating(belief: &mut Belief, list: &str, gone: &str) -> Verdict {
+    belief.observe(Answer { targets: targets(list), gone: ids(gone), ..Answer::default() })
+}
+
+/// An answer that is uncertain about some.
+fn partial(belief: &mut Belief, list: &str, uncertain: &str) -> Verdict {
+    let uncertain = ids(uncertain);
+    belief.observe(Answer { targets: targets(list), uncertain, ..Answer::default() })
 }
 
 #[track_caller]
@@ -93,17 +105,65 @@ fn only_what_every_one_of_three_lacks_leaves() {
 }
 
 #[test]
-fn partial_answers_neither_count_nor_start_the_count_anew() {
+fn what_an_answer_states_holds_at_once() {
+    let mut belief = belief(50, "1 2 3 4 5");
+    assert_eq!(stating(&mut belief, "5", "1 2 3 4"), Verdict::Believed);
+    assert_targets(&belief, "5");
+    // A group of one whose instance is replaced.
+    assert_eq!(stating(&mut belief, "6", "5"), Verdict::Believed);
+    assert_targets(&belief, "6");
+    assert_eq!(stating(&mut belief, "", "6 7 8"), Verdict::Believed);
+    assert_targets(&belief, "");
+}
+
+#[test]
+fn only_what_is_not_mentioned_is_doubted() {
+    let mut belief = belief(50, "1 2 3 4 5 6");
+    for _ in 1..CONFIRMATIONS {
+        assert_eq!(stating(&mut belief, "1", "2"), Verdict::ShrunkDoubted);
+        assert_targets(&belief, "1 3 4 5 6");
+    }
+    assert_eq!(stating(&mut belief, "1", "2"), Verdict::Believed);
+    assert_targets(&belief, "1");
+    // Of one that is gone and one that is not mentioned, nothing vouches for the latter.
+    let mut belief = self::belief(50, "1 2");
+    assert_eq!(stating(&mut belief, "", "1"), Verdict::EmptyDoubted);
+    assert_targets(&belief, "2");
+    assert_eq!(stating(&mut belief, "3", "1"), Verdict::ShrunkDoubted);
+    assert_targets(&belief, "2 3");
+}
+
+#[test]
+fn one_that_is_said_to_be_elsewhere_is_not_where_it_was() {
+    let mut belief = belief(0, "1 2");
+    assert_eq!(whole(&mut belief, "1@7 2"), Verdict::Believed);
+    assert_targets(&belief, "1@7 2");
+}
+
+#[test]
+fn what_an_answer_is_uncertain_about_stays_and_stops_nothing_else() {
     let mut belief = belief(50, "1 2 3 4");
     for _ in 0..9 {
-        assert_eq!(partial(&mut belief, "1"), Verdict::Partial);
+        assert_eq!(partial(&mut belief, "1", "2 3 4 9"), Verdict::Partial);
         assert_targets(&belief, "1 2 3 4");
     }
+    assert_eq!(partial(&mut belief, "1 3 5", "4 9"), Verdict::Partial);
+    assert_targets(&belief, "1 3 4 5");
+    // Newcomers of such an answer count like all others.
+    assert_eq!(partial(&mut belief, "5", "4"), Verdict::Partial);
+    assert_targets(&belief, "4 5");
+}
+
+#[test]
+fn uncertainty_neither_counts_nor_starts_the_count_anew() {
+    let mut belief = belief(50, "1 2 3 4");
     whole(&mut belief, "1");
-    partial(&mut belief, "1 2 3 4");
+    partial(&mut belief, "1", "2 3 4");
     whole(&mut belief, "1");
-    partial(&mut belief, "");
+    partial(&mut belief, "", "1 2 3 4");
     assert_targets(&belief, "1 2 3 4");
+    assert_eq!(partial(&mut belief, "1", "2"), Verdict::Partial);
+    assert_targets(&belief, "1 2");
     assert_eq!(whole(&mut belief, "1"), Verdict::Believed);
     assert_targets(&belief, "1");
 }
@@ -113,10 +173,10 @@ fn newcomers_need_no_confirmation() {
     let mut belief = belief(50, "1 2 3 4");
     assert_eq!(whole(&mut belief, "5"), Verdict::ShrunkDoubted);
     assert_targets(&belief, "1 2 3 4 5");
-    partial(&mut belief, "6");
+    partial(&mut belief, "6", "1 2 3 4 5");
     assert_targets(&belief, "1 2 3 4 5 6");
     let mut cold = Belief::new(50);
-    partial(&mut cold, "1");
+    partial(&mut cold, "1", "2");
     assert_targets(&cold, "1");
 }
 
@@ -169,6 +229,6 @@ fn the_limit_can_be_none_or_all() {
 fn a_zone_that_becomes_known_is_taken_over() {
     let mut belief = belief(50, "1");
     let zoned: Vec<_> = targets("1").into_iter().map(|target| target.in_zone("a")).collect();
-    belief.observe(Answer::Partial(zoned.clone()));
+    belief.observe(Answer { targets: zoned.clone(), ..Answer::default() });
     assert_eq!(belief.targets(), zoned);
 }

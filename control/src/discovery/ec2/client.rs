@@ -1,20 +1,37 @@
+mod credentials;
+mod denial;
+mod endpoint;
+mod failure;
+mod transport;
+mod wholeness;
+
+use std::sync::Arc;
+
 use aws_config::identity::IdentityCache;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_autoscaling as autoscaling;
 use aws_sdk_ec2 as ec2;
-use aws_types::service_config::ServiceConfigKey;
+use ec2::config::http::HttpResponse;
+use ec2::error::{ProvideErrorMetadata, SdkError};
 use ec2::types::InstanceStateName;
+use exchange::Target;
 
 use super::api::{Api, Filter, Group, Instance, Member, Page};
-use super::failure::fault;
 use super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
 use super::survey::survey;
-use super::wholeness::Wholeness;
+use super::timeouts::REFRESH_MAX;
 use super::{AwsSettings, Fault, FaultKind, Found, Timeouts};
+use crate::guard::{Guarded, Panicked};
+use credentials::{Patience, Screened};
+use endpoint::Endpoint;
+use failure::fault;
+use transport::{Sightings, Transport};
+use wholeness::Wholeness;
 
 /// Attempts of one call, with three pauses that double and are jittered.
 const ATTEMPTS: u32 = 4;
@@ -22,96 +39,145 @@ const ATTEMPTS: u32 = 4;
 /// Most instances in one page of an answer (EC2 API Reference, `DescribeInstances`).
 const INSTANCES_PER_PAGE: i32 = 1000;
 
+/// What the environment and the profile say. Clients made of it share the credentials.
+#[derive(Debug)]
+pub(super) struct Access {
+    config: SdkConfig,
+    asked: Arc<Sightings>,
+    patience: Arc<Patience>,
+}
+
+impl Access {
+    /// # Errors
+    /// The SDK panicked.
+    pub(super) async fn find(settings: &AwsSettings) -> Result<Self, Panicked> {
+        Guarded::new(Self::look(settings)).await
+    }
+
+    async fn look(settings: &AwsSettings) -> Self {
+        let (asked, patience) = (Arc::<Sightings>::default(), Arc::<Patience>::default());
+        let transport = Transport::new(!settings.proxies.is_empty(), Arc::clone(&asked));
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .region(Region::new(settings.region().to_owned()))
+            .http_client(transport)
+            // Theirs would be the same for every refresh.
+            .identity_cache(IdentityCache::lazy().load_timeout(REFRESH_MAX).build())
+            .load()
+            .await;
+        let source = config.credentials_provider().expect("the default is one");
+        let screened =
+            Screened { source, patience: Arc::clone(&patience), asked: Arc::clone(&asked) };
+        // AWS itself goes the way of the environment, also where it is replaced on this machine.
+        let mut config =
+            config.into_builder().credentials_provider(SharedCredentialsProvider::new(screened));
+        config.set_http_client(None);
+        Self { config: config.build(), asked, patience }
+    }
+}
+
 /// AWS itself.
 #[derive(Debug)]
 pub(super) struct Client {
     autoscaling: autoscaling::Client,
     ec2: ec2::Client,
-    region: String,
-    timeouts: Timeouts,
+    /// What stands against asking either at all.
+    obstacles: [Option<String>; 2],
+    asked: Arc<Sightings>,
+    patience: Arc<Patience>,
+    settings: Arc<AwsSettings>,
+    pub(super) timeouts: Timeouts,
 }
 
 impl Client {
     /// Nothing is sent yet.
-    pub(super) fn new(config: &SdkConfig, settings: &AwsSettings, region: &str) -> Self {
-        let mut of_groups = autoscaling::config::Builder::from(config).interceptor(Wholeness);
-        of_groups.set_endpoint_url(endpoint(config, "Auto Scaling"));
-        let mut of_instances = ec2::config::Builder::from(config).interceptor(Wholeness);
-        of_instances.set_endpoint_url(endpoint(config, "EC2"));
+    pub(super) fn new(access: &Access, settings: &Arc<AwsSettings>, timeouts: Timeouts) -> Self {
+        let config = &access.config;
+        let timeout_config = TimeoutConfig::builder()
+            .connect_timeout(timeouts.connect)
+            .operation_timeout(timeouts.operation)
+            .operation_attempt_timeout(timeouts.attempt)
+            .build();
+        let retry_config = RetryConfig::standard()
+            .with_max_attempts(ATTEMPTS)
+            .with_initial_backoff(timeouts.first_pause);
+        let groups = Endpoint::of(config, "Auto Scaling", "AUTO_SCALING");
+        let instances = Endpoint::of(config, "EC2", "EC2");
+        let mut of_groups = autoscaling::config::Builder::from(config)
+            .interceptor(Wholeness)
+            .timeout_config(timeout_config.clone())
+            .retry_config(retry_config.clone());
+        of_groups.set_endpoint_url(groups.url());
+        let mut of_instances = ec2::config::Builder::from(config)
+            .interceptor(Wholeness)
+            .timeout_config(timeout_config)
+            .retry_config(retry_config);
+        of_instances.set_endpoint_url(instances.url());
         Self {
             autoscaling: autoscaling::Client::from_conf(of_groups.build()),
             ec2: ec2::Client::from_conf(of_instances.build()),
-            region: region.to_owned(),
-            timeouts: Timeouts::new(settings.period),
+            obstacles: [groups.problem(), instances.problem()],
+            asked: Arc::clone(&access.asked),
+            patience: Arc::clone(&access.patience),
+            settings: Arc::clone(settings),
+            timeouts,
         }
     }
 
-    /// Asks once for everything, in bounded time.
-    pub(super) async fn refresh(&self, settings: &AwsSettings) -> Result<Found, Fault> {
-        let refresh = tokio::time::timeout(self.timeouts.refresh, survey(self, settings));
-        let too_late = |_| Err(Fault::too_late(self.timeouts.refresh, &self.region));
-        refresh.await.unwrap_or_else(too_late)
+    /// Asks once for everything, in bounded time. `in_use` are the targets that are believed in.
+    pub(super) async fn refresh(&self, in_use: &[Target]) -> Result<Found, Fault> {
+        self.patience.set(self.timeouts.credentials);
+        let survey = survey(self, &self.settings, in_use);
+        let refresh = tokio::time::timeout(self.timeouts.refresh, survey);
+        refresh.await.unwrap_or_else(|_| Err(self.too_late()))
+    }
+
+    fn too_late(&self) -> Fault {
+        Fault::too_late(self.timeouts.is_answered, self.timeouts.refresh, &self.settings)
+    }
+
+    fn fault<E>(&self, error: &SdkError<E, HttpResponse>, action: &'static str) -> Fault
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        fault(error, action, &self.asked, &self.timeouts, &self.settings)
     }
 
     fn incomplete(&self, action: &'static str) -> Fault {
         let reason = "the list is missing in it".to_owned();
-        Fault::new(FaultKind::Malformed, action, reason, &self.region)
+        Fault::new(FaultKind::Malformed, action, reason, &self.settings)
     }
-}
 
-/// What the environment and the profile say. Clients made by it share the credentials.
-pub(super) async fn config(settings: &AwsSettings, region: &str) -> SdkConfig {
-    let timeouts = Timeouts::new(settings.period);
-    let timeout_config = TimeoutConfig::builder()
-        .connect_timeout(timeouts.attempt)
-        .operation_timeout(timeouts.operation)
-        .operation_attempt_timeout(timeouts.attempt);
-    let retry_config = RetryConfig::standard()
-        .with_max_attempts(ATTEMPTS)
-        .with_initial_backoff(timeouts.first_pause);
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .region(Region::new(region.to_owned()))
-        .retry_config(retry_config)
-        .timeout_config(timeout_config.build())
-        .identity_cache(IdentityCache::lazy().load_timeout(timeouts.credentials).build())
-        .load()
-        .await
+    fn unsent(&self, action: &'static str, problem: &str) -> Fault {
+        let fault = Fault::unsent(action, problem.to_owned(), &self.settings);
+        fault.mended_by("set it to http[s]://host[:port], or not at all".to_owned())
+    }
 }
 
 /// The region to ask. The instance's own is not asked for: a balancer that is moved would look
 /// elsewhere.
 pub(super) async fn region(settings: &AwsSettings) -> String {
-    let region = RegionProviderChain::first_try(settings.region.clone().map(Region::new))
-        .or_else(ProfileFileRegionProvider::new())
-        .region()
-        .await
-        .map(|region| region.to_string());
-    region.filter(|name| !name.is_empty()).unwrap_or_else(|| settings.default_region.clone())
-}
-
-/// The endpoint that the environment or the profile names for a service, or for all: what the SDK
-/// finds, but a variable that is set to nothing counts as unset. The SDK would panic over one.
-fn endpoint(config: &SdkConfig, service_id: &str) -> Option<String> {
-    let is_given = |url: &String| !url.is_empty();
-    let key = ServiceConfigKey::builder()
-        .service_id(service_id)
-        .env("AWS_ENDPOINT_URL")
-        .profile("endpoint_url")
-        .build()
-        .expect("it is complete");
-    let own = config.service_config().and_then(|services| services.load_config(key));
-    own.filter(is_given).or_else(|| config.endpoint_url().map(str::to_owned).filter(is_given))
+    let chain = RegionProviderChain::first_try(settings.region.clone().map(Region::new))
+        .or_else(ProfileFileRegionProvider::new());
+    let region =
+        Guarded::new(async move { chain.region().await }).await.unwrap_or_else(|panicked| {
+            log::warn!("the profile's region is not known: {panicked}");
+            None
+        });
+    let region = region.map(|region| region.to_string()).filter(|name| !name.is_empty());
+    region.unwrap_or_else(|| settings.default_region.clone())
 }
 
 impl Api for Client {
     async fn members(&self, name: &str, token: Option<String>) -> Result<Page<Group>, Fault> {
+        if let Some(problem) = &self.obstacles[0] {
+            return Err(self.unsent(DESCRIBE_GROUPS, problem));
+        }
         let call = self
             .autoscaling
             .describe_auto_scaling_groups()
             .auto_scaling_group_names(name)
             .set_next_token(token);
-        let answer =
-            call.send().await.map_err(|error| fault(&error, DESCRIBE_GROUPS, &self.region))?;
+        let answer = call.send().await.map_err(|error| self.fault(&error, DESCRIBE_GROUPS))?;
         let groups = answer.auto_scaling_groups.ok_or_else(|| self.incomplete(DESCRIBE_GROUPS))?;
         let items = groups
             .into_iter()
@@ -125,6 +191,9 @@ impl Api for Client {
         filter: &Filter,
         token: Option<String>,
     ) -> Result<Page<Instance>, Fault> {
+        if let Some(problem) = &self.obstacles[1] {
+            return Err(self.unsent(DESCRIBE_INSTANCES, problem));
+        }
         let filter = ec2::types::Filter::builder()
             .name(&filter.name)
             .set_values(Some(filter.values.clone()))
@@ -135,8 +204,7 @@ impl Api for Client {
             .filters(filter)
             .max_results(INSTANCES_PER_PAGE)
             .set_next_token(token);
-        let answer =
-            call.send().await.map_err(|error| fault(&error, DESCRIBE_INSTANCES, &self.region))?;
+        let answer = call.send().await.map_err(|error| self.fault(&error, DESCRIBE_INSTANCES))?;
         let reservations =
             answer.reservations.ok_or_else(|| self.incomplete(DESCRIBE_INSTANCES))?;
         let items = reservations.iter().flat_map(ec2::types::Reservation::instances).map(instance);

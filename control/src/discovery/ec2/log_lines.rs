@@ -24,7 +24,8 @@ pub(super) struct LogLines {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Problem {
-    Fault(FaultKind, &'static str),
+    /// By its sort.
+    Fault(FaultKind, &'static str, &'static str),
     Answer(Oddity),
 }
 
@@ -39,10 +40,10 @@ enum Oddity {
 }
 
 impl LogLines {
-    pub(super) fn new(settings: &AwsSettings, region: &str) -> Self {
+    pub(super) fn new(settings: &AwsSettings) -> Self {
         Self {
             mode: settings.mode.clone(),
-            region: region.to_owned(),
+            region: settings.region().to_owned(),
             period: settings.period,
             shrink_limit: settings.shrink_limit,
             told: HashSet::new(),
@@ -52,7 +53,8 @@ impl LogLines {
 
     /// `known` targets stay in use.
     pub(super) fn about_fault(&mut self, fault: &Fault, known: usize) -> Vec<(Level, String)> {
-        if !self.told.insert(Problem::Fault(fault.kind, fault.action)) {
+        let (kind, action, headline) = fault.sort();
+        if !self.told.insert(Problem::Fault(kind, action, headline)) {
             return Vec::new();
         }
         let consequence = if known == 0 {
@@ -133,8 +135,8 @@ impl LogLines {
             Oddity::Partial => {
                 let first = answer.missing.first().map_or("", String::as_str);
                 format!(
-                    "discovery: EC2 does not know {} members of the group ({} …); targets are \
-                     added but none is removed until it does",
+                    "discovery: EC2 does not know {} members that the group has in service ({} …); \
+                     those that were targets stay, and all else takes effect",
                     answer.missing.len(),
                     Escaped(first)
                 )

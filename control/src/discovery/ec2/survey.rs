@@ -19,19 +19,24 @@ const PAGES_MAX: usize = 1000;
 pub struct Found {
     /// The targets, ordered by id.
     pub targets: Vec<Target>,
-    /// The instances that belong to them but cannot be targets, ordered by id.
+    /// The instances of which AWS says that they are none, ordered by id.
     pub ignored: Vec<Ignored>,
-    /// Ids of members in service that EC2 does not know: the answer is partial.
+    /// Ids of members in service that EC2 does not know: of these nothing is certain.
     pub missing: Vec<String>,
     /// Whether the Auto Scaling Group exists; true where none was asked for.
     pub group_exists: bool,
 }
 
-/// Asks `api` for all there is.
+/// Asks `api` for all there is. `in_use` are the targets that are believed in: one keeps its address
+/// as long as AWS lists it.
 ///
 /// # Errors
 /// The first answer that did not come, or made no sense.
-pub(super) async fn survey(api: &impl Api, settings: &AwsSettings) -> Result<Found, Fault> {
+pub(super) async fn survey(
+    api: &impl Api,
+    settings: &AwsSettings,
+    in_use: &[Target],
+) -> Result<Found, Fault> {
     let mut found = Found { group_exists: true, ..Found::default() };
     let instances = match &settings.mode {
         Mode::Tag { name, value } => {
@@ -45,18 +50,29 @@ pub(super) async fn survey(api: &impl Api, settings: &AwsSettings) -> Result<Fou
             known
         }
     };
-    let mut addresses = HashSet::new();
+    let in_use: HashSet<_> = in_use.iter().map(|target| (&target.id, target.address)).collect();
+    let mut candidates = Vec::new();
     for instance in instances.values() {
         match screen::target(instance, settings) {
-            Ok(target) if addresses.insert(target.address) => found.targets.push(target),
-            Ok(target) => found.ignored.push(Ignored {
-                id: instance.id.clone(),
-                reason: Reason::DuplicateAddress,
-                address: Some(target.address),
-            }),
+            Ok(target) => candidates.push(target),
             Err(ignored) => found.ignored.push(ignored),
         }
     }
+    // Stable: else the lowest id has an address.
+    candidates.sort_by_key(|target| !in_use.contains(&(&target.id, target.address)));
+    let mut addresses = HashSet::new();
+    for target in candidates {
+        if addresses.insert(target.address) {
+            found.targets.push(target);
+        } else {
+            found.ignored.push(Ignored {
+                id: target.id.to_string(),
+                reason: Reason::DuplicateAddress,
+                address: Some(target.address),
+            });
+        }
+    }
+    found.targets.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
     found.ignored.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(found)
 }
@@ -147,8 +163,7 @@ fn endless(action: &'static str, settings: &AwsSettings) -> Fault {
 }
 
 fn malformed(action: &'static str, reason: String, settings: &AwsSettings) -> Fault {
-    let region = settings.region.as_deref().unwrap_or(&settings.default_region);
-    Fault::new(FaultKind::Malformed, action, reason, region)
+    Fault::new(FaultKind::Malformed, action, reason, settings)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use exchange::Target;
+use exchange::{Target, TargetId};
 use log::Level;
 
 use super::log_lines::LogLines;
@@ -36,8 +36,13 @@ pub(crate) struct Census {
 }
 
 impl Tracker {
-    pub(super) fn new(settings: &AwsSettings, region: &str) -> Self {
-        Self { belief: Belief::new(settings.shrink_limit), lines: LogLines::new(settings, region) }
+    pub(super) fn new(settings: &AwsSettings) -> Self {
+        Self { belief: Belief::new(settings.shrink_limit), lines: LogLines::new(settings) }
+    }
+
+    /// The targets that are believed in.
+    pub(super) fn targets(&self) -> Vec<Target> {
+        self.belief.targets()
     }
 
     /// Takes the end of a refresh into account.
@@ -58,9 +63,12 @@ impl Tracker {
         for ignored in &found.ignored {
             *census.ignored.entry(ignored.reason.label()).or_default() += 1;
         }
-        let targets = std::mem::take(&mut found.targets);
-        let is_whole = found.missing.is_empty();
-        let answer = if is_whole { Answer::Whole(targets) } else { Answer::Partial(targets) };
+        let ids = |ids: Vec<&str>| ids.into_iter().map(TargetId::new).collect();
+        let answer = Answer {
+            gone: ids(found.ignored.iter().map(|ignored| &*ignored.id).collect()),
+            uncertain: ids(found.missing.iter().map(String::as_str).collect()),
+            targets: std::mem::take(&mut found.targets),
+        };
         let verdict = self.belief.observe(answer);
         // That no target is among those that it could say something of means little.
         let is_news = is_whole || self.belief.len() > 0;

@@ -71,6 +71,7 @@ pub(in super::super) fn settings(mode: &str) -> AwsSettings {
         allow_loopback: false,
         shrink_limit: 50,
         period: Duration::from_secs(10),
+        proxies: Vec::new(),
     }
 }
 
@@ -84,8 +85,17 @@ pub(in super::super) fn instance(id: &str, address: &str) -> Instance {
 }
 
 fn find(fake: &Fake, mode: &str) -> Result<Found, Fault> {
+    find_again(fake, mode, &[])
+}
+
+/// The same, while these are in use: ids and addresses.
+fn find_again(fake: &Fake, mode: &str, in_use: &[(&str, &str)]) -> Result<Found, Fault> {
+    let in_use: Vec<_> = in_use
+        .iter()
+        .map(|&(id, address)| screen::target(&instance(id, address), &settings(mode)).unwrap())
+        .collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(survey(fake, &settings(mode)))
+    runtime.block_on(survey(fake, &settings(mode), &in_use))
 }
 
 fn ids(found: &Found) -> String {
@@ -137,6 +147,24 @@ fn members_that_ec2_does_not_know_are_missing() {
     let found = find(&fake, "asg").unwrap();
     assert_eq!(ids(&found), "i-1");
     assert_eq!(found.missing, ["i-2"]);
+}
+
+#[test]
+fn the_one_in_use_keeps_its_address_as_long_as_it_is_listed() {
+    let mut fake = Fake {
+        instances: ["i-1", "i-2", "i-3"].map(|id| instance(id, "10.0.0.1")).to_vec(),
+        ..Fake::default()
+    };
+    let found = find_again(&fake, "tag", &[("i-2", "10.0.0.1")]).unwrap();
+    assert_eq!(ids(&found), "i-2");
+    assert_eq!(ignored(&found), "i-1 duplicate_address, i-3 duplicate_address");
+    fake.instances[1].running = false;
+    let found = find_again(&fake, "tag", &[("i-2", "10.0.0.1")]).unwrap();
+    assert_eq!(ids(&found), "i-1");
+    // It is elsewhere now: who has its id there has no claim here.
+    fake.instances[1] = instance("i-2", "10.0.0.2");
+    let found = find_again(&fake, "tag", &[("i-2", "10.0.0.1")]).unwrap();
+    assert_eq!(ids(&found), "i-1 i-2");
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn found(count: u8) -> Found {
 }
 
 fn fault(kind: FaultKind) -> Fault {
-    Fault::new(kind, DESCRIBE_INSTANCES, "reason".to_owned(), "eu-west-1")
+    Fault::new(kind, DESCRIBE_INSTANCES, "reason".to_owned(), &settings("asg"))
 }
 
 /// Follows, and gives the number of targets (none where the last ones stay) and the lines.
@@ -26,7 +26,7 @@ fn follow(tracker: &mut Tracker, refreshed: Result<Found, Fault>) -> (Option<usi
 }
 
 fn tracker() -> Tracker {
-    Tracker::new(&settings("asg"), "eu-west-1")
+    Tracker::new(&settings("asg"))
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_start_without_aws_says_what_to_do() {
 fn each_missing_permission_is_told() {
     let mut tracker = tracker();
     let denied =
-        |action| Err(Fault::new(FaultKind::Denied, action, "reason".to_owned(), "eu-west-1"));
+        |action| Err(Fault::new(FaultKind::Denied, action, "reason".to_owned(), &settings("asg")));
     for action in [DESCRIBE_GROUPS, DESCRIBE_INSTANCES] {
         assert!(follow(&mut tracker, denied(action)).1.contains(&format!("allow {action}")));
         assert_eq!(follow(&mut tracker, denied(action)).1, "");
@@ -109,14 +109,82 @@ fn a_doubt_is_told_once() {
 }
 
 #[test]
-fn a_partial_answer_adds_only() {
+fn one_that_ec2_does_not_know_stays_and_stops_nothing_else() {
     let mut tracker = tracker();
-    follow(&mut tracker, Ok(found(2)));
-    let partial = Found { missing: vec!["i-9".to_owned()], ..found(1) };
-    let progress = tracker.follow(Ok(partial));
+    let targets = |progress: Progress| {
+        let targets = progress.targets.unwrap();
+        targets.iter().map(|target| target.id.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    follow(&mut tracker, Ok(found(4)));
+    let missing = |missing: &str| Found { missing: vec![missing.to_owned()], ..found(4) };
+    let progress = tracker.follow(Ok(missing("i-9")));
     assert_eq!(progress.outcome.label(), "partial");
-    assert_eq!(progress.targets.unwrap().len(), 2);
-    assert!(progress.lines[0].1.contains("does not know 1 members of the group (i-9"));
+    assert!(
+        progress.lines[0].1.contains("does not know 1 members that the group has in service (i-9")
+    );
+    assert_eq!(targets(progress), "i-1 i-2 i-3 i-4");
+    // One is in standby, one is gone, and one is not known any more.
+    let mut partial = missing("i-1");
+    partial.targets.retain(|target| target.id.as_str() == "i-2");
+    let ignored = Ignored { id: "i-3".to_owned(), reason: Reason::NotInService, address: None };
+    partial.ignored.push(ignored);
+    assert_eq!(targets(tracker.follow(Ok(partial))), "i-1 i-2");
+}
+
+#[test]
+fn what_aws_states_needs_no_confirmation() {
+    let mut tracker = tracker();
+    follow(&mut tracker, Ok(found(1)));
+    // A group of one: the old one ends, the new one is in service.
+    let mut replaced = found(2);
+    replaced.targets.remove(0);
+    let reason = Reason::NotInService;
+    replaced.ignored.push(Ignored { id: "i-1".to_owned(), reason, address: None });
+    let progress = tracker.follow(Ok(replaced));
+    assert_eq!(progress.outcome.label(), "ok");
+    assert_eq!(progress.targets.unwrap()[0].id.as_str(), "i-2");
+}
+
+#[test]
+fn two_faults_of_one_kind_are_told_each() {
+    let mut tracker = tracker();
+    let refused = || fault(FaultKind::Other);
+    let unsent = || Fault::unsent(DESCRIBE_INSTANCES, "reason".to_owned(), &settings("asg"));
+    assert!(follow(&mut tracker, Err(refused())).1.contains("AWS refuses ec2:DescribeInstances"));
+    assert!(follow(&mut tracker, Err(unsent())).1.contains("the request never left this machine"));
+    for fault in [refused(), unsent()] {
+        assert_eq!(follow(&mut tracker, Err(fault)).1, "");
+    }
+}
+
+#[test]
+fn slow_answers_are_told_from_none() {
+    let told = |period, is_answered| {
+        let settings = AwsSettings { period, ..settings("asg") };
+        let limit = std::time::Duration::from_secs(4);
+        Fault::too_late(is_answered, limit, &settings).to_string()
+    };
+    let (short, long) = (std::time::Duration::from_secs(10), std::time::Duration::from_mins(5));
+    let slow = told(short, true);
+    assert!(slow.contains("answered too slowly (limit 4s): raise NODE_CHECK_PERIOD"), "{slow}");
+    assert!(!told(long, true).contains("NODE_CHECK_PERIOD"));
+    let none = told(short, false);
+    assert!(none.contains("nothing has come within 4s; check that AWS_REGION"), "{none}");
+}
+
+#[test]
+fn a_proxy_is_named_where_aws_is_out_of_reach() {
+    let proxies = ["HTTPS_PROXY", "https_proxy", "NO_PROXY"].map(str::to_owned);
+    let told = |kind, proxies: &[String]| {
+        let settings = AwsSettings { proxies: proxies.to_vec(), ..settings("asg") };
+        Fault::new(kind, DESCRIBE_INSTANCES, "reason".to_owned(), &settings).to_string()
+    };
+    for kind in [FaultKind::Unreachable, FaultKind::Timeout, FaultKind::Malformed] {
+        let line = told(kind, &proxies);
+        assert!(line.contains("; HTTPS_PROXY, https_proxy and NO_PROXY are set: check"), "{line}");
+        assert!(told(kind, &proxies[..1]).contains("; HTTPS_PROXY is set: check"));
+        assert!(!told(kind, &[]).contains("_PROXY"));
+    }
 }
 
 #[test]

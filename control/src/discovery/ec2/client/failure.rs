@@ -5,7 +5,9 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 
-use super::{Fault, FaultKind};
+use super::super::{AwsSettings, Fault, FaultKind, Timeouts};
+use super::transport::Sightings;
+use super::{credentials, denial};
 
 /// Codes of errors about too many requests, those of EC2 and Auto Scaling first.
 const THROTTLED: [&str; 10] = [
@@ -43,16 +45,41 @@ const NOT_RECOGNIZED: [&str; 11] = [
 /// Longest reason, in characters: a chain of causes with what AWS says.
 const REASON_CHARS_MAX: usize = 400;
 
-/// What the SDK's error comes to.
+/// What the SDK's error comes to. `asked` is what was seen of who was asked for credentials.
 pub(super) fn fault<E>(
     error: &SdkError<E, HttpResponse>,
     action: &'static str,
-    region: &str,
+    asked: &Sightings,
+    timeouts: &Timeouts,
+    settings: &AwsSettings,
 ) -> Fault
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    Fault::new(kind(error), action, reason(error), region)
+    let kind = kind(error);
+    let new = || Fault::new(kind, action, reason(error), settings);
+    match (error, kind) {
+        // The attempt or all of them, connected. What cannot be connected to in time is another error.
+        (SdkError::TimeoutError(_), _) => {
+            Fault::timed_out(action, timeouts.is_answered, timeouts.attempt, settings)
+        }
+        (SdkError::ServiceError(answer), FaultKind::Denied) => {
+            let message = answer.err().message().unwrap_or_default();
+            match denial::remedy(message, action) {
+                Some(remedy) => new().mended_by(remedy),
+                None => new(),
+            }
+        }
+        (SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_), FaultKind::Other) => {
+            Fault::unsent(action, reason(error), settings)
+        }
+        (SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_), _)
+            if kind == FaultKind::NoCredentials =>
+        {
+            credentials::fault(error, new(), asked, settings)
+        }
+        _ => new(),
+    }
 }
 
 fn kind<E>(error: &SdkError<E, HttpResponse>) -> FaultKind
@@ -63,6 +90,10 @@ where
         SdkError::TimeoutError(_) => FaultKind::Timeout,
         SdkError::DispatchFailure(failure) if failure.is_timeout() => FaultKind::Timeout,
         SdkError::DispatchFailure(failure) if failure.is_io() => FaultKind::Unreachable,
+        // The connection ended before a whole answer.
+        SdkError::DispatchFailure(failure) if failure.as_other().is_some() => {
+            FaultKind::Unreachable
+        }
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
             if is_about_credentials(error) { FaultKind::NoCredentials } else { FaultKind::Other }
         }
@@ -124,7 +155,9 @@ where
     one_line(&reason)
 }
 
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(super) fn chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 

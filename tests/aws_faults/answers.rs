@@ -1,168 +1,16 @@
-//! Discovery in AWS on bad days, black box: a server that speaks the two APIs and misbehaves. What
-//! was known stays known, the log says once what is wrong, metrics count it.
-#![cfg(feature = "aws")]
-#![allow(clippy::unwrap_used, reason = "test code outside test functions")]
-
-mod support;
+//! What AWS answers, when it does not what it should.
 
 use std::fs;
 use std::net::TcpListener;
 use std::time::Instant;
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use support::aws::{Aws, Behaviour};
-use support::backend::Backend;
-use support::balancer::Balancer;
-use support::port::Port;
-use support::{http, wait_until};
-
-const ADDRESSES: [&str; 4] = ["127.0.1.11", "127.0.1.12", "127.0.1.13", "127.0.1.14"];
-const IDS: [&str; 4] = ["i-1", "i-2", "i-3", "i-4"];
-
-/// Four instances with a server each, one of them on every address, and their port.
-struct Fleet {
-    aws: Aws,
-    port: Port,
-    _backends: Vec<Backend>,
-}
-
-impl Fleet {
-    fn start() -> Self {
-        let (aws, port) = (Aws::start(), Port::free());
-        let backend = |address: &&str| {
-            Backend::start_at(format!("{address}:{}", port.number()).parse().unwrap(), address)
-        };
-        let backends = ADDRESSES.iter().map(backend).collect();
-        let fleet = Self { aws, port, _backends: backends };
-        fleet.resize(4);
-        fleet
-    }
-
-    /// The first `count` instances are there.
-    fn resize(&self, count: usize) {
-        let all: Vec<_> = IDS.into_iter().zip(ADDRESSES).take(count).collect();
-        self.aws.set_instances(&all);
-    }
-
-    /// A balancer before it; `variables` go over what it needs.
-    fn balancer(&self, variables: &[(&str, &str)]) -> Balancer {
-        let port = self.port.text();
-        let aws = self.aws.variables();
-        let mut all: Vec<_> = aws.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        all.push(("TARGET_PORT", &port));
-        all.extend(variables);
-        Balancer::spawn(&[], &all)
-    }
-
-    fn ready_balancer(&self, variables: &[(&str, &str)]) -> Balancer {
-        let balancer = self.balancer(variables);
-        wait_for_healthy(&balancer, IDS.len());
-        balancer
-    }
-}
-
-/// The ids of the targets in this state.
-fn targets(balancer: &Balancer, state: &str) -> Vec<String> {
-    let Some(answer) = balancer.get("/targets") else { return Vec::new() };
-    let view: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-    let targets = view["targets"].as_array().unwrap().iter();
-    let targets = targets.filter(|target| target["state"] == state);
-    targets.map(|target| target["id"].as_str().unwrap().to_owned()).collect()
-}
-
-#[track_caller]
-fn wait_for_healthy(balancer: &Balancer, count: usize) {
-    wait_until(&format!("{count} targets are healthy"), || {
-        targets(balancer, "healthy").len() == count
-    });
-}
-
-fn refreshes(balancer: &Balancer, outcome: &str) -> f64 {
-    balancer.metric(&format!("discovery_refreshes_total{{outcome=\"{outcome}\"}}"))
-}
-
-/// Waits for `count` more refreshes that end like this.
-#[track_caller]
-fn wait_for_refreshes(balancer: &Balancer, outcome: &str, count: f64) {
-    let before = refreshes(balancer, outcome);
-    wait_until(&format!("{count} more refreshes end as {outcome}"), || {
-        refreshes(balancer, outcome) >= before + count
-    });
-}
-
-fn fixed(status: u16, body: impl Into<String>) -> Behaviour {
-    Behaviour::Fixed { action: None, status, body: body.into() }
-}
-
-/// An error as EC2 says it.
-fn ec2_error(status: u16, code: &str) -> Behaviour {
-    let body = format!(
-        "<?xml version=\"1.0\"?><Response><Errors><Error><Code>{code}</Code><Message>EC2 says so\
-         </Message></Error></Errors><RequestID>1</RequestID></Response>"
-    );
-    Behaviour::Fixed { action: Some("DescribeInstances"), status, body }
-}
-
-/// An error as Auto Scaling says it.
-fn asg_error(status: u16, code: &str) -> Behaviour {
-    let body = format!(
-        "<ErrorResponse xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\"><Error>\
-         <Type>Sender</Type><Code>{code}</Code><Message>ASG says so</Message></Error>\
-         <RequestId>1</RequestId></ErrorResponse>"
-    );
-    Behaviour::Fixed { action: Some("DescribeAutoScalingGroups"), status, body }
-}
-
-/// How the threads that ask AWS are scheduled: 0 like all others, 5 below everybody (sched(7); field
-/// 41 of `stat`, proc(5)). One that is not needed any more may still be there for a moment.
-fn scheduling(balancer: &Balancer) -> Vec<u32> {
-    let tasks = fs::read_dir(format!("/proc/{}/task", balancer.process.id())).unwrap();
-    let stats = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("stat")).ok());
-    let policy = |stat: String| {
-        let after_name = stat.split_once(" (discovery) ")?.1;
-        after_name.split(' ').nth(41 - 3).unwrap().parse().ok()
-    };
-    stats.filter_map(policy).collect()
-}
-
-#[test]
-fn aws_is_asked_below_everybody_unless_that_has_just_failed() {
-    let fleet = Fleet::start();
-    let balancer = fleet.ready_balancer(&[]);
-    wait_until("AWS is asked below everybody", || scheduling(&balancer) == [5]);
-    fleet.aws.behave(Behaviour::Hanging);
-    wait_until("AWS is asked as all else is done", || scheduling(&balancer) == [0]);
-    fleet.aws.behave(Behaviour::Good);
-    wait_for_refreshes(&balancer, "ok", 2.0);
-    assert_eq!(scheduling(&balancer), [0]);
-}
-
-/// What a thread needs is not to be had: descriptors, here. Everything goes on, and as before when
-/// they are back.
-#[test]
-fn aws_is_asked_without_a_thread_where_none_can_be_started() {
-    let fleet = Fleet::start();
-    let all = getrlimit(Resource::Nofile);
-    let none = Rlimit { current: Some(3), maximum: all.maximum };
-    let (balancer, pid) = loop {
-        let balancer = fleet.ready_balancer(&[]);
-        wait_until("AWS is asked below everybody", || scheduling(&balancer) == [5]);
-        let pid = Pid::from_raw(balancer.process.id().try_into().unwrap());
-        prlimit(pid, Resource::Nofile, none).unwrap();
-        // On a machine that is busy it may have got a thread of ordinary priority meanwhile.
-        if scheduling(&balancer) == [5] {
-            break (balancer, pid);
-        }
-    };
-    fleet.aws.behave(Behaviour::Hanging);
-    balancer
-        .wait_for_log("AWS is asked beside health checks, without a thread: Too many open files");
-    fleet.aws.behave(Behaviour::Good);
-    prlimit(pid, Resource::Nofile, all).unwrap();
-    wait_for_refreshes(&balancer, "ok", 2.0);
-    assert_eq!(targets(&balancer, "healthy").len(), 4);
-    assert_eq!(balancer.process.stderr().matches("without a thread").count(), 1);
-}
+use crate::fleet::{
+    ADDRESSES, Fleet, IDS, asg_error, ec2_error, fixed, refreshes, targets, wait_for_healthy,
+    wait_for_refreshes,
+};
+use crate::support::aws::Behaviour;
+use crate::support::balancer::{command, end};
+use crate::support::{http, wait_until};
 
 #[test]
 fn whatever_goes_wrong_the_targets_stay_and_the_log_says_so_once() {
@@ -371,4 +219,23 @@ fn an_aws_variable_that_is_set_to_nothing_counts_as_unset() {
         ("AWS_PROFILE", ""),
     ]);
     balancer.wait_for_log("in region us-east-2");
+}
+
+#[test]
+fn what_an_organization_denies_is_not_for_the_roles_policy_to_mend() {
+    let fleet = Fleet::start();
+    let denied = "User: arn:aws:sts::1:assumed-role/lb/i-1 is not authorized to perform: \
+        ec2:DescribeInstances with an explicit deny in a service control policy";
+    let body = format!(
+        "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>{denied}</Message>\
+         </Error></Errors><RequestID>1</RequestID></Response>"
+    );
+    fleet.aws.behave(Behaviour::Fixed { action: Some("DescribeInstances"), status: 403, body });
+    let balancer = fleet.balancer(&[]);
+    balancer.wait_for_log("a service control policy of the organization forbids it");
+    let log = balancer.process.stderr();
+    assert!(!log.contains("allow ec2:DescribeInstances in the policy"), "{log}");
+    let checked = end(command().envs(fleet.aws.variables()).arg("check"));
+    assert!(checked.stdout.contains("of the organization forbids it"), "{}", checked.stdout);
+    assert!(!checked.stdout.contains("the IAM role has to allow"), "{}", checked.stdout);
 }
