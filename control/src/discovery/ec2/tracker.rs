@@ -20,7 +20,7 @@ pub(super) struct Progress {
     pub(super) outcome: Outcome,
     /// What was counted, if there was an answer.
     pub(super) census: Option<Census>,
-    /// The targets that there are now, if there was an answer.
+    /// The targets that there are now, if there was an answer that says so.
     pub(super) targets: Option<Vec<Target>>,
     /// What is worth telling.
     pub(super) lines: Vec<(Level, String)>,
@@ -70,11 +70,13 @@ impl Tracker {
             targets: std::mem::take(&mut found.targets),
         };
         let verdict = self.belief.observe(answer);
+        // That no target is among those that it could say something of means little.
+        let is_news = is_whole || self.belief.len() > 0;
         let lines = self.lines.about_answer(verdict, &found, census.found, self.belief.len());
         Progress {
             outcome: Outcome::Answered(verdict),
             census: Some(census),
-            targets: Some(self.belief.targets()),
+            targets: is_news.then(|| self.belief.targets()),
             lines,
         }
     }

@@ -77,6 +77,16 @@ fn each_missing_permission_is_told() {
 }
 
 #[test]
+fn a_part_of_an_answer_does_not_say_that_there_is_no_target() {
+    let [mut tracker, mut other] = [tracker(), tracker()];
+    let part = |count| Ok(Found { missing: vec!["i-9".to_owned()], ..found(count) });
+    assert_eq!(follow(&mut tracker, part(0)).0, None);
+    assert_eq!(follow(&mut tracker, part(1)).0, Some(1));
+    assert_eq!(follow(&mut tracker, part(0)).0, Some(1));
+    assert_eq!(follow(&mut other, Ok(found(0))).0, Some(0));
+}
+
+#[test]
 fn a_doubt_is_told_once() {
     let mut tracker = tracker();
     follow(&mut tracker, Ok(found(4)));
