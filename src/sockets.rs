@@ -40,6 +40,10 @@ impl Sockets {
     /// The variables whose values cannot be bound to.
     pub(crate) fn bind(config: &Config, inherited: Option<&Listener>) -> Result<Self, ConfigError> {
         let is_shared = inherited.is_none() && port_has_users(config.listen);
+        if is_shared && !config.overlap {
+            // It has come since the start-up checks.
+            return Err(ConfigError(vec![shared_problem(config.listen)]));
+        }
         let listener = |_| match inherited {
             Some(listener) => listener.try_clone(),
             None => Listener::bind(config.listen),

@@ -208,6 +208,8 @@ impl Connection {
             target.opened();
         }
         self.chosen = Some(target);
+        // The walk has yet to see this socket, also where it takes the place of one that was lost.
+        (self.is_watched_over, self.is_bounded) = (false, false);
         self.target = Some(socket);
         self.dial = Some(dial);
     }

@@ -83,7 +83,7 @@ impl Lingering {
             return;
         }
         let count = float(count);
-        let most = (PER_BUSIEST_MAX * turnover.busiest.get()).max(count);
+        let most = (PER_BUSIEST_MAX * turnover.busiest.get()).max(1.0);
         self.count.set((self.left(turnover) + count).min(most));
         self.as_of.set(turnover.ended.get());
     }

@@ -38,6 +38,7 @@ pub struct LocalTarget {
     last_dial: Cell<LastDial>,
     pool: RefCell<Pool>,
     may_be_dialled_ahead: Cell<bool>,
+    is_eligible: Cell<bool>,
     ramp: Cell<Option<Ramp>>,
     ports: Ports,
 }
@@ -73,6 +74,7 @@ impl LocalTarget {
             last_dial: Cell::default(),
             pool: RefCell::new(Pool::new(0)),
             may_be_dialled_ahead: Cell::new(false),
+            is_eligible: Cell::new(false),
             ramp: Cell::new(None),
             ports: Ports::default(),
         };
@@ -95,6 +97,10 @@ impl LocalTarget {
         // Under fail-open one that is ejected is used, but not more than has to be.
         let is_sound = entry.eligible && entry.state != TargetState::Ejected && !entry.reset;
         self.may_be_dialled_ahead.set(is_sound);
+        if !self.is_eligible.replace(entry.eligible) {
+            // What ended while it was out of use says nothing of how it serves now.
+            self.ended_elsewhere.set(self.count_ended_elsewhere());
+        }
     }
 
     /// Notes that the snapshot does not have it any more.

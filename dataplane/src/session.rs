@@ -98,6 +98,11 @@ impl Session {
         self.advance(ops);
     }
 
+    /// Whether the side's connection was reset or lost.
+    pub(crate) fn is_broken(&self, side: Side) -> bool {
+        self.end(side).broken
+    }
+
     /// Whether the target was dialled.
     pub(crate) fn is_dialled(&self) -> bool {
         self.dial == Dial::Done

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
-/// A turn that takes so much longer than it waits has stood still: the process was stopped, its
-/// machine suspended, or its CPU busy with others.
+/// A turn that takes so much longer than it waits has stood still: the process or its virtual machine
+/// was stopped, or its CPU busy with others.
 const STALL_MIN: Duration = Duration::from_millis(100);
 
 /// Timers wait for completions no longer than this: on a busy core there are always some.
@@ -13,9 +13,16 @@ const CATCH_UP_MAX: Duration = Duration::from_millis(200);
 pub(super) struct Stall {
     /// While it catches up: until when at most.
     until: Option<Instant>,
+    /// It has caught up, and timers were not judged since.
+    owes_timers: bool,
 }
 
 impl Stall {
+    /// Timers are judged now. Between two stalls they are, however soon the one follows the other.
+    pub(super) fn note_timers(&mut self) {
+        self.owes_timers = false;
+    }
+
     /// Whether timers count.
     pub(super) fn is_over(&self) -> bool {
         self.until.is_none()
@@ -31,8 +38,8 @@ impl Stall {
         is_empty: bool,
     ) -> Option<Duration> {
         let missed = now.saturating_duration_since(before).saturating_sub(wait);
-        if missed >= STALL_MIN {
-            self.until = Some(now + CATCH_UP_MAX);
+        if missed >= STALL_MIN && self.until.is_none() && !self.owes_timers {
+            (self.until, self.owes_timers) = (Some(now + CATCH_UP_MAX), true);
             return Some(missed);
         }
         if is_empty || self.until.is_some_and(|until| until <= now) {
@@ -72,5 +79,20 @@ mod tests {
             stall.note_turn(at(ms), at(ms + 1), Duration::ZERO, false);
         }
         assert!(stall.is_over());
+    }
+
+    #[test]
+    fn one_that_stands_still_again_and_again_judges_its_timers_in_between() {
+        let (mut stall, start) = (Stall::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut judged = 0;
+        for turn in 1..=100 {
+            stall.note_turn(at((turn - 1) * 150), at(turn * 150), Duration::ZERO, false);
+            if stall.is_over() {
+                stall.note_timers();
+                judged += 1;
+            }
+        }
+        assert!(judged >= 30, "{judged} of 100");
     }
 }

@@ -101,7 +101,7 @@ impl Worker {
             return;
         }
         if !session.is_dialled() {
-            // Bounded by the time that a dial may take.
+            // Bounded by the time that a dial may take, and before it by the targets' first checks.
             return connection.idle.renew(now_ms);
         }
         if !std::mem::replace(&mut connection.is_watched_over, true) {
@@ -119,7 +119,9 @@ impl Worker {
         let timeout = self.sweep.timeout(session.is_half_closed());
         let mut idle = connection.idle;
         let quiet = idle.visit(now_ms, session.progress(), |side| {
-            connection.socket(side).map_or(Acknowledged::All, acknowledged)
+            // One that is gone acknowledges nothing any more, and the other may still take what it said.
+            let socket = connection.socket(side).filter(|_| !session.is_broken(side));
+            socket.map_or(Acknowledged::All, acknowledged)
         });
         connection.idle = idle;
         if timeout.is_some_and(|timeout| quiet.is_over(timeout)) {

@@ -15,6 +15,7 @@ impl Worker {
             // What has come in the meantime comes first: it is what the timers wait for.
             return;
         }
+        self.stall.note_timers();
         self.take_snapshot();
         self.read_other_cores();
         self.reporter.flush();

@@ -71,7 +71,7 @@ impl Tracker {
         };
         let verdict = self.belief.observe(answer);
         // That no target is among those that it could say something of means little.
-        let is_news = is_whole || self.belief.len() > 0;
+        let is_news = found.missing.is_empty() || self.belief.len() > 0;
         let lines = self.lines.about_answer(verdict, &found, census.found, self.belief.len());
         Progress {
             outcome: Outcome::Answered(verdict),
