@@ -69,9 +69,10 @@ impl Tracker {
             uncertain: ids(found.missing.iter().map(String::as_str).collect()),
             targets: std::mem::take(&mut found.targets),
         };
+        let knew_any = self.belief.len() > 0;
         let verdict = self.belief.observe(answer);
-        // That no target is among those that it could say something of means little.
-        let is_news = found.missing.is_empty() || self.belief.len() > 0;
+        // That nobody is known says little where somebody may be there: clients go on waiting.
+        let is_news = knew_any || self.belief.len() > 0 || found.missing.is_empty();
         let lines = self.lines.about_answer(verdict, &found, census.found, self.belief.len());
         Progress {
             outcome: Outcome::Answered(verdict),

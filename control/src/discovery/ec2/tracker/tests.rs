@@ -82,7 +82,11 @@ fn a_part_of_an_answer_does_not_say_that_there_is_no_target() {
     let part = |count| Ok(Found { missing: vec!["i-9".to_owned()], ..found(count) });
     assert_eq!(follow(&mut tracker, part(0)).0, None);
     assert_eq!(follow(&mut tracker, part(1)).0, Some(1));
-    assert_eq!(follow(&mut tracker, part(0)).0, Some(1));
+    let mut replaced = part(0).unwrap();
+    let reason = Reason::NotInService;
+    replaced.ignored.push(Ignored { id: "i-1".into(), reason, address: None });
+    assert_eq!(follow(&mut tracker, Ok(replaced)).0, Some(0), "it has left");
+    assert_eq!(follow(&mut tracker, part(0)).0, None);
     assert_eq!(follow(&mut other, Ok(found(0))).0, Some(0));
 }
 
