@@ -181,7 +181,8 @@ fn ending_it_with_traffic_on_turns_nobody_away() {
 #[test]
 fn another_size_of_the_terminal_leaves_no_debris() {
     let (port, admin) = (Port::free(), Port::free());
-    let binary = env!("CARGO_BIN_EXE_stateless-load-balancer");
+    let program = command().get_program().to_owned();
+    let binary = program.to_str().unwrap();
     let (client, operator) = (port.number(), admin.number());
     let demo = format!("unset RUST_LOG; PORT={client} ADMIN_PORT={operator} exec '{binary}' demo");
     let Some(terminal) = Tmux::start(&demo, 80, 24) else {
