@@ -141,8 +141,6 @@ fn demo_environment(mut environment: Environment, targets: &[Arc<Target>]) -> En
     environment.set_default(var::HOST, "127.0.0.1");
     environment.set_default(var::HEALTH_CHECK_PERIOD, "500ms");
     environment.set_default(var::HEALTH_CHECK_TIMEOUT, "500ms");
-    // With traffic on, a killed target's failed dials are noticed before its checks.
-    environment.set_default(var::CIRCUIT_BREAKER_TIMEOUT, "1s");
     environment.set_default(var::SHUTDOWN_TIMEOUT, "2s");
     environment.set_default(var::SHUTDOWN_DELAY, SHUTDOWN_DELAY);
     environment.set_default(var::RUST_LOG, LOG_FILTER);

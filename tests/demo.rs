@@ -88,7 +88,6 @@ fn in_a_small_terminal_there_is_one_table_with_the_log_above_it() {
         let screen = screen(&demo);
         screen.contains("traffic on") && losses(&screen) > 0
     });
-    // Where the target is ejected, it takes one of the traffic's connections to try it.
     keyboard.write_all(b"2").unwrap();
     wait_until("all is well again", || screen(&demo).matches("  healthy").count() == 4);
     wait_until("that is said", || log_of(&screen(&demo)).contains("target 2 is healthy again"));
