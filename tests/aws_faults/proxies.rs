@@ -55,7 +55,7 @@ fn what_is_asked_for_credentials_on_this_machine_is_asked_directly() {
                 (endpoint.0, &endpoint.1),
             ];
             let balancer = fleet.ready_balancer(&[&NO_KEYS[..], &variables].concat());
-            balancer.wait_for_log("this balancer is in zone eu-west-1a");
+            balancer.wait_for_log("this balancer is in zone \"eu-west-1a\"");
         }
         let asked = proxy.asked();
         assert!(!asked.is_empty(), "AWS itself was asked directly");
