@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::harness::address::unique;
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
-use crate::harness::stream::reset;
+use crate::harness::stream::{connect, reset};
 use crate::harness::wait_until;
 
 #[test]
@@ -57,7 +57,8 @@ fn a_target_that_nobody_got_is_null() {
     let environment = [("LOG_CONNECTIONS", "true"), ("LOG_FORMAT", "json")];
     let balancer = Balancer::spawn(&[(unique(), 9).into()], &environment);
     balancer.wait_until_ready();
-    drop(balancer.client());
+    // It may be reset before connect(2) has returned.
+    drop(connect(balancer.address));
     balancer.wait_for_log(r#""end":"no_target""#);
     let lines = balancer.log_lines(r#""module":"connection""#);
     let line: Value = serde_json::from_str(&lines[0]).expect(&lines[0]);
