@@ -82,12 +82,10 @@ async fn tell_status(
         let clients = Clients::of(&snapshots.borrow_and_update());
         let status = clients.status(listens);
         let is_over = listens && clients.are_let_in() || tokio::time::Instant::now() >= due;
-        let notice = match is_ready {
-            false if is_over => Notice::Ready(status.clone()),
-            _ => Notice::Status(status.clone()),
-        };
-        if is_over > is_ready || told.as_ref() != Some(&status) {
-            if !tell(&notice) {
+        let becomes_ready = is_over && !is_ready;
+        if becomes_ready || told.as_ref() != Some(&status) {
+            let notice = if becomes_ready { Notice::Ready } else { Notice::Status };
+            if !tell(&notice(status.clone())) {
                 tokio::time::sleep(TELL_AGAIN).await;
                 continue;
             }

@@ -20,7 +20,9 @@ const NAME: &str = "targets.json";
 /// Backends whose checks hang.
 fn hanging(count: usize) -> Vec<Backend> {
     let backends: Vec<_> = std::iter::repeat_with(Backend::start).take(count).collect();
-    backends.iter().for_each(|backend| backend.set_health(0));
+    for backend in &backends {
+        backend.set_health(0);
+    }
     backends
 }
 

@@ -62,7 +62,7 @@ impl Warmup {
             _ if !facts.is_any => self.stage = Stage::Open,
             // All that were used are gone, if there were any: whoever follows them is checked first.
             _ if facts.usable.is_empty() => self.stage = Stage::Checking { since: None },
-            Stage::Open => {}
+            Stage::Open | Stage::Mapping(_) => {}
             Stage::Checking { since } => {
                 let since = since.unwrap_or(now);
                 if facts.are_all_checked || since + self.patience <= now {
@@ -72,7 +72,6 @@ impl Warmup {
                     self.stage = Stage::Checking { since: Some(since) };
                 }
             }
-            Stage::Mapping(_) => {}
         }
         if let Stage::Mapping(targets) = &self.stage
             && (!self.needs_table || facts.table.is_some_and(|table| table.is_for(targets)))

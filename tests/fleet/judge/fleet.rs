@@ -53,9 +53,9 @@ impl FleetJudge {
             self.breakers;
         let Admission { warm_starts, late_starts, .. } = self.admission;
         Tally {
-            ejections,
             attempts,
             fail_opens_by_breakers,
+            ejections,
             warm_starts,
             late_starts,
             ..self.tally
