@@ -42,7 +42,7 @@ fn active(snapshot: &Snapshot) -> IntGaugeVec {
     let gauge = gauge_by(
         "node",
         "load_balancer_node_active_connections",
-        "Connections to the target, those that are being dialled and those dialled ahead included",
+        "Clients' connections to the target, those that are being dialled included",
     );
     for entry in &snapshot.entries {
         let active = i64::try_from(entry.counters.active()).unwrap_or(i64::MAX);
