@@ -10,9 +10,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::harness::address::ports;
 use crate::harness::backend::HealthServer;
 use crate::harness::balancer::Balancer;
-use crate::harness::namespace::Namespaces;
+use crate::harness::namespace::{Namespaces, at_each_mtu};
 use crate::harness::raw_target::RawTarget;
-use crate::harness::skip;
 use crate::harness::stream::set_timeouts;
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -56,21 +55,6 @@ fn start(target: SocketAddr) -> Balancer {
     let environment =
         [("IDLE_TIMEOUT", &*timeout), ("POOL_SIZE", "0"), ("LOG_CONNECTIONS", "true")];
     Balancer::start_on(Namespaces::NEAR, &[target], &environment)
-}
-
-/// Runs `test` at the MTUs of the internet and of a VPC.
-fn at_each_mtu(test: impl Fn(&Namespaces) + Sync) {
-    thread::scope(|scope| {
-        for mtu in [1500, 9001] {
-            let namespaces = match Namespaces::new() {
-                Ok(namespaces) => namespaces,
-                Err(reason) => return skip(&format!("no network namespaces: {reason}")),
-            };
-            namespaces.set_mtu(mtu);
-            let test = &test;
-            scope.spawn(move || namespaces.near(|| test(&namespaces)));
-        }
-    });
 }
 
 #[test]

@@ -1,18 +1,18 @@
 //! Peers that are gone without having said so, and peers that only seem to be.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::address::ports;
-use crate::harness::backend::Backend;
+use crate::harness::backend::{Backend, HealthServer};
 use crate::harness::balancer::Balancer;
 use crate::harness::http::Client;
-use crate::harness::namespace::Namespaces;
+use crate::harness::namespace::{Namespaces, at_each_mtu};
 use crate::harness::raw_target::RawTarget;
-use crate::harness::{skip, wait_until};
+use crate::harness::wait_until;
 
 /// A balancer that its peers can vanish from.
 fn start(target: SocketAddr, environment: &[(&str, &str)]) -> Balancer {
@@ -20,72 +20,111 @@ fn start(target: SocketAddr, environment: &[(&str, &str)]) -> Balancer {
     Balancer::start_on(Namespaces::NEAR, &[target], &environment)
 }
 
-fn namespaces() -> Option<Namespaces> {
-    Namespaces::new().map_err(|reason| skip(&format!("no network namespaces: {reason}"))).ok()
-}
-
 const KEEPALIVE: [(&str, &str); 2] = [("IDLE_TIMEOUT", "0"), ("TCP_KEEPALIVE", "1s")];
 
 #[test]
 fn a_silent_client_that_vanished_is_noticed_by_keepalive() {
-    let Some(namespaces) = namespaces() else { return };
-    namespaces.near(|| {
-        let target = Backend::start();
-        let balancer = start(target.address, &KEEPALIVE);
-        let connect = || Client::connect(balancer.address).unwrap();
-        let (mut gone, mut alive) = (namespaces.far(connect), connect());
-        gone.get("/").unwrap();
-        alive.get("/").unwrap();
-        namespaces.silence_far();
-        balancer.wait_for_log("end=client_reset");
-        // As silent, but its system answers.
-        balancer.wait_for_count("active_connections", 1);
-        alive.get("/").unwrap();
+    at_each_mtu(|namespaces| {
+        namespaces.near(|| {
+            let target = Backend::start();
+            let balancer = start(target.address, &KEEPALIVE);
+            let connect = || Client::connect(balancer.address).unwrap();
+            let (mut gone, mut alive) = (namespaces.far(connect), connect());
+            gone.get("/").unwrap();
+            alive.get("/").unwrap();
+            namespaces.silence_far();
+            let silent = Instant::now();
+            balancer.wait_for_log("end=client_reset");
+            println!("client, silent: {:?}", silent.elapsed());
+            // As silent, but its system answers.
+            balancer.wait_for_count("active_connections", 1);
+            alive.get("/").unwrap();
+        });
     });
 }
 
 #[test]
 fn a_silent_target_that_vanished_is_noticed_by_keepalive() {
-    let Some(namespaces) = namespaces() else { return };
-    namespaces.near(|| {
-        let address = SocketAddr::new(Namespaces::FAR, ports().target);
-        let target = namespaces.far(|| Backend::start_on(address));
-        let balancer = start(target.address, &KEEPALIVE);
-        let mut client = balancer.client();
-        client.get("/").unwrap();
-        namespaces.silence_far();
-        let error = client.0.read(&mut [0]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        balancer.wait_for_log("end=target_reset");
+    at_each_mtu(|namespaces| {
+        namespaces.near(|| {
+            let address = SocketAddr::new(Namespaces::FAR, ports().target);
+            let target = namespaces.far(|| Backend::start_on(address));
+            let balancer = start(target.address, &KEEPALIVE);
+            let mut client = balancer.client();
+            client.get("/").unwrap();
+            namespaces.silence_far();
+            let silent = Instant::now();
+            let error = client.0.read(&mut [0]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+            println!("target, silent: {:?}", silent.elapsed());
+            balancer.wait_for_log("end=target_reset");
+        });
+    });
+}
+
+/// Sends a byte from `near` now and then while the far end of its connection vanishes, until `near` is
+/// told; how long that took.
+fn send_until_told(namespaces: &Namespaces, near: &mut TcpStream) -> Duration {
+    let mut send = || {
+        thread::sleep(Duration::from_millis(50));
+        near.write_all(b"x")
+    };
+    // Long enough for the connection to have been looked at.
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(1) {
+        send().unwrap();
+    }
+    namespaces.silence_far();
+    let silent = Instant::now();
+    wait_until("the other side is told", || send().is_err());
+    silent.elapsed()
+}
+
+/// It ends after its timeout, or soon after: two visits of the walk, a byte's way, a busy machine.
+fn assert_soon_after(timeout: Duration, took: Duration) {
+    assert!(took > timeout && took < timeout + Duration::from_secs(2), "{took:?}");
+}
+
+const SENT_TO: [(&str, &str); 2] = [("IDLE_TIMEOUT", "2s"), ("POOL_SIZE", "0")];
+const SENT_TO_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[test]
+fn a_client_that_vanished_while_it_is_being_sent_to_is_given_up() {
+    at_each_mtu(|namespaces| {
+        namespaces.near(|| {
+            let target = RawTarget::start();
+            let balancer = start(target.address, &SENT_TO);
+            let mut client = namespaces.far(|| TcpStream::connect(balancer.address).unwrap());
+            let mut server = target.accept();
+            server.write_all(b"x").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+            let took = send_until_told(namespaces, &mut server);
+            println!("client, being sent to: {took:?}");
+            assert_soon_after(SENT_TO_TIMEOUT, took);
+            balancer.wait_for_log("end=client_timeout");
+            assert_eq!(balancer.count("idle_timeouts_total"), 1);
+        });
     });
 }
 
 #[test]
-fn a_peer_that_vanished_while_it_is_being_sent_to_is_given_up() {
-    let Some(namespaces) = namespaces() else { return };
-    namespaces.near(|| {
-        let target = RawTarget::start();
-        // There are always new bytes from the target.
-        let balancer = start(target.address, &[("IDLE_TIMEOUT", "2s")]);
-        let mut client = namespaces.far(|| TcpStream::connect(balancer.address).unwrap());
-        let mut server = target.accept();
-        server.write_all(b"x").unwrap();
-        client.read_exact(&mut [0]).unwrap();
-        // Long enough for the connection to have been looked at.
-        let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(1) {
-            server.write_all(b"x").unwrap();
-            thread::sleep(Duration::from_millis(50));
-        }
-        namespaces.silence_far();
-        let silent = Instant::now();
-        wait_until("the target is told", || {
-            thread::sleep(Duration::from_millis(50));
-            server.write_all(b"x").is_err()
+fn a_target_that_vanished_while_it_is_being_sent_to_is_given_up() {
+    at_each_mtu(|namespaces| {
+        namespaces.near(|| {
+            let address = SocketAddr::new(Namespaces::FAR, ports().target);
+            let (listener, _health) = namespaces
+                .far(|| (TcpListener::bind(address).unwrap(), HealthServer::start(address)));
+            let balancer = start(address, &SENT_TO);
+            let mut client = balancer.connect();
+            client.write_all(b"x").unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            server.read_exact(&mut [0]).unwrap();
+            let took = send_until_told(namespaces, &mut client);
+            println!("target, being sent to: {took:?}");
+            assert_soon_after(SENT_TO_TIMEOUT, took);
+            balancer.wait_for_log("end=target_timeout");
+            assert_eq!(balancer.count("idle_timeouts_total"), 1);
         });
-        assert!(silent.elapsed() > Duration::from_secs(2), "{:?}", silent.elapsed());
-        balancer.wait_for_log("end=client_timeout");
-        assert_eq!(balancer.count("idle_timeouts_total"), 1);
     });
 }
 

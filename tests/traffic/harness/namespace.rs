@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::address::ports;
+use super::skip;
 
 /// The name of both ends of the link.
 const LINK: &str = "wire0";
@@ -112,6 +113,21 @@ impl Drop for Namespaces {
             let _ = ip(&["netns", "delete", namespace]);
         }
     }
+}
+
+/// Runs `test` at the MTUs of the internet and of a VPC.
+pub(crate) fn at_each_mtu(test: impl Fn(&Namespaces) + Sync) {
+    thread::scope(|scope| {
+        for mtu in [1500, 9001] {
+            let namespaces = match Namespaces::new() {
+                Ok(namespaces) => namespaces,
+                Err(reason) => return skip(&format!("no network namespaces: {reason}")),
+            };
+            namespaces.set_mtu(mtu);
+            let test = &test;
+            scope.spawn(move || namespaces.near(|| test(&namespaces)));
+        }
+    });
 }
 
 fn within<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
