@@ -81,6 +81,8 @@ export SLB_TEST_PYTHON=${SLB_TEST_PYTHON:-}
 run cargo-test count_cargo cargo test --workspace --locked --no-fail-fast
 run side-by-side count_unittest \
     python3 -m unittest discover -v -s benches/side_by_side/tests -t benches
+run ship count_unittest \
+    "${SLB_TEST_PYTHON:-python3}" -m unittest discover -v -s tests/ship -t tests
 
 # Those of cargo as they are, those of unittest (`NAME (ID) ... skipped 'REASON'`) in the same form.
 skips=$(sed -nE \

@@ -1,0 +1,1 @@
+"""What is shipped with the balancer, and the scripts that make, deploy and load it."""
