@@ -1,6 +1,9 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use socket2::SockRef;
+
+use super::PATIENCE;
 use super::address::{ports, unique};
 use super::backend::HealthServer;
 use super::stream::set_timeouts;
@@ -18,6 +21,8 @@ impl RawTarget {
     pub(crate) fn start() -> Self {
         let address = SocketAddr::new(unique(), ports().target);
         let listener = TcpListener::bind(address).unwrap();
+        // A balancer that never connects fails the test instead of holding it up (socket(7)).
+        SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
         Self { address, listener, filler: None, _health: HealthServer::start(address) }
     }
 
