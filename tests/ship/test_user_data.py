@@ -87,14 +87,14 @@ class UserData(unittest.TestCase):
         self.assertEqual([line for line in lines if "=" not in line and line], [])
 
     def test_a_file_that_was_changed_is_not_installed(self):
-        contents = self.contents(self.starter())
+        contents = self.contents(b"#!/bin/sh\nexit 1\n")
         self.amazon.upload("1.2.3", contents)
         self.amazon.s3.put_object(Bucket="artifacts", Key=f"1.2.3/{FILES[1]}", Body=b"[Unit]\n")
         self.assert_given_up(self.instance.boot(Version="1.2.3"))
         self.assertEqual(self.instance.installed(), [])
 
     def test_a_file_without_a_sum_is_not_installed(self):
-        contents = self.contents(self.starter())
+        contents = self.contents(b"#!/bin/sh\nexit 1\n")
         self.amazon.upload("1.2.3", contents, sums="0" * 64 + "  something-else\n")
         self.assert_given_up(self.instance.boot(Version="1.2.3"))
         self.assertEqual(self.instance.installed(), [])
