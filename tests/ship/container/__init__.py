@@ -1,0 +1,1 @@
+"""What containers are given, tried without a container: the profile, the mounted targets."""
