@@ -116,10 +116,9 @@ class Runner:
                 ours_us += measure.process_cpu(pid).total_us
             except (FileNotFoundError, ProcessLookupError):
                 continue
-        return Moment(
-            time.monotonic(), self._balancer.usage(), generator_us, ours_us,
-            measure.machine_busy_us(),
-        )
+        # The balancer last: its answer may take long, and the times have to be of one moment.
+        at, machine_us = time.monotonic(), measure.machine_busy_us()
+        return Moment(at, self._balancer.usage(), generator_us, ours_us, machine_us)
 
 
 class _Watch:

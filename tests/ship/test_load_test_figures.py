@@ -59,6 +59,10 @@ class Latencies(unittest.TestCase):
         found = latencies.outcome(sent, {"timeout": 1}, 2, 10.0)
         self.assertEqual(found.unsent, 21 - 9)
         self.assertTrue(found.fell_behind)
+        # They are 9 to 20, due from 0.9 s to 2 s: waiting when it was over after 2 s.
+        self.assertEqual(found.overall.count, 8 + 12)
+        self.assertAlmostEqual(found.overall.max_us, 1.1e6)
+        self.assertEqual([second.count for second in found.seconds], [8 + 1, 11])
         self.assertEqual(latencies.outcome(sent, {}, 2, None).unsent, 0)
 
     def test_the_generators_own_lateness_is_told(self):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..target import Url
 
-SECONDS = 5.0
+SECONDS = 2.0
 SAMPLE = re.compile(r'^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)')
 CORE = re.compile(r'core="(\d+)"')
 

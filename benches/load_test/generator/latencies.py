@@ -42,7 +42,8 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All of a run. `unsent`: due in an open loop, but never sent, since the run was over."""
+    """All of a run. `unsent`: due in an open loop, but never sent, since the run was over; these
+    are in the latencies with the time they had waited by then, so that no stall is hidden."""
 
     answered: int
     good: int
@@ -121,6 +122,15 @@ def lateness_p99_us(requests: Sequence[Request], rate: float) -> float:
     return quantile(late, 0.99)
 
 
+def backlog(
+    answered: Sequence[Request], first: int, count: int, seconds: int, rate: float
+) -> list[Request]:
+    """The ticks from `first` up to `count`, as if answered when the last answer came: they waited
+    until then at least. oha sends in the order of its ticks, so what is missing is the end."""
+    over = max([float(seconds), *(request.end for request in answered)])
+    return [Request(tick / rate, over, 0) for tick in range(first, count)]
+
+
 def outcome(
     requests: Sequence[Request], failures: dict[str, int], seconds: int, rate: float | None
 ) -> Outcome:
@@ -133,6 +143,7 @@ def outcome(
     good = [request for request in requests if request.is_good]
     sent = len(requests) + sum(failures.values())
     unsent = 0 if rate is None else max(0, due_count(rate, seconds) - sent)
+    waited = [] if rate is None else backlog(good, sent, sent + unsent, seconds, rate)
     # A request that failed has no row, so ticks cannot be told from one another then.
     is_known = rate is not None and requests and not failures
     return Outcome(
@@ -142,6 +153,6 @@ def outcome(
         errors=errors,
         unsent=unsent,
         lateness_p99_us=lateness_p99_us(requests, rate) if is_known else None,
-        overall=quantiles((request.end - request.due) * 1e6 for request in good),
-        seconds=by_second(good, seconds),
+        overall=quantiles((request.end - request.due) * 1e6 for request in [*good, *waited]),
+        seconds=by_second([*good, *waited], seconds),
     )

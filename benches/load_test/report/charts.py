@@ -63,8 +63,7 @@ def _throughput(results: Sequence[Result]) -> str:
     both = [svg.Series("balancer saturated", saturated), svg.Series("held back by something else", held)]
     return svg.bars(
         "Throughput", "closed loop; higher is better", "requests/s",
-        [label(cores) for cores in _cores(results)],
-        [one for one in both if any(value is not None for value in one.values)], "CORES",
+        [label(cores) for cores in _cores(results)], both, "CORES",
     )
 
 
@@ -90,7 +89,7 @@ def _latency(result: Result) -> str:
         for name, key in columns
     ]
     where = "as deployed" if result.step.cores is None else f"CORES={result.step.cores}"
-    return svg.lines(f"Latency, {where}, {loop}", about, "ms", "second of the run", series)
+    return svg.lines(f"Latency, {where}, {loop}", about, "ms (logarithmic)", "second of the run", series)
 
 
 def _ms(us: float | None) -> float | None:

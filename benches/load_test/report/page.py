@@ -147,8 +147,8 @@ def _of_run(result: Result) -> list[str]:
         )
     if outcome.fell_behind:
         found.append(
-            f"the rate was too high: {outcome.unsent:,} requests were due and never sent. They are "
-            "not in the latencies, which would have grown for as long as the run went on."
+            f"it fell behind: {outcome.unsent:,} requests were due and not sent by the end. They "
+            "are in the latencies with the time they had waited by then, which is too little."
         )
     if outcome.lateness_p99_us is not None and outcome.lateness_p99_us > LATE_US:
         found.append(

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT = 720, 340
-LEFT, RIGHT, TOP, BOTTOM = 76, 20, 78, 52
+WIDTH, HEIGHT = 720, 348
+LEFT, RIGHT, TOP, BOTTOM = 76, 20, 86, 52
+LEGEND = 66
 TICKS = 5
+MAX_NAMES = 24  # that fit below the groups
 STYLE = """
 .page{fill:#ffffff}.text{fill:#24292f}.soft{fill:#57606a}.grid{stroke:#d8dee4}.axis{stroke:#57606a}
 .fill0{fill:#0072b2}.fill1{fill:#e69f00}.fill2{fill:#009e73}.fill3{fill:#cc79a7}
@@ -70,23 +72,28 @@ def bars(title: str, subtitle: str, unit: str, groups: Sequence[str],
          series: Sequence[Series], x_name: str, top: float | None = None) -> str:
     """A bar for each series in each group, with its value above it. `top` fixes the axis."""
     known = [v for one in series for v in one.values if v is not None]
-    ticks = nice_ticks(top if top is not None else max(known, default=0.0))
+    # Room above the highest bar for its value.
+    ticks = nice_ticks(top if top is not None else max(known, default=0.0) * 1.06)
     plot_width, floor = WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM
     parts = [*_frame(title, subtitle), *_axis(ticks, lambda v: _linear(v, ticks[-1]), unit),
-             *_legend([(one.name, _swatch(index)) for index, one in enumerate(series)])]
+             *_legend([(one.name, _swatch(index)) for index, one in enumerate(series)
+                       if any(value is not None for value in one.values)])]
     room = plot_width / max(len(groups), 1)
+    every = math.ceil(len(groups) / MAX_NAMES)
     width = min(64.0, room * 0.8 / max(len(series), 1))
+    gap = min(4.0, width / 4)
     for place, group in enumerate(groups):
         middle = LEFT + room * (place + 0.5)
         shown = [(i, one.values[place]) for i, one in enumerate(series) if one.values[place] is not None]
         start = middle - width * len(shown) / 2
         for slot, (index, value) in enumerate(shown):
             x, y = start + slot * width, _linear(value, ticks[-1])
-            parts.append(f'<rect class="fill{index % 4}" x="{x + 2:.1f}" y="{y:.1f}" '
-                         f'width="{width - 4:.1f}" height="{max(floor - y, 0.5):.1f}"/>')
+            parts.append(f'<rect class="fill{index % 4}" x="{x + gap / 2:.1f}" y="{y:.1f}" '
+                         f'width="{max(width - gap, 1):.1f}" height="{max(floor - y, 0.5):.1f}"/>')
             if width >= 30:
                 parts.append(_text(x + width / 2, y - 5, number(round(value, 2)), "text value", "middle"))
-        parts.append(_text(middle, floor + 18, group, "text", "middle"))
+        if place % every == 0:
+            parts.append(_text(middle, floor + 18, group, "text", "middle"))
     parts.append(_text(LEFT + plot_width / 2, HEIGHT - 12, x_name, "soft", "middle"))
     return _document(title, parts)
 
@@ -160,16 +167,16 @@ def _axis(ticks: Sequence[float], y_of, unit: str) -> list[str]:
         kind = "axis" if tick == ticks[0] else "grid"
         parts.append(f'<line class="{kind}" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(_text(LEFT - 8, y + 4, number(tick), "text", "end"))
-    return [*parts, _text(LEFT - 8, TOP - 14, unit, "soft", "end")]
+    return [*parts, _text(16, LEGEND, unit, "soft")]
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> list[str]:
     parts, x = [], float(WIDTH - RIGHT)
     for name, mark in reversed(entries):
         x -= 7.2 * len(name)
-        parts.append(_text(x, TOP - 14, name, "text"))
+        parts.append(_text(x, LEGEND, name, "text"))
         x -= 28
-        parts.append(f'<g transform="translate({x:.1f} {TOP - 18})">{mark}</g>')
+        parts.append(f'<g transform="translate({x:.1f} {LEGEND - 4})">{mark}</g>')
         x -= 16
     return parts
 
