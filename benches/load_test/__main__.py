@@ -90,9 +90,11 @@ def measured(
             balancer = Local(binary, backends.targets, root)
         else:
             balancer = _deployed(asked, root)
-        # Whatever machine, it is described before the load: the version comes from the balancer.
         results = run_all(asked, balancer, generator, root, progress)
-        return machine.describe(generator, binary, balancer, asked), results
+        about = machine.describe(generator, binary, balancer, asked)
+        if sources := {result.cpu_source for result in results if result.cpu_source}:
+            about["CPU time from"] = ", ".join(sorted(sources))
+        return about, results
     finally:
         if balancer is not None:
             balancer.stop()
@@ -103,10 +105,12 @@ def measured(
 def _deployed(asked: Options, root: Path) -> Deployed:
     assert asked.url is not None  # options.py: without it the balancer is ours
     server = None
-    if asked.admin is not None and asked.admin_address is not None:
-        server = Admin(asked.admin, asked.admin_address)
-        if server.metrics() is None:
-            raise BenchError(f"--admin {asked.admin}: /metrics does not answer at {asked.admin_address}")
+    if asked.admin is not None:
+        candidates = [Admin(asked.admin, address) for address in asked.admin_addresses]
+        server = next((one for one in candidates if one.metrics() is not None), None)
+        if server is None:
+            named = ", ".join(asked.admin_addresses)
+            raise BenchError(f"--admin {asked.admin}: /metrics does not answer at {named}")
     return Deployed(
         asked.url, asked.addresses, server, asked.set_cores, asked.process_stat, root
     )

@@ -92,8 +92,9 @@ def describe(
         "generator": oha.version(generator_path),
     }
     if binary is not None:
+        nginx = peers.version(peers.NGINX, None).replace("nginx version: ", "")
         about["balancer"] = f"{peers.version(peers.BALANCER, binary)}, started here"
-        about["backends"] = f"2 × {peers.version(peers.NGINX, None)}, on this machine"
+        about["backends"] = f"2 × {nginx}, on this machine"
     else:
         told = under_load.admin.metrics() if under_load.admin else None
         version = f", version {told.version}" if told and told.version else ""

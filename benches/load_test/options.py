@@ -50,7 +50,7 @@ class Options:
     url: Url | None
     addresses: tuple[str, ...]
     admin: Url | None
-    admin_address: str | None
+    admin_addresses: tuple[str, ...]
     set_cores: str | None
     process_stat: str | None
     binary: Path | None
@@ -114,17 +114,17 @@ def check(given: argparse.Namespace) -> Options:
     """What the arguments mean together; raises Refused."""
     if given.url is None:
         cores: list[int | None] = list(_local_cores(given))
-        url, addresses, admin, admin_address = None, (), None, None
+        url, addresses, admin, admin_addresses = None, (), None, ()
     else:
         cores = list(_deployed_cores(given))
         url = parse_url(given.url)
         addresses = tuple(resolve(url))
         refuse_strangers(url, list(addresses), given.target_is_mine)
-        admin, admin_address = _admin(given)
+        admin, admin_addresses = _admin(given)
     _check_time(cores, given.seconds, given.warmup)
     _check_descriptors(given.connections)
     return Options(
-        cores, url, addresses, admin, admin_address, given.set_cores, given.process_stat,
+        cores, url, addresses, admin, admin_addresses, given.set_cores, given.process_stat,
         _binary(given), given.seconds, given.warmup, given.connections, given.new_connections,
         given.rate, given.rate_share, _output(given),
     )
@@ -158,15 +158,15 @@ def _deployed_cores(given: argparse.Namespace) -> list[int | None]:
     return list(given.cores)
 
 
-def _admin(given: argparse.Namespace) -> tuple[Url | None, str | None]:
+def _admin(given: argparse.Namespace) -> tuple[Url | None, tuple[str, ...]]:
     if not given.admin:
-        return None, None
+        return None, ()
     url = parse_url(given.admin)
     if url.path != "/":
         raise Refused(f"--admin {given.admin!r}: the paths are known; accepted: http://HOST:PORT")
     addresses = resolve(url)
     refuse_strangers(url, addresses, given.target_is_mine)
-    return url, addresses[0]
+    return url, tuple(addresses)
 
 
 def _binary(given: argparse.Namespace) -> Path | None:

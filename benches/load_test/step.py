@@ -28,7 +28,7 @@ CPUS = len(os.sched_getaffinity(0))
 @dataclass(frozen=True)
 class Result:
     """What a run came to. Shares are 0 to 1, `…_cpus` counts CPUs kept busy on the mean; None and
-    empty is what could not be known."""
+    empty is what could not be known. `is_here`: on the generator's machine."""
 
     step: Step
     rate: float | None
@@ -44,8 +44,8 @@ class Result:
     failed_connections: int | None
     generator_cpus: float
     machine_busy: float
-    others_cpus: float
-    is_local: bool
+    others_cpus: float | None
+    is_here: bool
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Runner:
         self._balancer = balancer
         self._oha = generator
         self._directory = directory
-        self._use_perf = use_perf and balancer.is_local
+        self._use_perf = use_perf and balancer.is_ours
         self._tick = tick
 
     def run(self, step: Step, load: oha.Load, warmup: int) -> Result:
@@ -80,7 +80,7 @@ class Runner:
         )
         failures = oha.parse_errors(self._json("load").read_text(errors="replace"))
         ended = outcome(read_table(self._table("load")), failures, load.seconds, load.rate)
-        return summarize(step, load, ended, watch, task_clock_us, self._balancer.is_local)
+        return summarize(step, load, ended, watch, task_clock_us, self._balancer)
 
     def _json(self, name: str) -> Path:
         return self._directory / f"{name}.json"
@@ -153,7 +153,7 @@ class _Watch:
 
 def summarize(
     step: Step, load: oha.Load, ended: Outcome, watch: _Watch, task_clock_us: float | None,
-    is_local: bool,
+    balancer: Local | Deployed,
 ) -> Result:
     """What the moments and the requests say together."""
     first, last, during = watch.first, watch.last, watch.during
@@ -163,11 +163,13 @@ def summarize(
     span_us = (loaded.at - first.at) * 1e6
     cpu_us, source = task_clock_us, "perf task-clock"
     if cpu_us is None:
-        source = "schedstat" if is_local else "the balancer's own count"
+        source = "schedstat" if balancer.is_ours else "the balancer's own count"
         cpu_us = difference(first.usage.cpu_us, last.usage.cpu_us)
     busy_by_core = shares(first.usage.cores, loaded.usage.cores, span_us, lambda core: core.running)
     waiting = shares(first.usage.cores, loaded.usage.cores, span_us, lambda core: core.waiting)
     machine_us = loaded.machine_us - first.machine_us
+    # A balancer that somebody else started on this machine would be taken for a stranger.
+    are_others_known = balancer.is_ours or not balancer.is_here
     others_us = machine_us - (loaded.ours_us - first.ours_us)
     resident = [m.usage.resident_kib for m in during if m.usage.resident_kib is not None]
     return Result(
@@ -185,8 +187,8 @@ def summarize(
         failed_connections=whole_difference(first.usage.failed, last.usage.failed),
         generator_cpus=loaded.generator_us / span_us,
         machine_busy=min(1.0, machine_us / (span_us * (os.cpu_count() or CPUS))),
-        others_cpus=max(0.0, others_us / span_us),
-        is_local=is_local,
+        others_cpus=max(0.0, others_us / span_us) if are_others_known else None,
+        is_here=balancer.is_here,
     )
 
 

@@ -138,7 +138,7 @@ class Told(unittest.TestCase):
 def point(cores, per_second, **changed):
     values = {
         "error_share": 0.0, "busy": 0.97, "machine_busy": 0.6, "generator_busy": 0.3,
-        "others": 0.01, "is_local": True, "cpu_us_per_request": 20.0, **changed,
+        "others": 0.01, "is_here": True, "cpu_us_per_request": 20.0, **changed,
     }
     return Point(cores=cores, per_second=per_second, **values)
 
@@ -186,13 +186,13 @@ class Advice(unittest.TestCase):
         self.assertIn("--admin", advise([point(None, 100)]))
 
     def test_a_deployed_balancer_whose_cpu_is_not_known_has_no_known_limit(self):
-        unknown = {"busy": None, "is_local": False, "cpu_us_per_request": None}
+        unknown = {"busy": None, "is_here": False, "cpu_us_per_request": None}
         self.assertEqual(advice.limit(point(1, 1, **unknown)), advice.UNKNOWN)
         self.assertTrue(advise([point(1, 50_000, **unknown), point(2, 50_000, **unknown)])
                         .startswith("No advice"))
 
     def test_the_generators_machine_is_the_limit_when_it_is_full(self):
-        away = {"busy": 0.4, "is_local": False}
+        away = {"busy": 0.4, "is_here": False}
         self.assertEqual(advice.limit(point(1, 1, **away, machine_busy=0.98)), advice.GENERATOR)
         self.assertEqual(advice.limit(point(1, 1, **away, generator_busy=0.98)), advice.GENERATOR)
 

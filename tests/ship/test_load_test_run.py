@@ -31,6 +31,7 @@ from load_test.step import Runner  # noqa: E402
 from load_test.target import Url  # noqa: E402
 from side_by_side import peers  # noqa: E402
 from side_by_side.backends import Backends  # noqa: E402
+from side_by_side.errors import BenchError  # noqa: E402
 from side_by_side.processes import Server, free_port  # noqa: E402
 
 SCRIPT = str(places.ROOT / "scripts" / "load-test")
@@ -117,6 +118,17 @@ class OwnBalancer(Real):
             self.assertIn(f"({name}.svg)", page)
             ElementTree.parse(self.report / f"{name}.svg")
         self.assertEqual(set(self.folder.iterdir()), {self.report, self.scratch})
+
+
+    def test_a_balancer_that_ends_is_an_error(self):
+        balancer = Local(self.binary, self.backends().targets, self.folder)
+        self.addCleanup(balancer.stop)
+        balancer.set_cores(1, lambda: None)
+        self.assertGreater(balancer.usage().cpu_us, 0)
+        os.kill(balancer.pids()[0], signal.SIGKILL)
+        with self.assertRaisesRegex(BenchError, "the balancer ended"):
+            while True:
+                balancer.usage()
 
 
 class Interrupted(Real):

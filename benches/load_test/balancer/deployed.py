@@ -11,7 +11,7 @@ from pathlib import Path
 from side_by_side.errors import BenchError
 
 from .. import program
-from ..target import Url
+from ..target import Url, is_loopback
 from .admin import Admin, Metrics, get
 from .usage import Usage, parse_stat
 
@@ -23,7 +23,7 @@ STAT_SECONDS = 10.0
 class Deployed:
     """A balancer that somebody else started; only what it is asked to tell is known of it."""
 
-    is_local = False
+    is_ours = False
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Deployed:
         self.url = url
         self.addresses = addresses
         self.admin = admin_server
+        self.is_here = all(is_loopback(address) for address in addresses)
         self._set_cores = set_cores_command
         self._stat = stat_command
         self._directory = directory

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from side_by_side import measure, peers
 from side_by_side.errors import BenchError
-from side_by_side.processes import Server, free_port, http_status
+from side_by_side.processes import free_port, http_status
 
+from ..program import Program
 from ..target import Url
 from .admin import Admin
 from .usage import Usage, core_times
@@ -20,13 +21,14 @@ PATH = "/small"
 class Local:
     """A balancer of our own on loopback, with its default configuration but for CORES."""
 
-    is_local = True
+    is_ours = True
+    is_here = True
 
     def __init__(self, binary: Path, targets: list[str], directory: Path):
         self.binary = binary
         self._targets = targets
         self._directory = directory
-        self._server: Server | None = None
+        self._server: Program | None = None
         self.url = Url(HOST, 0, PATH)
         self.addresses = (HOST,)
         self.admin: Admin | None = None
@@ -42,7 +44,7 @@ class Local:
         log = self._directory / f"balancer-{cores}.log"
         self.url = Url(HOST, port, PATH)
         self.admin = Admin(Url(HOST, admin_port, "/"), HOST)
-        self._server = Server("the balancer", [str(self.binary)], log, env)
+        self._server = Program("the balancer", [str(self.binary)], log, env)
         self._server.wait_until(self.admin.is_ready, "ready")
         self._server.wait_until(lambda: http_status(HOST, port, PATH) == 200, "forwarding")
         verify_cores(self.admin, cores)
@@ -59,11 +61,20 @@ class Local:
 
     def usage(self) -> Usage:
         """From /proc and /metrics; raises BenchError when it has ended."""
+        try:
+            return self._usage()
+        except (BenchError, OSError, IndexError):  # whichever of its files was the first to go
+            said = self._server.tail() if self._server else "  (it was not started)"
+            raise BenchError(f"the balancer ended during the run:\n{said}")
+
+    def _usage(self) -> Usage:
         told = self.admin.metrics() if self.admin else None
+        pids = self.pids()
+        cores = core_times(pids[0])
         return Usage(
-            cpu_us=sum(cpu.total_us for cpu in measure.sample_cpu(self.pids()).values()),
-            cores=core_times(self.pids()[0]),
-            resident_kib=float(measure.sample_memory(self.pids()).rss_kib),
+            cpu_us=sum(cpu.total_us for cpu in measure.sample_cpu(pids).values()),
+            cores=cores,
+            resident_kib=float(measure.sample_memory(pids).rss_kib),
             connections=told.core_connections if told else [],
             handed=told.handed if told else None,
             failed=told.failed if told else None,

@@ -87,7 +87,7 @@ def arguments(load: Load, json_path: Path, table: Path) -> list[str]:
     words = ["--no-tui", "--no-color", "-z", f"{load.seconds}s", "-w", "-r", "0"]
     words += ["-c", str(load.connections), "-t", f"{REQUEST_TIMEOUT_SECONDS}s"]
     if load.rate is not None:
-        words += ["-q", f"{load.rate:g}" if load.rate < 1 else f"{load.rate:.3f}"]
+        words += ["-q", f"{load.rate:.3f}"]
         words.append("--latency-correction")
     if load.new_connections:
         words.append("--disable-keepalive")

@@ -22,7 +22,7 @@ BALANCER, MACHINE, GENERATOR, UNKNOWN = "balancer", "machine", "generator", "unk
 class Point:
     """A closed-loop run. Shares are 0 to 1; `busy` is None where the balancer tells no CPU time.
 
-    `machine_busy` is that of the machine the generator runs on, and `is_local` says that the
+    `machine_busy` is that of the machine the generator runs on, and `is_here` says that the
     balancer is on it, too. `generator_busy` is of the generator's own threads.
     """
 
@@ -33,7 +33,7 @@ class Point:
     machine_busy: float
     generator_busy: float
     others: float
-    is_local: bool
+    is_here: bool
     cpu_us_per_request: float | None = None
 
 
@@ -42,7 +42,7 @@ def limit(point: Point) -> str:
     if point.busy is not None and point.busy >= SATURATED:
         return BALANCER
     if point.machine_busy >= FULL:
-        return MACHINE if point.is_local else GENERATOR
+        return MACHINE if point.is_here else GENERATOR
     if point.generator_busy >= FULL:
         return GENERATOR
     return UNKNOWN

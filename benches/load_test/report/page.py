@@ -123,10 +123,10 @@ def remarks(results: Sequence[Result]) -> list[str]:
         "p99.9 of fewer than 1,000 requests is the longest one"
         + (": so it is in some seconds of this run." if _has_thin_seconds(results) else ".")
     ]
-    if any(r.is_local for r in results):
+    if any(r.is_here for r in results):
         found.append(
-            "Generator and backends ran on the balancer's machine: they took CPU time that "
-            "clients elsewhere would not, so throughput is lower than with a generator of its own."
+            "The generator ran on the balancer's machine, as did backends on loopback addresses: they "
+            "took CPU time that clients elsewhere would not, so throughput is lower than without."
         )
     for result in results:
         found += [f"{result.step.name}: {text}" for text in _of_run(result)]
@@ -155,7 +155,7 @@ def _of_run(result: Result) -> list[str]:
             f"the generator's clock was late by {outcome.lateness_p99_us / 1000:.1f} ms at its 99th "
             "percentile: a delay before that is in no latency. It lacks CPU time."
         )
-    if result.others_cpus / CPUS >= OTHERS_NOTED:
+    if (result.others_cpus or 0.0) / CPUS >= OTHERS_NOTED:
         found.append(
             f"other programs, or other guests of the host, used {result.others_cpus:.2f} CPUs of "
             "this machine."

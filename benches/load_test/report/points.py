@@ -15,7 +15,7 @@ def point_of(result: Result) -> Point:
         busy=result.busy,
         machine_busy=result.machine_busy,
         generator_busy=result.generator_cpus / CPUS,
-        others=result.others_cpus / CPUS,
-        is_local=result.is_local,
+        others=(result.others_cpus or 0.0) / CPUS,
+        is_here=result.is_here,
         cpu_us_per_request=result.cpu_us_per_request,
     )
