@@ -22,6 +22,7 @@ from .generator.latencies import Outcome, outcome, read_table
 from .plan import Step
 
 SAMPLE_SECONDS = 1.0
+BEFORE_END_SECONDS = 0.2  # the last sample has to be of the load
 CPUS = len(os.sched_getaffinity(0))
 
 
@@ -141,9 +142,14 @@ class _Watch:
         """Takes a moment when the next one is due."""
         if self._take is None or self.first is None or not generator:
             return
-        due = self.first.at + SAMPLE_SECONDS * (len(self.during) + 1)
-        if len(self.during) < self._seconds and time.monotonic() >= due:
-            self.during.append(self._take(generator))
+        due = self.first.at + SAMPLE_SECONDS * (len(self.during) + 1) - BEFORE_END_SECONDS
+        if len(self.during) == self._seconds or time.monotonic() < due:
+            return
+        moment = self._take(generator)
+        if time.monotonic() - self.first.at > self._seconds:
+            # So late that the generator may have closed its connections by then.
+            moment = replace(moment, usage=replace(moment.usage, connections=[]))
+        self.during.append(moment)
 
     def end(self) -> None:
         """The generator has ended."""
