@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import re
 import sqlite3
 import sys
@@ -9,17 +12,17 @@ import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from unittest import mock
 
 from . import places
 
 sys.path.insert(0, str(places.ROOT / "benches"))
 
-from load_test import plan, progress  # noqa: E402  (the path must be set first)
+from load_test import machine, plan, progress  # noqa: E402  (the path must be set first)
 from load_test.balancer.admin import parse_metrics  # noqa: E402
 from load_test.balancer.usage import parse_stat  # noqa: E402
 from load_test.generator import latencies, oha  # noqa: E402
 from load_test.generator.latencies import Request  # noqa: E402
-from load_test.machine import repeat_command  # noqa: E402
 from load_test.report import advice, svg  # noqa: E402
 from load_test.report.advice import Point, advise  # noqa: E402
 from load_test.report.charts import spread  # noqa: E402
@@ -104,6 +107,53 @@ class Generator(unittest.TestCase):
         for text in ("", "[]", "{}", '{"errorDistribution": 1}'):
             with self.subTest(text), self.assertRaisesRegex(BenchError, "not understood"):
                 oha.parse_errors(text)
+
+
+class Installation(unittest.TestCase):
+    """oha is built where it is missing; a stand-in takes cargo's place, which takes minutes."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.cache = self.folder / "stateless-load-balancer"
+        environment = {"PATH": f"{self.folder}:/usr/bin:/bin", "XDG_CACHE_HOME": str(self.folder)}
+        changed = mock.patch.dict(os.environ, environment)
+        changed.start()
+        self.addCleanup(changed.stop)
+
+    def program(self, path, text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def test_it_is_built_once(self):
+        self.program(self.folder / "cargo", "\n".join([
+            'echo "$@" >>"$XDG_CACHE_HOME/asked"',
+            'mkdir -p "$CARGO_TARGET_DIR" "$4/bin"',
+            f'printf "#!/bin/sh\\necho oha {oha.VERSION}\\n" >"$4/bin/oha"',
+            'chmod +x "$4/bin/oha"',
+        ]))
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            found = [machine.generator(self.folder) for _ in range(2)]
+        self.assertEqual(found, [self.cache / "bin" / "oha"] * 2)
+        asked = (self.folder / "asked").read_text().splitlines()
+        self.assertEqual(asked, [f"install --locked --root {self.cache} oha@{oha.VERSION}"])
+        self.assertEqual(said.getvalue().count("building oha"), 1)
+        self.assertFalse((self.cache / "oha-build").exists())
+
+    def test_another_version_is_not_used(self):
+        self.program(self.folder / "oha", "echo oha 0.1.0")
+        self.assertIsNone(oha.find())
+        self.program(self.cache / "bin" / "oha", f"echo oha {oha.VERSION}")
+        self.assertEqual(oha.find(), self.cache / "bin" / "oha")
+
+    def test_a_build_that_fails_says_why_and_leaves_nothing(self):
+        self.program(self.folder / "cargo", 'mkdir -p "$CARGO_TARGET_DIR"; echo no compiler; exit 7')
+        with contextlib.redirect_stderr(io.StringIO()):
+            with self.assertRaisesRegex(BenchError, "(?s)status 7.*no compiler"):
+                machine.generator(self.folder)
+        self.assertFalse((self.cache / "oha-build").exists())
 
 
 class Told(unittest.TestCase):
@@ -262,9 +312,9 @@ class Plan(unittest.TestCase):
         self.assertLessEqual(len(progress.bar_line(90, 60, "x" * 200, 40)), 40)
 
     def test_the_command_to_repeat_names_no_folder(self):
-        self.assertEqual(repeat_command(["--output", "/a b", "--rate", "5"]),
+        self.assertEqual(machine.repeat_command(["--output", "/a b", "--rate", "5"]),
                          "scripts/load-test --rate 5")
-        self.assertEqual(repeat_command(["--output=/a", "--set-cores", "x {cores}"]),
+        self.assertEqual(machine.repeat_command(["--output=/a", "--set-cores", "x {cores}"]),
                          "scripts/load-test --set-cores 'x {cores}'")
 
 
