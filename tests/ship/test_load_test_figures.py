@@ -142,6 +142,23 @@ class Installation(unittest.TestCase):
         self.assertEqual(said.getvalue().count("building oha"), 1)
         self.assertFalse((self.cache / "oha-build").exists())
 
+    def test_a_release_binary_older_than_its_sources_is_not_loaded(self):
+        source = self.folder / "src" / "main.rs"
+        built = self.folder / "target" / "release" / "stateless-load-balancer"
+        self.program(built, "")
+        self.program(source, "")
+        self.program(self.folder / "cargo", 'echo "$@" >"$XDG_CACHE_HOME/asked"')
+        os.environ["CARGO_TARGET_DIR"] = str(self.folder / "target")
+        with mock.patch.object(machine, "ROOT", self.folder):
+            os.utime(source, (1, 1))
+            self.assertEqual(machine.balancer(None, self.folder), built)
+            os.utime(built, (0, 0))
+            with contextlib.redirect_stderr(io.StringIO()):
+                found = machine.balancer(None, self.folder)
+        own = self.folder / "target" / "load-test"
+        self.assertEqual(found, own / "release" / "stateless-load-balancer")
+        self.assertIn(f"--target-dir {own}", (self.folder / "asked").read_text())
+
     def test_another_version_is_not_used(self):
         self.program(self.folder / "oha", "echo oha 0.1.0")
         self.assertIsNone(oha.find())
