@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..generator.oha import REQUEST_TIMEOUT_SECONDS
 from ..plan import CLOSED
-from ..step import CPUS, Result
+from ..step import Result
 from . import advice
 from .charts import label, spread
 from .points import point_of
@@ -14,8 +14,6 @@ from .points import point_of
 # One of 1,000 is the slowest where there are fewer: p99.9 is then the longest.
 ENOUGH_FOR_P999 = 1000
 LATE_US = 5_000.0
-# A trace of other programs is everywhere; more is worth a line.
-OTHERS_NOTED = 0.05
 LIMITS = {
     advice.BALANCER: "balancer",
     advice.MACHINE: "machine (generator)",
@@ -31,6 +29,7 @@ def page(about: Mapping[str, str], results: Sequence[Result], charts: Sequence[s
         _about(about),
         "## Results",
         _results(results),
+        _cost(results),
         _explained(),
         "## By CORES",
         _pictures([name for name in charts if name.startswith(("throughput", "cpu-"))]),
@@ -64,24 +63,38 @@ def _cell(text: str) -> str:
 
 
 def _results(results: Sequence[Result]) -> str:
+    """What the clients saw."""
     head = ["CORES", "loop", "rate/s", "reached/s", "errors", "p50 ms", "p99 ms", "p99.9 ms",
-            "longest ms", "CPU µs/request", "cores busy", "waited", "memory MiB", "generator CPUs",
-            "machine busy", "limit"]
-    rows = [
+            "longest ms"]
+    return _table(head, [
         [
             label(r.step.cores), r.step.loop, _number(r.rate, "{:,.0f}"),
             f"{r.outcome.per_second:,.0f}", f"{r.outcome.error_count:,}",
             _ms(r.outcome.overall.p50_us), _ms(r.outcome.overall.p99_us),
             _ms(r.outcome.overall.p999_us), _ms(r.outcome.overall.max_us),
-            _number(r.cpu_us_per_request, "{:.1f}"), _number(r.busy, "{:.0%}"),
-            _number(r.waiting, "{:.0%}"),
+        ]
+        for r in results
+    ])
+
+
+def _cost(results: Sequence[Result]) -> str:
+    """What the balancer and the machine used for it, and what kept it from more."""
+    head = ["CORES", "loop", "CPU µs/request", "cores busy", "waited", "memory MiB",
+            "generator CPUs", "other CPUs", "machine busy", "limit"]
+    return _table(head, [
+        [
+            label(r.step.cores), r.step.loop, _number(r.cpu_us_per_request, "{:.1f}"),
+            _number(r.busy, "{:.0%}"), _number(r.waiting, "{:.0%}"),
             _number(None if r.resident_kib is None else r.resident_kib / 1024, "{:.1f}"),
-            f"{r.generator_cpus:.2f}", f"{r.machine_busy:.0%}",
+            f"{r.generator_cpus:.2f}", _number(r.others_cpus, "{:.2f}"), f"{r.machine_busy:.0%}",
             LIMITS[advice.limit(point_of(r))] if r.step.loop == CLOSED else "the rate",
         ]
         for r in results
-    ]
-    lines = [head, ["---:" if name not in ("loop", "limit") else "---" for name in head], *rows]
+    ])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---" if name in ("loop", "limit") else "---:" for name in head], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -91,8 +104,9 @@ def _explained() -> str:
         "answer means fewer requests, and queueing is not seen. *open*: requests are due at the "
         "rate, whatever becomes of those before, and latency counts from when they were due. "
         "*reached/s* are answers with a status of 2xx. *cores busy*: the balancer's threads were on "
-        "their CPUs; *waited*: they could have run, but others had the CPU. *machine busy* and "
-        "*generator CPUs* are of the machine that the generator runs on."
+        "their CPUs; *waited*: they could have run, but others had the CPU. The last columns are of "
+        "the machine that the generator runs on: CPUs that it used, and that programs other than "
+        "the test's, or other guests of the host, used."
     )
 
 
@@ -154,11 +168,6 @@ def _of_run(result: Result) -> list[str]:
         found.append(
             f"the generator's clock was late by {outcome.lateness_p99_us / 1000:.1f} ms at its 99th "
             "percentile: a delay before that is in no latency. It lacks CPU time."
-        )
-    if (result.others_cpus or 0.0) / CPUS >= OTHERS_NOTED:
-        found.append(
-            f"other programs, or other guests of the host, used {result.others_cpus:.2f} CPUs of "
-            "this machine."
         )
     if result.failed_connections:
         found.append(f"the balancer found no target for {result.failed_connections:,} connections.")
