@@ -23,9 +23,10 @@ from load_test.balancer.admin import parse_metrics  # noqa: E402
 from load_test.balancer.usage import parse_stat  # noqa: E402
 from load_test.generator import latencies, oha  # noqa: E402
 from load_test.generator.latencies import Request  # noqa: E402
-from load_test.report import advice, svg  # noqa: E402
+from load_test.report import advice, page, svg  # noqa: E402
 from load_test.report.advice import Point, advise  # noqa: E402
-from load_test.report.charts import spread  # noqa: E402
+from load_test.report.charts import charts, spread  # noqa: E402
+from load_test.step import Result  # noqa: E402
 from load_test.target import Url  # noqa: E402
 from side_by_side.errors import BenchError  # noqa: E402
 
@@ -262,6 +263,51 @@ class Advice(unittest.TestCase):
         away = {"busy": 0.4, "is_here": False}
         self.assertEqual(advice.limit(point(1, 1, **away, machine_busy=0.98)), advice.GENERATOR)
         self.assertEqual(advice.limit(point(1, 1, **away, generator_busy=0.98)), advice.GENERATOR)
+
+
+class Remarks(unittest.TestCase):
+    def result(self, outcome, **changed):
+        values = {
+            "step": plan.Step(2, plan.OPEN), "rate": 10.0, "outcome": outcome,
+            "cpu_us_per_request": 20.0, "cpu_source": "schedstat", "resident_kib": 2048.0,
+            "busy": 0.5, "waiting": 0.1, "busy_by_core": [0.4, 0.6],
+            "connections_by_core": [3.0, 5.0], "handed": 1, "failed_connections": 0,
+            "generator_cpus": 0.5, "machine_busy": 0.7, "others_cpus": 0.1, "is_here": True,
+            **changed,
+        }
+        return Result(**values)
+
+    def test_what_spoils_a_run_is_said(self):
+        sent = [Request(tick / 10 + 0.02, tick / 10 + 0.03, 200) for tick in range(5)]
+        slow = latencies.outcome(sent, {}, 1, 10.0)
+        text = "\n".join(page.remarks([self.result(slow, cpu_us_per_request=None)]))
+        self.assertIn("CORES=2, open loop: it fell behind: 6 requests were due and not sent", text)
+        self.assertIn("clock was late by 20.0 ms", text)
+        self.assertIn("told no CPU time", text)
+        failed = latencies.outcome([Request(0.0, 0.1, 503)], {"timeout": 3}, 1, None)
+        text = "\n".join(page.remarks([self.result(failed, failed_connections=2)]))
+        self.assertIn("errors: status 503 (1), timeout (3)", text)
+        self.assertIn("no target for 2 connections", text)
+
+    def test_a_good_run_has_no_remark_of_its_own(self):
+        sent = [Request(tick / 10, tick / 10 + 0.01, 200) for tick in range(11)]
+        good = self.result(latencies.outcome(sent, {}, 1, 10.0))
+        self.assertFalse([text for text in page.remarks([good]) if "CORES=2" in text])
+
+    def test_the_page_ends_with_the_advice_and_shows_every_chart(self):
+        sent = [Request(tick / 10, tick / 10 + 0.01, 200) for tick in range(11)]
+        runs = [self.result(latencies.outcome(sent, {}, 1, rate), rate=rate,
+                            step=plan.Step(2, loop))
+                for loop, rate in ((plan.CLOSED, None), (plan.OPEN, 10.0))]
+        pictures = charts(runs)
+        text = page.page({"date": "today", "repeat": "scripts/load-test"}, runs, list(pictures))
+        self.assertTrue(text.endswith(page.advice_of(runs) + "\n"))
+        self.assertIn("only 2 was measured", page.advice_of(runs))
+        self.assertEqual(set(re.findall(r"\]\(([^)]+\.svg)\)", text)), set(pictures))
+        self.assertEqual(set(pictures), {
+            "throughput.svg", "cpu-per-request.svg", "latency-2-closed.svg", "latency-2-open.svg",
+            "connections-2.svg", "busy-2.svg",
+        })
 
 
 class Charts(unittest.TestCase):
