@@ -1,0 +1,1 @@
+"""The load test: what a balancer carries, by CORES, and a report of it."""
