@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# What turns the checkout into a binary: Rust with the standard library of each architecture, and zig
+# as linker and C compiler, in a Python environment in the build folder.
+#
+# usage: . scripts/release/toolchain.sh
+
+# triple ARCHITECTURE: what Rust calls it.
+triple() {
+    case $1 in
+    amd64) echo x86_64-unknown-linux-gnu ;;
+    arm64) echo aarch64-unknown-linux-gnu ;;
+    esac
+}
+
+# processor ARCHITECTURE: the oldest that it has to run on. Neoverse N1 is Graviton 2. It has the
+# atomic instructions of ARMv8.1 (LSE), so nothing has to find out at run time whether they are there.
+processor() {
+    case $1 in
+    amd64) echo x86-64 ;;
+    arm64) echo neoverse-n1 ;;
+    esac
+}
+
+# require_toolchain ARCHITECTURE...: installs the Debian packages that are missing; says what only the
+# operator can install, and returns 1.
+require_toolchain() {
+    local architecture missing=() name
+    for name in cargo rustc; do
+        if ! command -v "$name" >/dev/null; then
+            complain "there is no $name: install Rust 1.92 or later, https://rustup.rs"
+            return 1
+        fi
+    done
+    for architecture in "$@"; do
+        require_std "$architecture" || return 1
+    done
+    require_readelf || return 1
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+    # Rust's build scripts run on this machine, whatever they build for.
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    if ((${#missing[@]})); then
+        bash scripts/install-packages.sh "${missing[@]}" >&2 || return 1
+    fi
+}
+
+require_readelf() {
+    command -v readelf >/dev/null || bash scripts/install-packages.sh binutils >&2
+}
+
+require_std() {
+    local target folder
+    target=$(triple "$1")
+    folder=$(rustc --print target-libdir --target "$target")
+    if ! compgen -G "$folder/libstd-*.rlib" >/dev/null; then
+        complain "Rust's standard library for $1 is not installed ($folder)." \
+            "Run: rustup target add $target" \
+            "Where rustup has none, on Debian: scripts/arm64/set-up"
+        return 1
+    fi
+}
+
+# install_zigbuild FOLDER: cargo-zigbuild and zig in their pinned versions, once per build folder.
+# What an interrupted installation leaves has no mark, and is made anew.
+install_zigbuild() {
+    local folder=$1 wanted=scripts/release/requirements.txt
+    if cmp -s "$wanted" "$folder/requirements.txt"; then
+        return 0
+    fi
+    printf 'Installing cargo-zigbuild and zig into %s\n' "$folder"
+    attended python3 -m venv --clear "$folder" &&
+        attended "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --requirement "$wanted" &&
+        cp "$wanted" "$folder/requirements.txt"
+}
+
+# build_binary ARCHITECTURE ZIGBUILD GLIBC: leaves it in the build folder, where built_binary says.
+build_binary() {
+    local architecture=$1 zigbuild=$2 glibc=$3 target
+    target=$(triple "$architecture")
+    printf 'Building for %s: %s, glibc %s\n' "$architecture" "$(processor "$architecture")" "$glibc"
+    # The folders of the crates' sources have to be there before their names are asked for.
+    attended cargo fetch --quiet --locked --target "$target" &&
+        attended zigbuild "$architecture" "$zigbuild" --release --locked \
+            --bin stateless-load-balancer --target "$target.$glibc"
+}
+
+# zigbuild ARCHITECTURE ZIGBUILD ARGUMENT...: ends the shell; for a subshell.
+zigbuild() {
+    local architecture=$1 zigbuild=$2
+    shift 2
+    # No folder of this machine is named in the binary: it does not tell where it was built, and is the
+    # same wherever that is. RUSTFLAGS of the caller would make it another binary.
+    CARGO_ENCODED_RUSTFLAGS=$(rust_flags "$architecture")
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
+    export CARGO_ENCODED_RUSTFLAGS SOURCE_DATE_EPOCH
+    export CARGO_ZIGBUILD_CACHE_DIR=$zigbuild/wrappers ZIG_GLOBAL_CACHE_DIR=$zigbuild/zig
+    export PATH="$zigbuild/bin:$PATH"
+    exec cargo-zigbuild zigbuild "$@"
+}
+
+built_binary() {
+    printf '%s/%s/release/stateless-load-balancer' "$CARGO_TARGET_DIR" "$(triple "$1")"
+}
+
+# rust_flags ARCHITECTURE: separated as CARGO_ENCODED_RUSTFLAGS wants them.
+rust_flags() {
+    local flags=("-Ctarget-cpu=$(processor "$1")") folder
+    while IFS= read -r folder; do
+        flags+=("--remap-path-prefix=$folder")
+    done < <(renamed_folders)
+    (
+        IFS=$'\x1f'
+        printf '%s' "${flags[*]}"
+    )
+}
+
+# renamed_folders: FOLDER=NAME a line; of several that fit, rustc takes the last.
+renamed_folders() {
+    local folder cargo_home=${CARGO_HOME:-$HOME/.cargo} sysroot commit
+    sysroot=$(rustc --print sysroot)
+    commit=$(rustc --version --verbose | sed -n 's/^commit-hash: //p')
+    printf '%s=cargo\n' "$cargo_home"
+    printf '%s=.\n' "$PWD"
+    printf '%s=target\n' "$CARGO_TARGET_DIR"
+    printf '%s=/rustc/%s\n' "$sysroot/lib/rustlib/src/rust" "$commit"
+    for folder in "$cargo_home"/registry/src/*/; do
+        printf '%s=crates\n' "${folder%/}"
+    done
+}
+
+# check_paths FILE: that no folder of this machine is named in what was built here.
+check_paths() {
+    local file=$1 pair folder
+    while IFS= read -r pair; do
+        folder=${pair%=*}
+        if grep --quiet --text --fixed-strings -e "$folder/" "$file"; then
+            complain "${file##*/} names a folder of this machine: $folder"
+            return 1
+        fi
+    done < <(renamed_folders)
+}
