@@ -242,7 +242,7 @@ main() {
     name_version || return 1
     prepare || return 1
     if [[ -z $from ]]; then
-        require_toolchain "${architectures[@]}" || return 1
+        require_toolchain "$work" "${architectures[@]}" || return 1
     else
         require_readelf || return 1
     fi

@@ -21,10 +21,11 @@ processor() {
     esac
 }
 
-# require_toolchain ARCHITECTURE...: installs the Debian packages that are missing; says what only the
+# require_toolchain WORK ARCHITECTURE...: installs the Debian packages that are missing; says what only the
 # operator can install, and returns 1.
 require_toolchain() {
-    local architecture missing=() name
+    local work=$1 architecture missing=() name
+    shift
     for name in cargo rustc; do
         if ! command -v "$name" >/dev/null; then
             complain "there is no $name: install Rust 1.92 or later, https://rustup.rs"
@@ -32,7 +33,7 @@ require_toolchain() {
         fi
     done
     for architecture in "$@"; do
-        require_std "$architecture" || return 1
+        require_std "$architecture" "$work" || return 1
     done
     require_readelf || return 1
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
@@ -47,14 +48,14 @@ require_readelf() {
     command -v readelf >/dev/null || bash scripts/install-packages.sh binutils >&2
 }
 
+# require_std ARCHITECTURE WORK: by using it, since one of another compiler is there and no use.
 require_std() {
-    local target folder
+    local target
     target=$(triple "$1")
-    folder=$(rustc --print target-libdir --target "$target")
-    if ! compgen -G "$folder/libstd-*.rlib" >/dev/null; then
-        complain "Rust's standard library for $1 is not installed ($folder)." \
-            "Run: rustup target add $target" \
-            "Where rustup has none, on Debian: scripts/arm64/set-up"
+    if ! rustc --target "$target" --emit metadata -o "$2/std" - <<<'fn main() {}' 2>"$2/error"; then
+        complain "Rust's standard library for $1 cannot be used: $(head -n 1 "$2/error")"
+        complain "run: rustup target add $target"
+        complain "where rustup has none, on Debian: scripts/arm64-test --set-up"
         return 1
     fi
 }

@@ -2,6 +2,7 @@
 
 import unittest
 
+from .. import places
 from . import binaries, script
 
 
@@ -47,10 +48,11 @@ class Surroundings(script.ScriptTest):
     def test_without_the_standard_library_it_says_what_to_install(self):
         empty = self.folder / "no-std"
         empty.mkdir()
-        self.use_program("rustc", f"echo {empty}")
+        self.use_program("rustc", f'exec {places.program("rustc")} --sysroot {empty} "$@"')
         said = self.run_script("--no-push", "--arch", "arm64", "--version", "v1", status=1)
+        self.assertIn("standard library for arm64 cannot be used: error[E0463]", said)
         self.assertIn("rustup target add aarch64-unknown-linux-gnu", said)
-        self.assertIn("scripts/arm64/set-up", said)
+        self.assertIn("scripts/arm64-test --set-up", said)
         self.assertNotIn("cargo ran", said)
         self.assertEqual(self.built(), [])
 

@@ -15,7 +15,6 @@ class Build(script.ScriptTest):
     def setUp(self):
         super().setUp()
         self.pair = binaries.pair(self.folder / "pair")
-        (self.folder / "libstd-1.rlib").touch()
         self.use_program("rustc", f"echo {self.folder}")
         self.use_program("cargo", "")
         self.zigbuild = self.target / "zigbuild"

@@ -54,7 +54,6 @@ class Refuses(Upload):
         super().setUp()
         self.use_program("cargo", 'echo "cargo ran: $*" >&2; exit 99')
         self.use_program("rustc", f"echo {self.folder}")
-        (self.folder / "libstd-1.rlib").touch()
 
     def refused(self, *reasons: str):
         said = self.run_script("--version", "v1", status=1)
