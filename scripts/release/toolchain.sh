@@ -94,7 +94,8 @@ zigbuild() {
     CARGO_ENCODED_RUSTFLAGS=$(rust_flags "$architecture")
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
     export CARGO_ENCODED_RUSTFLAGS SOURCE_DATE_EPOCH
-    export CARGO_ZIGBUILD_CACHE_DIR=$zigbuild/wrappers ZIG_GLOBAL_CACHE_DIR=$zigbuild/zig
+    export CARGO_ZIGBUILD_CACHE_DIR=$CARGO_TARGET_DIR/zig
+    export ZIG_GLOBAL_CACHE_DIR=$CARGO_TARGET_DIR/zig/global
     export PATH="$zigbuild/bin:$PATH"
     exec cargo-zigbuild zigbuild "$@"
 }
@@ -105,38 +106,33 @@ built_binary() {
 
 # rust_flags ARCHITECTURE: separated as CARGO_ENCODED_RUSTFLAGS wants them.
 rust_flags() {
-    local flags=("-Ctarget-cpu=$(processor "$1")") folder
-    while IFS= read -r folder; do
-        flags+=("--remap-path-prefix=$folder")
-    done < <(renamed_folders)
+    local flags=() sysroot commit folder
+    sysroot=$(rustc --print sysroot)
+    commit=$(rustc --version --verbose | sed -n 's/^commit-hash: //p')
+    # Of several that fit, rustc takes the last.
+    flags+=("--remap-path-prefix=$PWD=." "--remap-path-prefix=$CARGO_TARGET_DIR=target")
+    flags+=("--remap-path-prefix=$sysroot/lib/rustlib/src/rust=/rustc/$commit")
+    for folder in "$(cargo_home)"/registry/src/*/; do
+        flags+=("--remap-path-prefix=${folder%/}=crates")
+    done
+    flags+=("-Ctarget-cpu=$(processor "$1")")
     (
         IFS=$'\x1f'
         printf '%s' "${flags[*]}"
     )
 }
 
-# renamed_folders: FOLDER=NAME a line; of several that fit, rustc takes the last.
-renamed_folders() {
-    local folder cargo_home=${CARGO_HOME:-$HOME/.cargo} sysroot commit
-    sysroot=$(rustc --print sysroot)
-    commit=$(rustc --version --verbose | sed -n 's/^commit-hash: //p')
-    printf '%s=cargo\n' "$cargo_home"
-    printf '%s=.\n' "$PWD"
-    printf '%s=target\n' "$CARGO_TARGET_DIR"
-    printf '%s=/rustc/%s\n' "$sysroot/lib/rustlib/src/rust" "$commit"
-    for folder in "$cargo_home"/registry/src/*/; do
-        printf '%s=crates\n' "${folder%/}"
-    done
+cargo_home() {
+    printf '%s' "${CARGO_HOME:-$HOME/.cargo}"
 }
 
 # check_paths FILE: that no folder of this machine is named in what was built here.
 check_paths() {
-    local file=$1 pair folder
-    while IFS= read -r pair; do
-        folder=${pair%=*}
+    local file=$1 folder
+    for folder in "$PWD" "$CARGO_TARGET_DIR" "$(cargo_home)" "$(rustc --print sysroot)"; do
         if grep --quiet --text --fixed-strings -e "$folder/" "$file"; then
             complain "${file##*/} names a folder of this machine: $folder"
             return 1
         fi
-    done < <(renamed_folders)
+    done
 }
