@@ -120,16 +120,18 @@ name_version() {
 
 # lay_out FOLDER: everything that is uploaded, checked, with its sums.
 lay_out() {
-    local folder=$1 architecture name source
+    local folder=$1 architecture name
     for architecture in "${architectures[@]}"; do
         name=stateless-load-balancer-$architecture
-        source=${from:+$from/$name}
-        source=${source:-$(built_binary "$architecture")}
-        if [[ ! -f $source ]]; then
-            complain "$name is missing: there is no file $source"
+        if [[ -z $from ]]; then
+            take_binary "$architecture" "$folder/$name" || return 1
+        elif [[ -f $from/$name ]]; then
+            cp -- "$from/$name" "$folder/$name" || return 1
+        else
+            complain "$name is missing in $from"
             return 1
         fi
-        install -m 755 "$source" "$folder/$name" || return 1
+        chmod 755 "$folder/$name"
         check_binary "$folder/$name" "$architecture" "$work" || return 1
         [[ -n $from ]] || check_paths "$folder/$name" || return 1
     done
@@ -264,4 +266,8 @@ main() {
     [[ $push == no ]] || push "$folder" || return 1
 }
 
-main "$@"
+# bash reads on where it was: the file may have changed during a build of minutes.
+{
+    main "$@"
+    exit
+}

@@ -35,6 +35,11 @@ require_toolchain() {
     for architecture in "$@"; do
         require_std "$architecture" "$work" || return 1
     done
+    if [[ -z $(find_objcopy) ]]; then
+        complain "this Rust comes without rust-objcopy: install Rust from https://rustup.rs, or LLVM's" \
+            "llvm-objcopy"
+        return 1
+    fi
     require_readelf || return 1
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
     # Rust's build scripts run on this machine, whatever they build for.
@@ -82,7 +87,7 @@ build_binary() {
     # The folders of the crates' sources have to be there before their names are asked for.
     attended cargo fetch --quiet --locked --target "$target" &&
         attended zigbuild "$architecture" "$zigbuild" --release --locked \
-            --bin stateless-load-balancer --target "$target.$glibc"
+            --bin stateless-load-balancer --target "$target.$glibc" -- -Cstrip=none
 }
 
 # zigbuild ARCHITECTURE ZIGBUILD ARGUMENT...: ends the shell; for a subshell.
@@ -97,11 +102,28 @@ zigbuild() {
     export CARGO_ZIGBUILD_CACHE_DIR=$CARGO_TARGET_DIR/zig
     export ZIG_GLOBAL_CACHE_DIR=$CARGO_TARGET_DIR/zig/global
     export PATH="$zigbuild/bin:$PATH"
-    exec cargo-zigbuild zigbuild "$@"
+    exec cargo-zigbuild rustc "$@"
 }
 
-built_binary() {
-    printf '%s/%s/release/stateless-load-balancer' "$CARGO_TARGET_DIR" "$(triple "$1")"
+# take_binary ARCHITECTURE FILE: what was built, without debug information: that of the standard library
+# and of C is as large as the rest. Functions keep their names, for panics and perf. zig as linker would
+# drop both or neither, hence -Cstrip=none above.
+take_binary() {
+    local source
+    source=$CARGO_TARGET_DIR/$(triple "$1")/release/stateless-load-balancer
+    if [[ ! -f $source ]]; then
+        complain "cargo left no $source"
+        return 1
+    fi
+    # Rust's finds LLVM's library there when rustc runs it.
+    LD_LIBRARY_PATH=$(rustc --print sysroot)/lib "$(find_objcopy)" --strip-debug "$source" "$2"
+}
+
+# find_objcopy: one that knows all architectures. Rust comes with it, for other systems' sake.
+find_objcopy() {
+    local found
+    found=$(find "$(rustc --print sysroot)/lib/rustlib" -path '*/bin/rust-objcopy' 2>/dev/null | head -n 1)
+    printf '%s' "${found:-$(command -v llvm-objcopy)}"
 }
 
 # rust_flags ARCHITECTURE: separated as CARGO_ENCODED_RUSTFLAGS wants them.

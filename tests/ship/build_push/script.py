@@ -69,6 +69,11 @@ class ScriptTest(unittest.TestCase):
         path.write_text(f"#!/usr/bin/env bash\nset -euo pipefail\n{script}\n")
         path.chmod(0o755)
 
+    def use_rustc_with_every_library(self) -> None:
+        """The real one; but asked for a program, it says that it made one."""
+        real = places.program("rustc")
+        self.use_program("rustc", f'[[ "$*" != *--emit* ]] || exit 0\nexec {real} "$@"')
+
     def hide_program(self, name: str) -> None:
         """Makes the PATH one folder that has everything but this."""
         folder = self.folder / f"without-{name}"

@@ -53,7 +53,7 @@ class Refuses(Upload):
     def setUp(self):
         super().setUp()
         self.use_program("cargo", 'echo "cargo ran: $*" >&2; exit 99')
-        self.use_program("rustc", f"echo {self.folder}")
+        self.use_rustc_with_every_library()
 
     def refused(self, *reasons: str):
         said = self.run_script("--version", "v1", status=1)
