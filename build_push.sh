@@ -199,6 +199,7 @@ say_how_to_go_on() {
     complain "to go on: ./build_push.sh --version $version --from $(printf %q "${from:-$dist/$version}")"
 }
 
+# shellcheck disable=SC2329 # the traps call it
 interrupted() {
     trap '' INT TERM HUP
     # Where it comes in the middle of a request, standard error is that request's.
