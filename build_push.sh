@@ -101,8 +101,8 @@ name_version() {
     local cargo described
     [[ -z $version ]] || return 0
     cargo=$(sed -n '/^\[workspace\.package\]/,/^$/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
-    if ! described=$(git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null); then
-        complain "this is no git checkout, so there is no commit to name: use --version"
+    if ! described=$(git describe --always --dirty --abbrev=12 --exclude '*' 2>&1); then
+        complain "git names no commit ($described): use --version"
         return 1
     fi
     if [[ $described == *-dirty ]]; then

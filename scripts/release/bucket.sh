@@ -37,8 +37,8 @@ require_bucket() {
     # Makes no request.
     if ! aws_quietly s3api put-object --bucket "$bucket" --key key --if-none-match '*' \
         --checksum-algorithm SHA256 --generate-cli-skeleton output; then
-        complain "this aws client is too old to upload only what is not there yet (--if-none-match):" \
-            "$(aws_error)"
+        complain "this aws client cannot upload what is not there yet (--if-none-match), as those of" \
+            "September 2024 and later do: $(aws_error)"
         return 1
     fi
     if ! aws_quietly s3api head-bucket --bucket "$bucket"; then

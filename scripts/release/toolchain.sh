@@ -4,6 +4,9 @@
 #
 # usage: . scripts/release/toolchain.sh
 
+# What one process, the compiler of aws-sdk-ec2, was seen to take: 7.8 GB.
+needed_memory_mib=7500
+
 # triple ARCHITECTURE: what Rust calls it.
 triple() {
     case $1 in
@@ -40,12 +43,22 @@ require_toolchain() {
             "llvm-objcopy"
         return 1
     fi
+    warn_of_memory
     require_readelf || return 1
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
     # Rust's build scripts run on this machine, whatever they build for.
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     if ((${#missing[@]})); then
         bash scripts/install-packages.sh "${missing[@]}" >&2 || return 1
+    fi
+}
+
+# warn_of_memory: the compiler is killed where it gets too little, and cargo does not say why.
+warn_of_memory() {
+    local free
+    free=$(awk '/^(MemAvailable|SwapFree):/ { sum += $2 } END { print int(sum / 1024) }' /proc/meminfo)
+    if ((free < needed_memory_mib)); then
+        complain "warning: $free MiB of memory are free; the AWS SDK takes $needed_memory_mib MiB"
     fi
 }
 

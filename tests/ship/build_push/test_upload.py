@@ -91,7 +91,7 @@ class Refuses(Upload):
 
     def test_before_the_build_where_the_client_is_too_old(self):
         self.use_program("aws", 'echo "Unknown options: --if-none-match" >&2; exit 255')
-        self.refused("too old", "Unknown options: --if-none-match")
+        self.refused("September 2024", "Unknown options: --if-none-match")
 
     def test_other_contents_under_the_same_version(self):
         key = f"v1/{binaries.NAMES['arm64']}"
@@ -123,33 +123,23 @@ class Fails(Upload):
         self.assertEqual(set(self.store.objects()), {self.keys[0], "latest"})
         self.assertEqual(self.store.objects()["latest"], b"v0\n")
 
-        self.store.refused = {"latest": "403 Forbidden"}
-        self.store.requests.clear()
-        said = self.push(status=1)
-        self.assertEqual(self.store.uploads(), [*self.keys[1:], "latest"])
-        self.assertIn("the upload of s3://artifacts/latest failed", said)
-        self.assertEqual(self.store.objects()["latest"], b"v0\n")
-
         self.store.refused.clear()
         self.store.requests.clear()
         self.push()
-        self.assertEqual(self.store.uploads(), ["latest"])
+        self.assertEqual(self.store.uploads(), [*self.keys[1:], "latest"])
         self.assert_whole()
 
     def test_interrupted_while_a_request_is_under_way(self):
-        for ended_by, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-            with self.subTest(ended_by):
-                self.store.hold(self.keys[1])
-                process = self.start("--version", "v1", "--from", self.pair)
-                self.assertTrue(self.store.holding.wait(script.PATIENCE_SECONDS))
-                process.send_signal(ended_by)
-                said = self.end(process, status)
-                self.assertIn("interrupted while uploading; latest was not moved", said)
-                self.assertIn(f"to go on: ./build_push.sh --version v1 --from {self.pair}", said)
-                self.assert_none_left(self.store.url)
-                self.assertEqual(self.built(), [])
-                self.assertNotIn("latest", self.store.uploads())
-                self.store.holding.clear()
+        self.store.hold(self.keys[1])
+        process = self.start("--version", "v1", "--from", self.pair)
+        self.assertTrue(self.store.holding.wait(script.PATIENCE_SECONDS))
+        process.send_signal(signal.SIGINT)
+        said = self.end(process, 130)
+        self.assertIn("interrupted while uploading; latest was not moved", said)
+        self.assertIn(f"to go on: ./build_push.sh --version v1 --from {self.pair}", said)
+        self.assert_none_left(self.store.url)
+        self.assertEqual(self.built(), [])
+        self.assertNotIn("latest", self.store.uploads())
 
 
 if __name__ == "__main__":
