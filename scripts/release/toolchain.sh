@@ -107,8 +107,8 @@ build_binary() {
 zigbuild() {
     local architecture=$1 zigbuild=$2
     shift 2
-    # No folder of this machine is named in the binary: it does not tell where it was built, and is the
-    # same wherever that is. RUSTFLAGS of the caller would make it another binary.
+    # No folder of this machine is named in the binary, which is nobody's business and would make each
+    # machine's another. RUSTFLAGS of the caller would do that too, and have no effect beside these.
     CARGO_ENCODED_RUSTFLAGS=$(rust_flags "$architecture")
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
     export CARGO_ENCODED_RUSTFLAGS SOURCE_DATE_EPOCH
