@@ -99,7 +99,6 @@ set_option() {
 # name_version: what the commit is called. Cargo's version comes first, since binaries say it too.
 name_version() {
     local cargo described
-    [[ -z $version ]] || return 0
     cargo=$(sed -n '/^\[workspace\.package\]/,/^$/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
     if ! described=$(git describe --always --dirty --abbrev=12 --exclude '*' 2>&1); then
         complain "git names no commit ($described): use --version"
@@ -116,6 +115,16 @@ name_version() {
         return 0
     fi
     version=$cargo-g$described
+}
+
+# same_commit: that what was built is still what the version says; minutes have passed.
+same_commit() {
+    local before=$version
+    name_version || return 1
+    if [[ $version != "$before" ]]; then
+        complain "the checkout has changed from $before to $version during the build: build again"
+        return 1
+    fi
 }
 
 # lay_out FOLDER: everything that is uploaded, checked, with its sums.
@@ -139,7 +148,7 @@ lay_out() {
         # A pattern that fits nothing stays as it is.
         [[ ! -f $name ]] || install -m 644 "$name" "$folder/" || return 1
     done
-    if [[ -f $from/SHA256SUMS ]]; then
+    if [[ -n $from && -f $from/SHA256SUMS ]]; then
         compare_sums "$folder" "$from/SHA256SUMS" || return 1
     fi
     write_sums "$folder"
@@ -176,14 +185,16 @@ build() {
 
 # push FOLDER
 push() {
-    local folder=$1 names=() name
+    local folder=$1 names=() name status=0
     for name in "$folder"/*; do
         [[ ${name##*/} == SHA256SUMS ]] || names+=("${name##*/}")
     done
     stage=uploading
-    if ! upload "$folder" "$ARTIFACT_BUCKET" "$version" "$replace" "${names[@]}" SHA256SUMS; then
+    upload "$folder" "$ARTIFACT_BUCKET" "$version" "$replace" "${names[@]}" SHA256SUMS || status=$?
+    if ((status != 0)); then
         complain "latest was not moved"
-        say_how_to_go_on
+        # Refused, it would be again.
+        ((status == 2)) || say_how_to_go_on
         return 1
     fi
     stage="moving latest"
@@ -240,9 +251,12 @@ prepare() {
 }
 
 main() {
-    local stage="looking for what it needs" folder dist uploaded=()
+    local stage="looking for what it needs" folder dist uploaded=() named=yes
     parse "$@"
-    name_version || return 1
+    if [[ -z $version ]]; then
+        named=no
+        name_version || return 1
+    fi
     prepare || return 1
     if [[ -z $from ]]; then
         require_toolchain "$work" "${architectures[@]}" || return 1
@@ -253,6 +267,7 @@ main() {
     if [[ -z $from ]]; then
         stage=building
         build || return 1
+        [[ $named == yes ]] || same_commit || return 1
     fi
     stage="checking the binaries"
     folder=$work/files

@@ -78,7 +78,7 @@ is_present() {
 
 # upload FOLDER BUCKET VERSION REPLACE NAME...: in this order; fills `uploaded`. What is there already
 # with the same contents is left alone; with others it is replaced if REPLACE is `yes`, and nothing at
-# all is uploaded if not.
+# all is uploaded if not, and the status is 2.
 upload() {
     local folder=$1 bucket=$2 version=$3 replace=$4 name differing=() status
     shift 4
@@ -102,7 +102,7 @@ upload() {
     if ((${#differing[@]})) && [[ $replace != yes ]]; then
         complain "s3://$bucket/$version/ is there already, with other contents: ${differing[*]}." \
             "Nothing was uploaded. Take another --version or, where nobody uses this one, --replace"
-        return 1
+        return 2
     fi
     for name in "$@"; do
         if [[ -v condition[$name] ]]; then

@@ -82,6 +82,16 @@ class Build(script.ScriptTest):
         self.run_script("--no-push", "--arch", "amd64")
         self.assertRegex(self.built()[0], r"^\d+\.\d+\.\d+-g[0-9a-f]{12}(-dirty)?$")
 
+    def test_a_checkout_that_changes_meanwhile(self):
+        # Which commit it is, git says before the build and after it.
+        self.use_program("git", f"""[[ $1 != describe ]] || cat "{self.folder}/commit" """)
+        (self.folder / "commit").write_text("0123456789ab")
+        path = self.zigbuild / "bin" / "cargo-zigbuild"
+        self.compile_with(f'echo "0123456789ab-dirty" >"{self.folder}/commit"\n{path.read_text()}')
+        said = self.run_script("--no-push", status=1)
+        self.assertRegex(said, "has changed from .*-g0123456789ab to .*-g0123456789ab-dirty during")
+        self.assertEqual(self.built(), [])
+
     def test_one_that_fails_leaves_the_last_whole_one(self):
         self.run_script("--no-push", "--version", "v1")
         before = (self.target / "dist" / "v1" / "SHA256SUMS").read_bytes()
