@@ -1,0 +1,1 @@
+"""What build_push.sh builds, refuses and uploads."""
