@@ -3,6 +3,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 /// Tells a service manager how things are, as `sd_notify(3)` says.
 #[derive(Debug)]
@@ -18,8 +19,8 @@ pub(crate) enum Notice {
     Ready(String),
     /// How things are, in one line.
     Status(String),
-    /// The graceful end has begun.
-    Stopping,
+    /// The graceful end has begun, and is over within this time: no manager has to know better.
+    Stopping(Duration),
     /// All is well.
     Alive,
 }
@@ -46,7 +47,10 @@ impl Notifier {
         let text = match notice {
             Notice::Ready(status) => format!("READY=1\nSTATUS={status}"),
             Notice::Status(status) => format!("STATUS={status}"),
-            Notice::Stopping => "STOPPING=1\nSTATUS=Open connections go on to their end".to_owned(),
+            Notice::Stopping(within) => format!(
+                "STOPPING=1\nEXTEND_TIMEOUT_USEC={}\nSTATUS=Open connections go on to their end",
+                within.as_micros()
+            ),
             Notice::Alive => "WATCHDOG=1".to_owned(),
         };
         let sent = self.socket.send_to_addr(text.as_bytes(), &self.manager);

@@ -35,16 +35,23 @@ const CORES_END_TIMEOUT: Duration = Duration::from_secs(5);
 /// A core whose loop does not turn for so long stands still.
 const STILL: Duration = Duration::from_secs(1);
 
+/// What a service manager allows for the end beyond the longest that it takes, as on a busy machine.
+const MARGIN: Duration = Duration::from_secs(4);
+
 /// Balances as `environment` says, until a signal ends it.
 ///
 /// # Errors
 /// Why it did not start.
 pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
-    let (origin, problems) = Origin::of_process();
-    let (environment, ignored) = match &origin.inherited {
+    let (origin, mut problems) = Origin::of_process();
+    let described = match &origin.inherited {
         Some(inherited) => inherited.describe(environment),
-        None => (environment, None),
+        None => Ok((environment, None)),
     };
+    let (environment, ignored) = described.unwrap_or_else(|(environment, error)| {
+        problems.extend(error.0);
+        (environment, None)
+    });
     let config = parse(environment, &origin, problems)
         .map_err(|error| Failure::config(&error).with_misspelt())?;
     logging::start(config.log_format, &config.log_filter);
@@ -244,7 +251,8 @@ impl Balancer {
         let first = self.serve(signals).await?;
         log::info!("{}: graceful end begins, /readyz is 503", first.name());
         self.control.set_accepting(false);
-        self.supervisor.stopping();
+        let cores = self.shutdown_timeout + CORES_END_TIMEOUT + STILL;
+        self.supervisor.stopping(shutdown_delay + cores + MARGIN);
         tokio::select! {
             ended = self.end(shutdown_delay) => {
                 match ended {

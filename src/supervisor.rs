@@ -55,13 +55,13 @@ impl Supervisor {
         Self { notifier: Some(notifier), tells_status }
     }
 
-    /// The graceful end begins.
-    pub(crate) fn stopping(&self) {
+    /// The graceful end begins, and is over `within` this time.
+    pub(crate) fn stopping(&self, within: Duration) {
         if let Some(tells_status) = &self.tells_status {
             tells_status.abort();
         }
         if let Some(notifier) = &self.notifier {
-            notifier.tell(&Notice::Stopping);
+            notifier.tell(&Notice::Stopping(within));
         }
     }
 }

@@ -2,6 +2,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
+use log::Level;
 use rustix::net::{SocketType, ipproto, sockopt};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
@@ -95,7 +96,16 @@ impl Listener {
         }
         self.lose_last_segments()
             .inspect_err(|error| {
-                log::warn!("clients may be reset when the listener closes: {error}");
+                // Linux 6.18 wants CAP_NET_ADMIN for a filter on a TCP socket. Who has no other
+                // process on the port loses nothing by that, and would be warned at each stop.
+                let (level, remedy) = match error.kind() {
+                    io::ErrorKind::PermissionDenied => (Level::Info, "; CAP_NET_ADMIN spares them that"),
+                    _ => (Level::Warn, ""),
+                };
+                log::log!(
+                    level,
+                    "clients that are connecting may be reset as the listener closes: {error}{remedy}"
+                );
             })
             .is_ok()
     }

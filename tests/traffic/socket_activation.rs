@@ -100,17 +100,43 @@ fn all_cores_accept_from_it() {
 }
 
 #[test]
-fn its_address_counts_and_not_the_variables() {
+fn variables_that_have_clients_connect_elsewhere_are_an_error() {
+    let (socket, addresses) = listening();
+    let port = addresses[0].port().to_string();
+    for (name, value) in [("PORT", "1"), ("HOST", "0.0.0.0"), ("HOST", "::")] {
+        let environment = [(name, value)];
+        let mut balancer =
+            Balancer::spawn_with_socket(&socket, addresses, &addresses[1..], &environment);
+        assert_eq!(balancer.wait_for_end().0, Some(78));
+        let passed = format!(
+            "{name}=\"{value}\" is not where the socket listens that the service manager has \
+             passed, {}; accepted: {}, or unset",
+            addresses[0],
+            if name == "PORT" { port.clone() } else { addresses[0].ip().to_string() }
+        );
+        assert_eq!(balancer.log_lines(&passed).len(), 1, "{passed}");
+        assert_eq!(balancer.log_lines("is no address").len(), 0);
+    }
+    // All that is wrong is said at once.
+    let environment = [("PORT", "1"), ("HOST", "::"), ("CORES", "none")];
+    let mut balancer =
+        Balancer::spawn_with_socket(&socket, addresses, &addresses[1..], &environment);
+    assert_eq!(balancer.wait_for_end().0, Some(78));
+    assert_eq!(balancer.log_lines("(3 variables)").len(), 1);
+}
+
+#[test]
+fn variables_of_its_queue_are_without_effect() {
     let backend = Backend::start();
     let (socket, addresses) = listening();
-    let environment = [("PORT", "1"), ("HOST", "0.0.0.0"), ("LISTEN_BACKLOG", "9")];
+    let environment = [("LISTEN_BACKLOG", "9"), ("OVERLAP", "true")];
     let balancer =
         Balancer::spawn_with_socket(&socket, addresses, &[backend.address], &environment);
     balancer.wait_until_ready();
     assert_eq!(balancer.get("/"), backend.address.to_string());
     let lines = balancer.log_lines(&format!("clients connect to {}", addresses[0]));
     assert_eq!(lines.len(), 1);
-    assert!(lines[0].ends_with("HOST=0.0.0.0, PORT=1, LISTEN_BACKLOG=9"), "{}", lines[0]);
+    assert!(lines[0].ends_with("LISTEN_BACKLOG=9, OVERLAP=true"), "{}", lines[0]);
 }
 
 #[test]
@@ -175,7 +201,8 @@ mod aws {
             let mut environment: Vec<_> =
                 variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
             environment.extend([("TARGET_PORT", &*port), ("HEALTH_CHECK_TIMEOUT", "100ms")]);
-            let balancer = Balancer::spawn_with_socket(&socket, addresses, &[], &environment);
+            let balancer =
+                Balancer::spawn_with_socket(&socket, addresses, &addresses[1..], &environment);
             Self { _socket: socket, aws, backend, clients, balancer }
         }
 

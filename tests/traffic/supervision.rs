@@ -82,6 +82,29 @@ fn it_hears_of_the_beginning_and_the_end() {
 }
 
 #[test]
+fn it_is_asked_for_the_time_that_the_end_may_take() {
+    let (backend, scratch) = (Backend::start(), Scratch::new());
+    let path = scratch.path("notify");
+    let manager = Manager::at(&path);
+    let environment = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("SHUTDOWN_DELAY", "100ms"),
+        ("SHUTDOWN_TIMEOUT", "2m"),
+    ];
+    let mut balancer = Balancer::start(&[backend.address], &environment);
+    balancer.signal(Signal::TERM);
+    let stopping = loop {
+        let message = manager.message(PATIENCE).expect("a message");
+        if message.starts_with("STOPPING=1\n") {
+            break message;
+        }
+    };
+    // 120 s and the delay, 6 s for cores that are stuck, and a margin.
+    assert!(stopping.contains("\nEXTEND_TIMEOUT_USEC=130100000\n"), "{stopping}");
+    assert_eq!(balancer.wait_for_end().0, Some(0));
+}
+
+#[test]
 fn it_may_have_an_abstract_name() {
     let backend = Backend::start();
     let name = format!("slb-test-{}-notify", std::process::id());
