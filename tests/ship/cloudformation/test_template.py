@@ -6,7 +6,7 @@ import base64
 import subprocess
 import unittest
 
-from . import places
+from .. import places
 
 try:
     import boto3
@@ -14,8 +14,8 @@ try:
 except ImportError:
     raise unittest.SkipTest("there is no moto")
 
-from .cloudformation import template
-from .cloudformation.stack import Stack
+from . import template
+from .stack import Stack
 
 
 class Template(unittest.TestCase):
@@ -114,7 +114,3 @@ class Created(unittest.TestCase):
         self.assertNotEqual(self.stack.left(), {})
         self.stack.delete()
         self.assertEqual(self.stack.left(), {})
-
-
-if __name__ == "__main__":
-    unittest.main()

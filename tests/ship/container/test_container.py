@@ -11,9 +11,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import places
-from .container import seccomp
-from .container.balancer import BODY, Balancer, Target, free_port, targets, wait_until
+from .. import places
+from . import seccomp
+from .balancer import BODY, Balancer, Target, free_port, targets, wait_until
 
 CONTAINER = places.ROOT / "deploy" / "container"
 MANIFEST = places.ROOT / "deploy" / "kubernetes" / "stateless-load-balancer.yaml"
@@ -141,7 +141,3 @@ class Running(unittest.TestCase):
                 self.assertEqual(balancer.process.wait(20), 1, balancer.log())
                 self.assertIn("io_uring", balancer.log())
                 self.assertIn("seccomp", balancer.log())
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -7,15 +7,15 @@ import subprocess
 import unittest
 import urllib.request
 
-from . import places
+from .. import places
 
 try:
     import moto.server  # noqa: F401  (what the instance needs)
 except ImportError:
     raise unittest.SkipTest("there is no moto")
 
-from .cloudformation import template
-from .cloudformation.instance import FILES, NAME, Amazon, Instance
+from . import template
+from .instance import FILES, NAME, Amazon, Instance
 
 DEPLOY = places.ROOT / "deploy"
 
@@ -111,7 +111,3 @@ class UserData(unittest.TestCase):
         self.assert_given_up(ran)
         self.assertIn("BALANCE", ran.stdout)
         self.assertIn("p2c", ran.stdout)
-
-
-if __name__ == "__main__":
-    unittest.main()
