@@ -16,7 +16,7 @@ ENOUGH_FOR_P999 = 1000
 LATE_US = 5_000.0
 LIMITS = {
     advice.BALANCER: "balancer",
-    advice.MACHINE: "machine (generator)",
+    advice.MACHINE: "machine",
     advice.GENERATOR: "generator",
     advice.UNKNOWN: "not known",
 }
@@ -104,9 +104,9 @@ def _explained() -> str:
         "answer means fewer requests, and queueing is not seen. *open*: requests are due at the "
         "rate, whatever becomes of those before, and latency counts from when they were due. "
         "*reached/s* are answers with a status of 2xx. *cores busy*: the balancer's threads were on "
-        "their CPUs; *waited*: they could have run, but others had the CPU. The last columns are of "
-        "the machine that the generator runs on: CPUs that it used, and that programs other than "
-        "the test's, or other guests of the host, used."
+        "their CPUs; *waited*: they could have run, but others had the CPU. *generator CPUs* and "
+        "*other CPUs*: how many of its machine's the generator had, and programs that are not the "
+        "test's, or other guests of the host. *machine busy*: how much of them all was in use."
     )
 
 
