@@ -82,9 +82,9 @@ fn the_unit_tries_again_what_time_mends_and_nothing_else() {
 fn default_seconds(variable: &str) -> u64 {
     let output = command().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    let rows = help.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let mut rows = rows.filter(|row| row.first() == Some(&variable));
-    let row = rows.next().unwrap_or_else(|| panic!("--help has no {variable}: {help}"));
+    let mut rows = help.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row.first() == Some(&variable));
+    let row = row.unwrap_or_else(|| panic!("--help has no {variable}: {help}"));
     row[1].parse().unwrap()
 }
 
