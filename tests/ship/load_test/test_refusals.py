@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from . import places
+from .. import places
 
 sys.path.insert(0, str(places.ROOT / "benches"))
 

@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from unittest import mock
 
-from . import places
+from .. import places
 
 sys.path.insert(0, str(places.ROOT / "benches"))
 

@@ -18,7 +18,7 @@ import uuid
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from . import places
+from .. import places
 
 sys.path.insert(0, str(places.ROOT / "benches"))
 os.environ["PATH"] += os.pathsep + "/usr/sbin"

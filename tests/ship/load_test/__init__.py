@@ -1,0 +1,1 @@
+"""scripts/load-test: its figures, what it refuses, and real runs."""
