@@ -4,6 +4,7 @@
 # run, is moved last. docs/build.md says more.
 #
 # usage: build_push.sh [--no-push] [--arch amd64|arm64] [--version V] [--from DIR] [--replace]
+# shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

@@ -4,8 +4,8 @@
 #
 # usage: . scripts/release/toolchain.sh
 
-# What one process, the compiler of aws-sdk-ec2, was seen to take: 7.8 GB.
-needed_memory_mib=7500
+# What one process, the compiler of aws-sdk-ec2, was seen to take.
+needed_memory_mib=7700
 
 # triple ARCHITECTURE: what Rust calls it.
 triple() {
@@ -118,9 +118,9 @@ zigbuild() {
     exec cargo-zigbuild rustc "$@"
 }
 
-# take_binary ARCHITECTURE FILE: what was built, without debug information: that of the standard library
-# and of C is as large as the rest. Functions keep their names, for panics and perf. zig as linker would
-# drop both or neither, hence -Cstrip=none above.
+# take_binary ARCHITECTURE FILE: what was built, without debug information, which is that of the
+# standard library and of C. Functions keep their names, for panics and perf. zig as linker would drop
+# both or neither, hence -Cstrip=none above.
 take_binary() {
     local source
     source=$CARGO_TARGET_DIR/$(triple "$1")/release/stateless-load-balancer
