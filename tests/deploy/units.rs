@@ -13,8 +13,8 @@ const UNITS: [&str; 2] = [SERVICE, "stateless-load-balancer.socket"];
 pub(crate) struct Units(PathBuf);
 
 impl Units {
-    pub(crate) fn new(test: &str) -> Self {
-        let name = format!("units-{test}-{}", process::id());
+    pub(crate) fn new(purpose: &str) -> Self {
+        let name = format!("units-{purpose}-{}", process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&path).unwrap();
         for unit in UNITS {
