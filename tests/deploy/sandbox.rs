@@ -53,15 +53,15 @@ fn allowed() -> Option<BTreeSet<String>> {
         let (is_taken, names) =
             line.strip_prefix('~').map_or((false, &*line), |names| (true, names));
         for name in names.split_whitespace() {
-            let meant = if name.starts_with('@') {
+            let chosen = if name.starts_with('@') {
                 calls(name)?
             } else {
                 BTreeSet::from([name.to_owned()])
             };
             if is_taken {
-                allowed.retain(|call| !meant.contains(call));
+                allowed.retain(|call| !chosen.contains(call));
             } else {
-                allowed.extend(meant);
+                allowed.extend(chosen);
             }
         }
     }

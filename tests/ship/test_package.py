@@ -51,9 +51,9 @@ class Package(unittest.TestCase):
         said = self.refused("--arch", NATIVE, "--binary", "/bin/true")
         self.assertIn("/bin/true is not stateless-load-balancer", said)
 
-    def test_a_binary_with_symbols_is_refused(self):
+    def test_a_binary_with_debug_information_is_refused(self):
         said = self.refused("--arch", NATIVE, "--binary", places.balancer())
-        self.assertIn("is not stripped", said)
+        self.assertIn("has debug information: build it by build_push.sh", said)
 
     def test_a_version_that_debian_would_read_differently_is_refused(self):
         said = self.refused("--arch", NATIVE, "--binary", "/bin/true", "--version", "latest")
