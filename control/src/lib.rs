@@ -24,6 +24,9 @@ mod reports;
 mod roster;
 #[cfg(test)]
 mod scratch;
+#[cfg(test)]
+#[path = "../../tests/support/seeds.rs"]
+mod seeds;
 mod trial;
 pub mod zone;
 

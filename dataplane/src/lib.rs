@@ -26,6 +26,9 @@ mod proxy_protocol;
 mod rejection_log;
 mod retry_budget;
 mod ring;
+#[cfg(test)]
+#[path = "../../tests/support/seeds.rs"]
+mod seeds;
 mod session;
 mod slots;
 mod sources;

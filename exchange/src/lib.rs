@@ -10,6 +10,9 @@ mod counters;
 mod dial_durations;
 mod rejection;
 mod report;
+#[cfg(test)]
+#[path = "../../tests/support/seeds.rs"]
+mod seeds;
 mod snapshot;
 mod surplus;
 mod target;

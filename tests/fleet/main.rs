@@ -10,6 +10,8 @@ mod flapping;
 mod host;
 mod judge;
 mod rules;
+#[path = "../support/seeds.rs"]
+mod seeds;
 mod spread;
 mod weather;
 mod world;
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use judge::Tally;
 use rules::Setting;
+use seeds::seeds;
 use world::World;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -30,7 +33,7 @@ fn whatever_happens_to_a_fleet_its_clients_are_served_as_well_as_they_can_be() {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let seeds = match number("FLEET_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("FLEET_SEEDS").unwrap_or(SEEDS),
+        None => 0..number("FLEET_SEEDS").unwrap_or(seeds(SEEDS)),
     };
     let mut all = Tally::default();
     for seed in seeds.clone() {

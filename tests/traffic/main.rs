@@ -25,6 +25,7 @@ mod load;
 mod local_ports;
 mod never_reading;
 mod nginx;
+mod one_life;
 mod overflows;
 mod overlap;
 mod pair;

@@ -60,7 +60,8 @@ fn a_half_written_file_changes_nothing_and_is_told_once() {
     let failures = || balancer.count("discovery_failures_total{kind=\"invalid\"}");
     assert_eq!(failures(), 0);
 
-    fs::write(scratch.path(NAME), "[{\"targets\": [\"127.0.").unwrap();
+    // At once: a write(2) that empties the file first may be seen half done, as another fault.
+    scratch.replace(NAME, "[{\"targets\": [\"127.0.");
     wait_for("several failures", failures, |count| *count >= 5);
     assert_eq!(balancer.get("/"), backend.address.to_string());
     assert_eq!(balancer.target(backend.address)["state"], "healthy");

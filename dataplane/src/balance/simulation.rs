@@ -9,6 +9,7 @@ use exchange::Snapshot;
 
 use super::{Balance, Balancer};
 use crate::local_target::LocalTarget;
+use crate::seeds::seeds;
 use crate::targets::Targets;
 use crate::targets::tests::snapshot;
 
@@ -83,7 +84,7 @@ fn all_cores_together_spread_connections_evenly() {
     for balance in [Balance::P2c, Balance::LeastConnections] {
         for count in [2, 3, 5, 8] {
             for rate in [200, 4000] {
-                for seed in 0..2 {
+                for seed in 0..seeds(2) {
                     let largest = largest_spread(balance, count, rate, seed);
                     assert!(
                         largest <= SPREAD_MAX,

@@ -2,6 +2,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::TargetId;
+use crate::seeds::seeds;
 
 /// Instances with addresses in a row, as a subnet hands them out.
 fn targets(count: u32) -> Vec<Arc<Target>> {
@@ -32,7 +33,8 @@ fn targets_have_nearly_the_same_number_of_places() {
     for (count, fleets, few, many) in
         [(1, 1, 100, 100), (10, 20, 98, 102), (100, 20, 94, 106), (1000, 5, 84, 116)]
     {
-        for first in (0..fleets).map(|fleet| fleet * count) {
+        for fleet in 0..seeds(fleets) {
+            let first = u32::try_from(fleet).unwrap() * count;
             let all = targets(first + count);
             let shares = shares(&Affinity::of(all[first as usize..].to_vec()));
             let mean = SIZE / count;

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::seeds::seeds;
 
 const SEQUENCES: u64 = 20_000;
 const STEPS: u32 = 40;
@@ -16,7 +17,7 @@ const LIES_MAX: u32 = CONFIRMATIONS - 1;
 
 #[test]
 fn bad_answers_cost_no_target_and_good_ones_take_effect() {
-    for seed in 1..=SEQUENCES {
+    for seed in 1..=seeds(SEQUENCES) {
         let mut world = World::new(seed);
         for step in 0..STEPS {
             world.step(&format!("seed {seed}, step {step}"));
