@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import packages
+from . import CannotRun, Failed, packages
 from .archive import Initramfs
 from .architecture import Architecture
-from . import CannotRun
 from .programs import in_child, output, succeeds
 from .report import Console, Row
 from .suites import Suite
@@ -66,8 +65,9 @@ def _library(architecture: Architecture, name: str) -> Path:
 def _stripped(architecture: Architecture, program: Path, scratch: Path) -> Path:
     """A copy without what only debuggers read: it is most of the program."""
     copy = scratch / f"{architecture.name}-{program.name}"
-    why = f"{program} cannot be stripped"
-    output([architecture.strip, "--strip-debug", "-o", str(copy), str(program)], why)
+    command = [architecture.strip, "--strip-debug", "-o", str(copy), str(program)]
+    if not succeeds(command, 60):
+        raise Failed(f"what was built cannot be stripped: {' '.join(command)}")
     return copy
 
 

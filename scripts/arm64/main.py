@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import cargo, machine, packages, report, std, suites
+from . import CannotRun, Failed, cargo, machine, packages, report, std, suites
 from .architecture import AMD64, ARM64, ARM64_16K, Architecture
-from . import CannotRun, Failed
 from .programs import ROOT
 from .report import Console, Row
 from .suites import Suite
