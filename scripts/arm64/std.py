@@ -74,7 +74,9 @@ def _build(work: Path, folder: Path) -> None:
             "RUSTC_BOOTSTRAP": "1",
             "__CARGO_TESTS_ONLY_SRC_ROOT": str(library),
             "CARGO_TARGET_DIR": f"{scratch}/target",
-            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS": "-Cembed-bitcode=yes",
+            # No folder of this machine is to be in what is built with it.
+            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS":
+                f"-Cembed-bitcode=yes --remap-path-prefix={scratch}=/rustc",
         }
         command = ["cargo", "build", "--quiet", "--release", "--target", ARM64.target]
         command.append("-Zbuild-std=std,panic_unwind,proc_macro,test")
