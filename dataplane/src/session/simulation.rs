@@ -32,7 +32,9 @@ fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
     }
     // Every way to end must have been taken often, or the simulation shows less than it seems to.
     assert!(endings.iter().all(|&count| count > seeds / 200), "endings: {endings:?}");
-    assert!(replaced > seeds / 2000, "replaced: {replaced}");
+    // One in 700 sessions: where few seeds are run, the count is off by more.
+    let rare = seeds / if seeds == SEEDS { 1000 } else { 2000 };
+    assert!(replaced > rare, "replaced: {replaced}");
     assert!(unanswered > seeds / 200, "unanswered: {unanswered}");
 }
 
