@@ -1,7 +1,7 @@
 //! Connections of targets that are not to be used any more.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -10,9 +10,9 @@ use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::raw_target::RawTarget;
 use crate::harness::scratch::Scratch;
+use crate::harness::stream::{assert_alive, assert_next_is_reset};
 use crate::harness::{http, stream, wait_for};
-
-const NAME: &str = "targets.json";
+use crate::target_file;
 
 /// What is discovered, to be changed.
 struct List(Scratch);
@@ -25,32 +25,12 @@ impl List {
     }
 
     fn write(&self, targets: &[SocketAddr]) {
-        self.0.replace(NAME, &json!([{ "targets": targets, "labels": {} }]).to_string());
+        target_file::write(&self.0, targets);
     }
 
     fn balancer(&self, environment: &[(&str, &str)]) -> Balancer {
-        let path = self.0.path(NAME);
-        let file = [
-            ("NODE_FILTER", "file"),
-            ("TARGETS_FILE", path.to_str().unwrap()),
-            ("TARGETS", ""),
-            ("LOG_CONNECTIONS", "true"),
-        ];
-        Balancer::start(&[], &[&file, environment].concat())
+        target_file::start_with(&self.0, &[&[("LOG_CONNECTIONS", "true")], environment].concat())
     }
-}
-
-/// Bytes arrive in both directions.
-fn assert_alive(client: &TcpStream, target: &TcpStream) {
-    for (mut from, mut to) in [(client, target), (target, client)] {
-        from.write_all(b"x").unwrap();
-        to.read_exact(&mut [0]).unwrap();
-    }
-}
-
-fn assert_next_is_reset(mut stream: &TcpStream) {
-    let error = stream.read(&mut [0]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]

@@ -1,21 +1,19 @@
 //! One balancer from its start to its end, through all that its clients can notice: what has to be
 //! seen on every architecture and kernel (`scripts/arm64-test`), however slow they are.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::raw_target::RawTarget;
 use crate::harness::scratch::Scratch;
-use crate::harness::stream::{read_to_end, reset};
+use crate::harness::stream::{assert_alive, assert_next_is_reset, read_to_end, reset};
 use crate::harness::{wait_for, wait_until};
 use crate::load::Load;
-
-const NAME: &str = "targets.json";
+use crate::target_file::{start_with, write};
 
 #[test]
 fn one_balancer_serves_through_all_that_befalls_its_targets() {
@@ -23,7 +21,8 @@ fn one_balancer_serves_through_all_that_befalls_its_targets() {
     let mut backends = [Backend::start(), Backend::start()];
     let addresses = backends.each_ref().map(|backend| backend.address);
     write(&scratch, &addresses);
-    let mut balancer = start(&scratch);
+    // Whose end of a connection is whose would be unclear with some dialled ahead.
+    let mut balancer = start_with(&scratch, &[("POOL_SIZE", "0")]);
 
     requests_are_shared(&balancer, addresses);
     a_client_that_sent_fin_is_answered(&balancer, addresses);
@@ -37,22 +36,6 @@ fn one_balancer_serves_through_all_that_befalls_its_targets() {
     }
     a_reset_is_passed_on(&balancer, &held);
     what_lives_goes_on_until_it_ends(&mut balancer, &held);
-}
-
-fn write(scratch: &Scratch, targets: &[SocketAddr]) {
-    scratch.replace(NAME, &json!([{ "targets": targets, "labels": {} }]).to_string());
-}
-
-fn start(scratch: &Scratch) -> Balancer {
-    let path = scratch.path(NAME);
-    let environment = [
-        ("NODE_FILTER", "file"),
-        ("TARGETS_FILE", path.to_str().unwrap()),
-        ("TARGETS", ""),
-        // Whose end of a connection is whose would be unclear otherwise.
-        ("POOL_SIZE", "0"),
-    ];
-    Balancer::start(&[], &environment)
 }
 
 fn requests_are_shared(balancer: &Balancer, addresses: [SocketAddr; 2]) {
@@ -93,10 +76,9 @@ fn a_reset_is_passed_on(balancer: &Balancer, held: &RawTarget) {
     for client_resets in [true, false] {
         let (client, target) = (balancer.connect(), held.accept());
         assert_alive(&client, &target);
-        let (resetting, mut other) =
-            if client_resets { (client, target) } else { (target, client) };
+        let (resetting, other) = if client_resets { (client, target) } else { (target, client) };
         reset(resetting);
-        assert_eq!(other.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_next_is_reset(&other);
         balancer.wait_for_count("active_connections", 0);
     }
 }
@@ -112,12 +94,4 @@ fn what_lives_goes_on_until_it_ends(balancer: &mut Balancer, held: &RawTarget) {
     drop(target);
     assert_eq!(read_to_end(&client).unwrap(), b"");
     assert_eq!(balancer.wait_for_end().0, Some(0));
-}
-
-/// Bytes arrive in both directions.
-fn assert_alive(client: &TcpStream, target: &TcpStream) {
-    for (mut from, mut to) in [(client, target), (target, client)] {
-        from.write_all(b"x").unwrap();
-        to.read_exact(&mut [0]).unwrap();
-    }
 }

@@ -3,13 +3,12 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 
-use serde_json::json;
-
 use crate::harness::address::{ports, unique};
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::scratch::Scratch;
 use crate::harness::{http, wait_until};
+use crate::target_file::{NAME, variables, write};
 
 const OVERLAP: (&str, &str) = ("OVERLAP", "true");
 
@@ -58,15 +57,9 @@ fn one_whose_targets_are_not_checked_yet_leaves_clients_to_the_other() {
 fn alone_it_listens_once_a_target_may_get_clients_and_then_for_good() {
     let (backend, scratch) = (Backend::start(), Scratch::new());
     backend.set_health(0);
-    let path = scratch.path("targets.json");
-    scratch.replace("targets.json", &json!([{ "targets": [backend.address] }]).to_string());
-    let environment = [
-        OVERLAP,
-        ("HEALTH_CHECK_TIMEOUT", "1m"),
-        ("NODE_FILTER", "file"),
-        ("TARGETS_FILE", path.to_str().unwrap()),
-        ("TARGETS", ""),
-    ];
+    write(&scratch, &[backend.address]);
+    let path = scratch.path(NAME);
+    let environment = [&variables(&path)[..], &[OVERLAP, ("HEALTH_CHECK_TIMEOUT", "1m")]].concat();
     let balancer = Balancer::spawn(&[], &environment);
     wait_until("it is being checked", || backend.checks() > 0);
     let error = TcpStream::connect(balancer.address).unwrap_err();
@@ -74,7 +67,7 @@ fn alone_it_listens_once_a_target_may_get_clients_and_then_for_good() {
     backend.set_health(200);
     balancer.wait_until_ready();
     assert_eq!(balancer.get("/"), backend.address.to_string());
-    scratch.replace("targets.json", "[]");
+    scratch.replace(NAME, "[]");
     balancer.wait_for_log("no targets are left");
     let error = http::get(balancer.address, "/").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "turned away, but not refused");

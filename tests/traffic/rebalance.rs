@@ -3,18 +3,16 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
-use crate::harness::backend::Backend;
+use crate::harness::backend::{Backend, addresses};
 use crate::harness::balancer::Balancer;
 use crate::harness::http::Client;
 use crate::harness::scratch::Scratch;
 use crate::harness::{PATIENCE, wait_until};
+use crate::target_file::{start_with, write};
 
 const CLIENTS: usize = 60;
 const BUSY: usize = 12;
 const TALKERS: usize = 6;
-const NAME: &str = "targets.json";
 /// Connections a second.
 const RATE: f64 = 10.0;
 
@@ -29,12 +27,8 @@ impl Fleet {
     fn start(environment: &[(&str, &str)]) -> Self {
         let backends: Vec<_> = std::iter::repeat_with(Backend::start).take(3).collect();
         let file = Scratch::new();
-        file.replace(NAME, &target_file(&backends[..2]));
-        let path = file.path(NAME);
-        let path = path.to_str().unwrap();
-        let mut all = vec![("NODE_FILTER", "file"), ("TARGETS_FILE", path), ("TARGETS", "")];
-        all.extend_from_slice(environment);
-        let balancer = Balancer::start(&[], &all);
+        write(&file, &addresses(&backends[..2]));
+        let balancer = start_with(&file, environment);
         for backend in &backends[..2] {
             balancer.wait_for_state(backend.address, "healthy");
         }
@@ -42,18 +36,13 @@ impl Fleet {
     }
 
     fn join_third(&self) {
-        self.file.replace(NAME, &target_file(&self.backends));
+        write(&self.file, &addresses(&self.backends));
         self.balancer.wait_for_state(self.backends[2].address, "healthy");
     }
 
     fn live(&self) -> Vec<usize> {
         self.backends.iter().map(Backend::live).collect()
     }
-}
-
-fn target_file(backends: &[Backend]) -> String {
-    let addresses: Vec<_> = backends.iter().map(|it| it.address.to_string()).collect();
-    json!([{ "targets": addresses }]).to_string()
 }
 
 fn get(client: &mut Client) -> SocketAddr {

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::stream::{
-    Noise, read_to_end, reset, wait_for_reset_after_fin, wait_until_acknowledged,
+    Noise, assert_next_is_reset, read_to_end, reset, wait_for_reset_after_fin,
+    wait_until_acknowledged,
 };
 use crate::harness::wait_until;
 use crate::pair::Stage;
@@ -19,11 +20,6 @@ const LENGTH: usize = 8_000_000;
 const HELD_BACK: usize = 300_000;
 /// What every kernel takes for a client that reads nothing; 6.1 takes no more than 97,664 bytes.
 const UNREAD: usize = 60_000;
-
-fn assert_next_is_reset(mut stream: &TcpStream) {
-    let error = stream.read(&mut [0]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-}
 
 #[test]
 fn a_reset_arrives_as_one_after_the_bytes_before_it() {

@@ -1,5 +1,6 @@
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -10,17 +11,26 @@ use crate::harness::balancer::Balancer;
 use crate::harness::scratch::Scratch;
 use crate::harness::{wait_for, wait_until};
 
-const NAME: &str = "targets.json";
+/// Of the file in a test's own directory.
+pub(crate) const NAME: &str = "targets.json";
 
-fn write(scratch: &Scratch, targets: &[SocketAddr]) {
+pub(crate) fn write(scratch: &Scratch, targets: &[SocketAddr]) {
     scratch.replace(NAME, &json!([{ "targets": targets, "labels": {} }]).to_string());
 }
 
-fn start(scratch: &Scratch) -> Balancer {
+/// The variables with which a balancer finds its targets in a file.
+pub(crate) fn variables(path: &Path) -> [(&str, &str); 3] {
+    [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap()), ("TARGETS", "")]
+}
+
+/// Starts a balancer that reads the file, with further variables.
+pub(crate) fn start_with(scratch: &Scratch, environment: &[(&str, &str)]) -> Balancer {
     let path = scratch.path(NAME);
-    let environment =
-        [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap()), ("TARGETS", "")];
-    Balancer::start(&[], &environment)
+    Balancer::start(&[], &[&variables(&path), environment].concat())
+}
+
+fn start(scratch: &Scratch) -> Balancer {
+    start_with(scratch, &[])
 }
 
 #[test]

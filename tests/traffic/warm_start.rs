@@ -5,17 +5,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use exchange::{Affinity, ClientKey, Target};
-use serde_json::json;
 
-use crate::harness::backend::Backend;
+use crate::harness::backend::{Backend, addresses};
 use crate::harness::balancer::Balancer;
 use crate::harness::http::Client;
 use crate::harness::scratch::Scratch;
 use crate::harness::{stream, wait_for, wait_until};
+use crate::target_file::{start_with, write};
 
 /// No check ends by itself: a backend says when it is well.
 const PATIENT: (&str, &str) = ("HEALTH_CHECK_TIMEOUT", "1m");
-const NAME: &str = "targets.json";
 
 /// Backends whose checks hang.
 fn hanging(count: usize) -> Vec<Backend> {
@@ -24,10 +23,6 @@ fn hanging(count: usize) -> Vec<Backend> {
         backend.set_health(0);
     }
     backends
-}
-
-fn addresses(backends: &[Backend]) -> Vec<SocketAddr> {
-    backends.iter().map(|backend| backend.address).collect()
 }
 
 /// Each in its turn passes its checks.
@@ -102,22 +97,11 @@ fn a_start_leads_no_client_to_another_target() {
 fn when_all_targets_are_replaced_clients_wait_for_the_new_ones() {
     let (old, new) = ([Backend::start(), Backend::start()], hanging(3));
     let scratch = Scratch::new();
-    let write = |backends: &[Backend]| {
-        scratch.replace(NAME, &json!([{ "targets": addresses(backends) }]).to_string());
-    };
-    write(&old);
-    let path = scratch.path(NAME);
-    let environment = [
-        ("NODE_FILTER", "file"),
-        ("TARGETS_FILE", path.to_str().unwrap()),
-        ("TARGETS", ""),
-        ("POOL_SIZE", "0"),
-        PATIENT,
-    ];
-    let balancer = Balancer::start(&[], &environment);
+    write(&scratch, &addresses(&old));
+    let balancer = start_with(&scratch, &[("POOL_SIZE", "0"), PATIENT]);
     let mut stays = balancer.client();
     let server = served_by(&mut stays);
-    write(&new);
+    write(&scratch, &addresses(&new));
     balancer.wait_for_log("clients wait: none of the targets that they got is left");
     let accepted = || old.iter().map(Backend::accepted).sum::<usize>();
     let before = accepted();

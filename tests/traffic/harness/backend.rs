@@ -22,6 +22,10 @@ pub(crate) struct Backend {
     health: HealthServer,
 }
 
+pub(crate) fn addresses(backends: &[Backend]) -> Vec<SocketAddr> {
+    backends.iter().map(|backend| backend.address).collect()
+}
+
 impl Backend {
     pub(crate) fn start() -> Self {
         Self::start_on(SocketAddr::new(unique(), ports().target))

@@ -1,4 +1,4 @@
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -28,6 +28,19 @@ pub(crate) fn connect_from(source: SocketAddr, address: SocketAddr) -> io::Resul
 pub(crate) fn set_timeouts(stream: &TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
+}
+
+/// Bytes arrive in both directions.
+pub(crate) fn assert_alive(client: &TcpStream, target: &TcpStream) {
+    for (mut from, mut to) in [(client, target), (target, client)] {
+        from.write_all(b"x").unwrap();
+        to.read_exact(&mut [0]).unwrap();
+    }
+}
+
+pub(crate) fn assert_next_is_reset(mut stream: &TcpStream) {
+    let error = stream.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
 /// Closes by RST.

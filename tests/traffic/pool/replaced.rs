@@ -12,8 +12,7 @@ use crate::harness::http;
 use crate::harness::scratch::Scratch;
 use crate::harness::server::Server;
 use crate::harness::wait_for;
-
-const NAME: &str = "targets.json";
+use crate::target_file::{NAME, start_with};
 
 /// What became of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,15 +63,8 @@ fn not_a_byte_goes_to_another_instance_at_the_same_address_over_an_old_connectio
     };
     is("i-1");
     namespaces.near(|| {
-        let path = scratch.path(NAME);
-        let environment = [
-            ("NODE_FILTER", "file"),
-            ("TARGETS_FILE", path.to_str().unwrap()),
-            ("TARGETS", ""),
-            // What is waiting for clients is all that there is.
-            ("NODE_CHECK_PERIOD", "20ms"),
-        ];
-        let balancer = Balancer::start(&[], &environment);
+        // What is waiting for clients is all that there is.
+        let balancer = start_with(&scratch, &[("NODE_CHECK_PERIOD", "20ms")]);
         for id in ["i-2", "i-3", "i-4"] {
             let hits = balancer.count("pool_hits_total");
             bring_clients_until(&balancer, hits + 50, || drop(balancer.get("/")));
