@@ -4,7 +4,6 @@ a folder, and starting the service starts the real balancer."""
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import shlex
 import signal
@@ -16,15 +15,13 @@ from pathlib import Path
 from typing import Optional
 from urllib.parse import parse_qs
 
-import boto3
-from moto.server import ThreadedMotoServer
-
 from .. import places
+from ..build_push.store import Store
 from . import template
 
 NAME = "stateless-load-balancer"
 FILES = (f"{NAME}-arm64", f"{NAME}.service", f"60-{NAME}.conf")
-BUCKET = "artifacts"
+BUCKET = "artifacts"  # that of the store
 DONE = ('<CompleteLifecycleActionResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/">'
         "<CompleteLifecycleActionResult/></CompleteLifecycleActionResponse>")
 
@@ -63,15 +60,7 @@ class Amazon:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self._moto.start()
-        host, port = self._moto.get_host_and_port()
-        self.s3_url = f"http://{host}:{port}"
-        self.s3 = boto3.client("s3", region_name="eu-west-1", endpoint_url=self.s3_url,
-                               aws_access_key_id="test", aws_secret_access_key="test")
-        self.s3.create_bucket(Bucket=BUCKET,
-                              CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        self.store = Store()
 
     def upload(self, version: str, contents: dict[str, bytes], sums: Optional[str] = None) -> None:
         """What build_push.sh uploads."""
@@ -79,15 +68,15 @@ class Amazon:
             sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n"
                            for name, content in contents.items())
         for name, content in {**contents, "SHA256SUMS": sums.encode()}.items():
-            self.s3.put_object(Bucket=BUCKET, Key=f"{version}/{name}", Body=content)
+            self.store.put(f"{version}/{name}", content)
 
     def move_latest(self, version: str) -> None:
-        self.s3.put_object(Bucket=BUCKET, Key="latest", Body=version.encode())
+        self.store.put("latest", version.encode())
 
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._moto.stop()
+        self.store.close()
 
 
 class Instance:
@@ -126,7 +115,7 @@ class Instance:
         environment = {
             "PATH": os.pathsep.join(path), "HOME": str(self.root), "TMPDIR": str(self.root),
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_ENDPOINT_URL_S3": self._amazon.s3_url, "AWS_MAX_ATTEMPTS": "1",
+            "AWS_ENDPOINT_URL_S3": self._amazon.store.url, "AWS_MAX_ATTEMPTS": "1",
             "AWS_ENDPOINT_URL_AUTO_SCALING": self._amazon.url, "AWS_EC2_METADATA_DISABLED": "true",
         }
         return subprocess.run(["bash", "-c", script], env=environment, cwd="/", text=True,

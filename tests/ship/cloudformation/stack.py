@@ -51,16 +51,13 @@ class Stack:
             self._clients["cloudformation"].create_stack(
                 StackName=NAME, TemplateBody=template.PATH.read_text(), Parameters=pairs,
                 Capabilities=["CAPABILITY_IAM"])
-        self._is_there = True
 
     @property
     def _ec2(self) -> Any:
         return self._clients["ec2"]
 
     def delete(self) -> None:
-        if self._is_there:
-            self._is_there = False
-            self._clients["cloudformation"].delete_stack(StackName=NAME)
+        self._clients["cloudformation"].delete_stack(StackName=NAME)
 
     def output(self, name: str) -> str:
         [stack] = self._clients["cloudformation"].describe_stacks(StackName=NAME)["Stacks"]

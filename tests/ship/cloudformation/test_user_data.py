@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import unittest
 import urllib.request
@@ -14,16 +13,11 @@ try:
 except ImportError:
     raise unittest.SkipTest("there is no moto")
 
+from ..container.balancer import free_port
 from . import template
 from .instance import FILES, NAME, Amazon, Instance
 
 DEPLOY = places.ROOT / "deploy"
-
-
-def free_port() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
 
 
 class UserData(unittest.TestCase):
@@ -62,9 +56,9 @@ class UserData(unittest.TestCase):
         self.amazon.upload("1.2.3", self.contents(self.starter()))
         self.amazon.upload("1.2.4", self.contents(b"#!/bin/sh\nexit 1\n"))
         self.amazon.move_latest("1.2.3")
-        admin = free_port()
+        admin = str(free_port())
         extra = "NODE_FILTER=static TARGETS=127.0.0.2:9 TAG_VALUE=w*"
-        ran = self.instance.boot(ClientPort=free_port(), AdminPort=admin, ExtraEnvironment=extra)
+        ran = self.instance.boot(ClientPort=str(free_port()), AdminPort=admin, ExtraEnvironment=extra)
         self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
         [done] = self.amazon.completed
         self.assertEqual((done["LifecycleActionResult"], done["InstanceId"]), ("CONTINUE", "i-0a1b2c3d"))
@@ -82,14 +76,14 @@ class UserData(unittest.TestCase):
 
     def test_without_further_variables_there_is_no_empty_one(self):
         self.amazon.upload("1.2.3", self.contents(b"#!/bin/sh\nexit 1\n"))
-        self.instance.boot(Version="1.2.3", AdminPort=free_port())
+        self.instance.boot(Version="1.2.3", AdminPort=str(free_port()))
         lines = self.instance.read(f"etc/{NAME}.env").splitlines()
         self.assertEqual([line for line in lines if "=" not in line and line], [])
 
     def test_a_file_that_was_changed_is_not_installed(self):
         contents = self.contents(b"#!/bin/sh\nexit 1\n")
         self.amazon.upload("1.2.3", contents)
-        self.amazon.s3.put_object(Bucket="artifacts", Key=f"1.2.3/{FILES[1]}", Body=b"[Unit]\n")
+        self.amazon.store.put(f"1.2.3/{FILES[1]}", b"[Unit]\n")
         self.assert_given_up(self.instance.boot(Version="1.2.3"))
         self.assertEqual(self.instance.installed(), [])
 

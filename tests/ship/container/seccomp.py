@@ -31,8 +31,6 @@ def library() -> ctypes.CDLL:
     """Raises OSError where there is none."""
     found = ctypes.CDLL("libseccomp.so.2", use_errno=True)
     found.seccomp_init.restype = ctypes.c_void_p
-    for name in ("seccomp_rule_add_array", "seccomp_load"):
-        getattr(found, name).argtypes = None
     return found
 
 
