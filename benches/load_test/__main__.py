@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
 
 from side_by_side import taskclock
 from side_by_side.backends import Backends
-from side_by_side.errors import BenchError
+from side_by_side.errors import BenchError, exit_status
 
 from . import machine, options, plan
 from .balancer.admin import Admin
@@ -31,23 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the load test; returns the exit status."""
     words = sys.argv[1:] if arguments is None else arguments
     asked = options.parse(words)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    try:
-        return load_test(asked, words)
-    except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: nothing is left running, and there is no report", file=sys.stderr)
-        return 130
-
-
-def _interrupt(*_: object) -> None:
-    # A second signal must not stop us from ending what was started, which takes seconds at most.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    told = "interrupted: nothing is left running, and there is no report"
+    return exit_status(lambda: load_test(asked, words), told)
 
 
 def load_test(asked: Options, words: list[str]) -> int:

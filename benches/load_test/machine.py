@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from side_by_side import peers
-from side_by_side.environment import INSTALLER, ROOT
-from side_by_side.errors import BenchError
+from side_by_side import environment, peers
+from side_by_side.environment import ROOT
 
 from . import program
 from .balancer.deployed import Deployed
@@ -30,14 +27,7 @@ SOURCES = ["src", "control", "dataplane", "exchange", "Cargo.toml", "Cargo.lock"
 
 def need_nginx() -> None:
     """Installs the backends' program where it is missing; raises BenchError when it cannot."""
-    # Debian keeps it in sbin, which an ordinary user's PATH lacks.
-    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    if shutil.which("nginx"):
-        return
-    print("installing nginx-light ...", file=sys.stderr)
-    done = subprocess.run(["bash", str(INSTALLER), "nginx-light"], check=False)
-    if done.returncode != 0:
-        raise BenchError("the backends need nginx: install the package nginx-light")
+    environment.install(environment.missing_packages({"nginx": "nginx-light"}))
 
 
 def generator(logs: Path) -> Path:

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from . import environment, peers, report, scenarios, taskclock
 from .backends import Backends
-from .errors import BenchError
+from .errors import BenchError, exit_status
 from .turns import rotated
 
 DESCRIPTION = """\
@@ -54,20 +53,7 @@ NO_PERF = (
 def main(arguments: list[str] | None = None) -> int:
     """Runs the benchmark; returns the exit status."""
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
-    try:
-        return bench(options)
-    except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    return exit_status(lambda: bench(options), "interrupted")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

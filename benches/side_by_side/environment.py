@@ -27,15 +27,25 @@ def install_missing(names: list[str]) -> None:
     packages = {"nginx": "nginx-light", "wrk": "wrk", "perf": "linux-perf"}
     if peers.HAPROXY in names:
         packages["haproxy"] = "haproxy"
-    # Debian keeps nginx and haproxy in sbin, which an ordinary user's PATH lacks.
-    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    missing = [package for program, package in packages.items() if not shutil.which(program)]
+    missing = missing_packages(packages)
     if peers.NGINX in names and not has_stream():
         missing.append("libnginx-mod-stream")
-    if not missing:
-        return
     if missing == ["linux-perf"] and os.geteuid() != 0:
         return  # only makes the numbers better; a warning follows
+    install(missing)
+
+
+def missing_packages(packages: dict[str, str]) -> list[str]:
+    """Of `program: package`, the packages whose programs are not there."""
+    # Debian keeps nginx and haproxy in sbin, which an ordinary user's PATH lacks.
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    return [package for program, package in packages.items() if not shutil.which(program)]
+
+
+def install(missing: list[str]) -> None:
+    """Installs Debian packages, if any are named; raises BenchError when that is impossible."""
+    if not missing:
+        return
     print(f"installing {', '.join(missing)} ...", file=sys.stderr)
     if subprocess.run(["bash", str(INSTALLER), *missing], check=False).returncode != 0:
         raise BenchError(f"these Debian packages are needed: {' '.join(missing)}")
