@@ -79,12 +79,15 @@ glibc_versions() {
     sed -n 's/.* Name: GLIBC_\([^ ]*\) .*/\1/p' "$1" | sort -uV
 }
 
+# is_too_new VERSION: of glibc; one that is empty is not.
+is_too_new() {
+    [[ -n $1 && $(printf '%s\n' "$1" "$newest_glibc" | sort -V | tail -n 1) != "$newest_glibc" ]]
+}
+
 check_glibc() {
     local name=$1 elf=$2 newest symbols
     newest=$(glibc_versions "$elf" | tail -n 1)
-    if [[ -z $newest || $(printf '%s\n' "$newest" "$newest_glibc" | sort -V | tail -n 1) == "$newest_glibc" ]]; then
-        return 0
-    fi
+    is_too_new "$newest" || return 0
     symbols=$(sed -n "s/.* UND \([^ ]*\)@GLIBC_${newest//./\\.} .*/\1/p" "$elf" | sort -u | paste -sd ' ')
     complain "$name needs GLIBC_$newest (${symbols:-no symbol, but a feature of the loader});" \
         "GLIBC_$newest_glibc is the newest that Amazon Linux 2023 has"
