@@ -110,7 +110,7 @@ pub(crate) fn problems(known: &Known) -> Vec<Problem> {
     taken.chain(source_problems(&known.sources)).collect()
 }
 
-/// The addresses to dial from that are not this machine's.
+/// The addresses to connect from that are not this machine's.
 pub(crate) fn source_problems(sources: &Sources) -> Vec<Problem> {
     let problems = sources.unusable().map(|(source, error)| {
         let reason = match error.kind() {
@@ -118,7 +118,7 @@ pub(crate) fn source_problems(sources: &Sources) -> Vec<Problem> {
                 "is no address of this machine; accepted: local addresses, as ip address shows them"
                     .to_owned()
             }
-            _ => format!("cannot be dialled from ({error}); accepted: local addresses"),
+            _ => format!("cannot be connected from ({error}); accepted: local addresses"),
         };
         Problem::new(var::SOURCE_ADDRESSES.name, Some(&source.to_string()), &reason)
             .temporary_if(may_pass(&error))

@@ -56,7 +56,7 @@ fn log_of(shown: &str) -> String {
     shown.replace('\n', "")
 }
 
-/// How often the log tells that a target is out of use. With traffic on, its failed dials may tell
+/// How often the log tells that a target is out of use. With traffic on, its failed connects may tell
 /// before its checks do, or both one after the other.
 fn losses(shown: &str) -> usize {
     let log = log_of(shown);

@@ -23,7 +23,7 @@ from .distance import FAR, PORT, Distance
 ABOUT = """\
 Measures how long a new client waits from connect() to the first byte of the answer to its request,
 where the client is beside the balancer and the targets are a round trip away: with connections
-dialled ahead (pool), without (POOL_SIZE=0), through HAProxy and nginx, and without anything between
+preconnected (pool), without (POOL_SIZE=0), through HAProxy and nginx, and without anything between
 (direct). Clients come one after the other, after random pauses.
 
 The delay is made by a process between two TUN devices, since not every kernel has netem; it adds

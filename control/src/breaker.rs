@@ -13,7 +13,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// When a target's breaker opens, and how rarely it is tried again.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Dials of the target that fail in a row, over all cores, before it opens; not zero.
+    /// Connects of the target that fail in a row, over all cores, before it opens; not zero.
     pub threshold: u32,
     /// The longest time between two attempts to connect to it while it is open; not zero, days at
     /// most.
@@ -66,11 +66,11 @@ impl Turns {
 
 /// A target's circuit breaker. Pure: it reads no clock.
 ///
-/// *In a row* are failed dials without a success among them or after them, by the count of
+/// *In a row* are failed connects without a success among them or after them, by the count of
 /// successes of all cores: a report that is older than the latest success says nothing about now.
 ///
 /// Open, it closes with the first news that the target can be connected to: a health check of the
-/// clients' port, a dial of a client (under fail-open, or begun before), or an attempt of the control
+/// clients' port, a connect of a client (under fail-open, or begun before), or an attempt of the control
 /// plane. What fails meanwhile puts nothing off.
 #[derive(Debug)]
 pub(crate) struct Breaker {
@@ -83,7 +83,7 @@ pub(crate) struct Breaker {
 #[derive(Debug)]
 enum Phase {
     Closed {
-        /// Dials that failed in a row.
+        /// Connects that failed in a row.
         row: u32,
         /// The count of successes that the row is of.
         successes: u64,
@@ -114,10 +114,10 @@ impl Breaker {
         Self { settings, is_checked, phase: Phase::Closed { row: 0, successes: 0 } }
     }
 
-    /// A core has reported; `dialled` dials have succeeded by now.
-    pub(crate) fn failed(&mut self, report: &Report, dialled: u64, now: Instant) -> Option<Turn> {
+    /// A core has reported; `connected` connects have succeeded by now.
+    pub(crate) fn failed(&mut self, report: &Report, connected: u64, now: Instant) -> Option<Turn> {
         let Phase::Closed { row, successes } = &mut self.phase else { return None };
-        if report.successes < dialled {
+        if report.successes < connected {
             return None;
         }
         let is_in_a_row = report.successes == *successes;
@@ -126,18 +126,18 @@ impl Breaker {
         if *row < self.settings.threshold {
             return None;
         }
-        let dials = match row {
-            1 => "1 dial failed".to_owned(),
-            row => format!("{row} dials in a row failed"),
+        let connects = match row {
+            1 => "1 connect failed".to_owned(),
+            row => format!("{row} connects in a row failed"),
         };
         let longest = self.settings.timeout;
         let wait = if self.is_checked { longest } else { FIRST_WAIT.min(longest) };
         self.phase = Phase::Open(Open {
             since: now,
-            successes: dialled,
+            successes: connected,
             wait,
             next: Next::Due(now + wait),
-            reason: reason(&format!("{dials}: {}", report.error), self.is_checked, wait),
+            reason: reason(&format!("{connects}: {}", report.error), self.is_checked, wait),
         });
         Some(Turn::Open)
     }
@@ -148,8 +148,8 @@ impl Breaker {
         is_reached.then(|| self.close())
     }
 
-    /// So many dials of clients have succeeded by now.
-    pub(crate) fn dialled(&mut self, successes: u64) -> Option<Turn> {
+    /// So many connects of clients have succeeded by now.
+    pub(crate) fn connected(&mut self, successes: u64) -> Option<Turn> {
         let is_reached = self.open().is_some_and(|open| open.successes != successes);
         is_reached.then(|| self.close())
     }

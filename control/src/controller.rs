@@ -41,7 +41,7 @@ pub(crate) enum Event {
     Checked(Checked),
     /// The affinity table that was asked for is built.
     Mapped(Arc<Affinity>),
-    /// The cores have something to say about their dials.
+    /// The cores have something to say about their connects.
     Reported(Vec<Report>),
     /// The control plane has tried to connect to an ejected target.
     Attempted(Attempted),

@@ -102,7 +102,7 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Which zone this balancer is in, if targets there are to be preferred.
     pub zone: zone::Settings,
-    /// Where the data plane dials targets from: says how many local ports there are.
+    /// Where the data plane connects targets from: says how many local ports there are.
     pub source_addresses: Vec<IpAddr>,
     /// Most health checks at a time, each with a descriptor; at most [`MAX_PROBES`].
     pub probes_max: usize,

@@ -19,7 +19,7 @@ use ureq::{Agent, Body, Error, Timeout};
 use crate::escaped::Escaped;
 use crate::guard;
 use crate::health::{CheckPath, ProxyHeader, Settings, StatusSet};
-use connection::{Dialler, MAX_HEAD_BYTES};
+use connection::{MAX_HEAD_BYTES, TargetConnector};
 pub use failure::{Failure, Flaw};
 
 /// Of a body this much is read after its first byte. A connection that is closed with more on its
@@ -75,9 +75,10 @@ impl Probe {
     fn ask(&self, address: SocketAddr) -> Result<(), Failure> {
         let address = SocketAddr::new(address.ip(), self.port.unwrap_or(address.port()));
         let is_known = Arc::new(AtomicBool::new(false));
-        let dialler = Dialler { proxy_header: self.proxy_header, is_known: Arc::clone(&is_known) };
-        // Of its own, since the dialler is of this one check.
-        let agent = Agent::with_parts(self.config.clone(), dialler, Literal);
+        let connector =
+            TargetConnector { proxy_header: self.proxy_header, is_known: Arc::clone(&is_known) };
+        // Of its own, since the connector is of this one check.
+        let agent = Agent::with_parts(self.config.clone(), connector, Literal);
         let request = agent
             .get(format!("http://{address}{}", self.path))
             .header("Host", address.to_string())

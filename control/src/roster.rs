@@ -240,7 +240,7 @@ impl Roster {
     /// The snapshot of `now`; of a new generation if anything in it has changed since the last call.
     pub fn snapshot(&mut self, now: Instant) -> Arc<Snapshot> {
         for member in self.members.values_mut() {
-            self.turns.count(member.breaker.dialled(member.counters.dialled()));
+            self.turns.count(member.breaker.connected(member.counters.connected()));
         }
         let mut next = self.assess(now);
         self.ramp_up(&mut next, now);

@@ -1,4 +1,4 @@
-//! Circuit breakers between real sockets: cores report failed dials; checks, dials that succeed and
+//! Circuit breakers between real sockets: cores report failed connects; checks, connects that succeed and
 //! the control plane's own attempts to connect bring targets back.
 #![allow(clippy::unwrap_used, reason = "test code outside test functions")]
 
@@ -39,7 +39,7 @@ impl Fleet {
     }
 
     fn fail(&self, count: u32) {
-        self.plane.dials_failed(&self.first, count);
+        self.plane.connects_failed(&self.first, count);
     }
 
     fn metric(&self, name: &str) -> f64 {
@@ -149,7 +149,7 @@ fn a_check_of_the_clients_port_brings_a_target_back() {
     fleet.plane.wait_for_states("ejected healthy*");
     assert_eq!([fleet.state_metric(), fleet.transitions()], ["2", "1 0 0"]);
     let reason =
-        "3 dials in a row failed: connection refused; tried again by its next health check";
+        "3 connects in a row failed: connection refused; tried again by its next health check";
     assert_eq!(fleet.shown(), ("ejected".to_owned(), Some(reason.to_owned())));
 
     servers[0].answer_with(200);
@@ -224,12 +224,12 @@ fn when_all_are_ejected_those_that_pass_their_checks_are_used() {
     let fleet = apart.start(HOUR, |_| ());
     let _filler = apart.hang();
     fleet.fail(3);
-    fleet.plane.dials_failed(&fleet.second, 3);
+    fleet.plane.connects_failed(&fleet.second, 3);
     fleet.plane.wait_for_states("ejected* ejected*");
     assert!(fleet.plane.snapshot().fail_open);
     assert_eq!(fleet.plane.metric("load_balancer_fail_open"), Some(1.0));
-    // A client's dial has succeeded: without anything else happening it is noticed.
-    fleet.plane.snapshot().entries[0].counters.on(0).dialled.increment();
+    // A client's connect has succeeded: without anything else happening it is noticed.
+    fleet.plane.snapshot().entries[0].counters.on(0).connected.increment();
     fleet.plane.wait_for_states("healthy* ejected");
     assert!(!fleet.plane.snapshot().fail_open);
 }
@@ -242,13 +242,13 @@ fn failures_in_any_number_are_heard() {
     // More than the queue and a batch hold, of a target nobody knows; the last is what counts.
     let unknown = Target::at("127.0.0.1:1".parse().unwrap());
     for _ in 0..5000 {
-        fleet.plane.dials_failed(&unknown, 1);
+        fleet.plane.connects_failed(&unknown, 1);
     }
     fleet.fail(3);
     // Cores send what found the queue full with their next report, or when they are idle.
     wait_for(
         || {
-            fleet.plane.dials_failed(&unknown, 1);
+            fleet.plane.connects_failed(&unknown, 1);
             fleet.plane.states()
         },
         |states| states == "ejected healthy*",

@@ -69,12 +69,12 @@ mod tests {
             Self { targets, chooser: Chooser::new(Balance::Maglev, 16, 2, rng, Instant::now()) }
         }
 
-        /// The targets that are dialled for a client while none can be reached.
+        /// The targets that are tried for a client while none can be reached.
         fn choices(&mut self, client: u32) -> Vec<SocketAddr> {
             let mut tried = Tried::default();
             let client = ClientKey::of(Ipv4Addr::from_bits(client).into());
             let mut choices = Vec::new();
-            while let Choice::Dial(target) =
+            while let Choice::Connect(target) =
                 self.chooser.choose(&self.targets, Some(client), &tried, Instant::now())
             {
                 choices.push(target.address());
@@ -129,7 +129,7 @@ mod tests {
         for _ in 0..200 {
             let choice =
                 core.chooser.choose(&core.targets, None, &Tried::default(), Instant::now());
-            let Choice::Dial(target) = choice else { panic!("{choice:?}") };
+            let Choice::Connect(target) = choice else { panic!("{choice:?}") };
             seen.insert(target.address());
         }
         assert_eq!(seen.len(), 5);

@@ -133,7 +133,7 @@ impl Balancer {
         Some(Rc::clone(chosen))
     }
 
-    /// For a retry: those first that were reached when last dialled. Rare, so it may look at all.
+    /// For a retry: those first that were reached when last connected. Rare, so it may look at all.
     fn pick_another(
         &mut self,
         eligible: &[Rc<LocalTarget>],
@@ -142,9 +142,9 @@ impl Balancer {
     ) -> Option<Rc<LocalTarget>> {
         let is_fresh = |target: &&Rc<LocalTarget>| !tried.iter().any(|old| Rc::ptr_eq(old, target));
         let fresh = || eligible.iter().filter(is_fresh);
-        let best = fresh().map(|target| target.last_dial()).min()?;
+        let best = fresh().map(|target| target.last_connect()).min()?;
         let fresh: Candidates =
-            fresh().filter(|target| target.last_dial() == best).cloned().collect();
+            fresh().filter(|target| target.last_connect() == best).cloned().collect();
         if self.balance == Balance::RoundRobin {
             // A turn taken here would be missing elsewhere: of two targets, the one that is down
             // would be the next client's again, and so each client's.

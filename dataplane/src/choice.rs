@@ -4,11 +4,11 @@ use std::time::Instant;
 use exchange::ClientKey;
 
 use crate::balance::{Balance, Balancer};
-use crate::local_target::{LastDial, LocalTarget};
+use crate::local_target::{LastConnect, LocalTarget};
 use crate::retry_budget::RetryBudget;
 use crate::targets::Targets;
 
-/// One core's decision where each dial of each client goes.
+/// One core's decision where each connect of each client goes.
 #[derive(Debug)]
 pub struct Chooser {
     balancer: Balancer,
@@ -16,18 +16,18 @@ pub struct Chooser {
     connect_attempts: usize,
 }
 
-/// What is to be dialled next for a client.
+/// What is to be tried next for a client.
 #[derive(Clone, Debug)]
 pub enum Choice {
     /// This target.
-    Dial(Rc<LocalTarget>),
+    Connect(Rc<LocalTarget>),
     /// None: all were tried, or as many as may be.
     NoTarget,
-    /// None: there have been too many retries lately, and what is left failed when last dialled.
+    /// None: there have been too many retries lately, and what is left failed when last connected.
     BudgetSpent,
 }
 
-/// The targets that were dialled in vain for one client.
+/// The targets that were tried in vain for one client.
 #[derive(Debug, Default)]
 pub struct Tried {
     targets: Vec<Rc<LocalTarget>>,
@@ -41,13 +41,13 @@ impl Tried {
         self.targets.push(target);
     }
 
-    /// Adds one that was not dialled after all, for want of a local port.
+    /// Adds one that was not connected after all, for want of a local port.
     pub fn skip(&mut self, target: Rc<LocalTarget>) {
         self.targets.push(target);
         self.uncounted += 1;
     }
 
-    /// Adds one whose dial was revoked.
+    /// Adds one whose connect was revoked.
     pub fn add_revoked(&mut self, target: Rc<LocalTarget>) {
         self.targets.push(target);
         self.uncounted += 1;
@@ -58,14 +58,14 @@ impl Tried {
         &self.targets
     }
 
-    /// How many dials count: one that was revoked might have succeeded.
+    /// How many connects count: one that was revoked might have succeeded.
     pub fn attempts(&self) -> usize {
         self.targets.len() - self.uncounted
     }
 }
 
 impl Chooser {
-    /// For one of `cores` cores; at most `connect_attempts` targets are dialled for a client.
+    /// For one of `cores` cores; at most `connect_attempts` targets are tried for a client.
     pub fn new(
         balance: Balance,
         connect_attempts: usize,
@@ -80,7 +80,7 @@ impl Chooser {
         }
     }
 
-    /// What to dial for a client for whom all of `tried` were dialled in vain. A `client` that is
+    /// What to connect for a client for whom all of `tried` were tried in vain. A `client` that is
     /// given keeps its target: its own comes first, then those that it prefers.
     pub fn choose(
         &mut self,
@@ -101,10 +101,10 @@ impl Chooser {
         };
         let Some(target) = picked else { return Choice::NoTarget };
         // What was reached last time, or is not known yet, is free: a target that is down is found
-        // out by the first dial that ends.
-        let is_free = tried.attempts() == 0 || target.last_dial() != LastDial::Failed;
+        // out by the first connect that ends.
+        let is_free = tried.attempts() == 0 || target.last_connect() != LastConnect::Failed;
         if is_free || self.budget.withdraw(now) {
-            Choice::Dial(target)
+            Choice::Connect(target)
         } else {
             Choice::BudgetSpent
         }

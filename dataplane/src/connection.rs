@@ -23,13 +23,13 @@ pub(crate) struct Connection {
     client: Option<OwnedFd>,
     /// `None` if nothing depends on it.
     origin: Option<Box<Origin>>,
-    /// The connection to the target, also while it is being dialled.
+    /// The connection to the target, also while it is being connected.
     target: Option<OwnedFd>,
     /// By the side they go to.
     pipes: [Option<Draining>; 2],
     is_nonblocking: bool,
-    pub(crate) dial: Option<Dial>,
-    /// Until a target was dialled, where PROXY protocol headers are in use.
+    pub(crate) connect: Option<Connect>,
+    /// Until a target was connected to, where PROXY protocol headers are in use.
     pub(crate) introduction: Option<Box<Introduction>>,
     chosen: Option<Rc<LocalTarget>>,
     tried: Tried,
@@ -63,13 +63,13 @@ pub(crate) struct Draining {
     pub(crate) bytes: usize,
 }
 
-/// A dial in flight.
+/// A connect in flight.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Dial {
+pub(crate) struct Connect {
     pub(crate) due: Instant,
     /// It is being ended because the client is gone: says nothing about the target.
     pub(crate) cancelled: bool,
-    /// It is being ended because the target is not to be used any more: another is dialled.
+    /// It is being ended because the target is not to be used any more: another is tried.
     pub(crate) revoked: bool,
     pub(crate) source: Source,
 }
@@ -99,7 +99,7 @@ impl Connection {
             target: None,
             pipes: [None, None],
             is_nonblocking: false,
-            dial: None,
+            connect: None,
             introduction: None,
             chosen: None,
             tried: Tried::default(),
@@ -194,7 +194,7 @@ impl Connection {
         self.pipes[to as usize].take()
     }
 
-    /// The targets dialled in vain so far.
+    /// The targets tried in vain so far.
     pub(crate) fn tried(&self) -> &Tried {
         &self.tried
     }
@@ -203,7 +203,12 @@ impl Connection {
         self.chosen.as_ref()
     }
 
-    pub(crate) fn start_dial(&mut self, target: Rc<LocalTarget>, socket: OwnedFd, dial: Dial) {
+    pub(crate) fn start_connect(
+        &mut self,
+        target: Rc<LocalTarget>,
+        socket: OwnedFd,
+        connect: Connect,
+    ) {
         if !self.session.awaits_client() {
             target.opened();
         }
@@ -211,33 +216,33 @@ impl Connection {
         // The walk has yet to see this socket, also where it takes the place of one that was lost.
         (self.is_watched_over, self.is_bounded) = (false, false);
         self.target = Some(socket);
-        self.dial = Some(dial);
+        self.connect = Some(connect);
     }
 
-    /// Notes that the dial never left this machine; its socket, to be closed.
-    pub(crate) fn undo_dial(&mut self) -> Option<OwnedFd> {
-        self.dial = None;
+    /// Notes that the connect never left this machine; its socket, to be closed.
+    pub(crate) fn undo_connect(&mut self) -> Option<OwnedFd> {
+        self.connect = None;
         drop(self.leave());
         self.target.take()
     }
 
-    /// Notes that a target cannot be dialled from here.
+    /// Notes that a target cannot be connected to from here.
     pub(crate) fn skip(&mut self, target: Rc<LocalTarget>) {
         self.tried.skip(target);
     }
 
-    /// Notes that the dial failed; its socket, to be closed.
-    pub(crate) fn fail_dial(&mut self) -> Option<OwnedFd> {
-        self.dial = None;
+    /// Notes that the connect failed; its socket, to be closed.
+    pub(crate) fn fail_connect(&mut self) -> Option<OwnedFd> {
+        self.connect = None;
         if let Some(target) = self.leave() {
             self.tried.add(target);
         }
         self.target.take()
     }
 
-    /// Notes that the dial was revoked; its socket, to be closed.
-    pub(crate) fn drop_revoked_dial(&mut self) -> Option<OwnedFd> {
-        self.dial = None;
+    /// Notes that the connect was revoked; its socket, to be closed.
+    pub(crate) fn drop_revoked_connect(&mut self) -> Option<OwnedFd> {
+        self.connect = None;
         if let Some(target) = self.leave() {
             self.tried.add_revoked(target);
         }
@@ -257,7 +262,7 @@ impl Connection {
     /// The end: gives the target back its place; a log line if it is wanted.
     pub(crate) fn finish(mut self, now: Instant, is_logged: bool) {
         let target = self.leave();
-        if let Some(target) = target.as_ref().filter(|_| self.session.is_dialled()) {
+        if let Some(target) = target.as_ref().filter(|_| self.session.is_connected()) {
             target.ended(!self.session.is_unanswered());
         }
         if is_logged && let Some(origin) = &self.origin {
@@ -276,7 +281,7 @@ impl Connection {
             duration_ms = millis,
             bytes_from_client = self.session.received_bytes(Side::Client),
             bytes_from_target = self.session.received_bytes(Side::Target),
-            dials = self.tried.targets().len() + usize::from(target.is_some());
+            connects = self.tried.targets().len() + usize::from(target.is_some());
             "ended"
         );
     }

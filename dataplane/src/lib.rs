@@ -54,7 +54,7 @@ pub use sources::Sources;
 pub mod policy {
     pub use crate::balance::Balancer;
     pub use crate::choice::{Choice, Chooser, Tried};
-    pub use crate::local_target::{LastDial, LocalTarget};
+    pub use crate::local_target::{LastConnect, LocalTarget};
     pub use crate::retry_budget::RetryBudget;
     pub use crate::targets::Targets;
 }
@@ -69,17 +69,17 @@ pub struct Settings {
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.
     pub connections_max: usize,
-    /// Most connections that are dialled ahead for one target, all cores together.
+    /// Most connections that are preconnected for one target, all cores together.
     pub pool_size: usize,
     /// What exceeds these is not left waiting but reset.
     pub limits: Limits,
-    /// Where targets are dialled from.
+    /// Where connections to targets come from.
     pub sources: Sources,
     /// PROXY protocol headers, expected and sent.
     pub proxy_protocol: ProxyProtocol,
     /// Most connections that each core's listener queues, as in listen(2).
     pub listen_backlog: u32,
-    /// How long one dial of a target may take.
+    /// How long one connect of a target may take.
     pub connect_timeout: Duration,
     /// How long connections are kept on which nothing moves.
     pub idle_timeouts: IdleTimeouts,

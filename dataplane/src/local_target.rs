@@ -35,20 +35,20 @@ pub struct LocalTarget {
     turnover: Rc<Turnover>,
     is_in_own_zone: Cell<Option<bool>>,
     reset: Cell<Option<Cause>>,
-    last_dial: Cell<LastDial>,
+    last_connect: Cell<LastConnect>,
     pool: RefCell<Pool>,
-    may_be_dialled_ahead: Cell<bool>,
+    may_be_preconnected: Cell<bool>,
     is_eligible: Cell<bool>,
     ramp: Cell<Option<Ramp>>,
     ports: Ports,
 }
 
-/// How the dial of a target that this core ended last went. The first one is the best to retry.
+/// How the connect of a target that this core ended last went. The first one is the best to retry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LastDial {
+pub enum LastConnect {
     /// The target was reached.
     Reached,
-    /// This core has dialled it never, or never to the end.
+    /// This core has connected it never, or never to the end.
     #[default]
     Unknown,
     /// The target was not reached.
@@ -71,9 +71,9 @@ impl LocalTarget {
             turnover: Rc::clone(turnover),
             is_in_own_zone: Cell::new(None),
             reset: Cell::new(None),
-            last_dial: Cell::default(),
+            last_connect: Cell::default(),
             pool: RefCell::new(Pool::new(0)),
-            may_be_dialled_ahead: Cell::new(false),
+            may_be_preconnected: Cell::new(false),
             is_eligible: Cell::new(false),
             ramp: Cell::new(None),
             ports: Ports::default(),
@@ -96,7 +96,7 @@ impl LocalTarget {
         self.reset.set(cause_of_reset(entry));
         // Under fail-open one that is ejected is used, but not more than has to be.
         let is_sound = entry.eligible && entry.state != TargetState::Ejected && !entry.reset;
-        self.may_be_dialled_ahead.set(is_sound);
+        self.may_be_preconnected.set(is_sound);
         if !self.is_eligible.replace(entry.eligible) {
             // What ended while it was out of use says nothing of how it serves now.
             self.ended_elsewhere.set(self.count_ended_elsewhere());
@@ -105,12 +105,12 @@ impl LocalTarget {
 
     /// Notes that the snapshot does not have it any more.
     pub(crate) fn withdraw(&self) {
-        self.may_be_dialled_ahead.set(false);
+        self.may_be_preconnected.set(false);
     }
 
     /// Whether connections to it may wait for clients.
-    pub(crate) fn may_be_dialled_ahead(&self) -> bool {
-        self.may_be_dialled_ahead.get()
+    pub(crate) fn may_be_preconnected(&self) -> bool {
+        self.may_be_preconnected.get()
     }
 
     /// The connections to it that wait for clients.
@@ -138,7 +138,7 @@ impl LocalTarget {
         self.target.address
     }
 
-    /// Whether and from where it can be dialled.
+    /// Whether and from where it can be connected to.
     pub(crate) fn ports(&self) -> &Ports {
         &self.ports
     }
@@ -147,7 +147,7 @@ impl LocalTarget {
         &self.socket_address
     }
 
-    /// This core's connections to the target, those being dialled among them.
+    /// This core's connections to the target, those being connected among them.
     pub fn connections(&self) -> u32 {
         self.connections.get()
     }
@@ -210,9 +210,9 @@ impl LocalTarget {
         self.reset.get()
     }
 
-    /// How this core's last dial of it went.
-    pub fn last_dial(&self) -> LastDial {
-        self.last_dial.get()
+    /// How this core's last connect of it went.
+    pub fn last_connect(&self) -> LastConnect {
+        self.last_connect.get()
     }
 
     pub(crate) fn ramp(&self) -> Option<Ramp> {
@@ -224,7 +224,7 @@ impl LocalTarget {
         self.ramp.get().map_or(1.0, |ramp| ramp.part(now))
     }
 
-    /// A dial begins: it counts as a connection until [`Self::closed`].
+    /// A connect begins: it counts as a connection until [`Self::closed`].
     pub fn opened(&self) {
         self.connections.set(self.connections.get() + 1);
         self.counters.on(self.core).active.increment();
@@ -256,18 +256,18 @@ impl LocalTarget {
         self.counters.on(self.core).connections.increment();
     }
 
-    /// A dial has reached it.
+    /// A connect has reached it.
     pub fn reached(&self) {
-        self.last_dial.set(LastDial::Reached);
-        self.counters.on(self.core).dialled.increment();
+        self.last_connect.set(LastConnect::Reached);
+        self.counters.on(self.core).connected.increment();
     }
 
-    /// A dial has failed, or taken too long; what the control plane has to hear of it.
+    /// A connect has failed, or taken too long; what the control plane has to hear of it.
     #[must_use]
     pub fn failed(&self, error: io::ErrorKind) -> Report {
-        self.last_dial.set(LastDial::Failed);
-        self.counters.on(self.core).failed_dials.increment();
-        let successes = self.counters.dialled();
+        self.last_connect.set(LastConnect::Failed);
+        self.counters.on(self.core).failed_connects.increment();
+        let successes = self.counters.connected();
         Report { target: Arc::clone(&self.target), count: 1, successes, error }
     }
 }

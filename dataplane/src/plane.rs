@@ -37,7 +37,7 @@ pub struct Core {
     pub listener: Listener,
     /// Where its snapshots come from.
     pub subscriber: Subscriber,
-    /// Where its failed dials are told.
+    /// Where its failed connects are told.
     pub reporter: Reporter,
 }
 

@@ -1,4 +1,4 @@
-//! Connections that are dialled ahead, each to be used by one client, for one target on one core.
+//! Connections that are preconnected, each to be used by one client, for one target on one core.
 //! Keeps account of them and says what should be done; does no I/O.
 
 mod demand;
@@ -14,7 +14,7 @@ use demand::Demand;
 use idle_life::IdleLife;
 
 /// Connections that find out whether their life may be longer, where it has become too short for
-/// any to be wanted, are dialled no more often than this.
+/// any to be wanted, are connected to no more often than this.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The pool of one target on one core.
@@ -23,7 +23,7 @@ pub(crate) struct Pool {
     most: usize,
     demand: Demand,
     life: IdleLife,
-    dialling: Vec<Key>,
+    connecting: Vec<Key>,
     /// Ready for a client, in the order in which they became so.
     idle: VecDeque<Idle>,
     /// Too old for clients, kept to see how long the target allows.
@@ -50,7 +50,7 @@ impl Pool {
             most,
             demand: Demand::default(),
             life: IdleLife::new(),
-            dialling: Vec::new(),
+            connecting: Vec::new(),
             idle: VecDeque::new(),
             probe: None,
             probed: None,
@@ -62,9 +62,9 @@ impl Pool {
         self.most = most;
     }
 
-    /// Connections in it, those being dialled among them.
+    /// Connections in it, those being connected among them.
     pub(crate) fn len(&self) -> usize {
-        self.dialling.len() + self.idle.len() + usize::from(self.probe.is_some())
+        self.connecting.len() + self.idle.len() + usize::from(self.probe.is_some())
     }
 
     /// Takes out a connection for a client that has come: the newest one that `is_ready`.
@@ -85,28 +85,28 @@ impl Pool {
         claimed.map(|idle| idle.key)
     }
 
-    /// How many connections are to be dialled now.
+    /// How many connections are to be connected now.
     pub(crate) fn lacking(&self, now: Instant) -> usize {
         if self.most == 0 {
             return 0;
         }
         let wanted = self.wanted(now).max(usize::from(self.needs_probe(now))).min(self.most);
-        wanted.saturating_sub(self.dialling.len() + self.idle.len()).min(self.most - self.len())
+        wanted.saturating_sub(self.connecting.len() + self.idle.len()).min(self.most - self.len())
     }
 
-    /// A connection is being dialled.
-    pub(crate) fn note_dialling(&mut self, key: Key) {
-        self.dialling.push(key);
+    /// A connection is being connected.
+    pub(crate) fn note_connecting(&mut self, key: Key) {
+        self.connecting.push(key);
     }
 
-    /// A dial, for the pool or for a client, has succeeded within `duration`.
-    pub(crate) fn note_dial(&mut self, duration: Duration) {
-        self.demand.note_dial(duration);
+    /// A connect, for the pool or for a client, has succeeded within `duration`.
+    pub(crate) fn note_connect(&mut self, duration: Duration) {
+        self.demand.note_connect(duration);
     }
 
-    /// A connection that was being dialled is there.
+    /// A connection that was being connected is there.
     pub(crate) fn note_ready(&mut self, key: Key, now: Instant) {
-        self.dialling.retain(|&dialling| dialling != key);
+        self.connecting.retain(|&connecting| connecting != key);
         let idle = Idle { key, since: now };
         if self.needs_probe(now) {
             self.probe = Some(idle);
@@ -118,7 +118,7 @@ impl Pool {
 
     /// A connection that was not claimed is gone. `by_target`: the target has ended it.
     pub(crate) fn note_gone(&mut self, key: Key, now: Instant, by_target: bool) {
-        self.dialling.retain(|&dialling| dialling != key);
+        self.connecting.retain(|&connecting| connecting != key);
         let position = self.idle.iter().position(|idle| idle.key == key);
         let idle = match position {
             Some(index) => self.idle.remove(index),
@@ -152,7 +152,7 @@ impl Pool {
     /// Takes out all connections.
     pub(crate) fn take_all(&mut self) -> Vec<Key> {
         let idle = self.idle.drain(..).chain(self.probe.take()).map(|idle| idle.key);
-        idle.chain(self.dialling.drain(..)).collect()
+        idle.chain(self.connecting.drain(..)).collect()
     }
 
     fn wanted(&self, now: Instant) -> usize {
@@ -179,17 +179,17 @@ mod tests {
         Key { slot, generation: 0 }
     }
 
-    /// A pool of a target with much traffic and dials of a millisecond.
+    /// A pool of a target with much traffic and connects of a millisecond.
     fn busy(most: usize, now: Instant) -> Pool {
         let mut pool = Pool::new(most);
         (0..1000).for_each(|_| assert!(pool.claim(now, |_| true).is_none()));
-        pool.note_dial(MS);
+        pool.note_connect(MS);
         pool
     }
 
     fn fill(pool: &mut Pool, keys: std::ops::Range<u32>, now: Instant) {
         for slot in keys {
-            pool.note_dialling(key(slot));
+            pool.note_connecting(key(slot));
             pool.note_ready(key(slot), now);
         }
     }
@@ -199,7 +199,7 @@ mod tests {
         let now = Instant::now();
         let mut pool = busy(100, now);
         assert_eq!(pool.lacking(now), 3);
-        pool.note_dialling(key(1));
+        pool.note_connecting(key(1));
         fill(&mut pool, 2..4, now);
         assert_eq!((pool.lacking(now), pool.len()), (0, 3));
         assert_eq!(busy(2, now).lacking(now), 2);
@@ -262,7 +262,7 @@ mod tests {
         let now = Instant::now();
         let mut pool = busy(100, now);
         fill(&mut pool, 1..4, now);
-        pool.note_dialling(key(7));
+        pool.note_connecting(key(7));
         assert_eq!(pool.take_all().len(), 4);
         assert_eq!((pool.len(), pool.claim(now, |_| true)), (0, None));
     }

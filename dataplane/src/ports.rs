@@ -9,7 +9,7 @@ use crate::sources::Source;
 /// usual range. So a source whose ports have run out rests, and longer if they soon do so again.
 #[derive(Debug, Default)]
 pub(crate) struct Ports {
-    /// Where the next dial comes from, if it can.
+    /// Where the next connect comes from, if it can.
     next: Cell<usize>,
     /// When each source has to rest, or had to; empty as long as none has had to.
     rests: RefCell<Vec<Option<Rest>>>,
@@ -45,7 +45,7 @@ impl Ports {
         }
         let rest = &mut rests[source.number()];
         let length = match *rest {
-            // Of several dials at once, the first has told it.
+            // Of several connects at once, the first has told it.
             Some(Rest { until, .. }) if now < until => return,
             // What had come free meanwhile did not last for as long as it took.
             Some(Rest { until, length }) if now < until + length => (length * 2).min(REST_MAX),

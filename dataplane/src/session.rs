@@ -41,7 +41,7 @@ pub(crate) use watch::WATCH_DELAY;
 const HELD_PIECES_MAX: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dial {
+enum Connect {
     /// The client has to say who it is first.
     NotYet,
     InFlight,
@@ -54,8 +54,8 @@ enum Dial {
 pub(crate) struct Session {
     ends: [End; 2],
     ahead: Ahead,
-    dial: Dial,
-    dials_left: u8,
+    connect: Connect,
+    connects_left: u8,
     ending: Option<Ending>,
     finished: bool,
     watch_pending: bool,
@@ -66,22 +66,22 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A session for a client that was just accepted. At most `dials_max` targets will be dialled.
-    pub(crate) fn accepted(dials_max: u8, ops: &mut Vec<Op>) -> Self {
-        let mut session = Self::new(dials_max);
+    /// A session for a client that was just accepted. At most `connects_max` targets will be connected.
+    pub(crate) fn accepted(connects_max: u8, ops: &mut Vec<Op>) -> Self {
+        let mut session = Self::new(connects_max);
         session.end_mut(Side::Client).open = true;
-        session.start_dial(ops);
+        session.start_connect(ops);
         session.advance(ops);
         session
     }
 
     /// A session without any side or operation yet.
-    fn new(dials_max: u8) -> Self {
+    fn new(connects_max: u8) -> Self {
         Self {
             ends: [End::default(), End::default()],
             ahead: Ahead::No,
-            dial: Dial::NotYet,
-            dials_left: dials_max,
+            connect: Connect::NotYet,
+            connects_left: connects_max,
             ending: None,
             finished: false,
             watch_pending: false,
@@ -103,9 +103,9 @@ impl Session {
         self.end(side).broken
     }
 
-    /// Whether the target was dialled.
-    pub(crate) fn is_dialled(&self) -> bool {
-        self.dial == Dial::Done
+    /// Whether the target was connected.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connect == Connect::Done
     }
 
     /// Whether the session is over.
@@ -157,20 +157,20 @@ impl Session {
             }
             Event::Refused => self.ending = self.ending.or(Some(Ending::Refused)),
             Event::Header { piece } => self.note_header(piece),
-            Event::ClientArrived { payload, dials_max } => {
-                self.note_client_arrived(payload, dials_max);
+            Event::ClientArrived { payload, connects_max } => {
+                self.note_client_arrived(payload, connects_max);
             }
             Event::Unwanted => self.note_unwanted(),
-            Event::Dialled => {
-                self.dial = Dial::Done;
+            Event::Connected => {
+                self.connect = Connect::Done;
                 self.end_mut(Side::Target).open = true;
             }
-            Event::DialFailed => self.note_dial_failed(ops),
-            Event::DialRevoked => {
-                self.dials_left = self.dials_left.saturating_add(1);
-                self.note_dial_failed(ops);
+            Event::ConnectFailed => self.note_connect_failed(ops),
+            Event::ConnectRevoked => {
+                self.connects_left = self.connects_left.saturating_add(1);
+                self.note_connect_failed(ops);
             }
-            Event::NoTarget => self.dial = Dial::Failed,
+            Event::NoTarget => self.connect = Connect::Failed,
             Event::Received { from, piece, full, more } => {
                 self.note_received(from, piece, full, more, ops);
             }
@@ -223,18 +223,19 @@ impl Session {
         }
     }
 
-    fn start_dial(&mut self, ops: &mut Vec<Op>) {
-        self.dial = Dial::InFlight;
-        self.dials_left = self.dials_left.saturating_sub(1);
-        ops.push(Op::Dial);
+    fn start_connect(&mut self, ops: &mut Vec<Op>) {
+        self.connect = Connect::InFlight;
+        self.connects_left = self.connects_left.saturating_sub(1);
+        ops.push(Op::Connect);
     }
 
-    fn note_dial_failed(&mut self, ops: &mut Vec<Op>) {
-        let wanted = self.dial == Dial::InFlight && self.ending.is_none() && !self.awaits_client();
-        if wanted && self.dials_left > 0 {
-            self.start_dial(ops);
+    fn note_connect_failed(&mut self, ops: &mut Vec<Op>) {
+        let wanted =
+            self.connect == Connect::InFlight && self.ending.is_none() && !self.awaits_client();
+        if wanted && self.connects_left > 0 {
+            self.start_connect(ops);
         } else {
-            self.dial = Dial::Failed;
+            self.connect = Connect::Failed;
         }
     }
 
@@ -300,15 +301,15 @@ impl Session {
         }
         let [client, target] = &self.ends;
         let client_is_gone = client.broken && (target.broken || target.outbox.is_empty());
-        self.ending = match self.dial {
-            Dial::NotYet | Dial::Failed if client.broken => Some(Ending::ClientReset),
-            Dial::NotYet if client.end_of_stream => Some(Ending::Refused),
-            Dial::Failed => Some(Ending::NoTarget),
-            // What was read before the client's RST is still dialled for and delivered.
-            Dial::InFlight if client_is_gone => Some(Ending::ClientReset),
-            Dial::Done if client.broken && target.broken => Some(Ending::ClientReset),
-            Dial::Done if client.broken || target.broken => return self.settle_broken(ops),
-            Dial::Done if Side::BOTH.iter().all(|&to| self.is_delivered(to)) => {
+        self.ending = match self.connect {
+            Connect::NotYet | Connect::Failed if client.broken => Some(Ending::ClientReset),
+            Connect::NotYet if client.end_of_stream => Some(Ending::Refused),
+            Connect::Failed => Some(Ending::NoTarget),
+            // What was read before the client's RST is still connected for and delivered.
+            Connect::InFlight if client_is_gone => Some(Ending::ClientReset),
+            Connect::Done if client.broken && target.broken => Some(Ending::ClientReset),
+            Connect::Done if client.broken || target.broken => return self.settle_broken(ops),
+            Connect::Done if Side::BOTH.iter().all(|&to| self.is_delivered(to)) => {
                 Some(Ending::Complete)
             }
             _ => None,
@@ -383,11 +384,11 @@ impl Session {
         for side in Side::BOTH {
             self.end_mut(side).wind_down(side, ops);
         }
-        if self.dial == Dial::InFlight {
-            self.dial = Dial::Cancelling;
-            ops.push(Op::CancelDial);
+        if self.connect == Connect::InFlight {
+            self.connect = Connect::Cancelling;
+            ops.push(Op::CancelConnect);
         }
-        if self.dial == Dial::Cancelling || !self.ends.iter().all(End::is_idle) {
+        if self.connect == Connect::Cancelling || !self.ends.iter().all(End::is_idle) {
             return;
         }
         let by_fin = [Ending::Complete, Ending::Rebalanced, Ending::GivenUp, Ending::Broken];

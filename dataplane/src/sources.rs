@@ -7,19 +7,19 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::ring::bind_address_without_port;
 
-/// The own addresses that targets are dialled from.
+/// The own addresses that targets are connected from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     four: Arc<[IpAddr]>,
     six: Arc<[IpAddr]>,
 }
 
-/// Where a dial comes from: one of [`Sources::count`] for its target, counted from 0.
+/// Where a connect comes from: one of [`Sources::count`] for its target, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Source(u8);
 
 impl Source {
-    /// Dials hold it, so it is small.
+    /// Connects hold it, so it is small.
     pub(crate) fn new(number: usize) -> Self {
         Self(u8::try_from(number).expect("there are at most COUNT_MAX"))
     }
@@ -48,7 +48,7 @@ impl Sources {
         self.four.iter().chain(self.six.iter()).copied()
     }
 
-    /// Those that cannot be dialled from, and why: as bind(2).
+    /// Those that cannot be connected from, and why: as bind(2).
     pub fn unusable(&self) -> impl Iterator<Item = (IpAddr, io::Error)> {
         self.addresses().filter_map(|address| {
             let domain = Domain::for_address(SocketAddr::new(address, 0));
@@ -62,7 +62,7 @@ impl Sources {
         self.for_target(target).len().max(1)
     }
 
-    /// A socket to dial `target` with, bound to the address `source` stands for. Blocking:
+    /// A socket to connect `target` with, bound to the address `source` stands for. Blocking:
     /// `io_uring` would not wait on a non-blocking one.
     ///
     /// # Errors

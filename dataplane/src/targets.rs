@@ -6,7 +6,7 @@ use exchange::{ClientKey, Locality, Snapshot};
 use crate::affinity::LocalAffinity;
 use crate::candidates::Candidates;
 use crate::lingering::Turnover;
-use crate::local_target::{LastDial, LocalTarget};
+use crate::local_target::{LastConnect, LocalTarget};
 
 /// How often other cores' counts are read at most, and how many of them at a time.
 const READ_INTERVAL: Duration = Duration::from_millis(1);
@@ -136,7 +136,7 @@ impl Targets {
 
     /// The client's own target, as long as that may be used and was not tried; else the one that the
     /// client prefers of all others. All cores and instances with the same targets agree, but for
-    /// this: for another try those come last whose last dial failed on this core, or clients would
+    /// this: for another try those come last whose last connect failed on this core, or clients would
     /// be dropped while there are others.
     pub(crate) fn of_client(
         &self,
@@ -147,7 +147,7 @@ impl Targets {
         let own = self.affinity.as_ref().and_then(|affinity| affinity.choose(client));
         let others = || self.eligible().iter().filter(is_fresh);
         let worth = |target: &&Rc<LocalTarget>| {
-            let is_good = tried.is_empty() || target.last_dial() != LastDial::Failed;
+            let is_good = tried.is_empty() || target.last_connect() != LastConnect::Failed;
             (is_good, client.preference(target.key()))
         };
         own.filter(is_fresh).or_else(|| others().max_by_key(worth)).cloned()

@@ -3,7 +3,7 @@
 
 mod accepting;
 mod admitting;
-mod dialling;
+mod connecting;
 mod handing;
 mod introducing;
 mod performing;
@@ -76,8 +76,8 @@ pub(crate) struct Worker {
     /// Connections that were reset because the time for a graceful end was over.
     aborted: u64,
     pipes: Pipes,
-    dials: EqualTimers,
-    /// Clients whose sessions want to dial while clients are to wait.
+    connects: EqualTimers,
+    /// Clients whose sessions want to connect while clients are to wait.
     waiting: VecDeque<Key>,
     prefaces: EqualTimers,
     watches: EqualTimers,
@@ -171,7 +171,7 @@ impl Worker {
             handover,
             aborted: 0,
             pipes: Pipes::new(pipes_max),
-            dials: EqualTimers::new(settings.connect_timeout),
+            connects: EqualTimers::new(settings.connect_timeout),
             waiting: VecDeque::new(),
             prefaces: EqualTimers::new(introducing::PREFACE_TIMEOUT),
             watches: EqualTimers::new(WATCH_DELAY),
@@ -258,7 +258,7 @@ impl Worker {
 
     fn wait_time(&self) -> Duration {
         let timers = [
-            self.dials.next(),
+            self.connects.next(),
             self.prefaces.next(),
             self.watches.next(),
             self.measures.next(),

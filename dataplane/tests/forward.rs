@@ -126,7 +126,7 @@ fn send_queue(stream: &TcpStream) -> u32 {
 }
 
 #[test]
-fn a_failed_dial_goes_to_another_target() {
+fn a_failed_connect_goes_to_another_target() {
     let listener = listener();
     let targets = [free_address(), free_address(), listener.local_addr().unwrap()];
     let plane = start(&targets, &settings());
@@ -139,7 +139,7 @@ fn a_failed_dial_goes_to_another_target() {
         assert_eq!(&early, b"early");
     }
     assert_eq!(plane.total(|core| &core.failed_connections), 0);
-    assert!(plane.total(|core| &core.failed_dials) >= 10);
+    assert!(plane.total(|core| &core.failed_connects) >= 10);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_client_that_no_target_takes_is_reset() {
     let error = client.and_then(|mut client| client.read(&mut [0])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     wait_until("counted", || plane.total(|core| &core.failed_connections) == 1);
-    assert_eq!(plane.total(|core| &core.failed_dials), 2);
+    assert_eq!(plane.total(|core| &core.failed_connects), 2);
     assert_eq!(plane.total(|core| &core.successful_connections), 0);
 }
 

@@ -1,4 +1,4 @@
-//! Connections dialled ahead by a data plane of one core, between real sockets.
+//! Preconnected connections by a data plane of one core, between real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -28,7 +28,7 @@ struct Core {
 }
 
 impl Core {
-    /// Its first dial takes a second, so that dials are worth being made ahead for a while.
+    /// Its first connect takes a second, so that connects are worth being made ahead for a while.
     fn start(settings: &Settings) -> Self {
         let plane = Plane::start(1, settings);
         let listener = listener();
@@ -36,17 +36,17 @@ impl Core {
         let header = if settings.proxy_protocol.from.is_some() { HEADER } else { b"" };
         let core = Self { plane, listener: Some(listener), target, header };
         core.publish(core.entry());
-        core.make_first_dial_slow();
+        core.make_first_connect_slow();
         core
     }
 
     /// With its queue full, the target's kernel drops a SYN, which is sent again after a second.
-    fn make_first_dial_slow(&self) {
+    fn make_first_connect_slow(&self) {
         let listener = self.listener();
         rustix::net::listen(listener, 0).unwrap();
         let filler = TcpStream::connect(self.target).unwrap();
         let client = self.connect();
-        wait_until("a dial", || self.counters().active_connections.get() == 1);
+        wait_until("a connect", || self.counters().active_connections.get() == 1);
         std::thread::sleep(Duration::from_millis(50));
         rustix::net::listen(listener, 4096).unwrap();
         drop((listener.accept().unwrap(), filler));
@@ -99,7 +99,7 @@ impl Core {
         let mut waiting = Vec::new();
         let started = Instant::now();
         while waiting.is_empty() || self.counters().pooled.get() != waiting.len() as u64 {
-            assert!(started.elapsed() < PATIENCE, "nothing is dialled ahead");
+            assert!(started.elapsed() < PATIENCE, "nothing is preconnected");
             let served = self.counters().successful_connections.get();
             drop(self.connect());
             listener.set_nonblocking(true).unwrap();
@@ -183,7 +183,7 @@ fn a_target_that_gets_no_clients_has_no_connection_waiting() {
     core.publish(entry.clone());
     for change in changes {
         // Known to be slow again: it is another one.
-        core.make_first_dial_slow();
+        core.make_first_connect_slow();
         let waiting = core.fill();
         change(&mut entry);
         core.publish(entry);
@@ -194,20 +194,20 @@ fn a_target_that_gets_no_clients_has_no_connection_waiting() {
 }
 
 #[test]
-fn a_dial_ahead_that_fails_is_reported_and_the_last_until_the_target_is_reached() {
+fn a_preconnect_that_fails_is_reported_and_the_last_until_the_target_is_reached() {
     let mut core = Core::start(&settings());
     let waiting = core.fill();
     core.listener = None;
     let misses = core.counters().pool_misses.get();
     // One connection is used, and cannot be replaced.
     let client = core.connect();
-    wait_until("a dial fails", || core.counters().failed_dials.get() == 1);
+    wait_until("a connect fails", || core.counters().failed_connects.get() == 1);
     assert_eq!(core.plane.report().count, 1);
     assert_eq!(core.counters().pool_misses.get(), misses);
     assert_eq!(core.counters().failed_connections.get(), 0);
     // Long enough for the pool to be looked at again and again.
     std::thread::sleep(LIFE / 4);
-    assert_eq!(core.counters().failed_dials.get(), 1);
+    assert_eq!(core.counters().failed_connects.get(), 1);
     drop((client, waiting));
 }
 
@@ -232,7 +232,7 @@ fn whoever_says_who_it_is_gets_no_connection_that_has_just_ended() {
     let core = Core::start(&Settings { proxy_protocol, ..settings() });
     let entry = core.entry();
     core.publish(entry.clone());
-    core.make_first_dial_slow();
+    core.make_first_connect_slow();
     for attempt in 0.. {
         assert!(attempt < 20, "the core is never busy");
         let waiting = core.fill();

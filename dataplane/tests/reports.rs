@@ -1,4 +1,4 @@
-//! What the control plane hears of dials, between real sockets.
+//! What the control plane hears of connects, between real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -34,10 +34,10 @@ impl Core {
         Self { plane, counters }
     }
 
-    /// A client, as soon as its target is being dialled.
-    fn dialling_client(&self) -> TcpStream {
+    /// A client, as soon as its target is being connected.
+    fn connecting_client(&self) -> TcpStream {
         let client = self.plane.connect();
-        wait_until("dialled", || self.counters.active() == 1);
+        wait_until("connected", || self.counters.active() == 1);
         client
     }
 }
@@ -52,7 +52,7 @@ impl Drop for Core {
     }
 }
 
-/// A target that no dial reaches and none fails at: its queue is full, so SYNs are dropped.
+/// A target that no connect reaches and none fails at: its queue is full, so SYNs are dropped.
 fn blackhole() -> (Socket, TcpStream) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
@@ -66,7 +66,7 @@ fn address_of(socket: &Socket) -> SocketAddr {
 }
 
 #[test]
-fn a_dial_that_fails_is_reported_with_its_error() {
+fn a_connect_that_fails_is_reported_with_its_error() {
     let core = Core::start(free_address());
     let mut client = core.plane.connect();
     let report = core.plane.report();
@@ -76,7 +76,7 @@ fn a_dial_that_fails_is_reported_with_its_error() {
 }
 
 #[test]
-fn a_dial_that_takes_too_long_has_timed_out() {
+fn a_connect_that_takes_too_long_has_timed_out() {
     let (blackhole, _filler) = blackhole();
     let core = Core::start(address_of(&blackhole));
     let _client = core.plane.connect();
@@ -84,29 +84,29 @@ fn a_dial_that_takes_too_long_has_timed_out() {
 }
 
 #[test]
-fn a_dial_that_succeeds_is_counted_only() {
+fn a_connect_that_succeeds_is_counted_only() {
     let target = listener();
     let core = Core::start(target.local_addr().unwrap());
     let _client = core.plane.connect();
     target.accept().unwrap();
-    wait_until("counted", || core.counters.dialled() == 1);
+    wait_until("counted", || core.counters.connected() == 1);
 }
 
 #[test]
-fn a_dial_whose_client_leaves_has_shown_nothing() {
+fn a_connect_whose_client_leaves_has_shown_nothing() {
     let (blackhole, _filler) = blackhole();
     let core = Core::start(address_of(&blackhole));
-    let client = core.dialling_client();
+    let client = core.connecting_client();
     SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
     drop(client);
     wait_until("given up", || core.counters.active() == 0);
 }
 
 #[test]
-fn a_dial_that_the_end_cuts_short_has_shown_nothing() {
+fn a_connect_that_the_end_cuts_short_has_shown_nothing() {
     let (blackhole, _filler) = blackhole();
     let mut core = Core::start(address_of(&blackhole));
-    let mut client = core.dialling_client();
+    let mut client = core.connecting_client();
     core.plane.stop();
     assert!(client.read(&mut [0]).is_err());
 }

@@ -112,9 +112,9 @@ fn a_client_whose_target_is_not_reached_any_more_waits_for_the_next() {
     let (hangs, _listener, _queued) = full();
     plane.publish(vec![plane.healthy(hangs)]);
     let client = plane.connect();
-    wait_until("it is dialled for", || plane.total(|core| &core.active_connections) == 1);
+    wait_until("it is connected for", || plane.total(|core| &core.active_connections) == 1);
     plane.hold();
-    wait_until("the dial fails", || plane.total(|core| &core.failed_dials) == 1);
+    wait_until("the connect fails", || plane.total(|core| &core.failed_connects) == 1);
     client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     assert_eq!(ask(&client).unwrap_err().kind(), ErrorKind::WouldBlock, "it waits");
     client.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -141,15 +141,15 @@ fn who_introduces_itself_while_clients_wait_waits_too() {
 }
 
 #[test]
-fn who_has_waited_for_its_dial_may_leave() {
+fn who_has_waited_for_its_connect_may_leave() {
     let plane = start(1);
     let (hangs, _listener, _queued) = full();
     plane.publish(vec![plane.healthy(hangs)]);
     let leaves = plane.connect();
     let stays = plane.connect();
-    wait_until("both are dialled for", || plane.total(|core| &core.active_connections) == 2);
+    wait_until("both are connected for", || plane.total(|core| &core.active_connections) == 2);
     plane.hold();
-    wait_until("the dials fail", || plane.total(|core| &core.failed_dials) == 2);
+    wait_until("the connects fail", || plane.total(|core| &core.failed_connects) == 2);
     SockRef::from(&leaves).set_linger(Some(Duration::ZERO)).unwrap();
     drop(leaves);
     wait_until("one has left", || plane.total(|core| &core.active_connections) == 1);

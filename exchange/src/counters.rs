@@ -1,4 +1,4 @@
-use crate::{DialDurations, Rejections, Surplus};
+use crate::{ConnectDurations, Rejections, Surplus};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one thread writes and anyone reads: a core, or the control plane's.
@@ -49,8 +49,8 @@ pub struct CoreCounters {
     pub successful_connections: Counter,
     /// Total: client connections that ended without having got a target.
     pub failed_connections: Counter,
-    /// Total: dials of a target that failed or took too long.
-    pub failed_dials: Counter,
+    /// Total: connects of a target that failed or took too long.
+    pub failed_connects: Counter,
     /// Total: client connections given up because the retry budget was spent.
     pub retry_budget_exhausted: Counter,
     /// Total: client connections that got a target of the balancer's own zone.
@@ -62,23 +62,23 @@ pub struct CoreCounters {
     /// Total: client connections ended in favour of targets that had joined.
     pub rebalanced_connections: Counter,
     /// Total: client connections that this core accepted and handed to another.
-    pub handed_connections: Counter,
+    pub moved_connections: Counter,
     /// Gauge: 1 while accepting is paused for want of descriptors.
     pub accept_paused: Counter,
-    /// Total: client connections that got a connection dialled ahead.
+    /// Total: client connections that got a preconnected connection.
     pub pool_hits: Counter,
-    /// Total: client connections whose target had to be dialled while others are dialled ahead.
+    /// Total: client connections whose target had to be connected while others are preconnected.
     pub pool_misses: Counter,
-    /// Total: connections dialled ahead that were closed because no client came for them.
+    /// Total: preconnected connections that were closed because no client came for them.
     pub pool_expired: Counter,
-    /// Total: connections dialled ahead that their target ended before a client came.
+    /// Total: preconnected connections that their target ended before a client came.
     pub pool_broken: Counter,
-    /// Gauge: connections dialled ahead that wait for a client, those being dialled among them.
+    /// Gauge: preconnected connections that wait for a client, those being connected among them.
     pub pooled: Counter,
-    /// Totals: how long dials took.
-    pub dial_durations: DialDurations,
-    /// Total: dials that found no free local port.
-    pub exhausted_dials: Counter,
+    /// Totals: how long connects took.
+    pub connect_durations: ConnectDurations,
+    /// Total: connects that found no free local port.
+    pub exhausted_connects: Counter,
     /// Total: what the kernel dropped at the core's listener, for whatever reason.
     pub listen_drops: Counter,
     /// Totals: client connections that were reset instead of being forwarded.
@@ -97,12 +97,12 @@ pub struct TargetCounters {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct TargetOnCore {
-    /// Gauge: connections open to the target, those being dialled among them.
+    /// Gauge: connections open to the target, those being connected among them.
     pub active: Counter,
-    /// Total: dials of the target that succeeded, for clients and ahead of them.
-    pub dialled: Counter,
-    /// Total: dials of the target that failed or took too long.
-    pub failed_dials: Counter,
+    /// Total: connects of the target that succeeded, for clients and ahead of them.
+    pub connected: Counter,
+    /// Total: connects of the target that failed or took too long.
+    pub failed_connects: Counter,
     /// Total: client connections that got one to the target.
     pub connections: Counter,
     /// Total: client connections that the target was first to end, before it had sent a byte.
@@ -143,9 +143,9 @@ impl TargetCounters {
         self.sum(|core| &core.active)
     }
 
-    /// Dials of the target that succeeded, all cores together.
-    pub fn dialled(&self) -> u64 {
-        self.sum(|core| &core.dialled)
+    /// Connects of the target that succeeded, all cores together.
+    pub fn connected(&self) -> u64 {
+        self.sum(|core| &core.connected)
     }
 
     /// The last turn that any core gave the target.

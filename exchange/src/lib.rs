@@ -1,13 +1,13 @@
 //! The vocabulary shared by the control plane and the data plane, and the only place where they
 //! meet: targets, immutable snapshots of them, the channel that broadcasts snapshots to the
-//! cores, the one by which the cores report failed dials, and the counters they keep.
+//! cores, the one by which the cores report failed connects, and the counters they keep.
 //!
 //! There is no I/O and no runtime in here, apart from the eventfds that end a wait.
 
 mod affinity;
 mod channel;
+mod connect_durations;
 mod counters;
-mod dial_durations;
 mod rejection;
 mod report;
 #[cfg(test)]
@@ -19,8 +19,8 @@ mod target;
 
 pub use affinity::{Affinity, ClientKey, TargetKey};
 pub use channel::{Publisher, Subscriber, Waker, broadcast};
+pub use connect_durations::ConnectDurations;
 pub use counters::{CoreCounters, Counter, TargetCounters, TargetOnCore};
-pub use dial_durations::DialDurations;
 pub use rejection::{Rejection, Rejections};
 pub use report::{Report, Reporter, Reports, reports};
 pub use snapshot::{

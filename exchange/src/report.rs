@@ -9,15 +9,15 @@ use crate::{Target, Waker};
 /// Reports under way; what finds the queue full is put together at its core until there is room.
 const QUEUE: usize = 1024;
 
-/// Dials of one target that failed or took too long. What failed before a success is not in a row
-/// with what fails after it. Dials that succeed are only counted ([`crate::TargetCounters`]).
+/// Connects of one target that failed or took too long. What failed before a success is not in a row
+/// with what fails after it. Connects that succeed are only counted ([`crate::TargetCounters`]).
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The target that was dialled.
+    /// The target that was connected.
     pub target: Arc<Target>,
-    /// How many dials.
+    /// How many connects.
     pub count: u32,
-    /// [`crate::TargetCounters::dialled`] when the last of them failed.
+    /// [`crate::TargetCounters::connected`] when the last of them failed.
     pub successes: u64,
     /// What the last of them failed with.
     pub error: io::ErrorKind,

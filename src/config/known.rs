@@ -15,7 +15,7 @@ pub(crate) struct Known {
     pub(crate) admin: Option<SocketAddr>,
     /// How many CPUs carry traffic.
     pub(crate) cores: Option<usize>,
-    /// Where targets are dialled from; none where they are bad.
+    /// Where connections to targets come from; none where they are bad.
     pub(crate) sources: Sources,
     /// Most client connections at a time.
     pub(crate) connections: Option<NonZeroUsize>,

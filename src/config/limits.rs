@@ -33,7 +33,7 @@ pub(super) fn connections(raw: &var::Raw, read: &mut Reader) -> Option<Option<No
     Some(most.and_then(|most| NonZeroUsize::new(usize::try_from(most).ok()?)))
 }
 
-/// Where targets are dialled from.
+/// Where connections to targets come from.
 pub(super) fn sources(raw: &var::Raw, read: &mut Reader) -> Option<Sources> {
     let text = raw.source_addresses.as_deref();
     let sources = read.optional(var::SOURCE_ADDRESSES, text, addresses)?;

@@ -140,7 +140,7 @@ variables! {
     MAX_CONNECTIONS_PER_CLIENT max_connections_per_client Value("0")
         "most connections at a time of one client, an IPv4 address or an IPv6 /64; further ones are reset; 0: no limit";
     SOURCE_ADDRESSES source_addresses Described("–")
-        "own addresses to dial targets from in turn, comma separated, at most 64: each has local ports of its own";
+        "own addresses to connect targets from in turn, comma separated, at most 64: each has local ports of its own";
     ADMIN_HOST admin_host Value("127.0.0.1")
         "address of the admin server; an IPv4 or IPv6 literal";
     ADMIN_PORT admin_port Value("9901")
@@ -162,9 +162,9 @@ variables! {
     AWS_EC2_METADATA_DISABLED aws_ec2_metadata_disabled Value("false")
         "never ask the instance metadata service: true or false";
     POOL_SIZE pool_size Value("100")
-        "most connections dialled ahead for one target, all cores together, 0-10000 (0 = off)";
+        "most preconnected connections for one target, all cores together, 0-10000 (0 = off)";
     CIRCUIT_BREAKER_THRESHOLD circuit_breaker_threshold Value("5")
-        "failed dials in a row that open a target's circuit breaker, so that it gets no clients, 1-1000";
+        "failed connects in a row that open a target's circuit breaker, so that it gets no clients, 1-1000";
     CIRCUIT_BREAKER_TIMEOUT circuit_breaker_timeout Value("5")
         "longest time between two attempts to connect to a target whose breaker is open (min)";
 }

@@ -7,7 +7,7 @@ use control::policy::Identity;
 use dataplane::policy::{Choice, Chooser, LocalTarget, Targets, Tried};
 use exchange::{ClientKey, Entry, Report, Snapshot};
 
-use crate::judge::Dials;
+use crate::judge::Connects;
 use crate::rules::Setting;
 
 /// One core of the balancer: the policy as a worker drives it, and what is known from outside.
@@ -19,7 +19,7 @@ pub(crate) struct Core {
     snapshot: Arc<Snapshot>,
     /// What it has not picked up yet.
     pending: Option<Arc<Snapshot>>,
-    dials: Dials,
+    connects: Connects,
     /// The clients that wait until clients are let in.
     waiting: Vec<u64>,
     /// When the last of its reports arrives: they stay in order.
@@ -39,7 +39,7 @@ pub(crate) struct Client {
     pub(crate) core: usize,
     key: Option<ClientKey>,
     tried: Tried,
-    /// The one that is being dialled or was reached.
+    /// The one that is being connected or was reached.
     target: Option<Rc<LocalTarget>>,
     is_connected: bool,
 }
@@ -50,7 +50,7 @@ impl Client {
         Self { core, key, tried: Tried::default(), target: None, is_connected: false }
     }
 
-    /// The one that is being dialled or was reached.
+    /// The one that is being connected or was reached.
     pub(crate) fn target(&self) -> Option<&exchange::Target> {
         self.target.as_ref().map(|target| target.target())
     }
@@ -78,7 +78,7 @@ impl Core {
             chooser: Chooser::new(balance, connect_attempts, cores, rng, now),
             snapshot: Arc::default(),
             pending: None,
-            dials: Dials::new(cores, connect_attempts),
+            connects: Connects::new(cores, connect_attempts),
             waiting: Vec::new(),
             reported_at: now,
         }
@@ -96,7 +96,7 @@ impl Core {
         }
     }
 
-    /// Whether `client` is not to be dialled for now; [`Self::take_waiting`] says when it is.
+    /// Whether `client` is not to be connected for now; [`Self::take_waiting`] says when it is.
     pub(crate) fn holds(&mut self, client: u64) -> bool {
         let waits = !self.targets.admits();
         if waits {
@@ -121,16 +121,16 @@ impl Core {
         entry.is_some_and(|entry| entry.reset)
     }
 
-    /// Chooses what is dialled next for the client, if anything is.
-    pub(crate) fn dial(&mut self, client: &mut Client, now: Instant) -> Result<&Entry, Dropped> {
+    /// Chooses what is connected next for the client, if anything is.
+    pub(crate) fn connect(&mut self, client: &mut Client, now: Instant) -> Result<&Entry, Dropped> {
         if client.tried.targets().is_empty() {
-            self.dials.arrived(now);
+            self.connects.arrived(now);
         }
         self.targets.read_other_cores(now);
         let choice = self.chooser.choose(&self.targets, client.key, &client.tried, now);
-        self.dials.judge(&choice, &client.tried, &self.snapshot, now);
+        self.connects.judge(&choice, &client.tried, &self.snapshot, now);
         let target = match choice {
-            Choice::Dial(target) => target,
+            Choice::Connect(target) => target,
             Choice::NoTarget => return Err(Dropped::NoTarget),
             Choice::BudgetSpent => return Err(Dropped::BudgetSpent),
         };
@@ -139,14 +139,14 @@ impl Core {
         Ok(find(&self.snapshot, target).expect("judged already"))
     }
 
-    /// The client's dial is over; `reached` is none if the client has left.
-    pub(crate) fn end_dial(
+    /// The client's connect is over; `reached` is none if the client has left.
+    pub(crate) fn end_connect(
         &mut self,
         client: &mut Client,
         reached: Option<bool>,
     ) -> Option<Report> {
-        let target = client.target.clone().expect("a dial has a target");
-        self.dials.ended(&target, reached);
+        let target = client.target.clone().expect("a connect has a target");
+        self.connects.ended(&target, reached);
         let report = match reached {
             Some(true) => {
                 target.reached();

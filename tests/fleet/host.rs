@@ -39,7 +39,7 @@ pub(crate) enum Condition {
     Flapping,
 }
 
-/// What comes of a check or a dial, and after what time.
+/// What comes of a check or a connect, and after what time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
     pub(crate) is_good: bool,
@@ -90,7 +90,7 @@ impl Host {
         self.since = now;
     }
 
-    /// For how long neither checks nor dials could fail, if that holds.
+    /// For how long neither checks nor connects could fail, if that holds.
     pub(crate) fn well_for(&self, now: Instant) -> Option<Duration> {
         let is_well = self.condition == Condition::Well && !self.has_bad_thirds;
         is_well.then(|| now - self.since)
@@ -116,7 +116,7 @@ impl Host {
         Outcome { is_good, after }
     }
 
-    pub(crate) fn dial(&self, rng: &mut fastrand::Rng) -> Outcome {
+    pub(crate) fn connect(&self, rng: &mut fastrand::Rng) -> Outcome {
         let handshake = Duration::from_micros(rng.u64(100..3_000));
         let (is_good, after) = match self.condition {
             Condition::Dead | Condition::Deaf => (false, handshake),

@@ -2,8 +2,8 @@
 
 mod admission;
 mod breakers;
-mod dials;
+mod connects;
 mod fleet;
 
-pub(crate) use dials::Dials;
+pub(crate) use connects::Connects;
 pub(crate) use fleet::{FleetJudge, Tally};

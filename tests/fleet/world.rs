@@ -41,9 +41,9 @@ pub(crate) enum Event {
     Reported(Report),
     /// A client comes.
     Arrive,
-    /// A client's dial is over; whether it reached the target.
-    Dialled(u64, bool),
-    /// A client leaves while it is being dialled for.
+    /// A client's connect is over; whether it reached the target.
+    Connected(u64, bool),
+    /// A client leaves while it is being connected for.
     Leave(u64),
     /// A client's connection ends.
     Close(u64),
@@ -147,8 +147,8 @@ impl World {
                 self.publish();
             }
             Event::Arrive => self.arrive(),
-            Event::Dialled(client, reached) => self.end_dial(client, Some(reached)),
-            Event::Leave(client) => self.end_dial(client, None),
+            Event::Connected(client, reached) => self.end_connect(client, Some(reached)),
+            Event::Leave(client) => self.end_connect(client, None),
             Event::Close(client) => {
                 if let Some(client) = self.clients.remove(&client) {
                     client.close();
@@ -248,7 +248,7 @@ impl World {
         let now = self.agenda.now();
         self.judge.attempt_begins(&target, &self.setting, now);
         let host = self.hosts.iter().find(|host| host.address() == target.address);
-        let outcome = host.expect("hosts are never forgotten").dial(&mut self.rng);
+        let outcome = host.expect("hosts are never forgotten").connect(&mut self.rng);
         self.agenda.after(outcome.after, Event::Attempted(target, now, outcome.is_good));
     }
 
@@ -279,7 +279,7 @@ impl World {
         }
         for client in self.cores[number].take_waiting() {
             if self.clients.contains_key(&client) {
-                self.dial(client);
+                self.connect(client);
             }
         }
     }
@@ -305,22 +305,22 @@ impl World {
         let key = keeps_target.then(|| ClientKey::of(address.into()));
         let client = Client::new(self.rng.usize(..self.cores.len()), key);
         self.clients.insert(self.arrived, client);
-        self.dial(self.arrived);
+        self.connect(self.arrived);
         if self.rng.u32(..1000) < self.setting.impatient {
             let after = self.delay(LEAVING_MAX);
             self.agenda.after(after, Event::Leave(self.arrived));
         }
     }
 
-    fn dial(&mut self, number: u64) {
+    fn connect(&mut self, number: u64) {
         let now = self.agenda.now();
-        let client = self.clients.get_mut(&number).expect("it waits for its dial");
+        let client = self.clients.get_mut(&number).expect("it waits for its connect");
         let core = &mut self.cores[client.core];
         if core.holds(number) {
             self.judge.tally.waits += 1;
             return;
         }
-        let entry = match core.dial(client, now) {
+        let entry = match core.connect(client, now) {
             Ok(entry) => entry,
             Err(why) => {
                 self.judge.tally.dropped += 1;
@@ -329,20 +329,20 @@ impl World {
                 return;
             }
         };
-        self.judge.dialled(entry, now);
+        self.judge.connected(entry, now);
         let host = self.hosts.iter().find(|host| host.address() == entry.target.address);
-        let outcome = host.expect("hosts are never forgotten").dial(&mut self.rng);
-        self.agenda.after(outcome.after, Event::Dialled(number, outcome.is_good));
+        let outcome = host.expect("hosts are never forgotten").connect(&mut self.rng);
+        self.agenda.after(outcome.after, Event::Connected(number, outcome.is_good));
     }
 
     /// `reached` is none if the client has left.
-    fn end_dial(&mut self, number: u64, reached: Option<bool>) {
+    fn end_connect(&mut self, number: u64, reached: Option<bool>) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         if client.is_connected() {
             return;
         }
         if client.target().is_none() {
-            // It has waited for its dial.
+            // It has waited for its connect.
             self.clients.remove(&number);
             return;
         }
@@ -350,7 +350,7 @@ impl World {
         if let (Some(true), Some(target)) = (reached, client.target()) {
             self.judge.breakers.reached(&Identity::of(target));
         }
-        let report = core.end_dial(client, reached);
+        let report = core.end_connect(client, reached);
         let core_resets = core.resets(client);
         if let Some(report) = report {
             let number = client.core;
@@ -372,7 +372,7 @@ impl World {
             }
             Some(false) => {
                 self.judge.tally.retries += 1;
-                self.dial(number);
+                self.connect(number);
             }
             None => drop(self.clients.remove(&number)),
         }

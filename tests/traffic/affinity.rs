@@ -81,7 +81,7 @@ fn two_instances_lead_every_client_to_the_same_target() {
 
 #[test]
 fn instances_agree_on_where_clients_of_a_dead_target_go() {
-    // Only dials find out, and go on to do so.
+    // Only connects find out, and go on to do so.
     let mut stage =
         Stage::new(&[("HEALTH_CHECK_PERIOD", "1h"), ("CIRCUIT_BREAKER_THRESHOLD", "1000")]);
     let expected = stage.expected(&[0, 1, 2, 3, 4]);

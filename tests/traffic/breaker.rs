@@ -40,15 +40,15 @@ fn a_target_that_refuses_is_left_alone_until_the_control_plane_reaches_it() {
     failing.refuse();
     serve_until(&balancer, &failing, "ejected");
     let opened = Instant::now();
-    let refused = "5 dials in a row failed: connection refused; tried again after 1s";
+    let refused = "5 connects in a row failed: connection refused; tried again after 1s";
     assert_eq!(balancer.target(failing.address)["reason"], refused);
     let state = format!("circuit_breaker_state{{node=\"{}\"}}", failing.address);
     assert_eq!(balancer.count(&state), 2);
     let line = format!("target {} is ejected: {refused}", failing.address);
     assert_eq!(balancer.log_lines(&line).len(), 1);
-    // Dials that were under way when it opened are not among the five.
-    let failed = balancer.count("failed_dials_total");
-    assert!((5..=7).contains(&failed), "{failed} dials failed");
+    // Connects that were under way when it opened are not among the five.
+    let failed = balancer.count("failed_connects_total");
+    assert!((5..=7).contains(&failed), "{failed} connects failed");
 
     wait_until("a failed attempt", || {
         balancer.get("/");
@@ -60,7 +60,7 @@ fn a_target_that_refuses_is_left_alone_until_the_control_plane_reaches_it() {
         balancer.get("/");
         turns(&balancer, "closed") == 1
     });
-    assert_eq!(balancer.count("failed_dials_total"), failed, "no client was a trial");
+    assert_eq!(balancer.count("failed_connects_total"), failed, "no client was a trial");
     assert_eq!(turns(&balancer, "half_open"), 2);
     balancer.wait_for_state(failing.address, "healthy");
     let answers: Vec<_> = (0..CLIENTS).map(|_| balancer.get("/")).collect();

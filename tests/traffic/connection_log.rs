@@ -19,7 +19,7 @@ fn each_connections_end_is_logged_if_wanted() {
     let line = balancer.log_lines(&name).remove(0);
     let answer = format!("HTTP/1.1 200 X\r\nContent-Length: {}\r\n\r\n", body.len()).len();
     let counts = format!("bytes_from_client=30 bytes_from_target={}", answer + body.len());
-    for part in ["end=complete", "duration_ms=", &counts, "dials=1"] {
+    for part in ["end=complete", "duration_ms=", &counts, "connects=1"] {
         assert!(line.contains(part), "{part} is not in {line}");
     }
 
@@ -45,7 +45,7 @@ fn in_json_each_part_of_a_connections_line_is_a_field() {
     assert_eq!(line["client"], address.to_string());
     assert_eq!(line["target"], backend.address.to_string());
     assert_eq!(line["end"], "complete");
-    assert_eq!((&line["bytes_from_client"], &line["dials"]), (&json!(30), &json!(1)));
+    assert_eq!((&line["bytes_from_client"], &line["connects"]), (&json!(30), &json!(1)));
     for number in ["duration_ms", "bytes_from_target"] {
         assert!(line[number].is_u64(), "{number}: {line}");
     }

@@ -51,7 +51,7 @@ fn cores_have_alike_of_clients_that_stay() {
         drop(clients);
         balancer.wait_for_count("active_connections", 0);
     }
-    assert!(balancer.count("handed_connections_total") > 0);
+    assert!(balancer.count("moved_connections_total") > 0);
     assert_eq!(balancer.count("failed_connections_total"), 0);
 }
 

@@ -1,4 +1,4 @@
-//! Clients that leave while their target is being dialled.
+//! Clients that leave while their target is being connected.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -15,14 +15,14 @@ use crate::harness::wait_for;
 const CROWD: u64 = 2_500;
 const CROWDS: u64 = 4;
 const RUN: u64 = CROWD * CROWDS;
-/// A leak makes memory grow with each run. A crowd that is dialled for faster than those before, so
+/// A leak makes memory grow with each run. A crowd that is connected for faster than those before, so
 /// that more of it is there at a time, does so once.
 const RUNS_MAX: u64 = 5;
 /// What one run may add, in kB: not 100 bytes for each client.
 const LEAK_KB: u64 = 900;
 
 #[test]
-fn ten_thousand_clients_that_leave_during_the_dial_leave_nothing_behind() {
+fn ten_thousand_clients_that_leave_during_the_connect_leave_nothing_behind() {
     let mut target = RawTarget::blackhole();
     let environment = [
         ("POOL_TIMEOUT", "300ms"),
@@ -89,7 +89,7 @@ fn come_and_leave(balancer: &Balancer) {
                 for _ in 0..CROWD / 4 {
                     let mut client = balancer.connect();
                     if talks {
-                        // On a busy machine its dial may have been given up by now.
+                        // On a busy machine its connect may have been given up by now.
                         let _ = client.write_all(b"hello");
                     }
                     leave(client, by_reset);
@@ -105,7 +105,7 @@ fn leave(client: TcpStream, by_reset: bool) {
     }
 }
 
-/// Connections dialled for clients long gone may come first: they are ended already.
+/// Connections connected for clients long gone may come first: they are ended already.
 fn wait_for_client(target: &RawTarget, greeting: &[u8]) -> TcpStream {
     loop {
         let mut stream = target.accept();

@@ -67,7 +67,7 @@ fn a_withdrawn_targets_connections_are_reset_when_the_time_is_over() {
 }
 
 #[test]
-fn a_client_whose_dial_is_revoked_gets_another_target() {
+fn a_client_whose_connect_is_revoked_gets_another_target() {
     let (silent, new) = (RawTarget::blackhole(), Backend::start());
     let list = List::new(&[silent.address]);
     let environment =
@@ -75,10 +75,10 @@ fn a_client_whose_dial_is_revoked_gets_another_target() {
     let balancer = list.balancer(&environment);
     let mut client = balancer.client();
     client.send("/").unwrap();
-    wait_for("a dial", || balancer.target(silent.address), |it| it["active_connections"] == 1);
+    wait_for("a connect", || balancer.target(silent.address), |it| it["active_connections"] == 1);
     list.write(&[new.address]);
     assert_eq!(client.receive().unwrap().1, new.address.to_string().as_bytes());
-    assert_eq!(balancer.count("failed_dials_total"), 0);
+    assert_eq!(balancer.count("failed_connects_total"), 0);
     wait_for("the old one is gone", || balancer.target(silent.address), Value::is_null);
 }
 

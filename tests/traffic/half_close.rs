@@ -44,7 +44,7 @@ fn a_target_that_sent_fin_gets_the_upload_whole() {
 }
 
 #[test]
-fn a_fin_before_the_dial_is_done_is_passed_on_after_it() {
+fn a_fin_before_the_connect_is_done_is_passed_on_after_it() {
     let mut target = RawTarget::blackhole();
     let balancer = Balancer::start(&[target.address], &[("POOL_TIMEOUT", "15s")]);
     let mut client = balancer.connect();

@@ -71,7 +71,7 @@ fn clients_are_counted() {
 fn a_killed_target_costs_no_new_client_anything_and_comes_back() {
     let mut backends = [Backend::start(), Backend::start()];
     let addresses = [backends[0].address, backends[1].address];
-    // Failed dials may take it out before failed checks do.
+    // Failed connects may take it out before failed checks do.
     let balancer = Balancer::start(&addresses, &[("CIRCUIT_BREAKER_TIMEOUT", "100ms")]);
     for address in addresses {
         balancer.wait_for_state(address, "healthy");

@@ -18,7 +18,7 @@ use crate::harness::{skip, wait_until};
 const PORTS: RangeInclusive<u16> = 20_000..=20_049;
 const COUNT: u64 = 50;
 
-/// No checks or refreshes after the first, and nothing dialled ahead: they would take ports, too.
+/// No checks or refreshes after the first, and nothing preconnected: they would take ports, too.
 const QUIET: [(&str, &str); 3] =
     [("HEALTH_CHECK_PERIOD", "1h"), ("NODE_CHECK_PERIOD", "1h"), ("POOL_SIZE", "0")];
 
@@ -69,7 +69,7 @@ fn without_ports_towards_a_target_clients_get_another() {
             balancer.wait_for_state(target, "healthy");
         }
         assert_eq!(headroom(&balancer, free.address), COUNT);
-        // The kernel dials from 127.0.0.1, here and in the balancer.
+        // The kernel connects from 127.0.0.1, here and in the balancer.
         let taken = std::iter::from_fn(|| TcpStream::connect(full.address).ok());
         let taken: Vec<_> = taken.collect();
         assert!(!taken.is_empty());
@@ -79,7 +79,7 @@ fn without_ports_towards_a_target_clients_get_another() {
         assert!(balancer.count("port_exhaustions_total") >= 1);
         assert_eq!(balancer.count("failed_connections_total"), 0);
         // The target is not to blame.
-        assert_eq!(balancer.count("failed_dials_total"), 0);
+        assert_eq!(balancer.count("failed_connects_total"), 0);
         assert_eq!(balancer.target(full.address)["state"], "healthy");
         let lines = balancer.log_lines("no local port towards");
         assert!((1..=2).contains(&lines.len()), "{lines:?}");
@@ -167,7 +167,7 @@ fn each_source_address_has_ports_of_its_own() {
         // A millisecond each, in a build that is not optimized.
         assert!(ticks <= 30, "{ticks} ticks of CPU time for 300 clients");
         assert_eq!(balancer.count("failed_connections_total"), 300);
-        assert_eq!(balancer.count("failed_dials_total"), 0);
+        assert_eq!(balancer.count("failed_connects_total"), 0);
         assert_eq!(balancer.target(backend.address)["state"], "healthy");
         let lines = balancer.log_lines("no local port towards");
         assert!((1..=2).contains(&lines.len()), "{lines:?}");

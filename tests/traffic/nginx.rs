@@ -16,7 +16,7 @@ fn twenty_thousand_requests_then_a_kill_and_a_restart() {
     }
     let mut servers = [Nginx::start(), Nginx::start()];
     let addresses = [servers[0].address, servers[1].address];
-    // Empty counts as unset: checks go to the port that serves. Failed dials may take a target out
+    // Empty counts as unset: checks go to the port that serves. Failed connects may take a target out
     // before failed checks do.
     let environment = [("HEALTH_CHECK_PORT", ""), ("CIRCUIT_BREAKER_TIMEOUT", "100ms")];
     let balancer = Balancer::start(&addresses, &environment);

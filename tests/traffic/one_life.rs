@@ -21,7 +21,7 @@ fn one_balancer_serves_through_all_that_befalls_its_targets() {
     let mut backends = [Backend::start(), Backend::start()];
     let addresses = backends.each_ref().map(|backend| backend.address);
     write(&scratch, &addresses);
-    // Whose end of a connection is whose would be unclear with some dialled ahead.
+    // Whose end of a connection is whose would be unclear with some preconnected.
     let mut balancer = start_with(&scratch, &[("POOL_SIZE", "0")]);
 
     requests_are_shared(&balancer, addresses);

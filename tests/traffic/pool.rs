@@ -1,4 +1,4 @@
-//! Connections dialled ahead, where a dial takes a millisecond.
+//! Preconnected connections, where a connect takes a millisecond.
 
 mod fresh;
 mod once;
@@ -27,7 +27,7 @@ fn far_address() -> SocketAddr {
     SocketAddr::new(Namespaces::FAR, ports().target)
 }
 
-/// Lets clients come until so many got a connection that was dialled ahead.
+/// Lets clients come until so many got a connection that was preconnected.
 fn bring_clients_until(balancer: &Balancer, hits: u64, mut client: impl FnMut()) {
     wait_until("clients found connections", || {
         (0..10).for_each(|_| client());

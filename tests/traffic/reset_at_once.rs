@@ -29,7 +29,7 @@ fn come_and_go(environment: &[(&str, &str)]) -> (Balancer, Vec<Vec<u8>>, Vec<Soc
     let _health = HealthServer::start(address);
     let (sender, received) = mpsc::channel();
     let _target = Server::start(address, move |stream: &TcpStream| {
-        // Nothing comes of connections dialled ahead that nobody needed.
+        // Nothing comes of preconnected connections that nobody needed.
         let bytes = Some(everything(stream)).filter(|bytes| !bytes.is_empty());
         bytes.map(|bytes| sender.send(bytes));
     });

@@ -62,7 +62,7 @@ fn a_target_that_was_reached_meanwhile_was_not_too_late() {
     let mut bytes = [0; 5];
     target.accept().read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"hello");
-    assert_eq!(balancer.count("failed_dials_total"), 0);
+    assert_eq!(balancer.count("failed_connects_total"), 0);
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl Fleet {
         balancer
     }
 
-    /// Dials to it go on to succeed, so only checks can tell.
+    /// Connects to it go on to succeed, so only checks can tell.
     fn freeze_one(&self, balancer: &Balancer) {
         let since = Instant::now();
         self.frozen.freeze();
@@ -127,10 +127,10 @@ impl Fleet {
         while since.elapsed() < checks(FALL) + LEEWAY {
             load.wait_for_served(1);
         }
-        let failed = balancer.count("failed_dials_total");
-        println!("{failed} dials failed");
+        let failed = balancer.count("failed_connects_total");
+        println!("{failed} connects failed");
         load.wait_for_served(100);
-        assert_eq!(balancer.count("failed_dials_total"), failed);
+        assert_eq!(balancer.count("failed_connects_total"), failed);
     }
 
     /// One by its checks; the other, whose breaker is open, by an attempt of the control plane as well.
@@ -165,7 +165,7 @@ impl Fleet {
         let slowest = times.last().unwrap();
         let [half, most] = [50, 99].map(|percent| times[times.len() * percent / 100]);
         println!("{} clients, median {half:?}, 99 % {most:?}, slowest {slowest:?}", times.len());
-        println!("{} of them by connections dialled ahead", balancer.count("pool_hits_total"));
+        println!("{} of them by preconnected connections", balancer.count("pool_hits_total"));
         assert!(times.len() >= usize::try_from(connections).unwrap());
         assert_eq!(balancer.count("failed_connections_total"), 0);
 

@@ -41,7 +41,7 @@ def parse_metrics(text: str) -> Metrics:
             version = labels.partition('version="')[2].partition('"')[0] or None
         elif not labels:
             single[name] = float(sample["value"])
-    handed = single.get("load_balancer_handed_connections_total")
+    handed = single.get("load_balancer_moved_connections_total")
     failed = single.get("load_balancer_failed_connections_total")
     return Metrics(
         core_connections=[cores[core] for core in sorted(cores)],

@@ -6,7 +6,7 @@ const TIMEOUT: Duration = Duration::from_mins(5);
 const REFUSED: io::ErrorKind = io::ErrorKind::ConnectionRefused;
 const FAILED: Attempt = Attempt::Failed(REFUSED);
 
-/// So many failed dials in a report.
+/// So many failed connects in a report.
 fn report(count: u32, successes: u64) -> Report {
     let target = Arc::new(Target::at(([10, 0, 0, 1], 80).into()));
     Report { target, count, successes, error: REFUSED }
@@ -16,13 +16,13 @@ fn report(count: u32, successes: u64) -> Report {
 struct Bench {
     breaker: Breaker,
     start: Instant,
-    dialled: u64,
+    connected: u64,
 }
 
 impl Bench {
     fn closed(is_checked: bool) -> Self {
         let settings = Settings { threshold: 5, timeout: TIMEOUT };
-        Self { breaker: Breaker::new(settings, is_checked), start: Instant::now(), dialled: 0 }
+        Self { breaker: Breaker::new(settings, is_checked), start: Instant::now(), connected: 0 }
     }
 
     /// Opened at second 0 by five failures; checks go to another port.
@@ -44,7 +44,7 @@ impl Bench {
     }
 
     fn failed(&mut self, count: u32) -> Option<Turn> {
-        self.breaker.failed(&report(count, self.dialled), self.dialled, self.start)
+        self.breaker.failed(&report(count, self.connected), self.connected, self.start)
     }
 
     fn attempt(&mut self, seconds: u64) -> Option<Turn> {
@@ -89,7 +89,7 @@ fn it_opens_at_the_threshold_and_not_before() {
 fn a_success_ends_the_row() {
     let mut bench = Bench::closed(false);
     assert_eq!(bench.failed(4), None);
-    bench.dialled = 1;
+    bench.connected = 1;
     assert_eq!(bench.failed(4), None);
     assert_eq!(bench.failed(1), Some(Turn::Open));
 }
@@ -97,7 +97,7 @@ fn a_success_ends_the_row() {
 #[test]
 fn failures_that_a_success_has_followed_do_not_count() {
     let mut bench = Bench::closed(false);
-    bench.dialled = 7;
+    bench.connected = 7;
     assert_eq!(bench.breaker.failed(&report(9, 6), 7, bench.start), None);
     assert_eq!(bench.failed(4), None);
     let late = report(1, 6);
@@ -109,10 +109,10 @@ fn failures_that_a_success_has_followed_do_not_count() {
 fn it_says_why_it_is_open_and_what_comes_next() {
     assert_eq!(
         Bench::open_and_checked().reason(),
-        "5 dials in a row failed: connection refused; tried again by its next health check"
+        "5 connects in a row failed: connection refused; tried again by its next health check"
     );
     let mut bench = Bench::open();
-    let reason = "5 dials in a row failed: connection refused; tried again after 1s";
+    let reason = "5 connects in a row failed: connection refused; tried again after 1s";
     assert_eq!(bench.reason(), reason);
     assert_eq!(bench.attempt(1), Some(Turn::HalfOpen));
     assert_eq!(bench.reason(), reason, "until more is known");
@@ -120,7 +120,7 @@ fn it_says_why_it_is_open_and_what_comes_next() {
     assert_eq!(bench.reason(), "connecting failed: timed out; tried again after 2s");
     let mut bench = Breaker::new(Settings { threshold: 1, timeout: TIMEOUT }, false);
     assert_eq!(bench.failed(&report(1, 0), 0, Instant::now()), Some(Turn::Open));
-    assert!(bench.reason().unwrap().starts_with("1 dial failed: connection refused;"));
+    assert!(bench.reason().unwrap().starts_with("1 connect failed: connection refused;"));
 }
 
 #[test]
@@ -200,15 +200,15 @@ fn where_checks_find_out_the_control_plane_makes_an_attempt_only_if_none_comes()
 }
 
 #[test]
-fn a_dial_that_succeeds_closes_it() {
+fn a_connect_that_succeeds_closes_it() {
     for mut bench in [Bench::open(), Bench::open_and_checked()] {
-        assert_eq!(bench.breaker.dialled(0), None);
-        assert_eq!(bench.breaker.dialled(1), Some(Turn::Closed));
-        assert_eq!(bench.breaker.dialled(2), None);
+        assert_eq!(bench.breaker.connected(0), None);
+        assert_eq!(bench.breaker.connected(1), Some(Turn::Closed));
+        assert_eq!(bench.breaker.connected(2), None);
     }
     let mut bench = Bench::open();
     bench.attempt(1);
-    assert_eq!(bench.breaker.dialled(1), Some(Turn::Closed));
+    assert_eq!(bench.breaker.connected(1), Some(Turn::Closed));
     assert_eq!(bench.attempted(1, FAILED, 2), None, "whatever the attempt was to show");
 }
 

@@ -53,8 +53,8 @@ impl Told {
         self.roster.checked(&Identity::of(target), result, self.now);
     }
 
-    /// Two dials of it have failed, which is enough.
-    fn dials_failed(&mut self, target: &Target) {
+    /// Two connects of it have failed, which is enough.
+    fn connects_failed(&mut self, target: &Target) {
         let (target, error) = (Arc::new(target.clone()), ErrorKind::ConnectionRefused);
         self.roster.reported(&Report { target, count: 2, successes: 0, error }, self.now);
     }
@@ -144,11 +144,11 @@ fn each_turn_of_a_breaker_is_told_once_with_its_reason() {
     told.checked(&second, Ok(()));
     told.lines();
 
-    told.dials_failed(&first);
+    told.connects_failed(&first);
     let ejected = "WARN target 10.0.0.1:80 is ejected";
     let refused = "connection refused; tried again after";
-    assert_eq!(told.lines(), [format!("{ejected}: 2 dials in a row failed: {refused} 1s")]);
-    told.dials_failed(&first);
+    assert_eq!(told.lines(), [format!("{ejected}: 2 connects in a row failed: {refused} 1s")]);
+    told.connects_failed(&first);
     assert!(told.lines().is_empty());
     let seconds = Duration::from_secs;
     for (wait, next) in [(1, 2), (2, 4), (4, 8), (8, 10)] {
@@ -170,10 +170,10 @@ fn whom_fail_open_uses_is_told() {
     told.discovered(&[&first, &second]);
     told.checked(&first, Ok(()));
     told.checked(&second, Ok(()));
-    told.dials_failed(&first);
+    told.connects_failed(&first);
     told.lines();
     let last = |told: &mut Told| told.lines().pop();
-    told.dials_failed(&second);
+    told.connects_failed(&second);
     let begins = "WARN fail-open begins: 0 of 2 targets are healthy, so those that pass their checks \
                   are used, ejected or not";
     assert_eq!(last(&mut told).as_deref(), Some(begins));
@@ -184,7 +184,7 @@ fn whom_fail_open_uses_is_told() {
     assert_eq!(last(&mut told).as_deref(), Some(goes_on));
     told.checked(&first, Ok(()));
     assert_eq!(last(&mut told).as_deref(), Some(begins.replace("begins", "goes on").as_str()));
-    told.roster.snapshot(told.now).entries[0].counters.on(0).dialled.increment();
+    told.roster.snapshot(told.now).entries[0].counters.on(0).connected.increment();
     let ends = "INFO fail-open ends: 1 of 2 targets are healthy";
     assert_eq!(last(&mut told).as_deref(), Some(ends));
 }

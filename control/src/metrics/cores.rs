@@ -26,9 +26,9 @@ pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
             sum(|core| &core.failed_connections),
         ),
         total(
-            "load_balancer_failed_dials_total",
+            "load_balancer_failed_connects_total",
             "Attempts to connect to a target that failed or took too long",
-            sum(|core| &core.failed_dials),
+            sum(|core| &core.failed_connects),
         ),
         total(
             "load_balancer_retry_budget_exhausted_total",
@@ -46,14 +46,14 @@ pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
             sum(|core| &core.rebalanced_connections),
         ),
         total(
-            "load_balancer_handed_connections_total",
+            "load_balancer_moved_connections_total",
             "Client connections that one core accepted and another serves",
-            sum(|core| &core.handed_connections),
+            sum(|core| &core.moved_connections),
         ),
         total(
             "load_balancer_port_exhaustions_total",
-            "Dials that found no free local port towards their target",
-            sum(|core| &core.exhausted_dials),
+            "Connects that found no free local port towards their target",
+            sum(|core| &core.exhausted_connects),
         ),
         gauge(
             "load_balancer_accept_paused",

@@ -25,9 +25,9 @@ pub(super) fn counts(snapshot: &Snapshot) -> Vec<Box<dyn Collector>> {
         )),
         Box::new(total(
             snapshot,
-            "load_balancer_node_failed_dials_total",
+            "load_balancer_node_failed_connects_total",
             "Attempts to connect to the target that failed or took too long",
-            |counters| counters.sum(|core| &core.failed_dials),
+            |counters| counters.sum(|core| &core.failed_connects),
         )),
         Box::new(total(
             snapshot,
@@ -42,7 +42,7 @@ fn active(snapshot: &Snapshot) -> IntGaugeVec {
     let gauge = gauge_by(
         "node",
         "load_balancer_node_active_connections",
-        "Clients' connections to the target, those that are being dialled included",
+        "Clients' connections to the target, those that are being connected included",
     );
     for entry in &snapshot.entries {
         let active = i64::try_from(entry.counters.active()).unwrap_or(i64::MAX);
@@ -79,7 +79,7 @@ mod tests {
         counters.on(0).active.add(each);
         counters.on(1).connections.add(10 * each);
         counters.on(0).connections.add(each);
-        counters.on(1).failed_dials.add(100 * each);
+        counters.on(1).failed_connects.add(100 * each);
         counters.failed_checks().add(1000 * each);
         counters.on(0).unanswered.add(7 * each);
         Entry::new(Arc::new(Target::at(address.parse().unwrap())), Arc::new(counters))
@@ -98,7 +98,7 @@ mod tests {
             "load_balancer_node_active_connections{node=\"[::1]:80\"} 5",
             "load_balancer_node_connections_total{node=\"10.0.0.1:80\"} 33",
             "load_balancer_node_connections_total{node=\"[::1]:80\"} 55",
-            "load_balancer_node_failed_dials_total{node=\"10.0.0.1:80\"} 300",
+            "load_balancer_node_failed_connects_total{node=\"10.0.0.1:80\"} 300",
             "load_balancer_health_check_failures_total{node=\"10.0.0.1:80\"} 3000",
             "load_balancer_health_check_failures_total{node=\"[::1]:80\"} 5000",
             "load_balancer_node_unanswered_connections_total{node=\"10.0.0.1:80\"} 21",

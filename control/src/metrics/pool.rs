@@ -1,62 +1,62 @@
-//! Connections dialled ahead, and how long dials take.
+//! Preconnected connections, and how long connects take.
 
-use exchange::{CoreCounters, Counter, DialDurations};
+use exchange::{ConnectDurations, CoreCounters, Counter};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
 
 use super::{gauge, sum, total};
 
-/// What the cores count of their pools and dials.
+/// What the cores count of their pools and connects.
 pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
     let sum = |counter: fn(&CoreCounters) -> &Counter| sum(cores, counter);
     vec![
         total(
             "load_balancer_pool_hits_total",
-            "Client connections that got a connection dialled ahead",
+            "Client connections that got a preconnected connection",
             sum(|core| &core.pool_hits),
         ),
         total(
             "load_balancer_pool_misses_total",
-            "Client connections that had to wait for a dial although pre-dialling is on",
+            "Client connections that had to wait for a connect although preconnecting is on",
             sum(|core| &core.pool_misses),
         ),
         total(
             "load_balancer_pool_expired_total",
-            "Connections dialled ahead that were closed because no client came for them",
+            "Preconnected connections that were closed because no client came for them",
             sum(|core| &core.pool_expired),
         ),
         total(
             "load_balancer_pool_broken_total",
-            "Connections dialled ahead that their target ended before a client came",
+            "Preconnected connections that their target ended before a client came",
             sum(|core| &core.pool_broken),
         ),
         gauge(
             "load_balancer_pool_size",
-            "Connections dialled ahead, or being dialled so, that no client has yet",
+            "Preconnected connections, and those still connecting, that no client has yet",
             sum(|core| &core.pooled),
         ),
-        Box::new(DialHistogram::of(cores)),
+        Box::new(ConnectHistogram::of(cores)),
     ]
 }
 
 /// The cores' buckets, added up at one moment.
-struct DialHistogram {
+struct ConnectHistogram {
     desc: Desc,
     counts: Vec<u64>,
     sum_seconds: f64,
 }
 
-impl DialHistogram {
+impl ConnectHistogram {
     fn of(cores: &[CoreCounters]) -> Self {
-        let mut counts = vec![0_u64; DialDurations::BOUNDS_US.len() + 1];
+        let mut counts = vec![0_u64; ConnectDurations::BOUNDS_US.len() + 1];
         let mut sum_us = 0_u64;
-        for durations in cores.iter().map(|core| &core.dial_durations) {
+        for durations in cores.iter().map(|core| &core.connect_durations) {
             counts.iter_mut().zip(durations.counts()).for_each(|(sum, count)| *sum += count);
             sum_us = sum_us.wrapping_add(durations.sum_us());
         }
         let desc = Desc::new(
-            "load_balancer_dial_duration_seconds".into(),
-            "How long dials took that reached their target".into(),
+            "load_balancer_connect_duration_seconds".into(),
+            "How long connects took that reached their target".into(),
             Vec::new(),
             std::collections::HashMap::new(),
         );
@@ -65,13 +65,14 @@ impl DialHistogram {
 
     fn histogram(&self) -> Histogram {
         let mut below = 0;
-        let buckets = DialDurations::BOUNDS_US.iter().zip(&self.counts).map(|(&bound, count)| {
-            below += count;
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(seconds(bound));
-            bucket.set_cumulative_count(below);
-            bucket
-        });
+        let buckets =
+            ConnectDurations::BOUNDS_US.iter().zip(&self.counts).map(|(&bound, count)| {
+                below += count;
+                let mut bucket = Bucket::default();
+                bucket.set_upper_bound(seconds(bound));
+                bucket.set_cumulative_count(below);
+                bucket
+            });
         let mut histogram = Histogram::default();
         histogram.set_bucket(buckets.collect());
         histogram.set_sample_count(self.counts.iter().sum());
@@ -80,7 +81,7 @@ impl DialHistogram {
     }
 }
 
-impl Collector for DialHistogram {
+impl Collector for ConnectHistogram {
     fn desc(&self) -> Vec<&Desc> {
         vec![&self.desc]
     }
@@ -113,14 +114,14 @@ mod tests {
     use crate::metrics::Metrics;
 
     #[test]
-    fn pools_and_dials_are_summed_over_cores() {
+    fn pools_and_connects_are_summed_over_cores() {
         let cores: Arc<[CoreCounters]> = (0..2).map(|_| CoreCounters::default()).collect();
         cores[0].pool_hits.add(3);
         cores[1].pool_hits.add(4);
         cores[1].pooled.add(2);
-        cores[0].dial_durations.note(Duration::from_micros(90));
-        cores[1].dial_durations.note(Duration::from_micros(1500));
-        cores[1].dial_durations.note(Duration::from_secs(3));
+        cores[0].connect_durations.note(Duration::from_micros(90));
+        cores[1].connect_durations.note(Duration::from_micros(1500));
+        cores[1].connect_durations.note(Duration::from_secs(3));
         let text = Metrics::new(cores, Vec::new()).expose(&Snapshot::default());
         for line in [
             "load_balancer_pool_hits_total 7",
@@ -128,14 +129,14 @@ mod tests {
             "load_balancer_pool_expired_total 0",
             "load_balancer_pool_broken_total 0",
             "load_balancer_pool_size 2",
-            "# TYPE load_balancer_dial_duration_seconds histogram",
-            "load_balancer_dial_duration_seconds_bucket{le=\"0.0001\"} 1",
-            "load_balancer_dial_duration_seconds_bucket{le=\"0.001\"} 1",
-            "load_balancer_dial_duration_seconds_bucket{le=\"0.0025\"} 2",
-            "load_balancer_dial_duration_seconds_bucket{le=\"2.5\"} 2",
-            "load_balancer_dial_duration_seconds_bucket{le=\"+Inf\"} 3",
-            "load_balancer_dial_duration_seconds_sum 3.00159",
-            "load_balancer_dial_duration_seconds_count 3",
+            "# TYPE load_balancer_connect_duration_seconds histogram",
+            "load_balancer_connect_duration_seconds_bucket{le=\"0.0001\"} 1",
+            "load_balancer_connect_duration_seconds_bucket{le=\"0.001\"} 1",
+            "load_balancer_connect_duration_seconds_bucket{le=\"0.0025\"} 2",
+            "load_balancer_connect_duration_seconds_bucket{le=\"2.5\"} 2",
+            "load_balancer_connect_duration_seconds_bucket{le=\"+Inf\"} 3",
+            "load_balancer_connect_duration_seconds_sum 3.00159",
+            "load_balancer_connect_duration_seconds_count 3",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }

@@ -23,13 +23,13 @@ const LINGER: Duration = Duration::from_millis(200);
 
 /// Connects to a target, and sends what goes before the request.
 #[derive(Debug)]
-pub(super) struct Dialler {
+pub(super) struct TargetConnector {
     pub(super) proxy_header: Option<ProxyHeader>,
     /// Set once the result is known: what is still to come has little time left.
     pub(super) is_known: Arc<AtomicBool>,
 }
 
-impl Connector for Dialler {
+impl Connector for TargetConnector {
     type Out = Connection;
 
     fn connect(

@@ -15,7 +15,7 @@ impl Roster {
     /// A core has reported. Late reports of targets that are forgotten are ignored.
     pub fn reported(&mut self, report: &Report, now: Instant) {
         let Some(member) = self.members.get_mut(&Identity::of(&report.target)) else { return };
-        self.turns.count(member.breaker.failed(report, member.counters.dialled(), now));
+        self.turns.count(member.breaker.failed(report, member.counters.connected(), now));
     }
 
     /// Whom the control plane is to connect to from now on, to find out whether they can be used

@@ -50,9 +50,9 @@ fn at(seconds: u64) -> Instant {
 /// What a check that fails gives as its reason.
 const BAD: Result<(), &str> = Err("status 503");
 
-/// So many dials of it have failed since the last success.
-fn dials_failed(roster: &mut Roster, n: u8, count: u32, seconds: u64) {
-    let successes = roster.members[&identity(n)].counters.dialled();
+/// So many connects of it have failed since the last success.
+fn connects_failed(roster: &mut Roster, n: u8, count: u32, seconds: u64) {
+    let successes = roster.members[&identity(n)].counters.connected();
     let error = std::io::ErrorKind::ConnectionRefused;
     let report = exchange::Report { target: Arc::new(target(n)), count, successes, error };
     roster.reported(&report, at(seconds));

@@ -163,8 +163,8 @@ impl Plane {
         Arc::clone(&latest)
     }
 
-    /// A core says that so many dials of `target` have failed since the last that succeeded.
-    pub fn dials_failed(&self, target: &Target, count: u32) {
+    /// A core says that so many connects of `target` have failed since the last that succeeded.
+    pub fn connects_failed(&self, target: &Target, count: u32) {
         let target = Arc::new(target.clone());
         let error = std::io::ErrorKind::ConnectionRefused;
         let report = Report { target, count, successes: 0, error };

@@ -17,7 +17,7 @@ struct Core {
     /// Who comes next, where clients keep their targets.
     client: Option<u32>,
     now: Instant,
-    dials: u32,
+    connects: u32,
 }
 
 /// How a client's way to a target ended.
@@ -35,7 +35,7 @@ impl Core {
         targets.update(snapshot);
         let rng = fastrand::Rng::with_seed(core as u64);
         let chooser = Chooser::new(Balance::P2c, connect_attempts, cores, rng, now);
-        Self { targets, chooser, client: None, now, dials: 0 }
+        Self { targets, chooser, client: None, now, connects: 0 }
     }
 
     fn alone(snapshot: &Snapshot, connect_attempts: usize) -> Self {
@@ -49,11 +49,11 @@ impl Core {
         let key = self.client.map(|client| ClientKey::of(Ipv4Addr::from_bits(client).into()));
         loop {
             let target = match self.chooser.choose(&self.targets, key, &tried, self.now) {
-                Choice::Dial(target) => target,
+                Choice::Connect(target) => target,
                 Choice::NoTarget => return End::NoTarget,
                 Choice::BudgetSpent => return End::BudgetSpent,
             };
-            self.dials += 1;
+            self.connects += 1;
             let port = target.address().port();
             if answers(port) {
                 target.reached();
@@ -66,15 +66,15 @@ impl Core {
 }
 
 #[test]
-fn each_failed_dial_is_reported_with_its_error_and_no_other() {
+fn each_failed_connect_is_reported_with_its_error_and_no_other() {
     let snapshot = snapshot(1, 1);
     let core = Core::alone(&snapshot, 3);
     let target = &core.targets.eligible()[0];
-    assert_eq!(target.last_dial(), LastDial::Unknown);
+    assert_eq!(target.last_connect(), LastConnect::Unknown);
     target.reached();
-    assert_eq!(target.last_dial(), LastDial::Reached);
+    assert_eq!(target.last_connect(), LastConnect::Reached);
     let report = target.failed(ErrorKind::TimedOut);
-    assert_eq!(target.last_dial(), LastDial::Failed);
+    assert_eq!(target.last_connect(), LastConnect::Failed);
     assert_eq!((report.count, report.successes, report.error), (1, 1, ErrorKind::TimedOut));
     assert!(Arc::ptr_eq(&report.target, &snapshot.entries[0].target));
 }
@@ -92,7 +92,7 @@ fn a_retry_goes_to_what_was_reached_before_to_what_is_unknown_before_to_what_fai
     let (mut chooser, targets) = (core.chooser, core.targets);
     for index in [2, 3, 1] {
         match chooser.choose(&targets, None, &tried, core.now) {
-            Choice::Dial(target) => {
+            Choice::Connect(target) => {
                 assert!(Rc::ptr_eq(&target, &eligible[index]), "{}", target.address());
                 tried.add(target);
             }
@@ -152,11 +152,11 @@ fn at_start_what_is_unknown_costs_nothing() {
 fn a_fleet_that_dies_is_hardly_hit_harder() {
     let mut core = Core::alone(&snapshot(10, 1), 3);
     run(&mut core, 1000, 20, |_| true);
-    core.dials = 0;
+    core.connects = 0;
     let [reached, _, spent] = run(&mut core, 1000, 60, |_| false);
     // A fifth, the reserve, and what each target's first failure costs.
-    assert!(core.dials <= 60_000 + 12_000 + 2000 + 700, "{}", core.dials);
-    assert!(core.dials >= 72_000, "the budget is there to be used: {}", core.dials);
+    assert!(core.connects <= 60_000 + 12_000 + 2000 + 700, "{}", core.connects);
+    assert!(core.connects >= 72_000, "the budget is there to be used: {}", core.connects);
     assert!(reached == 0 && spent > 40_000, "{spent}");
     assert_eq!(run(&mut core, 1000, 1, |_| true), [1000, 0, 0], "and back at once");
 }
@@ -166,6 +166,6 @@ fn no_more_targets_are_tried_than_allowed() {
     for attempts in 1..=5 {
         let mut core = Core::alone(&snapshot(10, 1), attempts);
         assert_eq!(core.serve(|_| false), End::NoTarget);
-        assert_eq!(core.dials as usize, attempts);
+        assert_eq!(core.connects as usize, attempts);
     }
 }

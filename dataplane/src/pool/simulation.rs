@@ -10,16 +10,16 @@ use crate::seeds::seeds;
 const STEP: Duration = Duration::from_millis(1);
 const WALK_STEPS: u128 = 10;
 
-/// A target: its dials take `dial`, it ends what is idle for `allowed`.
+/// A target: its connects take `connect`, it ends what is idle for `allowed`.
 struct World {
     rng: fastrand::Rng,
     start: Instant,
     now: Instant,
     pool: Pool,
     clients_per_second: f64,
-    dial: Duration,
+    connect: Duration,
     allowed: Duration,
-    dialling: Vec<(Key, Instant)>,
+    connecting: Vec<(Key, Instant)>,
     open: HashMap<u32, Instant>,
     last_key: u32,
     sums: Sums,
@@ -31,14 +31,20 @@ struct Sums {
     hits: u32,
     /// Given to a client although the target had ended them, or would have within a moment.
     late: u32,
-    dialled: u32,
+    connected: u32,
     expired: u32,
     broken: u32,
     longest: usize,
 }
 
 impl World {
-    fn new(seed: u64, most: usize, clients_per_second: f64, dial_ms: u64, allowed_ms: u64) -> Self {
+    fn new(
+        seed: u64,
+        most: usize,
+        clients_per_second: f64,
+        connect_ms: u64,
+        allowed_ms: u64,
+    ) -> Self {
         let start = Instant::now();
         let mut world = Self {
             rng: fastrand::Rng::with_seed(seed),
@@ -46,14 +52,14 @@ impl World {
             now: start,
             pool: Pool::new(most),
             clients_per_second,
-            dial: Duration::from_millis(dial_ms),
+            connect: Duration::from_millis(connect_ms),
             allowed: Duration::from_millis(allowed_ms),
-            dialling: Vec::new(),
+            connecting: Vec::new(),
             open: HashMap::new(),
             last_key: 0,
             sums: Sums::default(),
         };
-        world.pool.note_dial(world.dial);
+        world.pool.note_connect(world.connect);
         world
     }
 
@@ -65,7 +71,7 @@ impl World {
             self.now += STEP;
             self.step();
             assert!(self.pool.len() <= self.pool.most);
-            assert_eq!(self.pool.len(), self.open.len() + self.dialling.len(), "one is lost");
+            assert_eq!(self.pool.len(), self.open.len() + self.connecting.len(), "one is lost");
             self.sums.longest = self.sums.longest.max(self.pool.len());
         }
         std::mem::take(&mut self.sums)
@@ -73,12 +79,12 @@ impl World {
 
     fn step(&mut self) {
         let now = self.now;
-        while let Some(&(key, due)) = self.dialling.first()
+        while let Some(&(key, due)) = self.connecting.first()
             && due <= now
         {
-            self.dialling.remove(0);
+            self.connecting.remove(0);
             self.open.insert(key.slot, now);
-            self.pool.note_dial(self.dial);
+            self.pool.note_connect(self.connect);
             self.pool.note_ready(key, now);
         }
         let ended: Vec<u32> =
@@ -116,9 +122,9 @@ impl World {
         for _ in 0..self.pool.lacking(self.now) {
             self.last_key += 1;
             let key = Key { slot: self.last_key, generation: 0 };
-            self.pool.note_dialling(key);
-            self.dialling.push((key, self.now + self.dial));
-            self.sums.dialled += 1;
+            self.pool.note_connecting(key);
+            self.connecting.push((key, self.now + self.connect));
+            self.sums.connected += 1;
         }
     }
 }
@@ -128,25 +134,25 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn where_clients_come_often_most_find_a_connection() {
     for seed in 0..seeds(10) {
-        for (rate, dial) in [(20.0, 1), (200.0, 2), (900.0, 1), (500.0, 20)] {
-            let mut world = World::new(seed, 100, rate, dial, 60_000);
+        for (rate, connect) in [(20.0, 1), (200.0, 2), (900.0, 1), (500.0, 20)] {
+            let mut world = World::new(seed, 100, rate, connect, 60_000);
             world.run(5 * SECOND);
             let sums = world.run(20 * SECOND);
             let hits = f64::from(sums.hits) / f64::from(sums.clients);
-            assert!(hits > 0.93, "seed {seed}, {rate}/s, {dial} ms: {hits} of {sums:?}");
-            let unused = f64::from(sums.expired) / f64::from(sums.dialled);
-            assert!(unused < 0.05, "seed {seed}, {rate}/s, {dial} ms: {unused} of {sums:?}");
+            assert!(hits > 0.93, "seed {seed}, {rate}/s, {connect} ms: {hits} of {sums:?}");
+            let unused = f64::from(sums.expired) / f64::from(sums.connected);
+            assert!(unused < 0.05, "seed {seed}, {rate}/s, {connect} ms: {unused} of {sums:?}");
             assert_eq!(sums.broken, 0);
         }
     }
 }
 
 #[test]
-fn where_clients_are_rare_nothing_is_dialled() {
+fn where_clients_are_rare_nothing_is_connected() {
     for seed in 0..seeds(10) {
         let mut world = World::new(seed, 100, 0.2, 1, 60_000);
         let sums = world.run(200 * SECOND);
-        assert!(sums.dialled <= sums.clients / 4, "seed {seed}: {sums:?}");
+        assert!(sums.connected <= sums.clients / 4, "seed {seed}: {sums:?}");
     }
 }
 
@@ -168,12 +174,12 @@ fn once_it_is_known_what_a_target_allows_no_client_gets_a_connection_that_is_abo
 }
 
 #[test]
-fn a_target_that_ends_connections_at_once_costs_few_dials() {
+fn a_target_that_ends_connections_at_once_costs_few_connects() {
     for seed in 0..seeds(10) {
         let mut world = World::new(seed, 100, 100.0, 1, 0);
         world.run(10 * SECOND);
         let sums = world.run(60 * SECOND);
-        assert!(sums.dialled <= 61, "seed {seed}: {sums:?}");
+        assert!(sums.connected <= 61, "seed {seed}: {sums:?}");
     }
 }
 

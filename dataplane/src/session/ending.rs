@@ -9,7 +9,7 @@ pub(crate) enum Ending {
     ClientReset,
     /// The target's connection was reset or lost.
     TargetReset,
-    /// No target could be dialled.
+    /// No target could be connected.
     NoTarget,
     /// The client did not say who it is, or may not connect.
     Refused,
@@ -19,9 +19,9 @@ pub(crate) enum Ending {
     IdleTimeout,
     /// A side has acknowledged nothing for too long of what it was being sent.
     Stuck(Side),
-    /// Dialled ahead: no client came for it.
+    /// Preconnected: no client came for it.
     GivenUp,
-    /// Dialled ahead: the target ended it before a client came.
+    /// Preconnected: the target ended it before a client came.
     Broken,
     /// Ended from outside.
     Aborted(Cause),

@@ -11,21 +11,21 @@ pub(crate) enum Event {
     /// The client is not to be served.
     Refused,
     /// A header for the target is ready: it goes before everything else. Comes right before
-    /// `Dialled` or `ClientArrived`.
+    /// `Connected` or `ClientArrived`.
     Header { piece: Piece },
-    /// The client of a connection that was dialled ahead is there; `payload` came from it already.
-    /// Should the target turn out to be gone, up to `dials_max` targets may be dialled.
-    ClientArrived { payload: Option<Piece>, dials_max: u8 },
-    /// No client is going to come for a connection that was dialled ahead.
+    /// The client of a connection that was preconnected is there; `payload` came from it already.
+    /// Should the target turn out to be gone, up to `connects_max` targets may be connected.
+    ClientArrived { payload: Option<Piece>, connects_max: u8 },
+    /// No client is going to come for a connection that was preconnected.
     Unwanted,
-    /// The dial succeeded: the target's side is open.
-    Dialled,
-    /// The dial failed or was cancelled; nothing is left of it.
-    DialFailed,
-    /// The dial's target is not to be used any more, and nothing is left of the dial: it counts as
+    /// The connect succeeded: the target's side is open.
+    Connected,
+    /// The connect failed or was cancelled; nothing is left of it.
+    ConnectFailed,
+    /// The connect's target is not to be used any more, and nothing is left of the connect: it counts as
     /// if it had not been made.
-    DialRevoked,
-    /// There is no (further) target to dial.
+    ConnectRevoked,
+    /// There is no (further) target to connect.
     NoTarget,
     /// Bytes arrived; `full`: they filled a buffer; `more`: the receive goes on.
     Received { from: Side, piece: Piece, full: bool, more: bool },

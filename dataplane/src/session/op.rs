@@ -7,11 +7,11 @@ use super::{Piece, Side};
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// Dial a target not tried before, or the one that a connection is made to ahead: `Dialled`,
-    /// `DialFailed`, `DialRevoked` or `NoTarget` follows.
-    Dial,
-    /// End the dial: `DialFailed`, `DialRevoked` or `Dialled` follows.
-    CancelDial,
+    /// Connect a target not tried before, or the one that a connection is made to ahead: `Connected`,
+    /// `ConnectFailed`, `ConnectRevoked` or `NoTarget` follows.
+    Connect,
+    /// End the connect: `ConnectFailed`, `ConnectRevoked` or `Connected` follows.
+    CancelConnect,
     /// Receive once, or for as long as it goes. `idle`: nothing can have arrived yet.
     Receive { from: Side, multishot: bool, idle: bool },
     /// End the receive: its last event follows.

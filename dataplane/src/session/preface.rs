@@ -2,7 +2,7 @@
 //! the target may have to get first.
 
 use super::end::Activity;
-use super::{Dial, Ending, Op, Piece, Session, Side};
+use super::{Connect, Ending, Op, Piece, Session, Side};
 
 /// How far a client's header has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +16,10 @@ pub(crate) enum Preface {
 }
 
 impl Session {
-    /// A session for a client that has to begin with a header. Nothing is dialled before that is
+    /// A session for a client that has to begin with a header. Nothing is connected before that is
     /// complete; bytes of it come as [`super::Event::Prefaced`].
-    pub(crate) fn awaiting_preface(dials_max: u8, ops: &mut Vec<Op>) -> Self {
-        let mut session = Self::new(dials_max);
+    pub(crate) fn awaiting_preface(connects_max: u8, ops: &mut Vec<Op>) -> Self {
+        let mut session = Self::new(connects_max);
         session.end_mut(Side::Client).open = true;
         session.advance(ops);
         session
@@ -32,7 +32,7 @@ impl Session {
 
     /// Whether the client's header was complete, if it had to have one.
     pub(crate) fn is_introduced(&self) -> bool {
-        self.dial != Dial::NotYet
+        self.connect != Connect::NotYet
     }
 
     pub(super) fn note_prefaced(
@@ -45,7 +45,7 @@ impl Session {
         debug_assert!(self.awaits_preface());
         match preface {
             Preface::Incomplete => {}
-            Preface::Complete => self.start_dial(ops),
+            Preface::Complete => self.start_connect(ops),
             Preface::Refused => self.ending = Some(Ending::Refused),
         }
         if preface == Preface::Complete && piece.len() > 0 {

@@ -2,7 +2,7 @@
 //! both sides, and only if nothing is under way by then.
 
 use super::end::End;
-use super::{Dial, Ending, Op, Session, Side};
+use super::{Connect, Ending, Op, Session, Side};
 
 /// How far the end of a resting connection is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Session {
                 && end.has_sent_all()
                 && end.piped_bytes == 0
         };
-        self.dial == Dial::Done
+        self.connect == Connect::Done
             && self.ending.is_none()
             && !self.client_spoke_last
             && self.ends.iter().all(rests)

@@ -1,5 +1,5 @@
 //! Seeded simulation of sessions against a fake kernel and two fake applications: short reads and
-//! writes, slow readers, FIN and RST in every order, failed dials, late and lost cancellations.
+//! writes, slow readers, FIN and RST in every order, failed connects, late and lost cancellations.
 //! A failure prints its seed; `SESSION_SEED=n cargo test -p dataplane one_seed` replays it.
 
 mod ahead;
@@ -114,9 +114,9 @@ impl World {
         let session = if kernel.is_ahead() {
             Session::ahead(&mut ops)
         } else if kernel.preface.is_complete() {
-            Session::accepted(kernel.dials_max(), &mut ops)
+            Session::accepted(kernel.connects_max(), &mut ops)
         } else {
-            Session::awaiting_preface(kernel.dials_max(), &mut ops)
+            Session::awaiting_preface(kernel.connects_max(), &mut ops)
         };
         for op in ops {
             assert_eq!(kernel.submit(op), None);
@@ -126,7 +126,7 @@ impl World {
 
     fn feed(&mut self, event: Event) {
         let mut ops = Vec::new();
-        let tells_target = event == Event::Dialled && !self.session.awaits_client()
+        let tells_target = event == Event::Connected && !self.session.awaits_client()
             || matches!(event, Event::ClientArrived { .. });
         if tells_target && let Some(header) = self.kernel.header() {
             self.session.handle(header, &mut ops);
@@ -170,7 +170,7 @@ impl World {
             Ending::NoTarget if self.session.awaits_client() => {}
             Ending::GivenUp | Ending::Broken => self.check_unclaimed(ending),
             Ending::NoTarget | Ending::Refused => {
-                assert!(ending == Ending::NoTarget || !self.session.is_dialled());
+                assert!(ending == Ending::NoTarget || !self.session.is_connected());
                 let client = self.kernel.application(Side::Client);
                 assert!(client.saw_reset() || client.has_reset());
             }
@@ -212,11 +212,11 @@ impl World {
         assert!(self.kernel.application(by).has_reset(), "{by:?} did not reset");
         let gave_up = self.kernel.gave_up();
         let received = self.session.received_bytes(by);
-        let dialled = self.session.is_dialled();
+        let connected = self.session.is_connected();
         let sent_fin = self.kernel.application(by).has_sent_fin();
         let peer = self.kernel.application(by.peer());
         assert!(sent_fin || !peer.saw_end_of_stream(), "FIN instead of RST");
-        if peer.has_reset() || (by == Side::Client && !dialled) {
+        if peer.has_reset() || (by == Side::Client && !connected) {
             return;
         }
         assert!(peer.saw_reset(), "no reset reached the {:?}", by.peer());
@@ -230,7 +230,7 @@ impl World {
             let application = self.kernel.application(side);
             let open = match side {
                 Side::Client => !self.session.awaits_client(),
-                Side::Target => self.session.is_dialled(),
+                Side::Target => self.session.is_connected(),
             };
             assert!(!open || application.saw_reset() || application.has_reset());
         }

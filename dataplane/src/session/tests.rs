@@ -9,15 +9,15 @@ struct Tested {
 }
 
 impl Tested {
-    fn accepted(dials_max: u8) -> Self {
+    fn accepted(connects_max: u8) -> Self {
         let mut ops = Vec::new();
-        let session = Session::accepted(dials_max, &mut ops);
+        let session = Session::accepted(connects_max, &mut ops);
         Self { session, ops }
     }
 
-    fn dialled() -> Self {
+    fn connected() -> Self {
         let mut tested = Self::accepted(1);
-        tested.feed(Event::Dialled);
+        tested.feed(Event::Connected);
         tested
     }
 
@@ -55,7 +55,7 @@ fn is_multishot(op: &Op) -> bool {
 #[test]
 fn a_wake_of_many_buffers_is_cancelled_and_kept() {
     let from = Side::Target;
-    let mut tested = Tested::dialled();
+    let mut tested = Tested::connected();
     tested.make_interactive(from);
     for buffer in [1, 2] {
         let ops = tested.receive(from, buffer, false, true);
@@ -78,27 +78,27 @@ fn a_wake_of_many_buffers_is_cancelled_and_kept() {
 #[test]
 fn a_full_buffer_ends_multishot() {
     let from = Side::Client;
-    let mut tested = Tested::dialled();
+    let mut tested = Tested::connected();
     tested.make_interactive(from);
     let ops = tested.receive(from, 1, true, true);
     assert!(ops.contains(&Op::CancelReceive { from }), "{ops:?}");
 }
 
 #[test]
-fn as_many_targets_are_dialled_as_allowed() {
+fn as_many_targets_are_connected_as_allowed() {
     let mut tested = Tested::accepted(3);
-    assert!(tested.ops.contains(&Op::Dial));
+    assert!(tested.ops.contains(&Op::Connect));
     for _ in 0..2 {
-        assert_eq!(tested.feed(Event::DialFailed), [Op::Dial]);
+        assert_eq!(tested.feed(Event::ConnectFailed), [Op::Connect]);
     }
-    let ops = tested.feed(Event::DialFailed);
-    assert!(!ops.contains(&Op::Dial), "{ops:?}");
+    let ops = tested.feed(Event::ConnectFailed);
+    assert!(!ops.contains(&Op::Connect), "{ops:?}");
     assert_eq!(tested.session.ending(), Some(Ending::NoTarget));
 }
 
 #[test]
 fn a_send_that_is_cut_short_means_a_reset() {
-    let mut tested = Tested::dialled();
+    let mut tested = Tested::connected();
     tested.receive(Side::Client, 1, false, false);
     tested.feed(Event::Sent { to: Side::Target, bytes: 4 });
     let ops = tested.feed(Event::EndOfStream { from: Side::Target });
@@ -107,7 +107,7 @@ fn a_send_that_is_cut_short_means_a_reset() {
 
 #[test]
 fn both_gone_at_once_is_the_clients_doing() {
-    let mut tested = Tested::dialled();
+    let mut tested = Tested::connected();
     tested.receive(Side::Client, 1, false, false);
     tested.feed(Event::SendFailed { to: Side::Target });
     tested.feed(Event::ReceiveFailed { from: Side::Client });
@@ -118,7 +118,7 @@ fn both_gone_at_once_is_the_clients_doing() {
 fn a_half_closed_side_is_watched_to_the_end() {
     let side = Side::Client;
     for reset in [true, false] {
-        let mut tested = Tested::dialled();
+        let mut tested = Tested::connected();
         let ops = tested.feed(Event::EndOfStream { from: side });
         assert!(ops.contains(&Op::WatchLater), "{ops:?}");
         assert_eq!(tested.feed(Event::WatchDue), [Op::Watch { side }]);
@@ -142,7 +142,7 @@ fn a_half_closed_side_is_watched_to_the_end() {
 
 #[test]
 fn a_paused_side_is_watched_again_after_the_watch_found_nothing_to_do() {
-    let mut tested = Tested::dialled();
+    let mut tested = Tested::connected();
     let side = Side::Client;
     let ops = tested.receive(side, 1, true, false);
     assert!(ops.iter().any(|op| matches!(op, Op::Receive { .. })), "{ops:?}");
@@ -156,7 +156,7 @@ fn a_paused_side_is_watched_again_after_the_watch_found_nothing_to_do() {
 
 #[test]
 fn a_peer_that_takes_nothing_is_given_up_after_five_seconds() {
-    let mut tested = Tested::dialled();
+    let mut tested = Tested::connected();
     tested.receive(Side::Client, 1, false, false);
     let mut ops = tested.feed(Event::ReceiveFailed { from: Side::Client }).to_vec();
     let mut waited = Duration::ZERO;
@@ -178,27 +178,27 @@ fn an_idle_session_is_small() {
 }
 
 #[test]
-fn a_revoked_dial_is_none_of_those_a_client_has() {
+fn a_revoked_connect_is_none_of_those_a_client_has() {
     let mut tested = Tested::accepted(1);
     for _ in 0..3 {
-        assert_eq!(tested.feed(Event::DialRevoked), [Op::Dial]);
+        assert_eq!(tested.feed(Event::ConnectRevoked), [Op::Connect]);
     }
-    tested.feed(Event::DialFailed);
+    tested.feed(Event::ConnectFailed);
     assert_eq!(tested.session.ending(), Some(Ending::NoTarget));
 }
 
 #[test]
-fn a_client_that_left_is_not_dialled_for_again_when_its_dial_is_revoked() {
+fn a_client_that_left_is_not_connected_for_again_when_its_connect_is_revoked() {
     let mut tested = Tested::accepted(2);
     tested.feed(Event::Abort(Cause::TargetWithdrawn));
-    assert!(!tested.feed(Event::DialRevoked).contains(&Op::Dial));
+    assert!(!tested.feed(Event::ConnectRevoked).contains(&Op::Connect));
     tested.feed(Event::ReceiveStopped { from: Side::Client });
     assert!(tested.session.is_finished());
 }
 
 /// One that has answered a request.
 fn rested() -> Tested {
-    let mut tested = Tested::dialled();
+    let mut tested = Tested::connected();
     tested.receive(Side::Client, 1, false, false);
     tested.feed(Event::Sent { to: Side::Target, bytes: 10 });
     tested.receive(Side::Target, 2, false, false);
@@ -239,7 +239,7 @@ fn who_awaits_an_answer_or_is_in_the_middle_of_something_is_not_retired() {
         assert!(!tested.session.is_retiring());
     }
     assert!(!Tested::accepted(1).session.is_at_rest(), "there is no target yet");
-    assert!(Tested::dialled().session.is_at_rest(), "nobody waits for anything");
+    assert!(Tested::connected().session.is_at_rest(), "nobody waits for anything");
 }
 
 #[test]

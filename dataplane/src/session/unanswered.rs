@@ -25,7 +25,7 @@ mod tests {
     fn is_unanswered(events: &[Event]) -> bool {
         let mut ops: Vec<Op> = Vec::new();
         let mut session = Session::accepted(1, &mut ops);
-        session.handle(Event::Dialled, &mut ops);
+        session.handle(Event::Connected, &mut ops);
         for &event in events {
             session.handle(event, &mut ops);
         }

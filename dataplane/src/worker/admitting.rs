@@ -123,12 +123,12 @@ impl Worker {
 
     fn open(&mut self, client: OwnedFd, origin: Option<Origin>) {
         self.count().active_connections.increment();
-        let dials_max = self.dials_max();
+        let connects_max = self.connects_max();
         let expects_preface = self.expects_prefaces();
         let session = if expects_preface {
-            Session::awaiting_preface(dials_max, &mut self.ops)
+            Session::awaiting_preface(connects_max, &mut self.ops)
         } else {
-            Session::accepted(dials_max, &mut self.ops)
+            Session::accepted(connects_max, &mut self.ops)
         };
         self.bound_if_needed(&client);
         let introduction = self.introduction_of(&client);
@@ -147,8 +147,8 @@ impl Worker {
         self.perform_all(key);
     }
 
-    /// How many targets a session may dial.
-    pub(super) fn dials_max(&self) -> u8 {
+    /// How many targets a session may connect.
+    pub(super) fn connects_max(&self) -> u8 {
         u8::try_from(self.settings.connect_attempts).unwrap_or(u8::MAX)
     }
 

@@ -26,7 +26,7 @@ impl Worker {
         let own = self.count().active_connections.get();
         match self.handover.give(client, own) {
             Some(client) => self.admit(client),
-            None => self.count().handed_connections.increment(),
+            None => self.count().moved_connections.increment(),
         }
     }
 

@@ -112,7 +112,7 @@ impl Worker {
         }
     }
 
-    /// Gives the session what its target has to get first. Called when a target was dialled, right
+    /// Gives the session what its target has to get first. Called when a target was connected, right
     /// before the session is told.
     pub(super) fn introduce(&mut self, key: Key) {
         match self.write_header(key) {

@@ -22,8 +22,8 @@ impl Worker {
 
     fn perform(&mut self, key: Key, op: Op) -> Option<Event> {
         match op {
-            Op::Dial => return self.dial(key),
-            Op::CancelDial => return self.cancel_dial(key),
+            Op::Connect => return self.connect(key),
+            Op::CancelConnect => return self.cancel_connect(key),
             Op::Receive { from, multishot, idle } => {
                 if let Some(socket) = self.connections.get_mut(key)?.socket(from) {
                     self.ring.receive((key, from), socket, multishot, idle);
@@ -119,7 +119,7 @@ impl Worker {
             Some(Ending::ClientReset) => !connection.session.is_introduced(),
             _ => false,
         };
-        if !connection.session.is_dialled() && !was_refused {
+        if !connection.session.is_connected() && !was_refused {
             self.count().failed_connections.increment();
         }
         connection.finish(self.now, self.settings.log_connections);

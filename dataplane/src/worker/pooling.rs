@@ -1,4 +1,4 @@
-//! Connections that are dialled before there is a client for them.
+//! Connections that are connected before there is a client for them.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -10,13 +10,13 @@ use super::Worker;
 use crate::choice::{Choice, Tried};
 use crate::connection::Connection;
 use crate::idle::Idle;
-use crate::local_target::{LastDial, LocalTarget};
+use crate::local_target::{LastConnect, LocalTarget};
 use crate::ring::Key;
 use crate::session::{Ending, Event, Piece, Session};
 
 /// How often pools are looked at that no client comes for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-/// For how long nothing is dialled ahead after descriptors or buffers have run out.
+/// For how long nothing is preconnected after descriptors or buffers have run out.
 const SHORTAGE_REST: Duration = Duration::from_secs(1);
 
 /// What a core keeps of its pools beside the pools themselves, which the targets have.
@@ -28,11 +28,11 @@ pub(super) struct Pooling {
     look_due: Instant,
     /// Whose clients came in this turn.
     wanted: Vec<Rc<LocalTarget>>,
-    /// Where the client goes whose session is about to ask for its first dial.
+    /// Where the client goes whose session is about to ask for its first connect.
     choice: Option<Choice>,
     /// Others need what the pools take.
     is_unaffordable: bool,
-    /// Nothing is dialled before.
+    /// Nothing is connected before.
     rests_until: Instant,
 }
 
@@ -68,7 +68,7 @@ impl Pooling {
 
 impl Worker {
     /// Chooses a target for a client; a connection to it that waits for one. If there is none, the
-    /// dial that follows goes to that target.
+    /// connect that follows goes to that target.
     pub(super) fn claim(&mut self, client: Option<SocketAddr>) -> Option<Key> {
         if !self.pooling.is_on || !self.targets.admits() {
             return None;
@@ -77,7 +77,7 @@ impl Worker {
         let tried = Tried::default();
         let choice = self.chooser.choose(&self.targets, client, &tried, self.now);
         let mut claimed = None;
-        if let Choice::Dial(target) = &choice {
+        if let Choice::Connect(target) = &choice {
             let connections = &mut self.connections;
             claimed = target.pool().borrow_mut().claim(self.now, |key| {
                 connections.get_mut(key).is_some_and(|it| it.session.is_ready_for_client())
@@ -102,19 +102,19 @@ impl Worker {
         if let Some(target) = target {
             self.count_success(&target);
         }
-        let dials_max = self.dials_max();
+        let connects_max = self.connects_max();
         match self.write_header(key) {
             Ok(header) => {
                 if let Some(piece) = header {
                     self.feed(key, Event::Header { piece });
                 }
-                self.feed(key, Event::ClientArrived { payload, dials_max });
+                self.feed(key, Event::ClientArrived { payload, connects_max });
             }
             Err(cause) => {
                 if let Some(piece) = payload {
                     self.ring.recycle(piece.buffer);
                 }
-                self.feed(key, Event::ClientArrived { payload: None, dials_max });
+                self.feed(key, Event::ClientArrived { payload: None, connects_max });
                 self.feed(key, Event::Abort(cause));
             }
         }
@@ -137,7 +137,7 @@ impl Worker {
 
     /// A connection that waits for its client is there now.
     pub(super) fn add_to_pool(&mut self, key: Key, target: &LocalTarget) {
-        self.feed(key, Event::Dialled);
+        self.feed(key, Event::Connected);
         let connection = self.connections.get_mut(key);
         if connection.is_some_and(|it| it.session.is_ready_for_client()) {
             target.pool().borrow_mut().note_ready(key, self.now);
@@ -162,7 +162,7 @@ impl Worker {
         self.accepting.note_room(self.now);
     }
 
-    /// Dials what the clients of this turn have left wanting.
+    /// Connects what the clients of this turn have left wanting.
     pub(super) fn fill_pools(&mut self) {
         if self.pooling.wanted.is_empty() {
             return;
@@ -181,10 +181,11 @@ impl Worker {
         self.pooling.wanted = wanted;
     }
 
-    /// How many connections to the target are dialled now.
+    /// How many connections to the target are connected now.
     fn fill_pool(&mut self, target: &Rc<LocalTarget>) -> usize {
         // A target that is down is not found out about here.
-        let is_sound = target.may_be_dialled_ahead() && target.last_dial() == LastDial::Reached;
+        let is_sound =
+            target.may_be_preconnected() && target.last_connect() == LastConnect::Reached;
         let rests = !self.pooling.is_on || self.now < self.pooling.rests_until;
         if rests || !is_sound {
             return 0;
@@ -193,18 +194,18 @@ impl Worker {
         if lacking == 0 {
             return 0;
         }
-        let dialled = lacking.min(self.room_ahead());
-        (0..dialled).for_each(|_| self.dial_ahead(target));
-        dialled
+        let connected = lacking.min(self.room_ahead());
+        (0..connected).for_each(|_| self.preconnect(target));
+        connected
     }
 
-    fn dial_ahead(&mut self, target: &Rc<LocalTarget>) {
+    fn preconnect(&mut self, target: &Rc<LocalTarget>) {
         let session = Session::ahead(&mut self.ops);
         let idle = Idle::new(self.sweep.clock_ms(self.now));
         let connection = Connection::ahead(session, Rc::clone(target), idle);
         let key = self.connections.insert(connection);
         self.count().pooled.increment();
-        target.pool().borrow_mut().note_dialling(key);
+        target.pool().borrow_mut().note_connecting(key);
         self.perform_all(key);
     }
 
@@ -234,7 +235,7 @@ impl Worker {
 
     /// Lets go of all connections to targets that are not to be used, or have become others.
     pub(super) fn empty_pools_out_of_use(&mut self) {
-        self.empty_pools(|target| !target.may_be_dialled_ahead());
+        self.empty_pools(|target| !target.may_be_preconnected());
     }
 
     /// No client comes any more.

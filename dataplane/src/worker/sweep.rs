@@ -100,8 +100,8 @@ impl Worker {
         if session.ending().is_some() || session.awaits_client() {
             return;
         }
-        if !session.is_dialled() {
-            // Bounded by the time that a dial may take, and before it by the targets' first checks.
+        if !session.is_connected() {
+            // Bounded by the time that a connect may take, and before it by the targets' first checks.
             return connection.idle.renew(now_ms);
         }
         if !std::mem::replace(&mut connection.is_watched_over, true) {

@@ -21,7 +21,7 @@ impl Worker {
         self.reporter.flush();
         self.steer_accepting();
         self.take_handed();
-        self.end_overdue_dials();
+        self.end_overdue_connects();
         self.end_overdue_prefaces();
         while let Some(key) = self.watches.pop_due(self.now) {
             if self.connections.get_mut(key).is_some() {
@@ -55,7 +55,7 @@ impl Worker {
             self.targets.update(&snapshot);
             self.empty_pools_out_of_use();
             self.reset_out_of_use();
-            self.dial_waiting();
+            self.connect_waiting();
         }
     }
 
@@ -89,8 +89,8 @@ impl Worker {
             let Some(cause) = connection.chosen().and_then(|target| target.reset()) else {
                 continue;
             };
-            if connection.dial.is_some() {
-                self.revoke_dial(key);
+            if connection.connect.is_some() {
+                self.revoke_connect(key);
             } else if connection.session.ending().is_none() {
                 self.feed(key, Event::Abort(cause));
             }

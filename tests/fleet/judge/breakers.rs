@@ -31,7 +31,7 @@ struct Opening {
 }
 
 impl Breakers {
-    /// A client's dial of the target has succeeded.
+    /// A client's connect of the target has succeeded.
     pub(crate) fn reached(&mut self, target: &Identity) {
         if let Some(opening) = self.open.get_mut(target) {
             opening.is_reached = true;

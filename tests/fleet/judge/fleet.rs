@@ -102,12 +102,12 @@ impl FleetJudge {
         withdrawn.into_iter().chain(drained).min().copied()
     }
 
-    /// A dial of this target begins.
-    pub(crate) fn dialled(&mut self, entry: &Entry, now: Instant) {
+    /// A connect of this target begins.
+    pub(crate) fn connected(&mut self, entry: &Entry, now: Instant) {
         let identity = Identity::of(&entry.target);
         if let Some(since) = self.draining_since(&identity) {
             let late = now - since;
-            assert!(late <= PICKUP_MAX, "a dial of {identity:?} {late:?} after its withdrawal");
+            assert!(late <= PICKUP_MAX, "a connect of {identity:?} {late:?} after its withdrawal");
         }
     }
 
@@ -167,7 +167,7 @@ impl FleetJudge {
     ) {
         self.judge_drains(latest, setting, now);
         self.breakers.judge_outcome();
-        // A dial of before may fail late and open the breaker. Where checks go to another port, the
+        // A connect of before may fail late and open the breaker. Where checks go to another port, the
         // control plane may have to come round.
         let wait =
             if setting.is_checked_apart() { setting.breaker.timeout } else { Duration::ZERO };

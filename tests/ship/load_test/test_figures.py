@@ -180,7 +180,7 @@ class Told(unittest.TestCase):
         'load_balancer_core_connections{core="10"} 7',
         'load_balancer_core_connections{core="2"} 5',
         'load_balancer_build_info{version="1.2.3"} 1',
-        "load_balancer_handed_connections_total 4",
+        "load_balancer_moved_connections_total 4",
     ])
 
     def test_metrics(self):

@@ -27,7 +27,7 @@ impl RawTarget {
     }
 
     /// One that takes no connection: with its accept queue full, the kernel drops each SYN, so
-    /// that dials neither succeed nor fail.
+    /// that connects neither succeed nor fail.
     pub(crate) fn blackhole() -> Self {
         let mut target = Self::start();
         // A queue of length 0 holds one connection all the same.
@@ -38,7 +38,7 @@ impl RawTarget {
         target
     }
 
-    /// Ends being a blackhole. Dials under way succeed with their next SYN, up to a second later.
+    /// Ends being a blackhole. Connects under way succeed with their next SYN, up to a second later.
     pub(crate) fn drain(&mut self) {
         rustix::net::listen(&self.listener, 4096).unwrap();
         drop(self.listener.accept().unwrap());

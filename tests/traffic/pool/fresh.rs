@@ -40,7 +40,7 @@ fn no_first_request_fails_where_targets_end_what_is_idle_for_a_second() {
                 }
             });
             if round % (rounds / LONG_PAUSES).max(3) == 0 {
-                // What is left was dialled a moment ago: it is about to be ended when this is over.
+                // What is left was connected a moment ago: it is about to be ended when this is over.
                 thread::sleep(Duration::from_millis(fastrand::u64(980..=1010)));
             }
         }

@@ -75,7 +75,7 @@ fn start_header_server() -> (Server, HealthServer) {
 }
 
 #[test]
-fn a_target_learns_who_the_client_is_although_it_was_dialled_before() {
+fn a_target_learns_who_the_client_is_although_it_was_connected_before() {
     let Some(namespaces) = namespaces() else { return };
     let _server = namespaces.far(start_header_server);
     let header_of = |client: &mut TcpStream| {

@@ -52,7 +52,7 @@ fn the_address_that_a_header_carries_goes_on_and_the_header_does_not() {
 }
 
 #[test]
-fn a_header_may_come_byte_by_byte_and_nothing_is_dialled_before_its_last() {
+fn a_header_may_come_byte_by_byte_and_nothing_is_connected_before_its_last() {
     let (balancer, target) = start(&with(&[("PROXY_PROTOCOL", "v2")]));
     let (source, destination) = (address("198.51.100.7:1"), address("203.0.113.9:2"));
     for header in [line(source, destination), binary(source, destination, b"\x04\0\0")] {

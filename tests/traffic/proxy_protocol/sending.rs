@@ -51,7 +51,7 @@ fn a_target_gets_the_header_before_the_clients_first_byte_and_every_byte_after_i
 }
 
 #[test]
-fn the_header_goes_to_the_target_that_could_be_dialled_and_once() {
+fn the_header_goes_to_the_target_that_could_be_connected_and_once() {
     let refusing = SocketAddr::new(unique(), ports().target);
     let _health = HealthServer::start(refusing);
     let target = RawTarget::start();
@@ -68,7 +68,7 @@ fn the_header_goes_to_the_target_that_could_be_dialled_and_once() {
         expected.extend(b"payload");
         assert_eq!(read_to_end(&target.accept()).unwrap(), expected);
     }
-    assert!(balancer.count("failed_dials_total") > 0);
+    assert!(balancer.count("failed_connects_total") > 0);
 }
 
 #[test]

@@ -15,8 +15,8 @@ struct World {
     breaker: Breaker,
     is_checked: bool,
     now: Instant,
-    dialled: u64,
-    /// Reports of failed dials under way: their count, and the successes before.
+    connected: u64,
+    /// Reports of failed connects under way: their count, and the successes before.
     failures: Vec<(u32, u64)>,
     /// Those that came while the breaker was closed, since it last was closed; without those that a
     /// success has followed.
@@ -45,7 +45,7 @@ struct Tally {
     opened: u32,
     failed_attempts: u32,
     closed_by_checks: u32,
-    closed_by_dials: u32,
+    closed_by_connects: u32,
     closed_by_attempts: u32,
 }
 
@@ -58,7 +58,7 @@ impl World {
             breaker: Breaker::new(settings, is_checked),
             is_checked,
             now: Instant::now(),
-            dialled: 0,
+            connected: 0,
             failures: Vec::new(),
             heard: Vec::new(),
             checks: Vec::new(),
@@ -71,7 +71,7 @@ impl World {
     fn step(&mut self) {
         match self.random.u32(0..16) {
             0 if self.random.u32(0..4) == 0 => self.succeed(),
-            0..=3 => remember(&mut self.failures, (self.random.u32(1..=2), self.dialled)),
+            0..=3 => remember(&mut self.failures, (self.random.u32(1..=2), self.connected)),
             4..=7 => self.hear_of_failure(),
             8 => remember(&mut self.checks, self.now),
             9 if self.random.bool() => self.hear_of_check(),
@@ -84,23 +84,23 @@ impl World {
     }
 
     fn succeed(&mut self) {
-        self.dialled += 1;
-        let turn = self.breaker.dialled(self.dialled);
+        self.connected += 1;
+        let turn = self.breaker.connected(self.connected);
         assert_eq!(turn, self.open.map(|_| Turn::Closed));
-        self.tally.closed_by_dials += u32::from(turn.is_some());
+        self.tally.closed_by_connects += u32::from(turn.is_some());
         self.note_closed(turn);
     }
 
     fn hear_of_failure(&mut self) {
         let Some((count, successes)) = self.take(|world| &mut world.failures) else { return };
-        let turn = self.breaker.failed(&report(count, successes), self.dialled, self.now);
+        let turn = self.breaker.failed(&report(count, successes), self.connected, self.now);
         if self.open.is_some() {
             return assert_eq!(turn, None, "it is open already");
         }
         self.heard.push((count, successes));
-        self.heard.retain(|(_, of)| *of == self.dialled);
+        self.heard.retain(|(_, of)| *of == self.connected);
         let row: u32 = self.heard.iter().map(|(count, _)| count).sum();
-        let is_last = successes == self.dialled;
+        let is_last = successes == self.connected;
         let expected = (is_last && row >= THRESHOLD).then_some(Turn::Open);
         assert_eq!(turn, expected, "{row} in a row");
         if turn.is_some() {
@@ -187,9 +187,9 @@ fn it_opens_and_closes_and_is_tried_as_its_rules_say_whatever_happens() {
         });
         let tally = run.unwrap_or_else(|_| panic!("seed {seed}"));
         let Tally { opened, failed_attempts, closed_by_checks, .. } = tally;
-        let Tally { closed_by_dials, closed_by_attempts, .. } = tally;
+        let Tally { closed_by_connects, closed_by_attempts, .. } = tally;
         let counts =
-            [opened, failed_attempts, closed_by_checks, closed_by_dials, closed_by_attempts];
+            [opened, failed_attempts, closed_by_checks, closed_by_connects, closed_by_attempts];
         all.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
     }
     // Or it has shown nothing.

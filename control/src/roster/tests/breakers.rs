@@ -49,12 +49,12 @@ fn attempted(roster: &mut Roster, n: u8, began: u64, result: Attempt, seconds: u
 #[test]
 fn an_ejected_target_gets_nothing_until_an_attempt_reaches_it() {
     let mut roster = healthy(2);
-    dials_failed(&mut roster, 1, 2, 0);
+    connects_failed(&mut roster, 1, 2, 0);
     assert_eq!(shown(&mut roster), "1h* 2h*");
-    dials_failed(&mut roster, 1, 1, 0);
+    connects_failed(&mut roster, 1, 1, 0);
     assert_eq!(shown(&mut roster), "1e 2h*");
     let reason = entry(&mut roster, 1, 0).reason.unwrap();
-    assert!(reason.starts_with("3 dials in a row failed: connection refused"), "{reason}");
+    assert!(reason.starts_with("3 connects in a row failed: connection refused"), "{reason}");
     check_twice(&mut roster, 1, Ok(()), 1);
     assert_eq!(shown(&mut roster), "1e 2h*", "another port says nothing");
 
@@ -76,7 +76,7 @@ fn an_ejected_target_gets_nothing_until_an_attempt_reaches_it() {
 fn a_check_of_the_clients_port_that_began_later_brings_a_target_back() {
     for port in [None, Some(80)] {
         let mut roster = checked_healthy(2, port);
-        dials_failed(&mut roster, 1, 3, 5);
+        connects_failed(&mut roster, 1, 3, 5);
         roster.checked(&identity(1), Ok(()), at(5));
         assert_eq!(shown_at(&mut roster, 7), "1e 2h*", "it had connected before");
         assert!(begin(&mut roster, 8).is_empty(), "the check finds out");
@@ -85,7 +85,7 @@ fn a_check_of_the_clients_port_that_began_later_brings_a_target_back() {
     }
     // Once its checks fail it takes as many to pass as ever.
     let mut roster = checked_healthy(2, None);
-    dials_failed(&mut roster, 1, 3, 0);
+    connects_failed(&mut roster, 1, 3, 0);
     check_twice(&mut roster, 1, BAD, 1);
     roster.checked(&identity(1), Ok(()), at(2));
     assert_eq!(shown(&mut roster), "1u 2h*");
@@ -94,13 +94,13 @@ fn a_check_of_the_clients_port_that_began_later_brings_a_target_back() {
 }
 
 #[test]
-fn a_dial_that_succeeds_under_fail_open_brings_a_target_back() {
+fn a_connect_that_succeeds_under_fail_open_brings_a_target_back() {
     let mut roster = healthy(2);
-    (1..=2).for_each(|n| dials_failed(&mut roster, n, 3, 0));
+    (1..=2).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     assert_eq!(shown(&mut roster), "1e* 2e*");
     // What fails meanwhile changes nothing.
-    (1..=2).for_each(|n| dials_failed(&mut roster, n, 9, 1));
-    entry(&mut roster, 1, 1).counters.on(1).dialled.increment();
+    (1..=2).for_each(|n| connects_failed(&mut roster, n, 9, 1));
+    entry(&mut roster, 1, 1).counters.on(1).connected.increment();
     assert_eq!(shown_at(&mut roster, 1), "1h* 2e");
     roster.discovered(vec![target(2)], at(2));
     assert_eq!(shown_at(&mut roster, 2), "1d 2e*");
@@ -109,7 +109,7 @@ fn a_dial_that_succeeds_under_fail_open_brings_a_target_back() {
 #[test]
 fn fail_open_that_only_breakers_cause_uses_the_targets_whose_checks_pass() {
     let mut roster = healthy(3);
-    (1..=3).for_each(|n| dials_failed(&mut roster, n, 3, 0));
+    (1..=3).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     assert_eq!(shown(&mut roster), "1e* 2e* 3e*");
     assert!(roster.snapshot(at(0)).fail_open);
     check_twice(&mut roster, 1, BAD, 0);
@@ -120,14 +120,14 @@ fn fail_open_that_only_breakers_cause_uses_the_targets_whose_checks_pass() {
     assert_eq!(shown(&mut roster), "1e* 2e* 3e*", "checks prove nothing either");
 
     let mut roster = healthy(2);
-    dials_failed(&mut roster, 1, 3, 0);
+    connects_failed(&mut roster, 1, 3, 0);
     check_twice(&mut roster, 2, BAD, 0);
     assert_eq!(shown(&mut roster), "1e* 2u");
 
     // A threshold is for both.
     let mut roster = healthy(4);
     roster.rules.fail_open_threshold = 25;
-    (1..=3).for_each(|n| dials_failed(&mut roster, n, 3, 0));
+    (1..=3).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     assert_eq!(shown(&mut roster), "1e* 2e* 3e* 4h*");
     check_twice(&mut roster, 1, BAD, 0);
     assert_eq!(shown(&mut roster), "1e 2e* 3e* 4h*");
@@ -139,7 +139,7 @@ fn fail_open_that_only_breakers_cause_uses_the_targets_whose_checks_pass() {
 fn fail_open_by_breakers_resets_what_checks_condemn() {
     let mut roster = healthy(2);
     roster.rules.reset_unhealthy = true;
-    (1..=2).for_each(|n| dials_failed(&mut roster, n, 3, 0));
+    (1..=2).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     check_twice(&mut roster, 1, BAD, 0);
     assert!(entry(&mut roster, 1, 0).reset && !entry(&mut roster, 2, 0).reset);
     check_twice(&mut roster, 2, BAD, 0);
@@ -150,14 +150,14 @@ fn fail_open_by_breakers_resets_what_checks_condemn() {
 fn a_newcomer_that_is_being_checked_does_not_put_fail_open_off_that_breakers_cause() {
     let mut roster = healthy(2);
     roster.discovered((1..=3).map(target).collect(), at(0));
-    (1..=2).for_each(|n| dials_failed(&mut roster, n, 3, 0));
+    (1..=2).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     assert_eq!(shown(&mut roster), "1e* 2e* 3c");
 }
 
 #[test]
 fn while_checks_fail_no_attempt_is_made_and_once_they_pass_one_is_that_was_due() {
     let mut roster = healthy(2);
-    dials_failed(&mut roster, 1, 3, 0);
+    connects_failed(&mut roster, 1, 3, 0);
     check_twice(&mut roster, 1, BAD, 0);
     assert_eq!(shown(&mut roster), "1e 2h*");
     assert_eq!(roster.next_due(at(0)), None);
@@ -176,7 +176,7 @@ fn while_checks_fail_no_attempt_is_made_and_once_they_pass_one_is_that_was_due()
 #[test]
 fn a_target_that_leaves_is_not_tried_and_comes_back_ejected() {
     let mut roster = healthy(2);
-    dials_failed(&mut roster, 1, 3, 0);
+    connects_failed(&mut roster, 1, 3, 0);
     roster.discovered(vec![target(2)], at(0));
     assert!(begin(&mut roster, 61).is_empty());
     roster.discovered(vec![target(1), target(2)], at(62));
@@ -193,7 +193,7 @@ fn a_target_that_leaves_is_not_tried_and_comes_back_ejected() {
 #[test]
 fn a_forgotten_target_starts_anew_and_late_news_of_it_changes_nothing() {
     let mut roster = healthy(2);
-    dials_failed(&mut roster, 1, 3, 0);
+    connects_failed(&mut roster, 1, 3, 0);
     assert_eq!(begin(&mut roster, 1), [1]);
     roster.discovered(vec![target(2)], at(1));
     (0..2).for_each(|_| roster.tick(at(1)));
@@ -205,7 +205,7 @@ fn a_forgotten_target_starts_anew_and_late_news_of_it_changes_nothing() {
     roster.checked(&identity(1), Ok(()), at(3));
     assert_eq!(shown_at(&mut roster, 3), "1h* 2h*");
     // The attempt of its earlier life is no answer to the one that is under way now.
-    dials_failed(&mut roster, 1, 3, 3);
+    connects_failed(&mut roster, 1, 3, 3);
     assert_eq!(begin(&mut roster, 4), [1]);
     attempted(&mut roster, 1, 1, Attempt::Reached, 4);
     assert_eq!(shown_at(&mut roster, 4), "1e 2h*");
@@ -214,7 +214,7 @@ fn a_forgotten_target_starts_anew_and_late_news_of_it_changes_nothing() {
 #[test]
 fn only_so_many_attempts_are_made_at_a_time_and_none_waits_for_ever() {
     let mut roster = healthy(40);
-    (1..=40).for_each(|n| dials_failed(&mut roster, n, 3, 0));
+    (1..=40).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     let first = begin(&mut roster, 1);
     assert_eq!(first.len(), 16);
     assert!(begin(&mut roster, 2).is_empty());
@@ -235,11 +235,11 @@ fn only_so_many_attempts_are_made_at_a_time_and_none_waits_for_ever() {
 fn what_fails_before_a_success_is_not_in_a_row_with_what_fails_after() {
     let mut roster = healthy(2);
     let counters = Arc::clone(&entry(&mut roster, 1, 0).counters);
-    dials_failed(&mut roster, 1, 2, 0);
-    counters.on(1).dialled.increment();
-    dials_failed(&mut roster, 1, 2, 0);
+    connects_failed(&mut roster, 1, 2, 0);
+    counters.on(1).connected.increment();
+    connects_failed(&mut roster, 1, 2, 0);
     assert_eq!(shown(&mut roster), "1h* 2h*");
-    dials_failed(&mut roster, 1, 1, 0);
+    connects_failed(&mut roster, 1, 1, 0);
     assert_eq!(shown(&mut roster), "1e 2h*");
 }
 
@@ -266,7 +266,7 @@ fn invariants_hold_with_breakers_whatever_happens() {
                     seconds,
                 ),
                 2..=4 if roster.members.contains_key(&identity(n)) => {
-                    dials_failed(&mut roster, n, 2, seconds);
+                    connects_failed(&mut roster, n, 2, seconds);
                 }
                 5 if !under_way.is_empty() => {
                     let (n, began) = under_way.swap_remove(random.below(under_way.len()));

@@ -38,7 +38,7 @@ fn they_are_seen_while_the_target_is_ejected_or_drained() {
     let mut roster = roster(0);
     roster.discovered(vec![target(1)], at(0));
     roster.checked(&identity(1), Ok(()), at(0));
-    dials_failed(&mut roster, 1, 3, 0);
+    connects_failed(&mut roster, 1, 3, 0);
     let seen = |roster: &mut Roster| {
         let entry = entry(roster);
         (entry.state, entry.checks, entry.breaker)
@@ -69,8 +69,8 @@ fn a_breaker_that_opens_while_the_target_drains_is_news() {
     roster.checked(&identity(1), Ok(()), at(0));
     roster.drain(&target(1).id, at(0));
     assert_eq!(entry(&mut roster).breaker, BreakerState::Closed);
-    // By dials that were begun before.
-    dials_failed(&mut roster, 1, 3, 0);
+    // By connects that were begun before.
+    connects_failed(&mut roster, 1, 3, 0);
     assert_eq!(entry(&mut roster).breaker, BreakerState::Open);
 }
 

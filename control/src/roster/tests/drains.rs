@@ -179,7 +179,7 @@ fn check_twice(roster: &mut Roster, n: u8, result: Result<(), &str>) {
 fn what_checks_say_of_a_drained_target_is_news_for_its_breaker() {
     let mut roster = roster(0);
     healthy(&mut roster, 2);
-    dials_failed(&mut roster, 1, 3, 0);
+    connects_failed(&mut roster, 1, 3, 0);
     assert_eq!(shown(&mut roster), "1e 2h*");
     // An operator repairs it: its checks fail, and pass again.
     assert!(roster.drain(&id(1), at(1)));

@@ -72,7 +72,7 @@ fn fail_open_ends_no_connection() {
 fn an_ejected_target_has_no_share_and_a_ramping_one_its_part() {
     let mut roster = loaded();
     roster.rules.slow_start = Duration::from_secs(100);
-    dials_failed(&mut roster, 1, 3, 2);
+    connects_failed(&mut roster, 1, 3, 2);
     roster.discovered(vec![target(1), target(2), target(3)], at(3));
     check(&mut roster, 3, Ok(()), 100);
     let snapshot = roster.snapshot(at(100));

@@ -20,13 +20,13 @@ impl World {
         if ending == Ending::Broken {
             assert!(target.has_ended() || said_too_much, "ended without reason");
         }
-        assert!(!self.session.is_dialled() || target.closed);
+        assert!(!self.session.is_connected() || target.closed);
         assert_eq!(target.read() + target.send_queue() as u64, 0, "something was sent");
     }
 }
 
 impl Kernel {
-    /// Whether the target is dialled before there is a client.
+    /// Whether the target is connected before there is a client.
     pub(super) fn is_ahead(&self) -> bool {
         !self.client_is_there
     }
@@ -34,12 +34,12 @@ impl Kernel {
     /// The client comes, perhaps in the moment in which the target goes.
     fn bring_client(&mut self) -> Event {
         assert!(!std::mem::replace(&mut self.client_is_there, true), "a second client");
-        self.dials_left = self.rng.u8(..3);
+        self.connects_left = self.rng.u8(..3);
         if self.rng.u8(..4) == 0 && self.application(Side::Target).written() == 0 {
             self.applications[Side::Target as usize].leave(&mut self.rng);
         }
         let payload = if self.rng.bool() { self.client_speaks() } else { None };
-        Event::ClientArrived { payload, dials_max: self.dials_left }
+        Event::ClientArrived { payload, connects_max: self.connects_left }
     }
 
     /// What the client has sent already, if anything.
@@ -61,7 +61,7 @@ impl Kernel {
             let sent = target.read() + target.send_queue() as u64;
             assert_eq!(sent, 0, "what was sent to the former target is lost");
             *target = Application::new(Side::Target, &mut self.rng);
-            self.dialled = false;
+            self.connected = false;
         }
     }
 }

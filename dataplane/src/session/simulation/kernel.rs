@@ -21,13 +21,13 @@ pub(super) struct Kernel {
     pub(super) preface: ClientPreface,
     /// Length of the header that the target gets first.
     header_bytes: usize,
-    /// Whether there is a client; one for whom nothing is dialled ahead is there from the start.
+    /// Whether there is a client; one for whom nothing is preconnected is there from the start.
     pub(super) client_is_there: bool,
-    dial: Option<Cancelled>,
-    pub(super) dialled: bool,
-    pub(super) dials_left: u8,
-    /// Chance in 256 that a dial fails.
-    dial_failure: u8,
+    connect: Option<Cancelled>,
+    pub(super) connected: bool,
+    pub(super) connects_left: u8,
+    /// Chance in 256 that a connect fails.
+    connect_failure: u8,
     /// Chance in 256 that a receive fills its buffer if it can.
     fullness: u8,
     /// What is in the pipe to each side.
@@ -54,8 +54,8 @@ impl Kernel {
         let preface = ClientPreface::new(&mut rng, client_is_there);
         let header_bytes = if rng.bool() { rng.usize(1..=BUFFER_SIZE) } else { 0 };
         applications[Side::Target as usize].expect(header_bytes as u64, preface.bytes());
-        let dials_left = if client_is_there { rng.u8(1..=3) } else { 1 };
-        let dial_failure = [0, 0, 60, 220][rng.usize(..4)];
+        let connects_left = if client_is_there { rng.u8(1..=3) } else { 1 };
+        let connect_failure = [0, 0, 60, 220][rng.usize(..4)];
         let fullness = if rng.bool() { 127 } else { 250 };
         Self {
             rng,
@@ -64,10 +64,10 @@ impl Kernel {
             preface,
             header_bytes,
             client_is_there,
-            dial: None,
-            dialled: false,
-            dials_left,
-            dial_failure,
+            connect: None,
+            connected: false,
+            connects_left,
+            connect_failure,
             fullness,
             pipes: [Vec::new(), Vec::new()],
             memory: Memory::default(),
@@ -82,8 +82,8 @@ impl Kernel {
         self.applications.iter().any(Application::is_slow)
     }
 
-    pub(super) fn dials_max(&self) -> u8 {
-        self.dials_left
+    pub(super) fn connects_max(&self) -> u8 {
+        self.connects_left
     }
 
     pub(super) fn application(&self, side: Side) -> &Application {
@@ -103,7 +103,7 @@ impl Kernel {
 
     pub(super) fn assert_nothing_left(&self) {
         assert!(self.finished);
-        assert!(self.dial.is_none());
+        assert!(self.connect.is_none());
         for side in Side::BOTH {
             let in_flight = &self.in_flight[side as usize];
             assert!(in_flight.receive.is_none() && in_flight.watch.is_none());
@@ -122,14 +122,14 @@ impl Kernel {
             0..=2 => self.application_acts(side),
             3..=5 => self.complete_receive(side),
             6 | 7 => self.complete_send(side),
-            8 => self.complete_dial().or_else(|| self.complete_watch(side)),
+            8 => self.complete_connect().or_else(|| self.complete_watch(side)),
             _ => self.fire_timer(),
         }
     }
 
     fn application_acts(&mut self, side: Side) -> Option<Event> {
-        // The target's application knows of no connection before it was dialled.
-        let is_there = if side == Side::Client { self.client_is_there } else { self.dialled };
+        // The target's application knows of no connection before it was connected.
+        let is_there = if side == Side::Client { self.client_is_there } else { self.connected };
         if is_there {
             self.applications[side as usize].act(&mut self.rng);
         }
@@ -154,13 +154,13 @@ impl Kernel {
                 let new = Send { piece: None, cancelled: false };
                 assert!(self.in_flight[to as usize].send.replace(new).is_none());
             }
-            Op::Dial => {
-                assert!(self.preface.is_complete(), "dialled before the client said who it is");
-                assert!(self.dial.replace(false).is_none(), "two dials");
-                self.dials_left = self.dials_left.checked_sub(1).expect("too many dials");
+            Op::Connect => {
+                assert!(self.preface.is_complete(), "connected before the client said who it is");
+                assert!(self.connect.replace(false).is_none(), "two connects");
+                self.connects_left = self.connects_left.checked_sub(1).expect("too many connects");
                 self.renew_target();
             }
-            Op::CancelDial => self.dial = self.dial.map(|_| true),
+            Op::CancelConnect => self.connect = self.connect.map(|_| true),
             Op::Receive { from, multishot, .. } => {
                 let new = Receive { wait: false, multishot, cancelled: false };
                 assert!(!self.application(from).closed);
@@ -285,7 +285,7 @@ impl Kernel {
         Event::Received { from, piece, full: count == FULL, more }
     }
 
-    /// The header that has to come before `Dialled`, if the target is to get one.
+    /// The header that has to come before `Connected`, if the target is to get one.
     pub(super) fn header(&mut self) -> Option<Event> {
         let end = u16::try_from(self.header_bytes).expect("a buffer holds it");
         let make = || {
@@ -369,23 +369,23 @@ impl Kernel {
         Event::Drained { to, bytes }
     }
 
-    fn complete_dial(&mut self) -> Option<Event> {
-        let cancelled = self.dial?;
+    fn complete_connect(&mut self) -> Option<Event> {
+        let cancelled = self.connect?;
         if self.rng.u8(..4) > 0 && !cancelled {
             return None;
         }
-        self.dial = None;
+        self.connect = None;
         if self.rng.u8(..16) == 0 {
             // It was as if it had not been made.
-            self.dials_left += 1;
-            return Some(Event::DialRevoked);
+            self.connects_left += 1;
+            return Some(Event::ConnectRevoked);
         }
-        if (cancelled && self.rng.bool()) || self.rng.u8(..) < self.dial_failure {
+        if (cancelled && self.rng.bool()) || self.rng.u8(..) < self.connect_failure {
             let none_left = !cancelled && self.rng.u8(..4) == 0;
-            return Some(if none_left { Event::NoTarget } else { Event::DialFailed });
+            return Some(if none_left { Event::NoTarget } else { Event::ConnectFailed });
         }
-        self.dialled = true;
-        Some(Event::Dialled)
+        self.connected = true;
+        Some(Event::Connected)
     }
 
     fn complete_watch(&mut self, side: Side) -> Option<Event> {

@@ -2,16 +2,16 @@ use std::time::Duration;
 
 use crate::Counter;
 
-/// How long dials took that reached their target, as one core has counted them.
+/// How long connects took that reached their target, as one core has counted them.
 #[derive(Debug, Default)]
-pub struct DialDurations {
+pub struct ConnectDurations {
     /// Those that took no longer than the bound of the same number and longer than the one before;
     /// the last one: longer than all bounds.
     buckets: [Counter; Self::BOUNDS_US.len() + 1],
     sum_us: Counter,
 }
 
-impl DialDurations {
+impl ConnectDurations {
     /// Upper bounds in microseconds: 0.1 ms, about a turn of a core's loop, to 1 s, which is when a
     /// lost SYN is sent again, and beyond.
     pub const BOUNDS_US: [u64; 14] = [
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_duration_is_counted_where_it_is_not_above_the_bound() {
-        let durations = DialDurations::default();
+        let durations = ConnectDurations::default();
         for us in [0, 100, 101, 2_500_000, 2_500_001, 9_000_000] {
             durations.note(Duration::from_micros(us));
         }

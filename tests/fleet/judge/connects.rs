@@ -13,17 +13,17 @@ const WINDOW_MAX: Duration = Duration::from_secs(10);
 
 /// Judges one core's choices.
 #[derive(Debug)]
-pub(crate) struct Dials {
+pub(crate) struct Connects {
     connect_attempts: usize,
     /// Retries that are free of charge in a window.
     reserve: f64,
     arrivals: VecDeque<Instant>,
     retries: VecDeque<Instant>,
-    /// Whether the last dial of a target that ended reached it.
+    /// Whether the last connect of a target that ended reached it.
     last: HashMap<*const LocalTarget, (Rc<LocalTarget>, bool)>,
 }
 
-impl Dials {
+impl Connects {
     pub(crate) fn new(cores: usize, connect_attempts: usize) -> Self {
         let cores = f64::from(u32::try_from(cores).unwrap());
         Self {
@@ -58,7 +58,7 @@ impl Dials {
         now: Instant,
     ) {
         match choice {
-            Choice::Dial(target) => self.judge_dial(target, tried, snapshot, now),
+            Choice::Connect(target) => self.judge_connect(target, tried, snapshot, now),
             Choice::NoTarget => {
                 let is_tried_enough = tried.attempts() >= self.connect_attempts;
                 let left = left(tried, snapshot);
@@ -67,24 +67,24 @@ impl Dials {
             Choice::BudgetSpent => {
                 let is_spent = self.balance(now, WINDOW_MIN, WINDOW_MAX) < 1.0;
                 assert!(is_spent, "dropped although a retry could be paid for, after {tried:?}");
-                assert!(tried.attempts() > 0, "a first dial is free");
+                assert!(tried.attempts() > 0, "a first connect is free");
             }
         }
     }
 
-    fn judge_dial(
+    fn judge_connect(
         &mut self,
         target: &Rc<LocalTarget>,
         tried: &Tried,
         snapshot: &Snapshot,
         now: Instant,
     ) {
-        let entry = find(snapshot, target).expect("what is dialled is in the snapshot");
-        assert_ne!(entry.state, TargetState::Draining, "a dial of a withdrawn target");
-        assert!(entry.eligible, "a dial of a target that is not eligible: {entry:?}");
+        let entry = find(snapshot, target).expect("what is connected is in the snapshot");
+        assert_ne!(entry.state, TargetState::Draining, "a connect of a withdrawn target");
+        assert!(entry.eligible, "a connect of a target that is not eligible: {entry:?}");
         let is_new = !tried.targets().iter().any(|old| Rc::ptr_eq(old, target));
-        assert!(is_new, "a second dial of one target for one client");
-        assert!(tried.attempts() < self.connect_attempts, "one dial too many");
+        assert!(is_new, "a second connect of one target for one client");
+        assert!(tried.attempts() < self.connect_attempts, "one connect too many");
         let has_failed = self.last.get(&Rc::as_ptr(target)).is_some_and(|(_, reached)| !reached);
         if tried.attempts() > 0 && has_failed {
             let can_pay = self.balance(now, WINDOW_MAX, WINDOW_MIN) >= 1.0;

@@ -37,13 +37,13 @@ fn a_refused_client_gets_another_target() {
     }
     assert_eq!(balancer.count("failed_connections_total"), 0);
     assert_eq!(balancer.count("successful_connections_total"), 100);
-    let failed = balancer.count("failed_dials_total");
+    let failed = balancer.count("failed_connects_total");
     assert!(failed >= 40);
     let of = |name: &str, node: SocketAddr| balancer.count(&format!("{name}{{node=\"{node}\"}}"));
     assert_eq!(of("node_connections_total", backend.address), 100);
-    assert_eq!(of("node_failed_dials_total", backend.address), 0);
+    assert_eq!(of("node_failed_connects_total", backend.address), 0);
     assert_eq!(of("node_connections_total", refusing), 0);
-    assert_eq!(of("node_failed_dials_total", refusing), failed);
+    assert_eq!(of("node_failed_connects_total", refusing), failed);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_client_that_every_target_refuses_is_reset() {
     let balancer = start(&[one.0, two.0], &[]);
     assert_reset(&balancer);
     balancer.wait_for_count("failed_connections_total", 1);
-    assert_eq!(balancer.count("failed_dials_total"), 2);
+    assert_eq!(balancer.count("failed_connects_total"), 2);
     assert_eq!(balancer.count("successful_connections_total"), 0);
     balancer.wait_for_count("active_connections", 0);
 }
@@ -86,7 +86,7 @@ fn no_more_targets_are_tried_than_allowed() {
     let balancer = start(&addresses, &[("CONNECT_ATTEMPTS", "2")]);
     assert_reset(&balancer);
     balancer.wait_for_count("failed_connections_total", 1);
-    assert_eq!(balancer.count("failed_dials_total"), 2);
+    assert_eq!(balancer.count("failed_connects_total"), 2);
 }
 
 #[test]
@@ -101,11 +101,11 @@ fn targets_that_refuse_everybody_are_not_hit_by_each_client_twice() {
     let given_up = balancer.count("retry_budget_exhausted_total");
     // The reserve is worth 100 retries, and that again each ten seconds; the clients pay for 60.
     assert!(given_up > 0);
-    assert_eq!(balancer.count("failed_dials_total"), 2 * CLIENTS - given_up);
+    assert_eq!(balancer.count("failed_connects_total"), 2 * CLIENTS - given_up);
 }
 
 #[test]
-fn a_dial_that_takes_too_long_goes_to_another_target() {
+fn a_connect_that_takes_too_long_goes_to_another_target() {
     const POOL_TIMEOUT: Duration = Duration::from_millis(300);
     let backend = Backend::start();
     let blackhole = RawTarget::blackhole();
@@ -120,6 +120,6 @@ fn a_dial_that_takes_too_long_goes_to_another_target() {
         delayed += u64::from(took >= POOL_TIMEOUT);
     }
     assert_eq!(delayed, 3);
-    assert_eq!(balancer.count("failed_dials_total"), 3);
+    assert_eq!(balancer.count("failed_connects_total"), 3);
     assert_eq!(balancer.count("failed_connections_total"), 0);
 }

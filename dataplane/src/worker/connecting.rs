@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Worker, is_cancellation};
 use crate::choice::Choice;
-use crate::connection::Dial;
+use crate::connection::Connect;
 use crate::local_target::LocalTarget;
 use crate::ring::Key;
 use crate::session::Event;
@@ -14,19 +14,19 @@ use crate::sources::{Source, is_about_the_source};
 /// Each core's log lines about ports come no faster than this.
 const PORTS_LOG_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Why a target is not being dialled. It was added to those tried.
-enum NotDialled {
+/// Why a target is not being connected. It was added to those tried.
+enum NoConnect {
     /// Every local port towards it is taken.
     NoPort,
-    /// There is no socket to dial any target with: of no target's doing.
+    /// There is no socket to connect any target with: of no target's doing.
     NoSocket(io::Error),
 }
 
 impl Worker {
-    /// Dials a target that was not tried for this client before.
-    pub(super) fn dial(&mut self, key: Key) -> Option<Event> {
+    /// Connects a target that was not tried for this client before.
+    pub(super) fn connect(&mut self, key: Key) -> Option<Event> {
         if let Some(gone) = self.connections.get_mut(key)?.leave() {
-            // It was dialled ahead, and its target ended it when a client had just got it.
+            // It was preconnected, and its target ended it when a client had just got it.
             gone.pool().borrow_mut().note_lost();
             gone.ended(false);
         }
@@ -38,37 +38,37 @@ impl Worker {
                 self.waiting.push_back(key);
                 return None;
             }
-            let chosen = ahead.map(Choice::Dial).or_else(|| self.pooling.take_choice());
+            let chosen = ahead.map(Choice::Connect).or_else(|| self.pooling.take_choice());
             let choice = chosen.unwrap_or_else(|| {
                 let client = self.settings.balance.client_key(connection.client_address());
                 self.chooser.choose(&self.targets, client, connection.tried(), self.now)
             });
             let target = match choice {
-                Choice::Dial(target) => target,
+                Choice::Connect(target) => target,
                 Choice::NoTarget => return Some(Event::NoTarget),
                 Choice::BudgetSpent => {
                     self.count().retry_budget_exhausted.increment();
                     return Some(Event::NoTarget);
                 }
             };
-            match self.dial_target(key, target) {
+            match self.connect_target(key, target) {
                 Ok(()) => return None,
-                Err(NotDialled::NoPort) if !is_ahead => {}
+                Err(NoConnect::NoPort) if !is_ahead => {}
                 Err(_) => return Some(Event::NoTarget),
             }
         }
     }
 
-    /// Dials this target from the next source that has a port left.
-    fn dial_target(&mut self, key: Key, target: Rc<LocalTarget>) -> Result<(), NotDialled> {
+    /// Connects this target from the next source that has a port left.
+    fn connect_target(&mut self, key: Key, target: Rc<LocalTarget>) -> Result<(), NoConnect> {
         let result = self.socket_to(&target);
-        let connection = self.connections.get_mut(key).expect("a session asks for its dials");
+        let connection = self.connections.get_mut(key).expect("a session asks for its connects");
         let (socket, source) = match result {
             Ok(socket) => socket,
             Err(reason) => {
                 connection.skip(target);
                 let is_ahead = connection.session.awaits_client();
-                if let NotDialled::NoSocket(error) = &reason {
+                if let NoConnect::NoSocket(error) = &reason {
                     self.note_no_socket(error, is_ahead);
                 }
                 return Err(reason);
@@ -76,17 +76,17 @@ impl Worker {
         };
         self.ring.connect(key, &socket, target.socket_address());
         let due = self.now + self.settings.connect_timeout;
-        let dial = Dial { due, cancelled: false, revoked: false, source };
-        connection.start_dial(target, socket, dial);
+        let connect = Connect { due, cancelled: false, revoked: false, source };
+        connection.start_connect(target, socket, connect);
         let connections = &mut self.connections;
-        self.dials.start(self.now, key, |key| {
-            connections.get_mut(key).is_none_or(|connection| connection.dial.is_none())
+        self.connects.start(self.now, key, |key| {
+            connections.get_mut(key).is_none_or(|connection| connection.connect.is_none())
         });
         Ok(())
     }
 
     /// A socket bound to the next source, of those that may have a port left towards the target.
-    fn socket_to(&mut self, target: &LocalTarget) -> Result<(OwnedFd, Source), NotDialled> {
+    fn socket_to(&mut self, target: &LocalTarget) -> Result<(OwnedFd, Source), NoConnect> {
         let address = target.address();
         let count = self.settings.sources.count(address.ip());
         while let Some(source) = target.ports().next_source(count, self.now) {
@@ -98,24 +98,29 @@ impl Worker {
                 Err(error) if is_about_the_source(&error) => {
                     self.note_source(target, source, &error);
                 }
-                Err(error) => return Err(NotDialled::NoSocket(error)),
+                Err(error) => return Err(NoConnect::NoSocket(error)),
             }
         }
-        Err(NotDialled::NoPort)
+        Err(NoConnect::NoPort)
     }
 
     /// Goes on after a connect found no port: from another source, or to another target. Nothing
     /// is held against the target, which has heard of none of it.
-    fn dial_elsewhere(&mut self, key: Key, dial: Dial, error: &io::Error) -> Option<Event> {
+    fn connect_elsewhere(
+        &mut self,
+        key: Key,
+        connect: Connect,
+        error: &io::Error,
+    ) -> Option<Event> {
         let connection = self.connections.get_mut(key)?;
         let target = connection.chosen().cloned()?;
         // At once: the next socket is made before the ring would close this one.
-        drop(connection.undo_dial());
-        self.note_source(&target, dial.source, error);
-        match self.dial_target(key, target) {
+        drop(connection.undo_connect());
+        self.note_source(&target, connect.source, error);
+        match self.connect_target(key, target) {
             Ok(()) => None,
-            Err(NotDialled::NoPort) => self.dial(key),
-            Err(NotDialled::NoSocket(_)) => Some(Event::NoTarget),
+            Err(NoConnect::NoPort) => self.connect(key),
+            Err(NoConnect::NoSocket(_)) => Some(Event::NoTarget),
         }
     }
 
@@ -129,10 +134,10 @@ impl Worker {
         }
     }
 
-    /// Notes that a target cannot be dialled from `source` for now.
+    /// Notes that a target cannot be connected from `source` for now.
     fn note_source(&mut self, target: &LocalTarget, source: Source, error: &io::Error) {
         target.ports().note_exhausted(source, self.now);
-        self.count().exhausted_dials.increment();
+        self.count().exhausted_connects.increment();
         let since = |at| self.now.saturating_duration_since(at);
         if self.ports_logged.is_none_or(|at| since(at) >= PORTS_LOG_INTERVAL) {
             self.ports_logged = Some(self.now);
@@ -145,13 +150,13 @@ impl Worker {
         }
     }
 
-    fn note_dial_duration(&mut self, target: &LocalTarget, dial: Dial) {
-        let began = dial.due.checked_sub(self.settings.connect_timeout);
+    fn note_connect_duration(&mut self, target: &LocalTarget, connect: Connect) {
+        let began = connect.due.checked_sub(self.settings.connect_timeout);
         let Some(duration) = began.and_then(|began| self.now.checked_duration_since(began)) else {
             return;
         };
-        self.count().dial_durations.note(duration);
-        target.pool().borrow_mut().note_dial(duration);
+        self.count().connect_durations.note(duration);
+        target.pool().borrow_mut().note_connect(duration);
     }
 
     /// A client got a connection to the target.
@@ -166,48 +171,50 @@ impl Worker {
         }
     }
 
-    /// Dials for those who were to wait, if they are not any more.
-    pub(super) fn dial_waiting(&mut self) {
+    /// Connects for those who were to wait, if they are not any more.
+    pub(super) fn connect_waiting(&mut self) {
         if !self.targets.admits() {
             return;
         }
         for key in std::mem::take(&mut self.waiting) {
-            if let Some(event) = self.dial(key) {
+            if let Some(event) = self.connect(key) {
                 self.feed(key, event);
             }
         }
     }
 
-    /// Ends a dial because the client is gone.
-    pub(super) fn cancel_dial(&mut self, key: Key) -> Option<Event> {
+    /// Ends a connect because the client is gone.
+    pub(super) fn cancel_connect(&mut self, key: Key) -> Option<Event> {
         if let Some(index) = self.waiting.iter().position(|&waiting| waiting == key) {
             self.waiting.remove(index);
-            return Some(Event::DialFailed);
+            return Some(Event::ConnectFailed);
         }
-        let dial = self.connections.get_mut(key).and_then(|connection| connection.dial.as_mut());
-        if let Some(dial) = dial {
-            dial.cancelled = true;
+        let connect =
+            self.connections.get_mut(key).and_then(|connection| connection.connect.as_mut());
+        if let Some(connect) = connect {
+            connect.cancelled = true;
             self.ring.cancel_connect(key);
         }
         None
     }
 
-    /// Ends a dial because its target is not to be used any more.
-    pub(super) fn revoke_dial(&mut self, key: Key) {
-        let dial = self.connections.get_mut(key).and_then(|connection| connection.dial.as_mut());
-        if let Some(dial) = dial.filter(|dial| !dial.revoked) {
-            dial.revoked = true;
+    /// Ends a connect because its target is not to be used any more.
+    pub(super) fn revoke_connect(&mut self, key: Key) {
+        let connect =
+            self.connections.get_mut(key).and_then(|connection| connection.connect.as_mut());
+        if let Some(connect) = connect.filter(|connect| !connect.revoked) {
+            connect.revoked = true;
             self.ring.cancel_connect(key);
         }
     }
 
-    /// Ends dials that have taken too long.
-    pub(super) fn end_overdue_dials(&mut self) {
-        while let Some(key) = self.dials.pop_due(self.now) {
+    /// Ends connects that have taken too long.
+    pub(super) fn end_overdue_connects(&mut self) {
+        while let Some(key) = self.connects.pop_due(self.now) {
             let connection = self.connections.get_mut(key);
-            // The timer may be that of an earlier dial for the same client.
-            if let Some(dial) = connection.and_then(|connection| connection.dial)
-                && dial.due <= self.now
+            // The timer may be that of an earlier connect for the same client.
+            if let Some(connect) = connection.and_then(|connection| connection.connect)
+                && connect.due <= self.now
             {
                 self.ring.cancel_connect(key);
             }
@@ -216,21 +223,21 @@ impl Worker {
 
     pub(super) fn handle_connected(&mut self, key: Key, result: io::Result<()>) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let Some(dial) = connection.dial else { return };
+        let Some(connect) = connection.connect else { return };
         let Some(target) = connection.chosen().cloned() else { return };
         // Also one that began by an older snapshot, and one that succeeded in the meantime.
-        if dial.revoked || target.reset().is_some() {
-            if let Some(socket) = connection.drop_revoked_dial() {
+        if connect.revoked || target.reset().is_some() {
+            if let Some(socket) = connection.drop_revoked_connect() {
                 self.ring.close(socket);
             }
-            return self.feed(key, Event::DialRevoked);
+            return self.feed(key, Event::ConnectRevoked);
         }
         let event = match result {
             Ok(()) => {
-                connection.dial = None;
+                connection.connect = None;
                 let is_ahead = connection.session.awaits_client();
                 let is_first = !connection.session.is_replacement();
-                self.note_dial_duration(&target, dial);
+                self.note_connect_duration(&target, connect);
                 target.reached();
                 if is_ahead {
                     return self.add_to_pool(key, &target);
@@ -239,24 +246,24 @@ impl Worker {
                     self.count_success(&target);
                 }
                 self.introduce(key);
-                Event::Dialled
+                Event::Connected
             }
-            Err(error) if is_about_the_source(&error) && !dial.cancelled => {
-                let Some(event) = self.dial_elsewhere(key, dial, &error) else { return };
+            Err(error) if is_about_the_source(&error) && !connect.cancelled => {
+                let Some(event) = self.connect_elsewhere(key, connect, &error) else { return };
                 event
             }
             Err(error) => {
                 // At once: the next socket is made before the ring would close this one.
-                drop(connection.fail_dial());
-                if !dial.cancelled {
-                    self.count().failed_dials.increment();
-                    // Only its timer cancels a dial whose client is there.
+                drop(connection.fail_connect());
+                if !connect.cancelled {
+                    self.count().failed_connects.increment();
+                    // Only its timer cancels a connect whose client is there.
                     let timed_out = is_cancellation(&error);
                     let kind = if timed_out { io::ErrorKind::TimedOut } else { error.kind() };
-                    log::debug!("dialling {}: {kind}", target.address());
+                    log::debug!("connecting {}: {kind}", target.address());
                     self.reporter.report(target.failed(kind));
                 }
-                Event::DialFailed
+                Event::ConnectFailed
             }
         };
         self.feed(key, event);
