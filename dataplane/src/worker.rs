@@ -34,7 +34,7 @@ use crate::limits::{Admission, pipes_max};
 use crate::selection::balance::Balance;
 use crate::selection::choice::Chooser;
 use crate::selection::targets::Targets;
-use crate::session::{Event, Op, Preface, WATCH_DELAY};
+use crate::session::{Event, HeaderProgress, Op, WATCH_DELAY};
 use crate::settings::Settings;
 use crate::sys::listener::Listener;
 use crate::sys::pipes::Pipes;
@@ -284,7 +284,11 @@ impl Worker {
                 self.handle_received(key, from, result, more);
             }
             Completion::Sent { key, to, result } => {
-                if self.connections.get_mut(key).is_some_and(|it| it.session.awaits_writable(to)) {
+                if self
+                    .connections
+                    .get_mut(key)
+                    .is_some_and(|it| it.session.relay().half(to).awaits_writable())
+                {
                     return self.handle_writable(key, to, &result);
                 }
                 let event = match result {
@@ -316,7 +320,11 @@ impl Worker {
         result: io::Result<(u32, Option<u16>)>,
         more: bool,
     ) {
-        if self.connections.get_mut(key).is_some_and(|it| it.session.awaits_readable(from)) {
+        if self
+            .connections
+            .get_mut(key)
+            .is_some_and(|it| it.session.relay().half(from).awaits_readable())
+        {
             return self.handle_readable(key, from, &result);
         }
         let event = match result {
@@ -343,7 +351,7 @@ impl Worker {
         };
         let event = if self.expects_prefaces() { self.read_preface(key, event) } else { event };
         match event {
-            Event::Prefaced { piece, preface: Preface::Complete, more: false }
+            Event::ProxyHeader { piece, progress: HeaderProgress::Complete, more: false }
                 if self.serve_introduced(key, piece) => {}
             event => self.feed(key, event),
         }

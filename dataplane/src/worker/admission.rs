@@ -124,12 +124,11 @@ impl Worker {
 
     fn open(&mut self, client: OwnedFd, origin: Option<Origin>) {
         self.count().active_connections.increment();
-        let connects_max = self.connects_max();
         let expects_preface = self.expects_prefaces();
         let session = if expects_preface {
-            Session::awaiting_preface(connects_max, &mut self.ops)
+            Session::awaiting_proxy_header(&mut self.ops)
         } else {
-            Session::accepted(connects_max, &mut self.ops)
+            Session::accepted(&mut self.ops)
         };
         self.bound_if_needed(&client);
         let introduction = self.introduction_of(&client);
@@ -146,11 +145,6 @@ impl Worker {
             self.start_preface(key);
         }
         self.perform_all(key);
-    }
-
-    /// How many targets a session may connect.
-    pub(super) fn connects_max(&self) -> u8 {
-        u8::try_from(self.settings.connect_attempts).unwrap_or(u8::MAX)
     }
 
     /// Closes by RST what has no operation in flight.

@@ -13,7 +13,7 @@ use crate::proxy_header::exchange::Introduction;
 use crate::selection::choice::Tried;
 use crate::selection::local_target::LocalTarget;
 use crate::selection::sources::Source;
-use crate::session::{Ending, Session};
+use crate::session::{CloseReason, Session};
 use crate::sys::pipes::Pipe;
 use crate::worker::idle_scan::activity::Idle;
 
@@ -264,7 +264,7 @@ impl Connection {
     pub(crate) fn finish(mut self, now: Instant, is_logged: bool) {
         let target = self.leave();
         if let Some(target) = target.as_ref().filter(|_| self.session.is_connected()) {
-            target.ended(!self.session.is_unanswered());
+            target.ended(!self.session.relay().is_unanswered());
         }
         if is_logged && let Some(origin) = &self.origin {
             let target = target.map(|target| target.address());
@@ -278,34 +278,34 @@ impl Connection {
             target: "connection",
             client = origin.client.as_ref().map(Value::from_display),
             target = target.as_ref().map(Value::from_display),
-            end = self.session.ending().map(name_ending),
+            end = self.session.close_reason().map(name_ending),
             duration_ms = millis,
-            bytes_from_client = self.session.received_bytes(Side::Client),
-            bytes_from_target = self.session.received_bytes(Side::Target),
+            bytes_from_client = self.session.relay().half(Side::Client).received_bytes(),
+            bytes_from_target = self.session.relay().half(Side::Target).received_bytes(),
             connects = self.tried.targets().len() + usize::from(target.is_some());
             "ended"
         );
     }
 }
 
-fn name_ending(ending: Ending) -> &'static str {
+fn name_ending(ending: CloseReason) -> &'static str {
     match ending {
-        Ending::Complete => "complete",
-        Ending::ClientReset => "client_reset",
-        Ending::TargetReset => "target_reset",
-        Ending::NoTarget => "no_target",
-        Ending::Refused => "refused",
-        Ending::Rebalanced => "rebalanced",
-        Ending::IdleTimeout => "idle_timeout",
-        Ending::Stuck(Side::Client) => "client_timeout",
-        Ending::Stuck(Side::Target) => "target_timeout",
-        Ending::Aborted(AbortReason::Shutdown) => "shutdown",
-        Ending::Aborted(AbortReason::TargetWithdrawn) => "target_withdrawn",
-        Ending::Aborted(AbortReason::TargetUnhealthy) => "target_unhealthy",
-        Ending::Aborted(AbortReason::NoBuffer) => "no_buffer",
+        CloseReason::Complete => "complete",
+        CloseReason::ClientReset => "client_reset",
+        CloseReason::TargetReset => "target_reset",
+        CloseReason::NoTarget => "no_target",
+        CloseReason::Refused => "refused",
+        CloseReason::Rebalanced => "rebalanced",
+        CloseReason::IdleTimeout => "idle_timeout",
+        CloseReason::Stuck(Side::Client) => "client_timeout",
+        CloseReason::Stuck(Side::Target) => "target_timeout",
+        CloseReason::Aborted(AbortReason::Shutdown) => "shutdown",
+        CloseReason::Aborted(AbortReason::TargetWithdrawn) => "target_withdrawn",
+        CloseReason::Aborted(AbortReason::TargetUnhealthy) => "target_unhealthy",
+        CloseReason::Aborted(AbortReason::NoBuffer) => "no_buffer",
         // Never logged: no client was there.
-        Ending::GivenUp => "given_up",
-        Ending::Broken => "broken",
+        CloseReason::GivenUp => "given_up",
+        CloseReason::Broken => "broken",
     }
 }
 

@@ -8,7 +8,7 @@ use crate::flow::Key;
 use crate::selection::choice::Choice;
 use crate::selection::local_target::LocalTarget;
 use crate::selection::sources::{Source, is_about_the_source};
-use crate::session::Event;
+use crate::session::{Event, Preconnect};
 use crate::worker::connection::Connect;
 
 /// Each core's log lines about ports come no faster than this.
@@ -32,6 +32,9 @@ impl Worker {
         }
         loop {
             let connection = self.connections.get_mut(key)?;
+            if connection.tried().attempts() >= self.settings.connect_attempts {
+                return Some(Event::NoTarget);
+            }
             let ahead = connection.target_ahead().cloned();
             let is_ahead = ahead.is_some();
             if !is_ahead && !self.targets.admits() {
@@ -230,13 +233,13 @@ impl Worker {
             if let Some(socket) = connection.drop_revoked_connect() {
                 self.ring.close(socket);
             }
-            return self.feed(key, Event::ConnectRevoked);
+            return self.feed(key, Event::ConnectFailed);
         }
         let event = match result {
             Ok(()) => {
                 connection.connect = None;
                 let is_ahead = connection.session.awaits_client();
-                let is_first = !connection.session.is_replacement();
+                let is_first = connection.session.preconnect() != Preconnect::Replaced;
                 self.note_connect_duration(&target, connect);
                 target.reached();
                 if is_ahead {

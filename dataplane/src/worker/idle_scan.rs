@@ -102,7 +102,7 @@ impl Worker {
         let is_under_pressure = self.is_under_pressure();
         let Some(connection) = self.connections.get_mut(key) else { return };
         let session = &connection.session;
-        if session.ending().is_some() || session.awaits_client() {
+        if session.close_reason().is_some() || session.awaits_client() {
             return;
         }
         if !session.is_connected() {
@@ -121,11 +121,12 @@ impl Worker {
             }
         }
         let session = &connection.session;
-        let timeout = self.sweep.timeout(session.is_half_closed());
+        let timeout = self.sweep.timeout(session.relay().is_half_closed());
         let mut idle = connection.idle;
-        let quiet = idle.visit(now_ms, session.progress(), |side| {
+        let quiet = idle.visit(now_ms, session.relay().progress(), |side| {
             // One that is gone acknowledges nothing any more, and the other may still take what it said.
-            let socket = connection.socket(side).filter(|_| !session.is_broken(side));
+            let socket =
+                connection.socket(side).filter(|_| !session.relay().half(side).is_broken());
             socket.map_or(Acknowledged::All, acknowledged)
         });
         connection.idle = idle;

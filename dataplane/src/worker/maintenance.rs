@@ -92,7 +92,7 @@ impl Worker {
             };
             if connection.connect.is_some() {
                 self.revoke_connect(key);
-            } else if connection.session.ending().is_none() {
+            } else if connection.session.close_reason().is_none() {
                 self.feed(key, Event::Abort(cause));
             }
         }
@@ -102,7 +102,7 @@ impl Worker {
     fn abort_all(&mut self) {
         let keys = self.connections.keys();
         for key in keys {
-            if self.connections.get_mut(key).is_some_and(|it| it.session.ending().is_none()) {
+            if self.connections.get_mut(key).is_some_and(|it| it.session.close_reason().is_none()) {
                 self.aborted += 1;
                 self.feed(key, Event::Abort(AbortReason::Shutdown));
             }

@@ -5,7 +5,7 @@ use rustix::net::Shutdown;
 use super::Worker;
 use crate::flow::Key;
 use crate::flow::Side;
-use crate::session::{Ending, Event, Op};
+use crate::session::{CloseReason, Event, Op};
 use crate::sys::send_queue_bytes;
 
 impl Worker {
@@ -111,14 +111,14 @@ impl Worker {
             return self.finish_ahead(key, connection);
         }
         self.count().active_connections.decrement();
-        let ending = connection.session.ending();
-        if ending == Some(Ending::Rebalanced) {
+        let ending = connection.session.close_reason();
+        if ending == Some(CloseReason::Rebalanced) {
             self.count().rebalanced_connections.increment();
         }
         // Also one that was reset before its PROXY protocol header: it is counted by that reason.
         let was_refused = match ending {
-            Some(Ending::Refused) => true,
-            Some(Ending::ClientReset) => !connection.session.is_introduced(),
+            Some(CloseReason::Refused) => true,
+            Some(CloseReason::ClientReset) => !connection.session.is_past_proxy_header(),
             _ => false,
         };
         if !connection.session.is_connected() && !was_refused {

@@ -11,7 +11,7 @@ use crate::flow::Key;
 use crate::flow::Piece;
 use crate::selection::choice::{Choice, Tried};
 use crate::selection::local_target::{LastConnect, LocalTarget};
-use crate::session::{Ending, Event, Session};
+use crate::session::{CloseReason, Event, Session};
 use crate::worker::connection::Connection;
 use crate::worker::idle_scan::activity::Idle;
 
@@ -103,19 +103,18 @@ impl Worker {
         if let Some(target) = target {
             self.count_success(&target);
         }
-        let connects_max = self.connects_max();
         match self.write_header(key) {
             Ok(header) => {
                 if let Some(piece) = header {
-                    self.feed(key, Event::Header { piece });
+                    self.feed(key, Event::HeaderForTarget { piece });
                 }
-                self.feed(key, Event::ClientArrived { payload, connects_max });
+                self.feed(key, Event::ClientArrived { payload });
             }
             Err(cause) => {
                 if let Some(piece) = payload {
                     self.ring.recycle(piece.buffer);
                 }
-                self.feed(key, Event::ClientArrived { payload: None, connects_max });
+                self.feed(key, Event::ClientArrived { payload: None });
                 self.feed(key, Event::Abort(cause));
             }
         }
@@ -147,16 +146,16 @@ impl Worker {
 
     /// A connection has ended that no client came for.
     pub(super) fn finish_ahead(&mut self, key: Key, connection: Connection) {
-        let ending = connection.session.ending();
+        let ending = connection.session.close_reason();
         let count = self.count();
         count.pooled.decrement();
         match ending {
-            Some(Ending::Broken) => count.pool_broken.increment(),
-            Some(Ending::NoTarget) | None => (),
+            Some(CloseReason::Broken) => count.pool_broken.increment(),
+            Some(CloseReason::NoTarget) | None => (),
             Some(_) => count.pool_expired.increment(),
         }
         if let Some(target) = connection.target_ahead() {
-            let by_target = ending == Some(Ending::Broken);
+            let by_target = ending == Some(CloseReason::Broken);
             target.pool().borrow_mut().note_gone(key, self.now, by_target);
         }
         connection.finish(self.now, false);
@@ -201,7 +200,7 @@ impl Worker {
     }
 
     fn preconnect(&mut self, target: &Rc<LocalTarget>) {
-        let session = Session::ahead(&mut self.ops);
+        let session = Session::preconnected(&mut self.ops);
         let idle = Idle::new(self.sweep.clock_ms(self.now));
         let connection = Connection::ahead(session, Rc::clone(target), idle);
         let key = self.connections.insert(connection);
@@ -258,7 +257,7 @@ impl Worker {
 
     fn give_up(&mut self, key: Key) {
         let connection = self.connections.get_mut(key);
-        if connection.is_some_and(|it| it.session.ending().is_none()) {
+        if connection.is_some_and(|it| it.session.close_reason().is_none()) {
             self.feed(key, Event::Unwanted);
         }
     }

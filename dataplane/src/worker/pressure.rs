@@ -28,7 +28,7 @@ impl Worker {
     /// Looks whether a side is held up. It goes on being watched when it is not any more.
     pub(super) fn note_held_up(&mut self, key: Key, side: Side) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let is_held_up = connection.session.is_held_up(side);
+        let is_held_up = connection.session.relay().half(side).is_held_up();
         let was_held_up = std::mem::replace(&mut connection.is_held_up[side as usize], is_held_up);
         self.held_up = self.held_up + usize::from(is_held_up) - usize::from(was_held_up);
     }

@@ -10,7 +10,7 @@ use super::Worker;
 use crate::flow::Key;
 use crate::flow::{AbortReason, Piece, Side};
 use crate::proxy_header::exchange::{Introduction, Progress};
-use crate::session::{Event, Preface};
+use crate::session::{Event, HeaderProgress};
 use crate::sys::Completion;
 
 /// How long a client's header may take. Not shorter, so that a lost segment can be sent again
@@ -40,14 +40,14 @@ impl Worker {
     pub(super) fn start_preface(&mut self, key: Key) {
         let connections = &mut self.connections;
         self.prefaces.start(self.now, key, |key| {
-            connections.get_mut(key).is_none_or(|it| !it.session.awaits_preface())
+            connections.get_mut(key).is_none_or(|it| !it.session.awaits_proxy_header())
         });
     }
 
     /// Turns clients away whose header has taken too long.
     pub(super) fn end_overdue_prefaces(&mut self) {
         while let Some(key) = self.prefaces.pop_due(self.now) {
-            if self.connections.get_mut(key).is_some_and(|it| it.session.awaits_preface()) {
+            if self.connections.get_mut(key).is_some_and(|it| it.session.awaits_proxy_header()) {
                 self.note_refusal(key, Rejection::ProxyHeaderLate);
                 self.feed(key, Event::Refused);
             }
@@ -59,7 +59,7 @@ impl Worker {
     pub(super) fn is_of_preface(&mut self, completion: &Completion) -> bool {
         let Completion::Received { key, from: Side::Client, .. } = completion else { return false };
         self.expects_prefaces()
-            && self.connections.get_mut(*key).is_some_and(|it| it.session.awaits_preface())
+            && self.connections.get_mut(*key).is_some_and(|it| it.session.awaits_proxy_header())
     }
 
     /// Handles what clients' headers a turn has brought.
@@ -77,7 +77,7 @@ impl Worker {
     /// What a client's event is while its header is expected.
     pub(super) fn read_preface(&mut self, key: Key, event: Event) -> Event {
         let Some(connection) = self.connections.get_mut(key) else { return event };
-        if !connection.session.awaits_preface() {
+        if !connection.session.awaits_proxy_header() {
             return event;
         }
         let Some(introduction) = connection.introduction.as_mut() else { return event };
@@ -92,17 +92,17 @@ impl Worker {
                     }
                     Ok(progress)
                 });
-                let (piece, preface) = match progress {
-                    Ok(Progress::Incomplete) => (piece, Preface::Incomplete),
+                let (piece, progress) = match progress {
+                    Ok(Progress::Incomplete) => (piece, HeaderProgress::Incomplete),
                     Ok(Progress::Complete { header_bytes, .. }) => {
-                        (without_header(piece, header_bytes), Preface::Complete)
+                        (without_header(piece, header_bytes), HeaderProgress::Complete)
                     }
                     Err(reason) => {
                         self.note_refusal(key, reason);
-                        (piece, Preface::Refused)
+                        (piece, HeaderProgress::Refused)
                     }
                 };
-                Event::Prefaced { piece, preface, more }
+                Event::ProxyHeader { piece, progress, more }
             }
             Event::EndOfStream { from: Side::Client }
             | Event::ReceiveFailed { from: Side::Client } => {
@@ -118,7 +118,7 @@ impl Worker {
     /// before the session is told.
     pub(super) fn introduce(&mut self, key: Key) {
         match self.write_header(key) {
-            Ok(Some(piece)) => self.feed(key, Event::Header { piece }),
+            Ok(Some(piece)) => self.feed(key, Event::HeaderForTarget { piece }),
             Ok(None) => {}
             Err(cause) => self.feed(key, Event::Abort(cause)),
         }

@@ -17,7 +17,7 @@ impl Worker {
     /// joined after it was opened and if its own target has too many.
     pub(super) fn make_room(&mut self, key: Key, quiet: Duration) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.leaving.is_some() && !connection.session.is_retiring() {
+        if connection.leaving.is_some() && !connection.session.is_rebalancing() {
             connection.leaving = None; // something came at the last moment: it stays
         }
         let Some(since) = self.targets.rebalanced_since() else { return };
@@ -30,7 +30,7 @@ impl Worker {
         if may_go && let Some(target) = connection.chosen() {
             connection.leaving = Leave::take(target.counters());
             if connection.leaving.is_some() {
-                self.feed(key, Event::Retire);
+                self.feed(key, Event::Rebalance);
             }
         }
     }
