@@ -15,6 +15,7 @@ mod departures;
 mod drain;
 mod exhaustion;
 mod failing_fast;
+mod faults;
 mod half_close;
 mod harness;
 mod health;
@@ -43,5 +44,5 @@ mod supervision;
 mod target_file;
 mod vanished;
 mod warm_start;
-mod weather;
+
 mod zones;

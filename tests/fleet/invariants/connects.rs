@@ -11,7 +11,7 @@ use crate::core::find;
 const WINDOW_MIN: Duration = Duration::from_secs(9);
 const WINDOW_MAX: Duration = Duration::from_secs(10);
 
-/// Judges one core's choices.
+/// What holds of one core's choices.
 #[derive(Debug)]
 pub(crate) struct Connects {
     connect_attempts: usize,
@@ -50,7 +50,7 @@ impl Connects {
         }
     }
 
-    pub(crate) fn judge(
+    pub(crate) fn assert_choice(
         &mut self,
         choice: &Choice,
         tried: &Tried,
@@ -58,7 +58,7 @@ impl Connects {
         now: Instant,
     ) {
         match choice {
-            Choice::Connect(target) => self.judge_connect(target, tried, snapshot, now),
+            Choice::Connect(target) => self.assert_connect(target, tried, snapshot, now),
             Choice::NoTarget => {
                 let is_tried_enough = tried.attempts() >= self.connect_attempts;
                 let left = left(tried, snapshot);
@@ -72,7 +72,7 @@ impl Connects {
         }
     }
 
-    fn judge_connect(
+    fn assert_connect(
         &mut self,
         target: &Rc<LocalTarget>,
         tried: &Tried,

@@ -9,11 +9,11 @@ use crate::world::{Event, World};
 
 /// What happens to hosts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Weather {
+pub(crate) enum Fault {
     /// One turns bad.
     Turn,
     /// All, or most, turn bad together.
-    Storm,
+    Outage,
     /// One recovers.
     Recover(usize),
     /// One is given up, and another instance gets its address.
@@ -31,22 +31,22 @@ const BAD: [Condition; 6] = [Dead, Gone, Frozen, Sick, Flapping, Deaf];
 
 /// Notes the first of all that will happen.
 pub(crate) fn start(world: &mut World) {
-    use Weather::{Order, Replace, Scale, Storm, Swap, Turn};
-    for weather in [Turn, Storm, Replace, Swap, Scale, Order] {
-        note(world, weather);
+    use Fault::{Order, Outage, Replace, Scale, Swap, Turn};
+    for fault in [Turn, Outage, Replace, Swap, Scale, Order] {
+        note(world, fault);
     }
 }
 
-pub(crate) fn happen(world: &mut World, weather: Weather) {
+pub(crate) fn happen(world: &mut World, fault: Fault) {
     let now = world.agenda.now();
-    match weather {
-        Weather::Turn => {
+    match fault {
+        Fault::Turn => {
             let index = world.rng.usize(..world.hosts.len());
             let condition = any_bad(world);
             let lasts = lasting(&mut world.rng);
             turn(world, index, condition, lasts);
         }
-        Weather::Storm => {
+        Fault::Outage => {
             let condition = any_bad(world);
             let lasts = lasting(&mut world.rng);
             let percent = [100, 100, 60][world.rng.usize(..3)];
@@ -56,8 +56,8 @@ pub(crate) fn happen(world: &mut World, weather: Weather) {
                 }
             }
         }
-        Weather::Recover(index) => return world.hosts[index].turn(Well, now),
-        Weather::Replace => {
+        Fault::Recover(index) => return world.hosts[index].turn(Well, now),
+        Fault::Replace => {
             let index = world.rng.usize(..world.hosts.len());
             if !world.hosts[index].has_bad_thirds() {
                 world.hosts[index].replace(now);
@@ -66,7 +66,7 @@ pub(crate) fn happen(world: &mut World, weather: Weather) {
                 turn(world, index, Dead, lasts);
             }
         }
-        Weather::Swap => {
+        Fault::Swap => {
             for index in 0..world.hosts.len() {
                 if world.hosts[index].has_bad_thirds() {
                     continue;
@@ -80,18 +80,18 @@ pub(crate) fn happen(world: &mut World, weather: Weather) {
                 }
             }
         }
-        Weather::Scale => {
+        Fault::Scale => {
             let index = world.rng.usize(..world.hosts.len());
             let host: &mut Host = &mut world.hosts[index];
             host.is_listed = host.has_bad_thirds() || !host.is_listed;
         }
-        Weather::Order => {
+        Fault::Order => {
             let index = world.rng.usize(..world.hosts.len());
             let wants_drain = world.rng.bool();
             world.order(&world.hosts[index].target().id, wants_drain);
         }
     }
-    note(world, weather);
+    note(world, fault);
 }
 
 /// What discovery answers while these targets are the truth; none when it fails. What it makes up is
@@ -114,16 +114,16 @@ pub(crate) fn answer(
 }
 
 /// Notes when the like will happen again.
-fn note(world: &mut World, weather: Weather) {
-    let mean_s = match weather {
-        Weather::Turn => 60,
-        Weather::Storm => 1200,
-        Weather::Swap => 400,
-        Weather::Replace | Weather::Scale | Weather::Order => 300,
-        Weather::Recover(_) => return,
+fn note(world: &mut World, fault: Fault) {
+    let mean_s = match fault {
+        Fault::Turn => 60,
+        Fault::Outage => 1200,
+        Fault::Swap => 400,
+        Fault::Replace | Fault::Scale | Fault::Order => 300,
+        Fault::Recover(_) => return,
     };
     let after = Duration::from_millis(world.rng.u64(..2000 * mean_s));
-    world.agenda.after(after, Event::Weather(weather));
+    world.agenda.after(after, Event::Fault(fault));
 }
 
 fn any_bad(world: &mut World) -> Condition {
@@ -142,5 +142,5 @@ fn turn(world: &mut World, index: usize, condition: Condition, lasts: Duration) 
         return;
     }
     world.hosts[index].turn(condition, now);
-    world.agenda.after(lasts, Event::Weather(Weather::Recover(index)));
+    world.agenda.after(lasts, Event::Fault(Fault::Recover(index)));
 }

@@ -11,9 +11,9 @@ use super::breakers::Breakers;
 use crate::host::Host;
 use crate::rules::{CHECK_PERIOD, CHECK_TIMEOUT, CONNECT_TIMEOUT, FALL, PICKUP_MAX, Setting};
 
-/// Judges what control says, and what goes on across cores.
+/// What holds of what control says, and of what goes on across cores.
 #[derive(Debug, Default)]
-pub(crate) struct FleetJudge {
+pub(crate) struct Invariants {
     /// Withdrawn targets, and since when.
     withdrawn: BTreeMap<Identity, Instant>,
     /// Targets that operators want to drain, and since when.
@@ -25,7 +25,7 @@ pub(crate) struct FleetJudge {
     pub(crate) tally: Tally,
 }
 
-/// What happened at all: a judge who has seen nothing has said nothing.
+/// What happened at all: invariants of what never happened hold for nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) connections: u64,
@@ -46,7 +46,7 @@ pub(crate) struct Tally {
     pub(crate) orders: u64,
 }
 
-impl FleetJudge {
+impl Invariants {
     /// What happened so far.
     pub(crate) fn tally(&self) -> Tally {
         let Breakers { ejections, attempts, fail_opens: fail_opens_by_breakers, .. } =
@@ -137,13 +137,13 @@ impl FleetJudge {
             assert!(!(is_withdrawn && entry.eligible), "withdrawn and eligible: {entry:?}");
             let old = before.entries.iter().find(|old| is_same(old, entry));
             if let Some(old) = old {
-                judge_thirds(old, entry, hosts);
+                assert_thirds(old, entry, hosts);
             }
         }
     }
 
     /// No connection outlives its target's drain.
-    fn judge_drains(&self, latest: &Snapshot, setting: &Setting, now: Instant) {
+    fn assert_drains(&self, latest: &Snapshot, setting: &Setting, now: Instant) {
         let longest = setting.drain_timeout + PICKUP_MAX + CONNECT_TIMEOUT;
         for entry in &latest.entries {
             let since = self.draining_since(&Identity::of(&entry.target));
@@ -158,15 +158,15 @@ impl FleetJudge {
 
     /// Targets that have been well for long enough are used, and those that fail all their checks
     /// are not.
-    pub(crate) fn judge_outcome(
+    pub(crate) fn assert_outcome(
         &self,
         latest: &Snapshot,
         hosts: &[Host],
         setting: &Setting,
         now: Instant,
     ) {
-        self.judge_drains(latest, setting, now);
-        self.breakers.judge_outcome();
+        self.assert_drains(latest, setting, now);
+        self.breakers.assert_outcome();
         // A connect of before may fail late and open the breaker. Where checks go to another port, the
         // control plane may have to come round.
         let wait =
@@ -197,7 +197,7 @@ pub(super) fn is_same(old: &Entry, new: &Entry) -> bool {
 }
 
 /// With every third check failing a target that is in use stays so.
-fn judge_thirds(old: &Entry, new: &Entry, hosts: &[Host]) {
+fn assert_thirds(old: &Entry, new: &Entry, hosts: &[Host]) {
     let has_bad_thirds = hosts.iter().any(|host| {
         host.has_bad_thirds() && Identity::of(&host.target()) == Identity::of(&new.target)
     });

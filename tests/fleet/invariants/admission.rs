@@ -7,7 +7,7 @@ use exchange::{Checks, Entry, Snapshot, TargetState};
 use super::fleet::is_same;
 use crate::rules::{CHECK_TIMEOUT, Setting, WARMUP_MAX};
 
-/// Judges when clients are let in, and to whom.
+/// What holds of when clients are let in, and to whom.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     is_discovered: bool,
@@ -61,12 +61,12 @@ impl Admission {
             }
             _ => {}
         }
-        self.judge_waiting(after, now);
-        judge_ramps(before, after, setting);
+        self.assert_waiting(after, now);
+        assert_ramps(before, after, setting);
     }
 
     /// Nobody waits for nothing, nor for longer than it is said.
-    pub(crate) fn judge_waiting(&self, latest: &Snapshot, now: Instant) {
+    pub(crate) fn assert_waiting(&self, latest: &Snapshot, now: Instant) {
         if latest.admits || !self.is_discovered {
             return;
         }
@@ -116,7 +116,7 @@ fn is_unchecked(entry: &Entry) -> bool {
 }
 
 /// Who becomes eligible beside others has joined, and nobody else has.
-fn judge_ramps(before: &Snapshot, after: &Snapshot, setting: &Setting) {
+fn assert_ramps(before: &Snapshot, after: &Snapshot, setting: &Setting) {
     if setting.slow_start.is_zero() {
         return;
     }

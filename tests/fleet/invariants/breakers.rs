@@ -7,7 +7,7 @@ use exchange::{BreakerState, Checks, Entry, Snapshot, TargetState};
 use super::fleet::is_same;
 use crate::rules::Setting;
 
-/// Judges why breakers close, how often targets are tried that were ejected, and whom fail-open uses.
+/// What holds of why breakers close, how often targets are tried that were ejected, and whom fail-open uses.
 #[derive(Debug, Default)]
 pub(crate) struct Breakers {
     open: BTreeMap<Identity, Opening>,
@@ -46,7 +46,7 @@ impl Breakers {
     }
 
     /// What has been connected to is not ejected any more.
-    pub(crate) fn judge_outcome(&self) {
+    pub(crate) fn assert_outcome(&self) {
         let reached = self.open.iter().find(|(_, opening)| opening.is_reached);
         assert!(reached.is_none(), "open, though connected to: {reached:?}");
     }
@@ -92,17 +92,17 @@ impl Breakers {
     ) {
         for entry in &after.entries {
             let old = before.entries.iter().find(|old| is_same(old, entry));
-            self.judge_turn(old, entry, now);
+            self.assert_turn(old, entry, now);
         }
         let is_known = |target: &Identity| {
             after.entries.iter().any(|entry| Identity::of(&entry.target) == *target)
         };
         self.open.retain(|target, _| is_known(target));
-        self.judge_fail_open(before, after, setting);
+        self.assert_fail_open(before, after, setting);
     }
 
     /// A breaker closes when something has connected to its target, and for no other reason.
-    fn judge_turn(&mut self, old: Option<&Entry>, new: &Entry, now: Instant) {
+    fn assert_turn(&mut self, old: Option<&Entry>, new: &Entry, now: Instant) {
         let identity = Identity::of(&new.target);
         if old.is_none() {
             self.open.remove(&identity); // that was another life of it
@@ -119,7 +119,7 @@ impl Breakers {
 
     /// While enough targets pass their checks no other gets clients, and while enough of those can
     /// be connected to, too, no other gets any.
-    fn judge_fail_open(&mut self, before: &Snapshot, after: &Snapshot, setting: &Setting) {
+    fn assert_fail_open(&mut self, before: &Snapshot, after: &Snapshot, setting: &Setting) {
         let present: Vec<_> =
             after.entries.iter().filter(|entry| entry.state != TargetState::Draining).collect();
         let are_enough = |good: &dyn Fn(&Entry) -> bool| {

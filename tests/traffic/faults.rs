@@ -1,4 +1,4 @@
-//! Ten targets in bad weather. What goes wrong with some of them costs no client anything.
+//! Ten targets with faults. What goes wrong with some of them costs no client anything.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,11 +9,11 @@ use crate::harness::nginx::Nginx;
 use crate::harness::{skip, wait_until};
 use crate::load::Load;
 
-/// New connections, at least; `WEATHER_CONNECTIONS=100000` asks for more.
+/// New connections, at least; `FAULTS_CONNECTIONS=100000` asks for more.
 const CONNECTIONS: u32 = 5_000;
 const CLIENTS: u32 = 8;
 /// About how long they are to take, if the balancer is fast enough.
-const WEATHER: Duration = Duration::from_secs(8);
+const DURATION: Duration = Duration::from_secs(8);
 
 const PERIOD: Duration = Duration::from_millis(300);
 const TIMEOUT: Duration = Duration::from_millis(300);
@@ -41,13 +41,13 @@ fn clients_notice_nothing_of_targets_that_hang_refuse_and_flap() {
     if let Err(reason) = Nginx::check() {
         return skip(&reason);
     }
-    let connections = std::env::var("WEATHER_CONNECTIONS");
+    let connections = std::env::var("FAULTS_CONNECTIONS");
     let connections = connections.map_or(CONNECTIONS, |number| number.parse().unwrap());
     let mut fleet = Fleet::start();
     let balancer = fleet.balancer();
     fleet.freeze_one(&balancer);
     fleet.let_two_flap();
-    let load = Load::with_pauses(WEATHER * CLIENTS / connections);
+    let load = Load::with_pauses(DURATION * CLIENTS / connections);
     load.around(&balancer, usize::try_from(CLIENTS).unwrap(), |load| {
         let quarter = |which: u32| {
             let wanted = usize::try_from(connections * which / 4).unwrap();
