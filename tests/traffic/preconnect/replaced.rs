@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{bring_clients_until, far_address, namespaces};
+use crate::eligibility::target_file::{NAME, start_with};
 use crate::harness::backend::HealthServer;
 use crate::harness::balancer::Balancer;
 use crate::harness::http;
 use crate::harness::scratch::Scratch;
 use crate::harness::server::Server;
 use crate::harness::wait_for;
-use crate::target_file::{NAME, start_with};
 
 /// What became of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::eligibility::target_file::{start_with, write};
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::raw_target::RawTarget;
@@ -13,7 +14,6 @@ use crate::harness::scratch::Scratch;
 use crate::harness::stream::{assert_alive, assert_next_is_reset, read_to_end, reset};
 use crate::harness::{wait_for, wait_until};
 use crate::load::Load;
-use crate::target_file::{start_with, write};
 
 #[test]
 fn one_balancer_serves_through_all_that_befalls_its_targets() {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use exchange::{Affinity, ClientKey, Target};
 
+use crate::eligibility::target_file::{start_with, write};
 use crate::harness::backend::{Backend, addresses};
 use crate::harness::balancer::Balancer;
 use crate::harness::http::Client;
 use crate::harness::scratch::Scratch;
 use crate::harness::{stream, wait_for, wait_until};
-use crate::target_file::{start_with, write};
 
 /// No check ends by itself: a backend says when it is well.
 const PATIENT: (&str, &str) = ("HEALTH_CHECK_TIMEOUT", "1m");

@@ -9,7 +9,7 @@ use crate::harness::stream::{
     wait_until_acknowledged,
 };
 use crate::harness::wait_until;
-use crate::pair::Stage;
+use crate::session::pair::Stage;
 
 /// How long a reset may take at most. A balancer that waited for the next byte to notice would
 /// never pass it on.

@@ -3,12 +3,12 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 
+use crate::eligibility::target_file::{NAME, variables, write};
 use crate::harness::address::{ports, unique};
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::scratch::Scratch;
 use crate::harness::{http, wait_until};
-use crate::target_file::{NAME, variables, write};
 
 const OVERLAP: (&str, &str) = ("OVERLAP", "true");
 

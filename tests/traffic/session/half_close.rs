@@ -5,7 +5,7 @@ use std::thread;
 use crate::harness::balancer::Balancer;
 use crate::harness::raw_target::RawTarget;
 use crate::harness::stream::{Noise, read_to_end};
-use crate::pair::Stage;
+use crate::session::pair::Stage;
 
 const ANSWER_BYTES: usize = 100_000_000;
 

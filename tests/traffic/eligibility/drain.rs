@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::eligibility::target_file;
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::raw_target::RawTarget;
 use crate::harness::scratch::Scratch;
 use crate::harness::stream::{assert_alive, assert_next_is_reset};
 use crate::harness::{http, stream, wait_for};
-use crate::target_file;
 
 /// What is discovered, to be changed.
 struct List(Scratch);

@@ -16,7 +16,7 @@ use crate::harness::balancer::Balancer;
 use crate::harness::http::Client;
 use crate::harness::namespace::Namespaces;
 use crate::harness::{skip, stream};
-use crate::socket_activation::listening;
+use crate::lifecycle::socket_activation::listening;
 
 /// New connections a second.
 const RATE: u32 = 2000;

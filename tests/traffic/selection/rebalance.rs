@@ -3,12 +3,12 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::eligibility::target_file::{start_with, write};
 use crate::harness::backend::{Backend, addresses};
 use crate::harness::balancer::Balancer;
 use crate::harness::http::Client;
 use crate::harness::scratch::Scratch;
 use crate::harness::{PATIENCE, wait_until};
-use crate::target_file::{start_with, write};
 
 const CLIENTS: usize = 60;
 const BUSY: usize = 12;
