@@ -1,8 +1,6 @@
 //! Bad configuration, black box: one message that names every value, exit 78 or, where
 //! time may mend it all, 75, nothing bound.
 
-mod support;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
@@ -10,11 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use support::backend::Backend;
-use support::balancer::{Balancer, Ended, command, end, run_to_end, shell};
-use support::port::Port;
-use support::scratch::Scratch;
-use support::{http, skip};
+use crate::support::backend::Backend;
+use crate::support::balancer::{Balancer, Ended, command, end, run_to_end, shell};
+use crate::support::port::Port;
+use crate::support::scratch::Scratch;
+use crate::support::{http, skip};
 
 const CONFIG: Option<i32> = Some(78);
 const TEMPORARY: Option<i32> = Some(75);

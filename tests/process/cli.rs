@@ -1,8 +1,6 @@
 //! The command line, black box.
 
-mod support;
-
-use support::balancer::{Ended, command, end};
+use crate::support::balancer::{Ended, command, end};
 
 fn run(argument: &str) -> Ended {
     end(command().arg(argument))

@@ -1,13 +1,11 @@
 //! What the `check` subcommand says of targets, black box.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 
-use support::backend::Backend;
-use support::balancer::{Ended, command, end};
-use support::port::Port;
+use crate::support::backend::Backend;
+use crate::support::balancer::{Ended, command, end};
+use crate::support::port::Port;
 
 /// What the check says of these `targets`.
 fn check(targets: &str, variables: &[(&str, &str)]) -> Ended {

@@ -1,15 +1,15 @@
 //! The `check` subcommand, black box: what it finds, what it prints, how it ends.
 
-mod support;
+mod targets;
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 
+use crate::support::backend::Backend;
+use crate::support::balancer::{Balancer, Ended, command, end, shell};
+use crate::support::port::Port;
+use crate::support::scratch::Scratch;
 use serde_json::Value;
-use support::backend::Backend;
-use support::balancer::{Balancer, Ended, command, end, shell};
-use support::port::Port;
-use support::scratch::Scratch;
 
 /// A set-up to check: static targets, on ports that are free.
 struct Setup {
@@ -393,8 +393,8 @@ fn help_says_what_it_does() {
 /// Targets from AWS.
 #[cfg(feature = "aws")]
 mod aws {
-    use super::support::aws::{Aws, Behaviour};
     use super::*;
+    use crate::support::aws::{Aws, Behaviour};
 
     /// What the check says of a group, whose instances have servers on `port`.
     fn check(aws: &Aws, port: &str, variables: &[(&str, &str)]) -> Ended {

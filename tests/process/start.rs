@@ -1,18 +1,16 @@
 //! The process, black box: start-up checks, log lines, signals.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::support::backend::Backend;
+use crate::support::balancer::{Balancer, Ended, Process, command, end, run_to_end, shell};
+use crate::support::port::Port;
+use crate::support::scratch::Scratch;
+use crate::support::{http, skip, wait_until};
 use rustix::process::Signal;
-use support::backend::Backend;
-use support::balancer::{Balancer, Ended, Process, command, end, run_to_end, shell};
-use support::port::Port;
-use support::scratch::Scratch;
-use support::{http, skip, wait_until};
 
 /// Enough to start with, on one core.
 const ANY_TARGET: [(&str, &str); 3] =

@@ -1,17 +1,13 @@
 //! What is logged, black box.
-#![allow(clippy::unwrap_used, reason = "this is test code, outside a test function too")]
-
-mod support;
-
 use std::io::{PipeReader, Read};
 use std::net::TcpListener;
 use std::process::Stdio;
 
+use crate::support::backend::Backend;
+use crate::support::balancer::{Balancer, command};
+use crate::support::port::Port;
+use crate::support::{http, wait_until};
 use rustix::fs::fstat;
-use support::backend::Backend;
-use support::balancer::{Balancer, command};
-use support::port::Port;
-use support::{http, wait_until};
 
 #[test]
 fn a_failed_check_is_a_line_at_debug_level_and_counted() {

@@ -1,6 +1,9 @@
 //! The demo, black box, without a terminal and in one.
 
+#[path = "../support/mod.rs"]
 mod support;
+mod terminal;
+mod tmux;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -11,8 +14,8 @@ use std::process::Command;
 use rustix::process::Signal;
 use support::balancer::{Process, command};
 use support::port::Port;
-use support::tmux::Tmux;
-use support::{http, skip, terminal, wait_until};
+use support::{http, skip, wait_until};
+use tmux::Tmux;
 
 /// The address in the line that says how to kill a target.
 fn command_address(stdout: &str) -> Option<SocketAddr> {
