@@ -4,9 +4,9 @@ use std::time::Instant;
 use exchange::{Checks, Entry, Ramp, Target, TargetCounters, TargetState};
 
 use super::Rules;
-use crate::breaker::Breaker;
-use crate::drain::Drain;
 use crate::health::Health;
+use crate::policy::breaker::Breaker;
+use crate::policy::drain::Drain;
 
 /// Which targets may get clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

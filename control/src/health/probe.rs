@@ -17,8 +17,8 @@ use ureq::unversioned::transport::NextTimeout;
 use ureq::{Agent, Body, Error, Timeout};
 
 use crate::escaped::Escaped;
-use crate::guard;
 use crate::health::{CheckPath, ProxyHeader, Settings, StatusSet};
+use crate::threads::guard;
 use connection::{MAX_HEAD_BYTES, TargetConnector};
 pub use failure::{Failure, Flaw};
 

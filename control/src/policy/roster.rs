@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use exchange::{Affinity, Entry, Generation, Locality, Ramp, Snapshot, Surplus, Target, TargetId};
 
-use crate::breaker::{self, Turns};
-use crate::locality::localities;
-use crate::rebalance::{Load, Rebalance, shares};
+use crate::policy::breaker::{self, Turns};
+use crate::policy::locality::localities;
+use crate::policy::rebalance::{Load, Rebalance, shares};
 pub use identity::Identity;
 use member::{Member, Used};
 use news::is_same;

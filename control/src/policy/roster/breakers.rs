@@ -6,7 +6,7 @@ use exchange::{BreakerState, Report};
 
 use super::member::Member;
 use super::{Identity, Roster};
-use crate::breaker::{Attempt, Turns};
+use crate::policy::breaker::{Attempt, Turns};
 
 /// Most attempts to connect to ejected targets at a time.
 const ATTEMPTS_MAX: usize = 16;

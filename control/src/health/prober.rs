@@ -11,12 +11,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::controller::Event;
-use crate::guard;
 use crate::health::Settings;
+use crate::health::probe::{Failure, Probe};
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
-use crate::probe::{Failure, Probe};
-use crate::roster::Identity;
+use crate::policy::roster::Identity;
+use crate::threads::guard;
 use queue::Rank;
 use slots::{Slot, Slots};
 

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::health::Settings;
-use crate::probe::{Failure, Probe};
+use crate::health::probe::{Failure, Probe};
 
 /// What a single check made of a target.
 #[derive(Clone, Debug)]

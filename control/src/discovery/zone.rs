@@ -10,7 +10,7 @@ use ureq::{Agent, Body, Error};
 
 use crate::controller::Event;
 use crate::escaped::{Escaped, Quoted};
-use crate::guard;
+use crate::threads::guard;
 
 /// How the own zone is found.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Targets whose circuit breaker is not closed.
 
 use super::*;
-use crate::breaker::Attempt;
+use crate::policy::breaker::Attempt;
 use exchange::BreakerState;
 
 const FAILED: Attempt = Attempt::Failed(std::io::ErrorKind::ConnectionRefused);

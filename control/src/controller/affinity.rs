@@ -5,8 +5,8 @@ use std::sync::Arc;
 use exchange::{Affinity, Target};
 use tokio::sync::mpsc;
 
-use crate::background::{self, Priority};
 use crate::controller::Event;
+use crate::threads::background::{self, Priority};
 
 /// Decides which tables are built: one at a time, and none twice. While one is being built any
 /// number of targets may come and go; the next one makes up for all of them.

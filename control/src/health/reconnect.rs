@@ -7,11 +7,11 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::breaker::Attempt;
 use crate::controller::Event;
 use crate::health::ProxyHeader;
-use crate::probe::is_ours;
-use crate::roster::Identity;
+use crate::health::probe::is_ours;
+use crate::policy::breaker::Attempt;
+use crate::policy::roster::Identity;
 
 /// Connects to ejected targets where clients do, and closes again.
 #[derive(Clone, Debug)]
