@@ -201,7 +201,7 @@ impl Worker {
             panic!("io_uring_enter: {error}");
         }
         let before = std::mem::replace(&mut self.now, Instant::now());
-        self.count().turns.increment();
+        self.count().iterations.increment();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.completions(&mut completions);
         if let Some(missed) = self.stall.note_turn(before, self.now, wait, completions.is_empty()) {

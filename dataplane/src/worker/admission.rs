@@ -81,7 +81,7 @@ impl Worker {
 
     /// Counts a client that is turned away; a log line now and then.
     fn note_rejection(&self, reason: Rejection, client: Option<SocketAddr>) {
-        self.count().rejected.of(reason).increment();
+        self.count().connections.rejected.of(reason).increment();
         if is_told(reason) && self.rejection_log.is_first(reason, self.now) {
             let from = client.map_or_else(String::new, |client| format!("; one from {client}"));
             log::warn!("connections are reset ({}): {}{from}", reason.name(), self.rule(reason));
@@ -91,7 +91,9 @@ impl Worker {
     /// A log line about those that were turned away since the last one, if it is time for it.
     pub(super) fn sum_up_rejections(&self) {
         for reason in Rejection::ALL.into_iter().filter(|reason| is_told(*reason)) {
-            let total = || self.counters.iter().map(|core| core.rejected.of(reason).get()).sum();
+            let total = || {
+                self.counters.iter().map(|core| core.connections.rejected.of(reason).get()).sum()
+            };
             if let Some(count) = self.rejection_log.due(reason, self.now, total) {
                 let (name, rule) = (reason.name(), self.rule(reason));
                 log::warn!("connections are reset ({name}): {count} more; {rule}");
@@ -123,7 +125,7 @@ impl Worker {
     }
 
     fn open(&mut self, client: OwnedFd, origin: Option<Origin>) {
-        self.count().active_connections.increment();
+        self.count().connections.active.increment();
         let expects_preface = self.expects_prefaces();
         let session = if expects_preface {
             Session::awaiting_proxy_header(&mut self.ops)

@@ -23,10 +23,10 @@ impl Worker {
         if !self.accepting.is_open() {
             return self.admit(client);
         }
-        let own = self.count().active_connections.get();
+        let own = self.count().connections.active.get();
         match self.handover.give(client, own) {
             Some(client) => self.admit(client),
-            None => self.count().moved_connections.increment(),
+            None => self.count().connections.moved.increment(),
         }
     }
 

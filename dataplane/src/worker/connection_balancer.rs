@@ -90,7 +90,7 @@ impl Handover {
             let lane = &self.ways.lanes[core];
             self.loads[core] = lane.is_open.load(Ordering::Relaxed).then(|| {
                 let in_transit = lane.in_transit.load(Ordering::Relaxed) as u64;
-                counters[core].active_connections.get() + in_transit
+                counters[core].connections.active.get() + in_transit
             });
         }
     }

@@ -50,7 +50,7 @@ impl Worker {
                 Choice::Connect(target) => target,
                 Choice::NoTarget => return Some(Event::NoTarget),
                 Choice::BudgetSpent => {
-                    self.count().retry_budget_exhausted.increment();
+                    self.count().connects.retry_budget_exhausted.increment();
                     return Some(Event::NoTarget);
                 }
             };
@@ -140,7 +140,7 @@ impl Worker {
     /// Notes that a target cannot be connected from `source` for now.
     fn note_source(&mut self, target: &LocalTarget, source: Source, error: &io::Error) {
         target.ports().note_exhausted(source, self.now);
-        self.count().exhausted_connects.increment();
+        self.count().connects.without_port.increment();
         let since = |at| self.now.saturating_duration_since(at);
         if self.ports_logged.is_none_or(|at| since(at) >= PORTS_LOG_INTERVAL) {
             self.ports_logged = Some(self.now);
@@ -158,18 +158,18 @@ impl Worker {
         let Some(duration) = began.and_then(|began| self.now.checked_duration_since(began)) else {
             return;
         };
-        self.count().connect_durations.note(duration);
+        self.count().connects.durations.note(duration);
         target.pool().borrow_mut().note_connect(duration);
     }
 
     /// A client got a connection to the target.
     pub(super) fn count_success(&self, target: &LocalTarget) {
         let count = self.count();
-        count.successful_connections.increment();
+        count.connections.successful.increment();
         target.got_client();
         match target.is_in_own_zone() {
-            Some(true) => count.same_zone_connections.increment(),
-            Some(false) => count.other_zone_connections.increment(),
+            Some(true) => count.connections.same_zone.increment(),
+            Some(false) => count.connections.other_zone.increment(),
             None => (),
         }
     }
@@ -259,7 +259,7 @@ impl Worker {
                 // At once: the next socket is made before the ring would close this one.
                 drop(connection.fail_connect());
                 if !connect.cancelled {
-                    self.count().failed_connects.increment();
+                    self.count().connects.failed.increment();
                     // Only its timer cancels a connect whose client is there.
                     let timed_out = is_cancellation(&error);
                     let kind = if timed_out { io::ErrorKind::TimedOut } else { error.kind() };

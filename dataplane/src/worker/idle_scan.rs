@@ -131,7 +131,7 @@ impl Worker {
         });
         connection.idle = idle;
         if timeout.is_some_and(|timeout| quiet.is_over(timeout)) {
-            self.count().idle_timeouts.increment();
+            self.count().connections.idle_timeouts.increment();
             return self.feed(key, Event::IdleTimeout { stuck: quiet.stuck() });
         }
         self.make_room(key, quiet.all);

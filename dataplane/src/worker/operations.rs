@@ -110,10 +110,10 @@ impl Worker {
         if connection.session.awaits_client() {
             return self.finish_ahead(key, connection);
         }
-        self.count().active_connections.decrement();
+        self.count().connections.active.decrement();
         let ending = connection.session.close_reason();
         if ending == Some(CloseReason::Rebalanced) {
-            self.count().rebalanced_connections.increment();
+            self.count().connections.rebalanced.increment();
         }
         // Also one that was reset before its PROXY protocol header: it is counted by that reason.
         let was_refused = match ending {
@@ -122,7 +122,7 @@ impl Worker {
             _ => false,
         };
         if !connection.session.is_connected() && !was_refused {
-            self.count().failed_connections.increment();
+            self.count().connections.failed.increment();
         }
         connection.finish(self.now, self.settings.log_connections);
         self.accepting.note_room(self.now);

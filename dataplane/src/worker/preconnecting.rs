@@ -85,7 +85,8 @@ impl Worker {
             });
             self.pooling.wanted.push(Rc::clone(target));
             let count = self.count();
-            let which = if claimed.is_some() { &count.pool_hits } else { &count.pool_misses };
+            let which =
+                if claimed.is_some() { &count.preconnect.hits } else { &count.preconnect.misses };
             which.increment();
         }
         if claimed.is_none() {
@@ -99,7 +100,7 @@ impl Worker {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.adopt(client);
         let target = connection.chosen().cloned();
-        self.count().pooled.decrement();
+        self.count().preconnect.waiting.decrement();
         if let Some(target) = target {
             self.count_success(&target);
         }
@@ -148,11 +149,11 @@ impl Worker {
     pub(super) fn finish_ahead(&mut self, key: Key, connection: Connection) {
         let ending = connection.session.close_reason();
         let count = self.count();
-        count.pooled.decrement();
+        count.preconnect.waiting.decrement();
         match ending {
-            Some(CloseReason::Broken) => count.pool_broken.increment(),
+            Some(CloseReason::Broken) => count.preconnect.broken.increment(),
             Some(CloseReason::NoTarget) | None => (),
-            Some(_) => count.pool_expired.increment(),
+            Some(_) => count.preconnect.expired.increment(),
         }
         if let Some(target) = connection.target_ahead() {
             let by_target = ending == Some(CloseReason::Broken);
@@ -204,7 +205,7 @@ impl Worker {
         let idle = Idle::new(self.sweep.clock_ms(self.now));
         let connection = Connection::ahead(session, Rc::clone(target), idle);
         let key = self.connections.insert(connection);
-        self.count().pooled.increment();
+        self.count().preconnect.waiting.increment();
         target.pool().borrow_mut().note_connecting(key);
         self.perform_all(key);
     }
@@ -274,7 +275,8 @@ impl Worker {
 
     /// Connections of all cores, those that wait for clients among them.
     pub(super) fn open_and_pooled(&self) -> usize {
-        let of = |core: &CoreCounters| core.active_connections.get() + core.pooled.get();
+        let of =
+            |core: &CoreCounters| core.connections.active.get() + core.preconnect.waiting.get();
         usize::try_from(self.counters.iter().map(of).sum::<u64>()).unwrap_or(usize::MAX)
     }
 }

@@ -64,10 +64,10 @@ fn what_is_on_its_way_counts() {
     ends[1].look(&counters);
     assert_eq!(ends[1].loads, [Some(0), Some(4)]);
     while ends[1].take().is_some() {
-        counters[1].active_connections.increment();
+        counters[1].connections.active.increment();
         ends[1].note_taken();
     }
-    assert_eq!((ends[0].in_transit(), counters[1].active_connections.get()), (0, 4));
+    assert_eq!((ends[0].in_transit(), counters[1].connections.active.get()), (0, 4));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn nothing_is_handed_to_a_core_that_is_closed_or_full() {
 #[test]
 fn many_cores_are_looked_at_in_turn() {
     let (mut ends, counters) = ends(LOOKS_MAX * 2);
-    counters[LOOKS_MAX].active_connections.add(7);
+    counters[LOOKS_MAX].connections.active.add(7);
     ends[0].look(&counters);
     assert_eq!(ends[0].loads.iter().flatten().count(), LOOKS_MAX);
     ends[0].look(&counters);
