@@ -2,7 +2,9 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+mod host_checks;
 mod instance;
+mod limits;
 mod machine;
 mod ports;
 mod report;
@@ -14,6 +16,8 @@ use std::process::ExitCode;
 
 use crate::config::{Config, Environment, Misspelt};
 use crate::exit;
+pub(crate) use host_checks::{all_wrong, host_problems};
+pub(crate) use machine::{check, explain, short_backlog};
 use report::{Check, Report};
 
 /// Checks all that can be checked without serving anybody, and prints what was found: as a table,
@@ -50,12 +54,12 @@ fn examine(environment: Environment) -> Report {
         let detail = misspelt.to_string();
         report.warning(Check::Variable, Some(misspelt.name), detail);
     }
-    let known = match &parsed {
-        Ok(config) => config.known(),
-        Err(refused) => refused.known.clone(),
+    let values = match &parsed {
+        Ok(config) => config.values(),
+        Err(refused) => refused.values.clone(),
     };
-    machine::examine(&known, &mut report);
-    ports::examine(&known, &mut report);
+    limits::examine(&values, &mut report);
+    ports::examine(&values, &mut report);
     if let Ok(config) = parsed {
         if config.admin.is_none() {
             report.ok(Check::AdminPort, None, "turned off".to_owned());

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use dataplane::Limits;
 
-use crate::config::{Problem, variable};
+use crate::config::{Problem, table};
 
 /// The first kernel with everything the ring uses, above all the wait that defers task work
 /// (`IORING_SETUP_DEFER_TASKRUN`, `io_uring_setup(2)`).
@@ -102,7 +102,7 @@ impl Capacity {
              reset the excess; accepted: 1 to {most}, or more with LimitNOFILE=1048576 (systemd), \
              --ulimit nofile=1048576 (Docker) or ulimit -n"
         );
-        let name = variable::MAX_CONNECTIONS.name;
+        let name = table::MAX_CONNECTIONS.name;
         (wanted.get() > most).then(|| Problem::new(name, Some(&wanted.to_string()), &reason))
     }
 }
