@@ -304,7 +304,7 @@ impl Balancer {
             tokio::time::sleep(shutdown_delay).await;
         }
         let Some(dataplane) = self.dataplane.take() else { return Ok(0) };
-        let open: u64 = self.counters.iter().map(|core| core.active_connections.get()).sum();
+        let open: u64 = self.counters.iter().map(|core| core.connections.active.get()).sum();
         log::info!(
             "no client is accepted any more; {open} open connections may go on for {:?} \
              (SHUTDOWN_TIMEOUT)",
@@ -334,11 +334,11 @@ impl Balancer {
 
     /// Cores wait for each other in the end: whose fault it is, only standing still tells.
     async fn stuck(&self) -> Cut {
-        let turns: Vec<_> = self.counters.iter().map(|core| core.turns.get()).collect();
+        let turns: Vec<_> = self.counters.iter().map(|core| core.iterations.get()).collect();
         tokio::time::sleep(STILL).await;
         let cores = self.counters.iter().zip(turns).enumerate();
-        let still =
-            cores.filter(|(_, (core, turns))| core.ended.get() == 0 && core.turns.get() == *turns);
+        let still = cores
+            .filter(|(_, (core, turns))| core.ended.get() == 0 && core.iterations.get() == *turns);
         Cut::Stuck(still.map(|(number, _)| number).collect())
     }
 }

@@ -110,7 +110,7 @@ async fn keep_telling(notifier: Arc<Notifier>, period: Duration, counters: Arc<[
     loop {
         let signs = counters
             .iter()
-            .map(|core| Sign { turns: core.turns.get(), has_ended: core.ended.get() != 0 });
+            .map(|core| Sign { turns: core.iterations.get(), has_ended: core.ended.get() != 0 });
         let Some(core) = heartbeat.missing(signs, Instant::now()) else {
             looks_in_vain = 0;
             let is_heard = notifier.tell(&Notice::Alive);
