@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let ended = match cli::parse() {
         Command::Run => run::run(environment),
         Command::Demo => demo::run(environment),
-        Command::Check { json } => return preflight::run(environment, json),
+        Command::Check { json } => return preflight::run(&environment, json),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

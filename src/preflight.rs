@@ -22,7 +22,7 @@ use report::{Check, Report};
 
 /// Checks all that can be checked without serving anybody, and prints what was found: as a table,
 /// or as JSON.
-pub(crate) fn run(environment: Environment, json: bool) -> ExitCode {
+pub(crate) fn run(environment: &Environment, json: bool) -> ExitCode {
     let report = examine(environment);
     let text = if json { report.json() } else { report.table() };
     // With standard output closed, the exit status has to say it all.
@@ -30,17 +30,19 @@ pub(crate) fn run(environment: Environment, json: bool) -> ExitCode {
     if report.would_serve() { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILURE) }
 }
 
-fn examine(environment: Environment) -> Report {
+fn examine(environment: &Environment) -> Report {
     let mut report = Report::default();
     let parsed = Config::parse(environment);
     match &parsed {
         Ok(config) => {
             report.ok(Check::Configuration, None, "every variable can be used".to_owned());
-            for idle in &config.without_effect {
-                report.warning(Check::Variable, Some(idle.name.to_owned()), idle.to_string());
-            }
-            for doubt in &config.doubts {
-                report.warning(Check::Variable, Some(doubt.name.to_owned()), doubt.to_string());
+            for remark in &config.remarks {
+                let (subject, detail) = (Some(remark.name.to_owned()), remark.to_string());
+                if remark.is_warning {
+                    report.warning(Check::Variable, subject, detail);
+                } else {
+                    report.ok(Check::Variable, subject, detail);
+                }
             }
         }
         Err(refused) => {

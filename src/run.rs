@@ -49,13 +49,16 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
         problems.extend(error.0);
         (environment, None)
     });
-    let config = parse(environment, &origin, problems)
+    let config = parse(&environment, &origin, problems)
         .map_err(|error| Failure::config(&error).with_misspelt())?;
     logging::start(config.log_format, &config.log_filter);
     let misspelt = Misspelt::of_process().into_iter().map(|misspelt| misspelt.to_string());
-    let idle = config.without_effect.iter().map(ToString::to_string);
-    let doubts = config.doubts.iter().map(ToString::to_string);
-    for line in misspelt.chain(idle).chain(doubts).chain(ignored) {
+    misspelt.for_each(|line| log::warn!("{line}"));
+    for remark in &config.remarks {
+        let level = if remark.is_warning { log::Level::Warn } else { log::Level::Info };
+        log::log!(level, "{remark}");
+    }
+    if let Some(line) = ignored {
         log::warn!("{line}");
     }
     balance(config, origin, Hangup::Reloads, |_| ())
@@ -85,7 +88,7 @@ impl Origin {
 
 /// The configuration, or all that is wrong with it beside these `problems`, which are of `origin`.
 fn parse(
-    environment: Environment,
+    environment: &Environment,
     origin: &Origin,
     mut problems: Vec<Problem>,
 ) -> Result<Config, ConfigError> {

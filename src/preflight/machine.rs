@@ -102,7 +102,7 @@ impl Capacity {
              reset the excess; accepted: 1 to {most}, or more with LimitNOFILE=1048576 (systemd), \
              --ulimit nofile=1048576 (Docker) or ulimit -n"
         );
-        let name = table::MAX_CONNECTIONS.name;
+        let name = table::MAX_CONNECTIONS.name();
         (wanted.get() > most).then(|| Problem::new(name, Some(&wanted.to_string()), &reason))
     }
 }

@@ -21,11 +21,11 @@ pub(super) fn examine(values: &ParsedValues, report: &mut Report) {
         admin_port(address, &availability, running, report);
     }
     for problem in sockets::source_problems(&values.sources) {
-        let subject = Some(table::SOURCE_ADDRESSES.name.to_owned());
+        let subject = Some(table::SOURCE_ADDRESSES.name().to_owned());
         report.failure(Check::Variable, subject, problem.to_string());
     }
     if let Some(line) = values.listen_backlog.and_then(machine::short_backlog) {
-        report.warning(Check::Variable, Some(table::LISTEN_BACKLOG.name.to_owned()), line);
+        report.warning(Check::Variable, Some(table::LISTEN_BACKLOG.name().to_owned()), line);
     }
 }
 

@@ -5,7 +5,7 @@ use super::list::each;
 
 /// `CORES`: which CPUs carry traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::config) enum Cores {
+pub(crate) enum Cores {
     /// So many of the allowed ones.
     Count(usize),
     /// Exactly these, as the kernel numbers them.

@@ -1,63 +1,26 @@
-use std::fmt;
+use super::remark::Remark;
+use crate::config::environment::Environment;
+use crate::config::table::{self, Row};
 
-use super::environment::Environment;
-use super::table::{
-    ACCEPT_PROXY_PROTOCOL, BALANCE, NODE_CHECK_PERIOD, NODE_FILTER, PROXY_PROTOCOL,
-    PROXY_PROTOCOL_TLVS, TABLE, Variable,
-};
-
-/// What has no say where a client's target follows from its address alone.
-const UNHEEDED_BY_MAGLEV: [&str; 3] = ["ZONE_AWARE", "SLOW_START", "REBALANCE_RATE"];
-
-/// A variable that is set and has no effect.
-#[derive(Clone, Debug)]
-pub(crate) struct Unused {
-    pub(crate) name: &'static str,
-    why: String,
+/// A line for each variable that is set and has no effect, since one of its conditions does not hold.
+pub(super) fn unused(environment: &Environment) -> Vec<Remark> {
+    table::rows().filter_map(|row| unused_variable(row, environment)).collect()
 }
 
-impl fmt::Display for Unused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is set, but {}", self.name, self.why)
-    }
-}
-
-/// Each variable that is set and has no effect, as its own meaning says: another `NODE_FILTER` would
-/// read it, or what it is for is turned off; or another variable leaves nothing to it.
-pub(super) fn without_effect(environment: &Environment) -> Vec<Unused> {
-    let set = TABLE.iter().filter(|variable| environment.get(**variable).is_some());
-    set.filter_map(|variable| idle(*variable, environment)).collect()
-}
-
-fn idle(variable: Variable, environment: &Environment) -> Option<Unused> {
-    let Variable { name, meaning, .. } = variable;
-    if UNHEEDED_BY_MAGLEV.contains(&name)
-        && environment.get(BALANCE) == Some("maglev")
-        && environment.get(variable) != Some(variable.default.as_str())
-    {
-        let why =
-            "BALANCE=maglev does not heed it: a client's target follows from its address alone";
-        return Some(Unused { name, why: why.to_owned() });
-    }
-    let value_of = |it: Variable| environment.get(it).unwrap_or(it.default.as_str());
-    let because_of = |it: Variable, why: &str| {
-        Some(Unused { name, why: format!("{}={} {why}", it.name, value_of(it)) })
+fn unused_variable(row: &Row, environment: &Environment) -> Option<Remark> {
+    let written = environment.written(row)?;
+    let value_of = |row: &'static Row| {
+        environment.written(row).map_or(row.default.as_str(), |written| written.text)
     };
-    if name == NODE_CHECK_PERIOD.name && value_of(NODE_FILTER) == "static" {
-        return because_of(NODE_FILTER, "does not read it");
-    }
-    if name == PROXY_PROTOCOL_TLVS.name
-        && value_of(ACCEPT_PROXY_PROTOCOL) == "true"
-        && value_of(PROXY_PROTOCOL) != "v2"
-    {
-        return because_of(PROXY_PROTOCOL, "passes none on: only v2 has them");
-    }
-    let (readers, _) = meaning.strip_prefix("for ")?.split_once(": ")?;
-    // Most are for some values of NODE_FILTER, others for another variable that is turned on.
-    let switch = TABLE.iter().find(|variable| variable.name == readers);
-    let (reader, wanted) = switch.map_or((NODE_FILTER, readers), |switch| (*switch, "true"));
-    let is_read = wanted.split(" and ").any(|wanted| wanted == value_of(reader));
-    if is_read { None } else { because_of(reader, "does not read it") }
+    let is_default = written.text == row.default.as_str();
+    let mut conditions = row.conditions.iter();
+    let broken = conditions.find(|condition| {
+        let is_spared = condition.spares_default && is_default;
+        !is_spared && !condition.holds(value_of(condition.on))
+    })?;
+    let (name, on) = (written.name, broken.on);
+    let text = format!("{name} is set, but {}={} {}", on.name, value_of(on), broken.otherwise);
+    Some(Remark::warning(name, text))
 }
 
 #[cfg(test)]
@@ -66,7 +29,7 @@ mod tests {
 
     fn lines(variables: &[(&str, &str)]) -> Vec<String> {
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
-        without_effect(&variables.collect()).iter().map(ToString::to_string).collect()
+        unused(&variables.collect()).iter().map(ToString::to_string).collect()
     }
 
     #[test]
