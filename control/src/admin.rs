@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::controller::Event;
 use crate::metrics::Metrics;
-use crate::roster::address_in;
+use crate::policy::roster::address_in;
 use places::PLACES_MAX;
 
 /// What the admin server tells about, and whom it passes orders to.

@@ -1,4 +1,7 @@
+pub(crate) mod affinity;
 mod clients_line;
+pub(crate) mod order;
+pub(crate) mod reports;
 mod zone_line;
 
 use std::collections::HashMap;
@@ -9,16 +12,16 @@ use exchange::{Affinity, Checks, Entry, Publisher, Report, Snapshot, Target, Tar
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, sleep_until};
 
-use crate::affinity::{self, Tables};
 use crate::escaped::Escaped;
+use crate::health::probe::Failure;
+use crate::health::prober::{Checked, Prober};
+use crate::health::reconnect::{Attempted, Reconnector};
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
-use crate::order::{Order, Wish};
-use crate::probe::Failure;
-use crate::prober::{Checked, Prober};
-use crate::reconnect::{Attempted, Reconnector};
-use crate::roster::{Identity, Roster};
+use crate::policy::roster::{Identity, Roster};
+use affinity::Tables;
 use clients_line::clients_line;
+use order::{Order, Wish};
 use zone_line::zone_line;
 
 /// How often withdrawn targets are looked at.

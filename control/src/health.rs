@@ -1,8 +1,12 @@
 //! HTTP health checks.
 
 mod path;
+pub(crate) mod probe;
+pub(crate) mod prober;
 mod proxy_header;
+pub(crate) mod reconnect;
 mod status;
+pub(crate) mod trial;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -2,40 +2,17 @@
 //! only product is an immutable [`exchange::Snapshot`], published to every core.
 
 mod admin;
-mod affinity;
-mod background;
-pub mod breaker;
 mod controller;
 pub mod discovery;
-mod drain;
 mod escaped;
-pub mod guard;
 pub mod health;
 mod jitter;
-mod locality;
 mod metrics;
-mod order;
-mod overflows;
-mod probe;
-mod prober;
-mod rebalance;
-mod reconnect;
-mod reports;
-mod roster;
-#[cfg(test)]
-mod scratch;
+pub mod policy;
 #[cfg(test)]
 #[path = "../../tests/support/seeds.rs"]
 mod seeds;
-mod trial;
-pub mod zone;
-
-/// What decides, without I/O and clock: for simulations of a whole fleet.
-#[doc(hidden)]
-pub mod policy {
-    pub use crate::breaker::Turns;
-    pub use crate::roster::{Identity, Roster, Rules};
-}
+mod threads;
 
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
@@ -46,17 +23,20 @@ use exchange::{CoreCounters, Publisher, Reports, Snapshot};
 use tokio::sync::{Notify, mpsc, watch};
 
 use admin::Admin;
-use affinity::Tables;
-use controller::Controller;
+use controller::affinity::Tables;
+use controller::{Controller, reports};
+use health::prober::Prober;
+use health::reconnect::Reconnector;
 use jitter::Jitter;
-use metrics::Metrics;
-use prober::Prober;
-use reconnect::Reconnector;
-use roster::{Roster, Rules};
+use metrics::{Metrics, overflows};
+use policy::{Roster, Rules};
 
-pub use probe::{Failure as CheckFailure, Flaw as CheckFlaw};
-pub use prober::MAX_PROBES;
-pub use trial::{Trial, check_targets};
+pub use discovery::zone;
+pub use health::probe::{Failure as CheckFailure, Flaw as CheckFlaw};
+pub use health::prober::MAX_PROBES;
+pub use health::trial::{Trial, check_targets};
+pub use policy::breaker;
+pub use threads::guard;
 
 /// What the runtime's `max_blocking_threads` has to be, so that no probe ever waits for a thread:
 /// one for each probe under way (more than that many are never started), one that reads the target

@@ -3,6 +3,7 @@
 mod breakers;
 mod cores;
 mod nodes;
+pub(crate) mod overflows;
 mod pool;
 mod ports;
 #[cfg(feature = "aws")]
@@ -21,10 +22,10 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use crate::breaker::Turns;
 use crate::discovery::FileError;
 #[cfg(feature = "aws")]
 use crate::discovery::ec2::{Census, FaultKind, Outcome};
+use crate::policy::breaker::Turns;
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 14] =

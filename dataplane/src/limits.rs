@@ -1,13 +1,17 @@
 //! Who may connect, and how many at a time.
 
 mod admission;
+mod cidrs;
 mod client;
+mod descriptors;
+pub(crate) mod rejection_log;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
 pub(crate) use admission::{Admission, Permit};
+pub(crate) use descriptors::{SINGLE_ACCEPTS_MAX, pipes_max};
 
-use crate::Cidrs;
+pub use cidrs::Cidrs;
 
 /// Limits that were asked for. What exceeds one is reset at once.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +30,6 @@ impl Limits {
     /// The highest limit on connections that `cores` cores can keep with descriptors for `room`
     /// connections: what is reset needs descriptors, too, for a moment. May be 0.
     pub fn connections_max(room: usize, cores: usize) -> usize {
-        room.saturating_sub(crate::worker::descriptors_reserved(room, cores))
+        room.saturating_sub(descriptors::descriptors_reserved(room, cores))
     }
 }

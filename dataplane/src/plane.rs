@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use exchange::{CoreCounters, Reporter, Subscriber, Waker};
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 
-use crate::handover::Handover;
 use crate::limits::Admission;
-use crate::orders::Orders;
-use crate::pause_log::PauseLog;
-use crate::rejection_log::RejectionLog;
+use crate::limits::rejection_log::RejectionLog;
+use crate::settings::Settings;
+use crate::sys::listener::Listener;
+use crate::worker::Handover;
+use crate::worker::Orders;
+use crate::worker::PauseLog;
 use crate::worker::{Parts, Worker};
-use crate::{Listener, Settings};
 
 /// The executor's own ring and memory are for what the worker's ring doesn't do: next to nothing.
 const EXECUTOR_RING_DEPTH: usize = 4;

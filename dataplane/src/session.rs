@@ -6,34 +6,29 @@
 //! not from the event: whatever order things happen in, the same state asks for the same
 //! operations.
 
-mod ahead;
-mod end;
-mod ending;
+mod close_reason;
 mod event;
+mod half;
 mod measure;
 mod op;
-mod piece;
-mod preface;
-mod retire;
-mod side;
-#[cfg(test)]
-mod simulation;
+mod preconnect;
+mod proxy_header;
+mod rebalance;
 mod splice;
 #[cfg(test)]
 mod tests;
 mod unanswered;
 mod watch;
 
-use ahead::Ahead;
-use end::{Activity, End};
-pub(crate) use ending::{Cause, Ending};
+use crate::flow::{Piece, Side};
+pub(crate) use close_reason::Ending;
 pub(crate) use event::Event;
+use half::{Activity, End};
 use measure::Measure;
 pub(crate) use op::Op;
-pub(crate) use piece::Piece;
-pub(crate) use preface::Preface;
-use retire::Retiring;
-pub(crate) use side::Side;
+use preconnect::Ahead;
+pub(crate) use proxy_header::Preface;
+use rebalance::Retiring;
 pub(crate) use watch::WATCH_DELAY;
 
 /// Pieces read from one side and not yet sent to the other, above which reading pauses. Two: one

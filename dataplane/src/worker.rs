@@ -1,19 +1,23 @@
 //! One core's event loop: waits on the ring, feeds completions to sessions and performs the
 //! operations they ask for.
 
-mod accepting;
-mod admitting;
-mod connecting;
-mod handing;
-mod introducing;
-mod performing;
-mod pooling;
+mod acceptor;
+mod admission;
+mod balancing;
+mod connection;
+mod connection_balancer;
+mod connector;
+mod core;
+mod idle_scan;
+mod lifecycle;
+mod maintenance;
+mod operations;
+mod preconnecting;
 mod pressure;
-mod rebalancing;
-mod splicing;
+mod proxy_headers;
+mod rebalancer;
+mod splice;
 mod stall;
-mod sweep;
-mod upkeep;
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,33 +27,32 @@ use std::time::{Duration, Instant};
 
 use exchange::{CoreCounters, Reporter, Subscriber};
 
-use crate::choice::Chooser;
-use crate::connection::Connection;
-use crate::handover::Handover;
-use crate::limits::Admission;
-use crate::listener::Listener;
-use crate::orders::Orders;
-use crate::pause_log::PauseLog;
-use crate::pipes::Pipes;
-use crate::rejection_log::RejectionLog;
-use crate::ring::{BUFFER_SIZE, Completion, Key, Ring};
-use crate::session::{Event, Op, Piece, Preface, Side, WATCH_DELAY};
-use crate::slots::Slots;
-use crate::targets::Targets;
-use crate::timers::{EqualTimers, Timers};
-use crate::{Balance, Settings};
-use accepting::Accepting;
-use pooling::Pooling;
+use crate::flow::Key;
+use crate::flow::{Piece, Side};
+use crate::limits::rejection_log::RejectionLog;
+use crate::limits::{Admission, pipes_max};
+use crate::selection::balance::Balance;
+use crate::selection::choice::Chooser;
+use crate::selection::targets::Targets;
+use crate::session::{Event, Op, Preface, WATCH_DELAY};
+use crate::settings::Settings;
+use crate::sys::listener::Listener;
+use crate::sys::pipes::Pipes;
+use crate::sys::{BUFFER_SIZE, Completion, Ring};
+use crate::worker::connection::Connection;
+use crate::worker::core::slots::Slots;
+use crate::worker::core::timers::{EqualTimers, Timers};
+use acceptor::Accepting;
+pub(crate) use acceptor::pause_log::PauseLog;
+pub(crate) use connection_balancer::Handover;
+use idle_scan::Sweep;
+pub use idle_scan::activity::IdleTimeouts;
+pub(crate) use lifecycle::Orders;
+use preconnecting::Pooling;
 use stall::Stall;
-use sweep::Sweep;
 
 /// The longest wait: what nobody wakes the core for is looked at this often.
 const WAIT_MAX: Duration = Duration::from_millis(100);
-
-/// Each core may have so many pipes, but no more than one for so many connections: bulk beyond that
-/// is copied.
-const PIPES_MAX: usize = 16;
-const CONNECTIONS_PER_PIPE: usize = 64;
 
 pub(crate) struct Worker {
     settings: Settings,
@@ -173,7 +176,7 @@ impl Worker {
             pipes: Pipes::new(pipes_max),
             connects: EqualTimers::new(settings.connect_timeout),
             waiting: VecDeque::new(),
-            prefaces: EqualTimers::new(introducing::PREFACE_TIMEOUT),
+            prefaces: EqualTimers::new(proxy_headers::PREFACE_TIMEOUT),
             watches: EqualTimers::new(WATCH_DELAY),
             measures: Timers::new(),
             held_up: 0,
@@ -198,7 +201,7 @@ impl Worker {
             panic!("io_uring_enter: {error}");
         }
         let before = std::mem::replace(&mut self.now, Instant::now());
-        self.count().turns.increment();
+        self.count().iterations.increment();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.completions(&mut completions);
         if let Some(missed) = self.stall.note_turn(before, self.now, wait, completions.is_empty()) {
@@ -359,17 +362,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// How many of the connections that there are descriptors for no client may take: pipes, and
-/// accepts in flight.
-pub(crate) fn descriptors_reserved(connections_max: usize, cores: usize) -> usize {
-    (pipes_max(connections_max, cores) + accepting::SINGLES_MAX) * cores
-}
-
-/// Pipes for each core. A pipe takes two descriptors, as a connection does.
-fn pipes_max(connections_max: usize, cores: usize) -> usize {
-    (connections_max / cores / CONNECTIONS_PER_PIPE).min(PIPES_MAX)
 }
 
 /// Whether an operation ended without having found out anything about its connection.

@@ -70,7 +70,7 @@ fn bytes_and_fin_pass_per_direction() {
             });
             assert!(read_to_end(&first).unwrap() == answer);
         });
-        assert_eq!(plane.total(|core| &core.successful_connections), 1);
+        assert_eq!(plane.total(|core| &core.connections.successful), 1);
     }
 }
 
@@ -138,8 +138,8 @@ fn a_failed_connect_goes_to_another_target() {
         target.read_exact(&mut early).unwrap();
         assert_eq!(&early, b"early");
     }
-    assert_eq!(plane.total(|core| &core.failed_connections), 0);
-    assert!(plane.total(|core| &core.failed_connects) >= 10);
+    assert_eq!(plane.total(|core| &core.connections.failed), 0);
+    assert!(plane.total(|core| &core.connects.failed) >= 10);
 }
 
 #[test]
@@ -149,9 +149,9 @@ fn a_client_that_no_target_takes_is_reset() {
     let client = TcpStream::connect(plane.address);
     let error = client.and_then(|mut client| client.read(&mut [0])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    wait_until("counted", || plane.total(|core| &core.failed_connections) == 1);
-    assert_eq!(plane.total(|core| &core.failed_connects), 2);
-    assert_eq!(plane.total(|core| &core.successful_connections), 0);
+    wait_until("counted", || plane.total(|core| &core.connections.failed) == 1);
+    assert_eq!(plane.total(|core| &core.connects.failed), 2);
+    assert_eq!(plane.total(|core| &core.connections.successful), 0);
 }
 
 #[test]

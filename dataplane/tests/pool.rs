@@ -46,7 +46,7 @@ impl Core {
         rustix::net::listen(listener, 0).unwrap();
         let filler = TcpStream::connect(self.target).unwrap();
         let client = self.connect();
-        wait_until("a connect", || self.counters().active_connections.get() == 1);
+        wait_until("a connect", || self.counters().connections.active.get() == 1);
         std::thread::sleep(Duration::from_millis(50));
         rustix::net::listen(listener, 4096).unwrap();
         drop((listener.accept().unwrap(), filler));
@@ -67,14 +67,14 @@ impl Core {
     fn do_while_busy(&self, entry: &Entry, act: impl FnOnce()) -> bool {
         let others = (0..50_000).map(|_| Entry { eligible: false, ..self.entry() });
         let entries = [entry.clone()].into_iter().chain(others).collect();
-        let turns = self.counters().turns.get();
+        let turns = self.counters().iterations.get();
         self.plane.publish(entries);
-        wait_until("a turn", || self.counters().turns.get() > turns);
-        let (turns, started) = (self.counters().turns.get(), Instant::now());
+        wait_until("a turn", || self.counters().iterations.get() > turns);
+        let (turns, started) = (self.counters().iterations.get(), Instant::now());
         act();
         let acted = Instant::now();
-        let is_one = self.counters().turns.get() == turns;
-        wait_until("a turn", || self.counters().turns.get() > turns);
+        let is_one = self.counters().iterations.get() == turns;
+        wait_until("a turn", || self.counters().iterations.get() > turns);
         // One that had only been asleep would have woken up at once.
         is_one && acted.elapsed() > Duration::from_millis(5) && started.elapsed() < LIFE / 2
     }
@@ -98,17 +98,18 @@ impl Core {
         let listener = self.listener();
         let mut waiting = Vec::new();
         let started = Instant::now();
-        while waiting.is_empty() || self.counters().pooled.get() != waiting.len() as u64 {
+        while waiting.is_empty() || self.counters().preconnect.waiting.get() != waiting.len() as u64
+        {
             assert!(started.elapsed() < PATIENCE, "nothing is preconnected");
-            let served = self.counters().successful_connections.get();
+            let served = self.counters().connections.successful.get();
             drop(self.connect());
             listener.set_nonblocking(true).unwrap();
             // A connection ends when both sides have ended it.
             wait_until("the client is served", || {
                 waiting.extend(std::iter::from_fn(|| listener.accept().ok()).map(|(it, _)| it));
                 waiting.retain(|stream| !has_ended(stream));
-                let is_served = self.counters().successful_connections.get() > served;
-                is_served && self.counters().active_connections.get() == 0
+                let is_served = self.counters().connections.successful.get() > served;
+                is_served && self.counters().connections.active.get() == 0
             });
             listener.set_nonblocking(false).unwrap();
         }
@@ -141,10 +142,10 @@ fn settings() -> Settings {
 fn a_connection_that_waited_serves_the_next_client() {
     let core = Core::start(&settings());
     let mut waiting = core.fill();
-    let hits = core.counters().pool_hits.get();
+    let hits = core.counters().preconnect.hits.get();
     let mut client = core.connect();
     client.write_all(b"hello").unwrap();
-    wait_until("it is served", || core.counters().pool_hits.get() == hits + 1);
+    wait_until("it is served", || core.counters().preconnect.hits.get() == hits + 1);
     // The newest.
     let mut server = waiting.pop().unwrap();
     let mut bytes = [0; 5];
@@ -198,16 +199,16 @@ fn a_preconnect_that_fails_is_reported_and_the_last_until_the_target_is_reached(
     let mut core = Core::start(&settings());
     let waiting = core.fill();
     core.listener = None;
-    let misses = core.counters().pool_misses.get();
+    let misses = core.counters().preconnect.misses.get();
     // One connection is used, and cannot be replaced.
     let client = core.connect();
-    wait_until("a connect fails", || core.counters().failed_connects.get() == 1);
+    wait_until("a connect fails", || core.counters().connects.failed.get() == 1);
     assert_eq!(core.plane.report().count, 1);
-    assert_eq!(core.counters().pool_misses.get(), misses);
-    assert_eq!(core.counters().failed_connections.get(), 0);
+    assert_eq!(core.counters().preconnect.misses.get(), misses);
+    assert_eq!(core.counters().connections.failed.get(), 0);
     // Long enough for the pool to be looked at again and again.
     std::thread::sleep(LIFE / 4);
-    assert_eq!(core.counters().failed_connects.get(), 1);
+    assert_eq!(core.counters().connects.failed.get(), 1);
     drop((client, waiting));
 }
 
@@ -217,10 +218,10 @@ fn clients_come_before_connections_that_wait_for_some() {
     let mut ends = core.fill();
     let started = Instant::now();
     let clients: Vec<_> = (0..8).map(|_| core.connect()).collect();
-    wait_until("all are served", || core.counters().active_connections.get() == 8);
+    wait_until("all are served", || core.counters().connections.active.get() == 8);
     // What waits would otherwise have had to become too old.
     assert!(started.elapsed() < LIFE / 2, "{:?}", started.elapsed());
-    assert_eq!(core.counters().pooled.get(), 0);
+    assert_eq!(core.counters().preconnect.waiting.get(), 0);
     ends.clear();
     drop(clients);
 }
@@ -237,14 +238,14 @@ fn whoever_says_who_it_is_gets_no_connection_that_has_just_ended() {
         assert!(attempt < 20, "the core is never busy");
         let waiting = core.fill();
         let mut client = core.plane.connect();
-        wait_until("it is accepted", || core.counters().active_connections.get() == 1);
-        let hits = core.counters().pool_hits.get();
+        wait_until("it is accepted", || core.counters().connections.active.get() == 1);
+        let hits = core.counters().preconnect.hits.get();
         let is_one = core.do_while_busy(&entry, || {
             client.write_all(&[HEADER, b"hello"].concat()).unwrap();
             drop(waiting);
         });
         if is_one {
-            assert_eq!(core.counters().pool_hits.get(), hits, "it got one that had ended");
+            assert_eq!(core.counters().preconnect.hits.get(), hits, "it got one that had ended");
             let mut bytes = [0; 5];
             core.listener().accept().unwrap().0.read_exact(&mut bytes).unwrap();
             assert_eq!(&bytes, b"hello");
@@ -252,6 +253,6 @@ fn whoever_says_who_it_is_gets_no_connection_that_has_just_ended() {
         }
         core.publish(entry.clone());
         drop(client);
-        wait_until("it has ended", || core.counters().active_connections.get() == 0);
+        wait_until("it has ended", || core.counters().connections.active.get() == 0);
     }
 }

@@ -20,7 +20,10 @@ mod target;
 pub use affinity::{Affinity, ClientKey, TargetKey};
 pub use channel::{Publisher, Subscriber, Waker, broadcast};
 pub use connect_durations::ConnectDurations;
-pub use counters::{CoreCounters, Counter, TargetCounters, TargetOnCore};
+pub use counters::{
+    ConnectCounters, ConnectionCounters, CoreCounters, Counter, PreconnectCounters, TargetCounters,
+    TargetOnCore,
+};
 pub use rejection::{Rejection, Rejections};
 pub use report::{Report, Reporter, Reports, reports};
 pub use snapshot::{

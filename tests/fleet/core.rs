@@ -7,7 +7,7 @@ use control::policy::Identity;
 use dataplane::policy::{Choice, Chooser, LocalTarget, Targets, Tried};
 use exchange::{ClientKey, Entry, Report, Snapshot};
 
-use crate::judge::Connects;
+use crate::invariants::Connects;
 use crate::rules::Setting;
 
 /// One core of the balancer: the policy as a worker drives it, and what is known from outside.
@@ -128,7 +128,7 @@ impl Core {
         }
         self.targets.read_other_cores(now);
         let choice = self.chooser.choose(&self.targets, client.key, &client.tried, now);
-        self.connects.judge(&choice, &client.tried, &self.snapshot, now);
+        self.connects.assert_choice(&choice, &client.tried, &self.snapshot, now);
         let target = match choice {
             Choice::Connect(target) => target,
             Choice::NoTarget => return Err(Dropped::NoTarget),
@@ -136,7 +136,7 @@ impl Core {
         };
         target.opened();
         let target = client.target.insert(target);
-        Ok(find(&self.snapshot, target).expect("judged already"))
+        Ok(find(&self.snapshot, target).expect("checked already"))
     }
 
     /// The client's connect is over; `reached` is none if the client has left.

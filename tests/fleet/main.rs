@@ -6,21 +6,21 @@
 
 mod agenda;
 mod core;
+mod faults;
 mod flapping;
 mod host;
-mod judge;
+mod invariants;
 mod rules;
 #[path = "../support/seeds.rs"]
 mod seeds;
 mod spread;
-mod weather;
 mod world;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use judge::Tally;
+use invariants::Tally;
 use rules::Setting;
 use seeds::seeds;
 use world::World;
@@ -51,7 +51,7 @@ fn simulate(seed: u64) -> Tally {
     let hour = AssertUnwindSafe(|| {
         let mut world = World::new(setting, seed);
         world.run(HOUR);
-        world.judge.tally()
+        world.invariants.tally()
     });
     catch_unwind(hour).unwrap_or_else(|panic| {
         // Not by `eprintln!`, which is shown only after the test.

@@ -11,12 +11,12 @@ use exchange::{ClientKey, Report, Snapshot, Target, TargetId};
 
 use crate::agenda::Agenda;
 use crate::core::{Client, Core, Dropped};
+use crate::faults::{self, Fault};
 use crate::host::Host;
-use crate::judge::FleetJudge;
+use crate::invariants::Invariants;
 use crate::rules::{
     CHECK_PERIOD, DISCOVERY_PERIOD, LEAVING_MAX, PICKUP_MAX, REPORT_MAX, Setting, TICK,
 };
-use crate::weather::{self, Weather};
 
 const REFUSED: ErrorKind = ErrorKind::ConnectionRefused;
 
@@ -48,7 +48,7 @@ pub(crate) enum Event {
     /// A client's connection ends.
     Close(u64),
     /// Something happens to the hosts.
-    Weather(Weather),
+    Fault(Fault),
 }
 
 /// A balancer, its targets and their clients.
@@ -58,7 +58,7 @@ pub(crate) struct World {
     pub(crate) agenda: Agenda<Event>,
     pub(crate) rng: fastrand::Rng,
     pub(crate) hosts: Vec<Host>,
-    pub(crate) judge: FleetJudge,
+    pub(crate) invariants: Invariants,
     roster: Roster,
     latest: Arc<Snapshot>,
     /// The targets that are checked, each with the number of its stay.
@@ -83,7 +83,7 @@ impl World {
             agenda: Agenda::new(now),
             rng: fastrand::Rng::with_seed(seed),
             hosts,
-            judge: FleetJudge::default(),
+            invariants: Invariants::default(),
             roster: Roster::new(setting.rules()),
             latest: Arc::default(),
             checked: HashMap::new(),
@@ -97,7 +97,7 @@ impl World {
             world.agenda.after(Duration::ZERO, event);
         }
         if setting.has_faults {
-            weather::start(&mut world);
+            faults::start(&mut world);
         }
         world
     }
@@ -128,8 +128,8 @@ impl World {
                 self.agenda.after(TICK, Event::Tick);
                 self.roster.tick(now);
                 self.publish();
-                self.judge.judge_outcome(&self.latest, &self.hosts, &self.setting, now);
-                self.judge.admission.judge_waiting(&self.latest, now);
+                self.invariants.assert_outcome(&self.latest, &self.hosts, &self.setting, now);
+                self.invariants.admission.assert_waiting(&self.latest, now);
             }
             Event::Due => {
                 self.due = None;
@@ -141,7 +141,7 @@ impl World {
                 self.publish();
             }
             Event::Attempted(target, began, is_good) => {
-                self.judge.breakers.attempt_ended(&target, began, is_good, now);
+                self.invariants.breakers.attempt_ended(&target, began, is_good, now);
                 let result = if is_good { Attempt::Reached } else { Attempt::Failed(REFUSED) };
                 self.roster.attempted(&target, began, result, now);
                 self.publish();
@@ -154,14 +154,14 @@ impl World {
                     client.close();
                 }
             }
-            Event::Weather(weather) => weather::happen(self, weather),
+            Event::Fault(fault) => faults::happen(self, fault),
         }
     }
 
     fn discover(&mut self) {
         self.agenda.after(DISCOVERY_PERIOD, Event::Discover);
         let listed = self.hosts.iter().filter(|host| host.is_listed).map(Host::target).collect();
-        if let Some(targets) = weather::answer(listed, &self.setting, &mut self.rng) {
+        if let Some(targets) = faults::answer(listed, &self.setting, &mut self.rng) {
             self.list(targets);
         }
     }
@@ -169,7 +169,7 @@ impl World {
     fn list(&mut self, targets: Vec<Target>) {
         let now = self.agenda.now();
         let identities: BTreeSet<_> = targets.iter().map(Identity::of).collect();
-        self.judge.listed(&identities, &self.latest, now);
+        self.invariants.listed(&identities, &self.latest, now);
         self.roster.discovered(targets, now);
         self.publish();
     }
@@ -179,10 +179,10 @@ impl World {
         let now = self.agenda.now();
         if wants_drain {
             let is_heeded = self.roster.drain(id, now);
-            self.judge.ordered(id, is_heeded, now);
+            self.invariants.ordered(id, is_heeded, now);
         } else {
             self.roster.undrain(id);
-            self.judge.ordered(id, false, now);
+            self.invariants.ordered(id, false, now);
         }
         self.publish();
     }
@@ -210,7 +210,7 @@ impl World {
             // Nobody wants to know of one that has left.
             let is_heard = entry.is_some_and(|entry| entry.checks.is_some());
             if is_good && is_heard && !self.setting.is_checked_apart() {
-                self.judge.breakers.passed(target, began);
+                self.invariants.breakers.passed(target, began);
             }
             self.roster.checked(target, result, began);
             self.publish();
@@ -233,7 +233,7 @@ impl World {
         if before.generation == self.latest.generation {
             return;
         }
-        self.judge.published(&before, &self.latest, &self.hosts, &self.setting, now);
+        self.invariants.published(&before, &self.latest, &self.hosts, &self.setting, now);
         for number in 0..self.cores.len() {
             if self.cores[number].publish(&self.latest) {
                 let delay = self.delay(PICKUP_MAX);
@@ -246,7 +246,7 @@ impl World {
     /// Control tries to connect to an ejected target.
     fn attempt(&mut self, target: Identity) {
         let now = self.agenda.now();
-        self.judge.attempt_begins(&target, &self.setting, now);
+        self.invariants.attempt_begins(&target, &self.setting, now);
         let host = self.hosts.iter().find(|host| host.address() == target.address);
         let outcome = host.expect("hosts are never forgotten").connect(&mut self.rng);
         self.agenda.after(outcome.after, Event::Attempted(target, now, outcome.is_good));
@@ -299,7 +299,7 @@ impl World {
     /// A client comes now.
     pub(crate) fn admit_one(&mut self) {
         self.arrived += 1;
-        self.judge.tally.connections += 1;
+        self.invariants.tally.connections += 1;
         let keeps_target = self.setting.balance == Balance::Maglev;
         let address = Ipv4Addr::from_bits(self.rng.u32(..100));
         let key = keeps_target.then(|| ClientKey::of(address.into()));
@@ -317,19 +317,19 @@ impl World {
         let client = self.clients.get_mut(&number).expect("it waits for its connect");
         let core = &mut self.cores[client.core];
         if core.holds(number) {
-            self.judge.tally.waits += 1;
+            self.invariants.tally.waits += 1;
             return;
         }
         let entry = match core.connect(client, now) {
             Ok(entry) => entry,
             Err(why) => {
-                self.judge.tally.dropped += 1;
-                self.judge.tally.budget_spent += u64::from(why == Dropped::BudgetSpent);
+                self.invariants.tally.dropped += 1;
+                self.invariants.tally.budget_spent += u64::from(why == Dropped::BudgetSpent);
                 self.clients.remove(&number);
                 return;
             }
         };
-        self.judge.connected(entry, now);
+        self.invariants.connected(entry, now);
         let host = self.hosts.iter().find(|host| host.address() == entry.target.address);
         let outcome = host.expect("hosts are never forgotten").connect(&mut self.rng);
         self.agenda.after(outcome.after, Event::Connected(number, outcome.is_good));
@@ -348,7 +348,7 @@ impl World {
         }
         let core = &mut self.cores[client.core];
         if let (Some(true), Some(target)) = (reached, client.target()) {
-            self.judge.breakers.reached(&Identity::of(target));
+            self.invariants.breakers.reached(&Identity::of(target));
         }
         let report = core.end_connect(client, reached);
         let core_resets = core.resets(client);
@@ -371,7 +371,7 @@ impl World {
                 self.agenda.after(duration, Event::Close(number));
             }
             Some(false) => {
-                self.judge.tally.retries += 1;
+                self.invariants.tally.retries += 1;
                 self.connect(number);
             }
             None => drop(self.clients.remove(&number)),

@@ -10,8 +10,6 @@ pub(crate) mod http;
 pub(crate) mod metrics;
 pub(crate) mod port;
 pub(crate) mod scratch;
-pub(crate) mod terminal;
-pub(crate) mod tmux;
 
 use std::io::Write;
 use std::time::{Duration, Instant};

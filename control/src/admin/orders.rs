@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 use super::body::{self, BadBody};
 use super::{Admin, TargetsView, json_line, path_id, refusal};
 use crate::controller::Event;
+use crate::controller::order::{Order, Wish};
 use crate::escaped::Escaped;
-use crate::order::{Order, Wish};
 
 /// `POST /targets/{id}/drain`
 pub(super) async fn drain(State(admin): State<Admin>, request: Request) -> Response {

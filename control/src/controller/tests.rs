@@ -2,9 +2,9 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::*;
-use crate::breaker;
-use crate::breaker::Attempt;
-use crate::roster::Rules;
+use crate::policy::breaker;
+use crate::policy::breaker::Attempt;
+use crate::policy::roster::Rules;
 use exchange::TargetId;
 
 /// A roster and what was logged of it, at a time that only the test moves.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::escaped::Escaped;
 
 /// HTTP status codes, as codes and ranges: `200-399`, `200,204,301-303`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusSet(Vec<RangeInclusive<u16>>);
 
 impl StatusSet {

@@ -2,7 +2,7 @@ use exchange::{BreakerState, Snapshot};
 use prometheus::{IntCounterVec, IntGaugeVec};
 
 use super::{gauge_by, total_by};
-use crate::breaker::Turns;
+use crate::policy::breaker::Turns;
 
 /// What is counted about the targets' circuit breakers.
 #[derive(Debug)]

@@ -13,47 +13,47 @@ pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
         gauge(
             "load_balancer_active_connections",
             "Open client connections",
-            sum(|core| &core.active_connections),
+            sum(|core| &core.connections.active),
         ),
         total(
             "load_balancer_successful_connections_total",
             "Client connections that got a target",
-            sum(|core| &core.successful_connections),
+            sum(|core| &core.connections.successful),
         ),
         total(
             "load_balancer_failed_connections_total",
             "Client connections that got no target",
-            sum(|core| &core.failed_connections),
+            sum(|core| &core.connections.failed),
         ),
         total(
             "load_balancer_failed_connects_total",
             "Attempts to connect to a target that failed or took too long",
-            sum(|core| &core.failed_connects),
+            sum(|core| &core.connects.failed),
         ),
         total(
             "load_balancer_retry_budget_exhausted_total",
             "Client connections given up because there were too many retries",
-            sum(|core| &core.retry_budget_exhausted),
+            sum(|core| &core.connects.retry_budget_exhausted),
         ),
         total(
             "load_balancer_idle_timeouts_total",
             "Client connections ended because nothing had moved on them for too long",
-            sum(|core| &core.idle_timeouts),
+            sum(|core| &core.connections.idle_timeouts),
         ),
         total(
             "load_balancer_rebalanced_connections_total",
             "Client connections closed in favour of targets that had joined",
-            sum(|core| &core.rebalanced_connections),
+            sum(|core| &core.connections.rebalanced),
         ),
         total(
             "load_balancer_moved_connections_total",
             "Client connections that one core accepted and another serves",
-            sum(|core| &core.moved_connections),
+            sum(|core| &core.connections.moved),
         ),
         total(
             "load_balancer_port_exhaustions_total",
             "Connects that found no free local port towards their target",
-            sum(|core| &core.exhausted_connects),
+            sum(|core| &core.connects.without_port),
         ),
         gauge(
             "load_balancer_accept_paused",
@@ -72,8 +72,8 @@ fn zone_connections(cores: &[CoreCounters]) -> IntCounterVec {
         "load_balancer_zone_connections_total",
         "Client connections that got a target of the balancer's own zone, or of another",
     );
-    let same = sum(cores, |core| &core.same_zone_connections);
-    let other = sum(cores, |core| &core.other_zone_connections);
+    let same = sum(cores, |core| &core.connections.same_zone);
+    let other = sum(cores, |core| &core.connections.other_zone);
     connections.with_label_values(&["same"]).inc_by(same);
     connections.with_label_values(&["other"]).inc_by(other);
     connections
@@ -86,7 +86,7 @@ fn rejections(cores: &[CoreCounters]) -> IntCounterVec {
         "Client connections that were reset instead of being forwarded",
     );
     for reason in Rejection::ALL {
-        let total = sum(cores, |core| core.rejected.of(reason));
+        let total = sum(cores, |core| core.connections.rejected.of(reason));
         rejections.with_label_values(&[reason.name()]).inc_by(total);
     }
     rejections
@@ -96,7 +96,7 @@ fn core_connections(cores: &[CoreCounters]) -> IntGaugeVec {
     let connections =
         gauge_by("core", "load_balancer_core_connections", "Open client connections of each core");
     for (number, core) in cores.iter().enumerate() {
-        let open = i64::try_from(core.active_connections.get()).unwrap_or(i64::MAX);
+        let open = i64::try_from(core.connections.active.get()).unwrap_or(i64::MAX);
         connections.with_label_values(&[&number.to_string()]).set(open);
     }
     connections
@@ -114,14 +114,14 @@ mod tests {
     #[test]
     fn numbers_are_sums_over_cores() {
         let cores: Arc<[CoreCounters]> = (0..2).map(|_| CoreCounters::default()).collect();
-        cores[0].successful_connections.add(3);
-        cores[1].successful_connections.add(4);
-        cores[1].active_connections.increment();
-        cores[0].same_zone_connections.add(5);
-        cores[1].same_zone_connections.add(6);
-        cores[1].other_zone_connections.add(2);
-        cores[0].rejected.of(Rejection::MaxConnections).add(8);
-        cores[1].rejected.of(Rejection::MaxConnections).add(9);
+        cores[0].connections.successful.add(3);
+        cores[1].connections.successful.add(4);
+        cores[1].connections.active.increment();
+        cores[0].connections.same_zone.add(5);
+        cores[1].connections.same_zone.add(6);
+        cores[1].connections.other_zone.add(2);
+        cores[0].connections.rejected.of(Rejection::MaxConnections).add(8);
+        cores[1].connections.rejected.of(Rejection::MaxConnections).add(9);
         let text = Metrics::new(cores, Vec::new()).expose(&Snapshot::default());
         for line in [
             "load_balancer_successful_connections_total 7",

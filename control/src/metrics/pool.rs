@@ -13,27 +13,27 @@ pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
         total(
             "load_balancer_pool_hits_total",
             "Client connections that got a preconnected connection",
-            sum(|core| &core.pool_hits),
+            sum(|core| &core.preconnect.hits),
         ),
         total(
             "load_balancer_pool_misses_total",
             "Client connections that had to wait for a connect although preconnecting is on",
-            sum(|core| &core.pool_misses),
+            sum(|core| &core.preconnect.misses),
         ),
         total(
             "load_balancer_pool_expired_total",
             "Preconnected connections that were closed because no client came for them",
-            sum(|core| &core.pool_expired),
+            sum(|core| &core.preconnect.expired),
         ),
         total(
             "load_balancer_pool_broken_total",
             "Preconnected connections that their target ended before a client came",
-            sum(|core| &core.pool_broken),
+            sum(|core| &core.preconnect.broken),
         ),
         gauge(
             "load_balancer_pool_size",
             "Preconnected connections, and those still connecting, that no client has yet",
-            sum(|core| &core.pooled),
+            sum(|core| &core.preconnect.waiting),
         ),
         Box::new(ConnectHistogram::of(cores)),
     ]
@@ -50,7 +50,7 @@ impl ConnectHistogram {
     fn of(cores: &[CoreCounters]) -> Self {
         let mut counts = vec![0_u64; ConnectDurations::BOUNDS_US.len() + 1];
         let mut sum_us = 0_u64;
-        for durations in cores.iter().map(|core| &core.connect_durations) {
+        for durations in cores.iter().map(|core| &core.connects.durations) {
             counts.iter_mut().zip(durations.counts()).for_each(|(sum, count)| *sum += count);
             sum_us = sum_us.wrapping_add(durations.sum_us());
         }
@@ -116,12 +116,12 @@ mod tests {
     #[test]
     fn pools_and_connects_are_summed_over_cores() {
         let cores: Arc<[CoreCounters]> = (0..2).map(|_| CoreCounters::default()).collect();
-        cores[0].pool_hits.add(3);
-        cores[1].pool_hits.add(4);
-        cores[1].pooled.add(2);
-        cores[0].connect_durations.note(Duration::from_micros(90));
-        cores[1].connect_durations.note(Duration::from_micros(1500));
-        cores[1].connect_durations.note(Duration::from_secs(3));
+        cores[0].preconnect.hits.add(3);
+        cores[1].preconnect.hits.add(4);
+        cores[1].preconnect.waiting.add(2);
+        cores[0].connects.durations.note(Duration::from_micros(90));
+        cores[1].connects.durations.note(Duration::from_micros(1500));
+        cores[1].connects.durations.note(Duration::from_secs(3));
         let text = Metrics::new(cores, Vec::new()).expose(&Snapshot::default());
         for line in [
             "load_balancer_pool_hits_total 7",

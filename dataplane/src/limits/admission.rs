@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use exchange::Rejection;
 
 use super::Limits;
+use super::cidrs::Cidrs;
 use super::client::{Client, Clients};
-use crate::Cidrs;
 
 /// Decides which clients are let in, for all cores together.
 ///

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::cidrs::first_of;
+use super::cidrs::first_of;
 
 /// Whom a limit per client counts together: an IPv4 address, or the /64 of an IPv6 address.
 ///

@@ -1,6 +1,7 @@
 #[cfg(doc)]
 use super::Op;
-use super::{Cause, Piece, Preface, Side};
+use super::Preface;
+use crate::flow::{AbortReason, Piece, Side};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,5 +69,5 @@ pub(crate) enum Event {
         stuck: Option<Side>,
     },
     /// End now, by resets.
-    Abort(Cause),
+    Abort(AbortReason),
 }

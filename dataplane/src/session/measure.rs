@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use super::{Ending, Op, Session, Side};
+use super::{Ending, Op, Session};
+use crate::flow::Side;
 
 /// Between two looks at the send queue of a connection that is to be reset: doubles from the first
 /// to the last value.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 #[cfg(doc)]
 use super::WATCH_DELAY;
-use super::{Piece, Side};
+use crate::flow::{Piece, Side};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Bulk: bytes that go from socket to socket through a pipe (splice(2)) and never through user
 //! space. A pipe is held only while there is something in it.
 
-use super::end::Activity;
-use super::{Op, Session, Side};
+use super::half::Activity;
+use super::{Op, Session};
+use crate::flow::Side;
 
 impl Session {
     /// Whether a receive's completion for this side is the end of [`Op::AwaitReadable`].

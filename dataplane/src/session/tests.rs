@@ -1,6 +1,9 @@
+mod simulation;
+
 use std::time::Duration;
 
-use super::{Cause, Ending, Event, Op, Piece, Session, Side};
+use super::{Ending, Event, Op, Session};
+use crate::flow::{AbortReason, Piece, Side};
 
 /// A session and the operations it asked for last.
 struct Tested {
@@ -190,7 +193,7 @@ fn a_revoked_connect_is_none_of_those_a_client_has() {
 #[test]
 fn a_client_that_left_is_not_connected_for_again_when_its_connect_is_revoked() {
     let mut tested = Tested::accepted(2);
-    tested.feed(Event::Abort(Cause::TargetWithdrawn));
+    tested.feed(Event::Abort(AbortReason::TargetWithdrawn));
     assert!(!tested.feed(Event::ConnectRevoked).contains(&Op::Connect));
     tested.feed(Event::ReceiveStopped { from: Side::Client });
     assert!(tested.session.is_finished());

@@ -1,4 +1,5 @@
-use super::{Session, Side};
+use super::Session;
+use crate::flow::Side;
 
 impl Session {
     /// Whether the target was first to end the connection, before it had sent a byte.
@@ -18,8 +19,9 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Event, Op, Piece};
+    use super::super::{Event, Op};
     use super::*;
+    use crate::flow::Piece;
 
     /// Whether a session counts as unanswered after these events.
     fn is_unanswered(events: &[Event]) -> bool {

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use super::end::{Activity, End};
-use super::{Op, Session, Side};
+use super::half::{Activity, End};
+use super::{Op, Session};
+use crate::flow::Side;
 
 /// How long nothing may be received from a side before errors on it are watched for: sides that
 /// pause for an instant only, as they do all the time, shouldn't cost an operation each time.

@@ -3,8 +3,8 @@ use std::os::fd::OwnedFd;
 use socket2::SockRef;
 
 use super::Worker;
-use crate::ring::Key;
-use crate::session::Side;
+use crate::flow::Key;
+use crate::flow::Side;
 
 /// With more of a core's connections than this being held up, because somebody does not read, all
 /// others are bounded in what they may make the kernel hold.

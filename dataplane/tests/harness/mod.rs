@@ -108,8 +108,8 @@ impl Drop for Plane {
     fn drop(&mut self) {
         self.stop();
         if !std::thread::panicking() {
-            assert_eq!(self.total(|core| &core.active_connections), 0);
-            assert_eq!(self.total(|core| &core.pooled), 0);
+            assert_eq!(self.total(|core| &core.connections.active), 0);
+            assert_eq!(self.total(|core| &core.preconnect.waiting), 0);
         }
     }
 }

@@ -26,7 +26,7 @@ use super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
 use super::survey::survey;
 use super::timeouts::REFRESH_MAX;
 use super::{AwsSettings, Fault, FaultKind, Found, Timeouts};
-use crate::guard::{Guarded, Panicked};
+use crate::threads::guard::{Guarded, Panicked};
 use credentials::{Patience, Screened};
 use endpoint::Endpoint;
 use failure::fault;

@@ -3,7 +3,7 @@ use std::io;
 use std::time::Duration;
 
 use super::{AwsSettings, Timeouts};
-use crate::guard::Panicked;
+use crate::threads::guard::Panicked;
 
 /// The IAM action behind looking up a group.
 pub(super) const DESCRIBE_GROUPS: &str = "autoscaling:DescribeAutoScalingGroups";

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use super::client::{Access, Client};
 use super::{AwsSettings, Fault, FaultKind, Found, Timeouts};
-use crate::background::Priority;
-use crate::guard;
+use crate::threads::background::Priority;
+use crate::threads::guard;
 use standing::Standing;
 use thread::Thread;
 

@@ -1,4 +1,4 @@
-use crate::background::Priority;
+use crate::threads::background::Priority;
 
 /// For how many refreshes AWS is asked at ordinary priority when it did not get done below.
 const FIRST_SPAN: u32 = 30;

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::super::client::Client;
 use super::super::{Fault, Found};
-use crate::background::{self, Priority};
-use crate::guard::{self, Guarded, Panicked};
+use crate::threads::background::{self, Priority};
+use crate::threads::guard::{self, Guarded, Panicked};
 
 /// A thread that asks AWS, with a runtime of its own. It ends when it is dropped, with what it was
 /// doing.

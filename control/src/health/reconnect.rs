@@ -1,0 +1,85 @@
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::controller::Event;
+use crate::health::ProxyHeader;
+use crate::health::probe::is_ours;
+use crate::policy::breaker::Attempt;
+use crate::policy::roster::Identity;
+
+/// Connects to ejected targets where clients do, and closes again.
+#[derive(Clone, Debug)]
+pub(crate) struct Reconnector {
+    /// How long one attempt may take.
+    pub(crate) connect_timeout: Duration,
+    /// What is sent before the end.
+    pub(crate) proxy_header: Option<ProxyHeader>,
+    /// Where the results go.
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) struct Attempted {
+    pub(crate) target: Identity,
+    pub(crate) began: Instant,
+    pub(crate) result: Attempt,
+}
+
+impl Reconnector {
+    /// Tries to connect to `target` once, beside whatever else goes on.
+    pub(crate) fn attempt(&self, target: Identity, began: Instant) {
+        let Self { connect_timeout, proxy_header, events } = self.clone();
+        tokio::spawn(async move {
+            let connected = timeout(connect_timeout, connect(target.address, proxy_header)).await;
+            let result = judge(connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())));
+            // Fails only at the runtime's end.
+            let _ = events.send(Event::Attempted(Attempted { target, began, result })).await;
+        });
+    }
+}
+
+async fn connect(address: SocketAddr, proxy_header: Option<ProxyHeader>) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    if let Some(header) = proxy_header {
+        // The target was reached, whatever it makes of the header.
+        let _ = stream.write_all(header.as_bytes()).await;
+    }
+    Ok(())
+}
+
+fn judge(connected: io::Result<()>) -> Attempt {
+    match connected {
+        Ok(()) => Attempt::Reached,
+        Err(error) if is_ours(&error) => Attempt::NotMade(error.to_string()),
+        Err(error) => Attempt::Failed(error.kind()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_held_against_the_target() {
+        for lacking in [Errno::MFILE, Errno::ADDRNOTAVAIL] {
+            let Attempt::NotMade(why) = judge(Err(lacking.into())) else { panic!("{lacking}") };
+            assert_eq!(why, io::Error::from(lacking).to_string());
+        }
+        for (error, kind) in [
+            (Errno::CONNREFUSED, io::ErrorKind::ConnectionRefused),
+            (Errno::HOSTUNREACH, io::ErrorKind::HostUnreachable),
+        ] {
+            assert_eq!(judge(Err(error.into())), Attempt::Failed(kind));
+        }
+        assert_eq!(judge(Ok(())), Attempt::Reached);
+    }
+}

@@ -1,0 +1,46 @@
+use crate::flow::Side;
+use crate::session::{Event, Preface};
+
+/// The header that the client has to begin with.
+#[derive(Debug)]
+pub(super) struct ClientPreface {
+    bytes: u64,
+    left: u64,
+    is_bad: bool,
+    is_over: bool,
+}
+
+impl ClientPreface {
+    pub(super) fn new(rng: &mut fastrand::Rng, client_is_there: bool) -> Self {
+        let bytes = if client_is_there && rng.bool() { rng.u64(1..=60) } else { 0 };
+        Self { bytes, left: bytes, is_bad: rng.u8(..8) == 0, is_over: bytes == 0 }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_over
+    }
+
+    /// Reads the header's part of what was received, as long as there is one.
+    pub(super) fn read(&mut self, event: Event) -> Event {
+        let Event::Received { from: Side::Client, mut piece, more, .. } = event else {
+            return event;
+        };
+        if self.is_over {
+            return event;
+        }
+        let taken = self.left.min(piece.len() as u64);
+        self.left -= taken;
+        piece.start += u16::try_from(taken).expect("less than a buffer");
+        let preface = match self.left {
+            0 if self.is_bad => Preface::Refused,
+            0 => Preface::Complete,
+            _ => Preface::Incomplete,
+        };
+        self.is_over = preface == Preface::Complete;
+        Event::Prefaced { piece, preface, more }
+    }
+}

@@ -1,0 +1,2 @@
+pub(crate) mod slots;
+pub(crate) mod timers;

@@ -1,9 +1,0 @@
-//! What has to hold, whatever happens: judged from what goes in and comes out, beside the policy.
-
-mod admission;
-mod breakers;
-mod connects;
-mod fleet;
-
-pub(crate) use connects::Connects;
-pub(crate) use fleet::{FleetJudge, Tally};
