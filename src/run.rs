@@ -11,15 +11,12 @@ use exchange::{CoreCounters, Publisher, Reports};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 
-use crate::config::{
-    Config, ConfigError, Environment, Known, Misspelt, Problem, Refused, Supervision,
-};
+use crate::config::{Config, ConfigError, Environment, Misspelt, ParsedValues, Problem, Refused};
 use crate::exit::{self, Failure};
-use crate::inherited::Inherited;
 use crate::signals::{EndSignal, Hangup, Received, Signals};
 use crate::sockets::{AdminSocket, Sockets, client_problem};
-use crate::supervisor::Supervisor;
-use crate::{logging, obstacle, preflight};
+use crate::systemd::{Inherited, Supervision, Supervisor};
+use crate::{logging, preflight};
 
 /// Health checks are shallow calls: the default of 2 MiB per thread would only cost address space.
 const BLOCKING_STACK_BYTES: usize = 256 * 1024;
@@ -52,13 +49,16 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
         problems.extend(error.0);
         (environment, None)
     });
-    let config = parse(environment, &origin, problems)
+    let config = parse(&environment, &origin, problems)
         .map_err(|error| Failure::config(&error).with_misspelt())?;
     logging::start(config.log_format, &config.log_filter);
     let misspelt = Misspelt::of_process().into_iter().map(|misspelt| misspelt.to_string());
-    let idle = config.without_effect.iter().map(ToString::to_string);
-    let doubts = config.doubts.iter().map(ToString::to_string);
-    for line in misspelt.chain(idle).chain(doubts).chain(ignored) {
+    misspelt.for_each(|line| log::warn!("{line}"));
+    for remark in &config.remarks {
+        let level = if remark.is_warning { log::Level::Warn } else { log::Level::Info };
+        log::log!(level, "{remark}");
+    }
+    if let Some(line) = ignored {
         log::warn!("{line}");
     }
     balance(config, origin, Hangup::Reloads, |_| ())
@@ -88,20 +88,20 @@ impl Origin {
 
 /// The configuration, or all that is wrong with it beside these `problems`, which are of `origin`.
 fn parse(
-    environment: Environment,
+    environment: &Environment,
     origin: &Origin,
     mut problems: Vec<Problem>,
 ) -> Result<Config, ConfigError> {
-    // Whether a socket was passed that cannot be used, is then not known.
+    // Whether a socket was passed that cannot be used, is then not values.
     let binds = origin.inherited.is_none() && problems.is_empty();
     let refused = match Config::parse(environment) {
         Ok(config) if problems.is_empty() => return Ok(config),
-        Ok(config) => Refused { problems: Vec::new(), known: config.known() },
+        Ok(config) => Refused { problems: Vec::new(), values: config.values() },
         Err(refused) => *refused,
     };
-    let listen = refused.known.listen.filter(|_| binds);
-    let known = Known { listen, ..refused.known };
-    problems.extend(obstacle::all_wrong(Refused { known, ..refused }).0);
+    let listen = refused.values.listen.filter(|_| binds);
+    let values = ParsedValues { listen, ..refused.values };
+    problems.extend(preflight::all_wrong(Refused { values, ..refused }).0);
     Err(ConfigError(problems))
 }
 
@@ -119,12 +119,12 @@ pub(crate) fn balance<C>(
     let capacity = preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
     config.dataplane.connections_max = capacity.connections_max;
     config.control.probes_max = capacity.probes_max;
-    let obstacles = obstacle::obstacles(&Known {
+    let problems = preflight::host_problems(&ParsedValues {
         listen: origin.inherited.is_none().then_some(config.listen),
-        ..config.known()
+        ..config.values()
     });
-    if !obstacles.is_empty() {
-        return Err(Failure::config(&ConfigError(obstacles)));
+    if !problems.is_empty() {
+        return Err(Failure::config(&ConfigError(problems)));
     }
     let (level, line) = capacity.line(config.dataplane.limits.connections);
     log::log!(level, "{line}");
@@ -210,8 +210,8 @@ impl Balancer {
         let control =
             start_control(config, sockets.admin, publisher, reports, Arc::clone(&counters))?;
         let (is_listening, listens) = watch::channel(false);
-        let snapshots = control.snapshots();
-        let supervisor = Supervisor::start(&supervision, snapshots, listens, Arc::clone(&counters));
+        let statuses = control.statuses();
+        let supervisor = Supervisor::start(&supervision, statuses, listens, Arc::clone(&counters));
         let mut balancer = Self {
             control,
             dataplane: Some(dataplane),
@@ -273,10 +273,10 @@ impl Balancer {
     /// was left for later.
     async fn serve(&mut self, signals: &mut Signals) -> Result<EndSignal, Failure> {
         if !*self.is_listening.borrow() {
-            let mut snapshots = self.control.snapshots();
+            let mut statuses = self.control.statuses();
             tokio::select! {
                 first = self.first_end(signals) => return Ok(first),
-                _ = snapshots.wait_for(|snapshot| snapshot.eligible().next().is_some()) => {}
+                _ = statuses.wait_for(|status| status.eligible().next().is_some()) => {}
             }
             self.listen()?;
         }

@@ -11,7 +11,7 @@ use dataplane::{Listener, Sources};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::{Config, ConfigError, Known, Problem, variable as var};
+use crate::config::{Config, ConfigError, ParsedValues, Problem, table as var};
 
 pub(crate) use holder::{Holder, is_another_users};
 
@@ -100,14 +100,14 @@ impl AdminSocket {
 }
 
 /// What cannot be bound to, found out by doing so for a moment.
-pub(crate) fn problems(known: &Known) -> Vec<Problem> {
-    let clients = known.listen.map(|address| match known.overlap {
+pub(crate) fn problems(values: &ParsedValues) -> Vec<Problem> {
+    let clients = values.listen.map(|address| match values.overlap {
         Some(false) => Availability::of_client_alone(address),
         _ => Availability::of_client(address),
     });
-    let admin = known.admin.map(Availability::of_admin);
+    let admin = values.admin.map(Availability::of_admin);
     let taken = clients.into_iter().chain(admin).filter_map(Availability::problem);
-    taken.chain(source_problems(&known.sources)).collect()
+    taken.chain(source_problems(&values.sources)).collect()
 }
 
 /// The addresses to connect from that are not this machine's.
@@ -120,7 +120,7 @@ pub(crate) fn source_problems(sources: &Sources) -> Vec<Problem> {
             }
             _ => format!("cannot be connected from ({error}); accepted: local addresses"),
         };
-        Problem::new(var::SOURCE_ADDRESSES.name, Some(&source.to_string()), &reason)
+        Problem::new(var::SOURCE_ADDRESSES.name(), Some(&source.to_string()), &reason)
             .temporary_if(may_pass(&error))
     });
     problems.collect()
@@ -202,7 +202,7 @@ fn shared_problem(address: SocketAddr) -> Problem {
          or OVERLAP=true to take over from it, as in a rolling restart",
         holder(address)
     );
-    Problem::new(var::PORT.name, Some(&address.port().to_string()), &reason).temporary_if(true)
+    Problem::new(var::PORT.name(), Some(&address.port().to_string()), &reason).temporary_if(true)
 }
 
 /// Who listens there, for people.
@@ -214,13 +214,13 @@ fn holder(address: SocketAddr) -> String {
 pub(crate) fn client_problem(address: SocketAddr, error: &io::Error) -> Problem {
     let holder = "another program, or this one under another user,";
     let accepted = "a free port";
-    problem(var::HOST.name, var::PORT.name, address, error, [holder, accepted])
+    problem(var::HOST.name(), var::PORT.name(), address, error, [holder, accepted])
 }
 
 fn admin_problem(address: SocketAddr, error: &io::Error) -> Problem {
     let holder = "another program, perhaps a running instance of this balancer,";
     let accepted = "a free port; a further instance needs an ADMIN_PORT of its own";
-    problem(var::ADMIN_HOST.name, var::ADMIN_PORT.name, address, error, [holder, accepted])
+    problem(var::ADMIN_HOST.name(), var::ADMIN_PORT.name(), address, error, [holder, accepted])
 }
 
 /// Where the port is in use, `holder` may be who has it, and `accepted` is what would do.

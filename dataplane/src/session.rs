@@ -24,7 +24,7 @@ pub(crate) use event::{Event, HeaderProgress};
 use half::{Half, Receive};
 pub(crate) use op::{Op, WATCH_DELAY};
 pub(crate) use preconnect::Preconnect;
-use rebalance::RebalanceClose;
+use rebalance::RebalanceState;
 use relay::Relay;
 
 /// How far the connection to a target is.
@@ -46,7 +46,7 @@ pub(crate) struct Session {
     connect: ConnectState,
     close_reason: Option<CloseReason>,
     finished: bool,
-    rebalance: RebalanceClose,
+    rebalance: RebalanceState,
     delivery: Option<Delivery>,
 }
 
@@ -85,7 +85,7 @@ impl Session {
             connect: ConnectState::AwaitsHeader,
             close_reason: None,
             finished: false,
-            rebalance: RebalanceClose::No,
+            rebalance: RebalanceState::No,
             delivery: None,
         }
     }
@@ -337,12 +337,12 @@ impl Session {
         if !self.is_at_rest() {
             return self.rebalance.stay();
         }
-        if self.rebalance == RebalanceClose::Looking {
+        if self.rebalance == RebalanceState::Looking {
             return;
         }
         self.relay.stop_listening(ops);
         if self.relay.is_idle() {
-            self.rebalance = RebalanceClose::Looking;
+            self.rebalance = RebalanceState::Looking;
             ops.push(Op::Inspect);
         }
     }

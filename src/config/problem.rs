@@ -3,15 +3,15 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-use super::known::Known;
+use super::parsed_values::ParsedValues;
 
 /// A configuration that cannot be used.
 #[derive(Debug)]
 pub(crate) struct Refused {
     /// What is wrong with the values themselves; not empty.
     pub(crate) problems: Vec<Problem>,
-    /// The good ones that can be tried on this machine.
-    pub(crate) known: Known,
+    /// The good values that can be tried on this machine.
+    pub(crate) values: ParsedValues,
 }
 
 /// One variable whose value cannot be used.

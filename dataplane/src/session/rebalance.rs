@@ -1,7 +1,7 @@
 /// How far the end of a resting connection is that is closed so that its client comes back and is
 /// led elsewhere: by FIN on both sides, and only if nothing is under way by then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum RebalanceClose {
+pub(super) enum RebalanceState {
     #[default]
     No,
     /// What waits for bytes or errors is being taken back.
@@ -10,7 +10,7 @@ pub(super) enum RebalanceClose {
     Looking,
 }
 
-impl RebalanceClose {
+impl RebalanceState {
     pub(super) fn is_under_way(self) -> bool {
         self != Self::No
     }

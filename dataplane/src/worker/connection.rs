@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
-use exchange::{ConnectionCounters, CoreCounters, Leave};
+use exchange::{ConnectionCounters, CoreCounters, RebalanceClose};
 
 use crate::flow::Side;
 use crate::limits::Permit;
@@ -37,7 +37,7 @@ pub(super) struct Connection {
     pub(super) scan: ScanRecord,
     /// Held while it is being closed for rebalancing. The last field: dropped when the connection
     /// counts no more.
-    pub(super) rebalance_close: Option<Leave>,
+    pub(super) rebalance_close: Option<RebalanceClose>,
 }
 
 impl Connection {

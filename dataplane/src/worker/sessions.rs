@@ -64,28 +64,15 @@ impl Sessions {
 
     /// Handles a completion that is about a session.
     pub(super) fn handle(&mut self, completion: Completion) {
-        match completion {
-            Completion::Connected { key, result } => self.handle_connected(key, result),
-            Completion::Received { key, from, result, more } => {
-                match self.io.received(&mut self.core, (key, from), result, more) {
-                    Some(event) if self.proxy_headers.are_expected() => {
-                        self.handle_header_input(key, event, more);
-                    }
-                    Some(event) => self.feed(key, event),
-                    None => {}
-                }
+        if let Completion::Connected { key, result } = completion {
+            return self.handle_connected(key, result);
+        }
+        match self.io.note(&mut self.core, completion) {
+            Some((key, event)) if self.proxy_headers.are_expected() => {
+                self.handle_header_input(key, event);
             }
-            Completion::Sent { key, to, result } => {
-                let event = SessionIo::sent(&mut self.core, (key, to), &result);
-                self.feed(key, event);
-            }
-            Completion::Watched { key, side, result, more } => {
-                let event = self.io.watched(&mut self.core, (key, side), result, more);
-                self.feed(key, event);
-            }
-            Completion::Accepted { .. } | Completion::Woken => {
-                unreachable!("about no session")
-            }
+            Some((key, event)) => self.feed(key, event),
+            None => {}
         }
     }
 
@@ -267,11 +254,11 @@ impl Sessions {
         }
     }
 
-    fn handle_header_input(&mut self, key: Key, event: Event, more: bool) {
+    fn handle_header_input(&mut self, key: Key, event: Event) {
         let (event, reason) = match self.proxy_headers.read(&mut self.core, key, event) {
             HeaderInput::Event(event) => return self.feed(key, event),
             HeaderInput::Refused(event, reason) => (event, reason),
-            HeaderInput::Complete(piece, source) => {
+            HeaderInput::Complete { piece, source, more } => {
                 match self.admitter.admit_named(&mut self.core, key, source) {
                     Ok(()) => return self.place_named(key, piece, more),
                     Err(reason) => {

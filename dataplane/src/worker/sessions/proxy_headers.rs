@@ -30,8 +30,8 @@ pub(in crate::worker) enum HeaderInput {
     Event(Event),
     /// It breaks the rules, or has ended before the header was whole.
     Refused(Event, Rejection),
-    /// It is whole; the piece is what follows it.
-    Complete(Piece, HeaderSource),
+    /// It is whole; `piece` is what follows it; `more`: the receive goes on.
+    Complete { piece: Piece, source: HeaderSource, more: bool },
 }
 
 impl ProxyHeaders {
@@ -98,7 +98,8 @@ impl ProxyHeaders {
                         HeaderInput::Event(Event::ProxyHeader { piece, progress, more })
                     }
                     Ok(HeaderRead::Complete { header_bytes, client }) => {
-                        HeaderInput::Complete(without_header(piece, header_bytes), client)
+                        let piece = without_header(piece, header_bytes);
+                        HeaderInput::Complete { piece, source: client, more }
                     }
                     Err(reason) => {
                         let progress = HeaderProgress::Refused;

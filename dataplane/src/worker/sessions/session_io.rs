@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, Shutdown, recv};
 
 use crate::flow::{Key, Piece, Side};
 use crate::session::{Event, Op, WATCH_DELAY};
-use crate::sys::{BUFFER_SIZE, send_queue_bytes};
+use crate::sys::{BUFFER_SIZE, Completion, send_queue_bytes};
 use crate::worker::core::timers::{EqualTimers, Timers};
 use crate::worker::core::{Core, is_cancellation};
 pub(in crate::worker) use pressure::{Pressure, bound};
@@ -119,8 +119,25 @@ impl SessionIo {
         None
     }
 
-    /// What a receive's completion means; `None` if it means nothing yet.
-    pub(in crate::worker) fn received(
+    /// What the completion of an operation means for its session; `None` if it means nothing yet.
+    pub(in crate::worker) fn note(
+        &mut self,
+        core: &mut Core,
+        completion: Completion,
+    ) -> Option<(Key, Event)> {
+        match completion {
+            Completion::Received { key, from, result, more } => {
+                self.received(core, (key, from), result, more).map(|event| (key, event))
+            }
+            Completion::Sent { key, to, result } => Some((key, sent(core, (key, to), &result))),
+            Completion::Watched { key, side, result, more } => {
+                Some((key, self.watched(core, (key, side), &result, more)))
+            }
+            completion => unreachable!("{completion:?} is about more than a socket"),
+        }
+    }
+
+    fn received(
         &mut self,
         core: &mut Core,
         (key, from): (Key, Side),
@@ -161,37 +178,19 @@ impl SessionIo {
         })
     }
 
-    /// What a send's completion means.
-    pub(in crate::worker) fn sent(
-        core: &mut Core,
-        (key, to): (Key, Side),
-        result: &io::Result<u32>,
-    ) -> Event {
-        let is_cancelled = result.as_ref().is_err_and(is_cancellation);
-        let connection = core.connection(key);
-        match result {
-            _ if is_cancelled => Event::SendStopped { to },
-            _ if connection.is_some_and(|it| it.session.relay().half(to).awaits_writable()) => {
-                Event::Writable { to }
-            }
-            Ok(bytes) => Event::Sent { to, bytes: *bytes as usize },
-            Err(_) => Event::SendFailed { to },
-        }
-    }
-
-    /// What a watch's completion means.
-    pub(in crate::worker) fn watched(
+    fn watched(
         &mut self,
         core: &mut Core,
         (key, side): (Key, Side),
-        result: io::Result<u32>,
+        result: &io::Result<u32>,
         more: bool,
     ) -> Event {
         if !more && let Some(connection) = core.connection(key) {
             self.pressure.forget(connection, side);
         }
-        let error =
-            result.is_ok_and(|events| events & u32::from(libc::POLLERR.unsigned_abs()) != 0);
+        let error = result
+            .as_ref()
+            .is_ok_and(|events| events & u32::from(libc::POLLERR.unsigned_abs()) != 0);
         Event::Watched { side, error, more }
     }
 
@@ -217,6 +216,20 @@ impl SessionIo {
         }
         let fed = usize::from(core.ring.provide_more_buffers()).min(self.starved.len());
         self.starved.drain(..fed).collect()
+    }
+}
+
+/// What a send's completion means.
+fn sent(core: &mut Core, (key, to): (Key, Side), result: &io::Result<u32>) -> Event {
+    let is_cancelled = result.as_ref().is_err_and(is_cancellation);
+    let connection = core.connection(key);
+    match result {
+        _ if is_cancelled => Event::SendStopped { to },
+        _ if connection.is_some_and(|it| it.session.relay().half(to).awaits_writable()) => {
+            Event::Writable { to }
+        }
+        Ok(bytes) => Event::Sent { to, bytes: *bytes as usize },
+        Err(_) => Event::SendFailed { to },
     }
 }
 

@@ -1,0 +1,10 @@
+//! What the planes are told.
+
+mod aws;
+pub(super) mod control;
+pub(super) mod dataplane;
+pub(super) mod discovery;
+mod health;
+pub(super) mod limits;
+mod proxy_protocol;
+mod zone;

@@ -1,0 +1,114 @@
+use std::net::SocketAddr;
+
+use control::discovery::{FileSettings, Settings, admit, parse_targets, read_file};
+
+use exchange::Target;
+
+use super::aws::{Aws, Shared};
+use crate::config::reader::Reader;
+use crate::config::table as var;
+use crate::config::value::NodeFilter;
+
+/// Where the targets come from. `listen` is where clients connect, if that could be parsed.
+pub(super) fn settings(listen: Option<SocketAddr>, read: &mut Reader<'_>) -> Option<Settings> {
+    // With a port that is bad, any will do to check the rest.
+    let default_port = read.value(&var::TARGET_PORT).unwrap_or(1);
+    let targets = targets(default_port, listen, read);
+    if let Some(reason) = not_chosen(read) {
+        read.refuse_unset(&var::NODE_FILTER, &reason);
+        return None;
+    }
+    match read.value(&var::NODE_FILTER)? {
+        NodeFilter::Static => static_targets(targets?, read),
+        NodeFilter::File => target_file(default_port, listen, read),
+        filter @ (NodeFilter::Asg | NodeFilter::Tag) => {
+            refuse_without_aws(read);
+            let period = read.value(&var::NODE_CHECK_PERIOD)?;
+            let shared = Shared { default_port, own_address: listen?, period };
+            from_aws(Aws::read(read)?, filter == NodeFilter::Tag, shared)
+        }
+    }
+}
+
+/// `TARGETS`, whether it will be used or not; `None` if it is bad.
+#[expect(clippy::option_option, reason = "bad and unset are two different things")]
+fn targets(
+    default_port: u16,
+    listen: Option<SocketAddr>,
+    read: &mut Reader<'_>,
+) -> Option<Option<Vec<Target>>> {
+    let Some(list) = read.value(&var::TARGETS)? else { return Some(None) };
+    // Without an address of its own, the balancer has a worse problem.
+    let may_be_target = |target: &_| listen.map_or(Ok(()), |own| admit(target, own));
+    let targets = parse_targets(&list, default_port, may_be_target);
+    targets.map_err(|reason| read.refuse(&var::TARGETS, &reason)).ok().map(Some)
+}
+
+/// Why the default of `NODE_FILTER` cannot be meant: a variable is set that another value reads. The
+/// balancer would look for targets in AWS for ever.
+fn not_chosen(read: &Reader<'_>) -> Option<String> {
+    let sources = [
+        ("static", var::TARGETS.name(), read.is_set(&var::TARGETS)),
+        ("file", var::TARGETS_FILE.name(), read.is_set(&var::TARGETS_FILE)),
+        ("tag", var::TAG_NAME.name(), read.is_set(&var::TAG_NAME)),
+        ("tag", var::TAG_VALUE.name(), read.is_set(&var::TAG_VALUE)),
+    ];
+    let set = sources.iter().filter(|(_, _, is_set)| *is_set);
+    let readers: Vec<_> = set.map(|(filter, name, _)| format!("{filter} reads {name}")).collect();
+    (!read.is_set(&var::NODE_FILTER) && !readers.is_empty())
+        .then(|| format!("is not set: {}; accepted: asg, tag, static or file", readers.join(", ")))
+}
+
+#[cfg(feature = "aws")]
+#[expect(clippy::unnecessary_wraps, reason = "other builds have none")]
+fn from_aws(aws: Aws, by_tag: bool, common: Shared) -> Option<Settings> {
+    Some(aws.settings(by_tag, common))
+}
+
+#[cfg(feature = "aws")]
+fn refuse_without_aws(_: &mut Reader<'_>) {}
+
+#[cfg(not(feature = "aws"))]
+fn from_aws(_: Aws, _: bool, _: Shared) -> Option<Settings> {
+    None
+}
+
+#[cfg(not(feature = "aws"))]
+fn refuse_without_aws(read: &mut Reader<'_>) {
+    let reason = "needs AWS discovery, and this build was made without; accepted: static, file";
+    read.refuse(&var::NODE_FILTER, reason);
+}
+
+fn static_targets(targets: Option<Vec<Target>>, read: &mut Reader<'_>) -> Option<Settings> {
+    let Some(targets) = targets else {
+        let reason = "is not set, and NODE_FILTER=static needs it; accepted: \
+                      ip[:port][@zone], comma separated";
+        read.refuse(&var::TARGETS, reason);
+        return None;
+    };
+    Some(Settings::Static(targets))
+}
+
+fn target_file(
+    default_port: u16,
+    own_address: Option<SocketAddr>,
+    read: &mut Reader<'_>,
+) -> Option<Settings> {
+    let Some(path) = read.value(&var::TARGETS_FILE)? else {
+        let reason = "is not set, and NODE_FILTER=file needs it; accepted: the path of a \
+                      Prometheus file_sd JSON file";
+        read.refuse(&var::TARGETS_FILE, reason);
+        return None;
+    };
+    // Without an address of its own, the balancer is nobody's target: the file can be read all the same.
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let settings = FileSettings { path, default_port, own_address: own_address.unwrap_or(nowhere) };
+    match read_file(&settings) {
+        Ok(_) => Some(Settings::File(settings)),
+        Err(reason) => {
+            // Whoever writes it may be late, or about to mend it.
+            read.refuse_for_now(&var::TARGETS_FILE, &reason);
+            None
+        }
+    }
+}

@@ -1,0 +1,135 @@
+use control::discovery::{Settings, read_file};
+use control::{CheckFlaw, Trial, check_targets};
+use exchange::Target;
+
+use super::machine;
+use super::report::{Check, Report};
+use super::zone;
+use crate::config::Config;
+use crate::run;
+
+/// Looks for targets once and checks each of them once.
+pub(super) fn examine(config: &Config, report: &mut Report) {
+    let settings = &config.control;
+    let runtime = match run::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return report.failure(Check::Targets, None, error.to_string()),
+    };
+    runtime.block_on(async {
+        let Some(targets) = discover(config, report).await else { return };
+        if let Some(zone) = zone::own(&settings.zone, report) {
+            zone::judge(&zone, &targets, report);
+        }
+        // Where there are too few descriptors, the machine's checks say so.
+        let probes_max = machine::capacity(config.cpus.len()).map_or(1, |it| it.probes_max);
+        let trials = check_targets(&settings.health, probes_max, targets).await;
+        judge(&trials, config, report);
+    });
+    // A probe's thread may outlive its timeout: nobody waits for it.
+    runtime.shutdown_background();
+}
+
+/// The targets, if there are any.
+#[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only AWS is waited for"))]
+async fn discover(config: &Config, report: &mut Report) -> Option<Vec<Target>> {
+    let (source, targets) = match &config.control.discovery {
+        Settings::Static(targets) => ("TARGETS".to_owned(), targets.clone()),
+        Settings::File(file) => {
+            let name = format!("target file {}", file.path.to_string_lossy().escape_debug());
+            match read_file(file) {
+                Ok(targets) => (name, targets),
+                Err(reason) => {
+                    report.failure(Check::Discovery, None, format!("{name} {reason}"));
+                    return None;
+                }
+            }
+        }
+        #[cfg(feature = "aws")]
+        Settings::Aws(aws) => (aws.mode.to_string(), super::aws::discover(aws, report).await?),
+    };
+    let detail = format!("{source}: {} found", targets.len());
+    if targets.is_empty() {
+        report.failure(Check::Discovery, None, detail);
+        return None;
+    }
+    let is_at = |port: &u16| targets.iter().any(|target| target.address.port() == *port);
+    let assumed = config.assumed_port.filter(is_at).map(|port| {
+        format!("; TARGET_PORT is not set, its default {port} is assumed where no port is named")
+    });
+    report.ok(Check::Discovery, None, detail + &assumed.unwrap_or_default());
+    Some(targets)
+}
+
+fn judge(trials: &[Trial], config: &Config, report: &mut Report) {
+    let passed = trials.iter().filter(|trial| trial.result.is_ok()).count();
+    for trial in trials {
+        let target = &trial.target;
+        let subject = target.address.to_string();
+        let id = target.id.as_str();
+        let name = if id == subject { String::new() } else { format!("{id}: ") };
+        let subject = Some(subject);
+        match &trial.result {
+            Ok(took) => {
+                let millis = took.as_secs_f64() * 1000.0;
+                report.ok(Check::Target, subject, format!("{name}answered in {millis:.1} ms"));
+            }
+            Err(reason) if passed == 0 => {
+                report.failure(Check::Target, subject, format!("{name}{reason}"));
+            }
+            Err(reason) => report.warning(Check::Target, subject, format!("{name}{reason}")),
+        }
+    }
+    let all = trials.len();
+    let detail = format!("{passed} of {all} passed the health check ({})", asked(trials, config));
+    if passed == all {
+        report.ok(Check::Targets, None, detail);
+    } else {
+        let detail = format!(
+            "{detail}; for the others check that their server runs, that their security group or \
+             firewall lets this machine in, and HEALTH_CHECK_PATH, HEALTH_CHECK_PORT and \
+             HEALTH_CHECK_STATUS{}",
+            header_hint(trials, config).unwrap_or_default()
+        );
+        if passed == 0 {
+            report.failure(Check::Targets, None, detail);
+        } else {
+            report.warning(Check::Targets, None, detail);
+        }
+    }
+}
+
+/// What each of them was asked.
+fn asked(trials: &[Trial], config: &Config) -> String {
+    let health = &config.control.health;
+    let hosts: Vec<_> = trials.iter().map(|trial| health.address_of(&trial.target)).collect();
+    let hosts = match hosts.as_slice() {
+        [one] => one.to_string(),
+        many => format!("each one's address, as {}", many[0]),
+    };
+    format!("GET {}, Host: {hosts}", health.path)
+}
+
+/// The classic mistake: of targets and checks, only one side has the header.
+fn header_hint(trials: &[Trial], config: &Config) -> Option<&'static str> {
+    let flaws = || trials.iter().filter_map(|trial| trial.result.as_ref().err()?.flaw());
+    let hung_up = flaws().any(|it| matches!(it, CheckFlaw::Cut | CheckFlaw::Reset));
+    // A header is no request.
+    let is_bad_request = flaws().any(|it| *it == CheckFlaw::Status(400));
+    let is_sent_by_checks = config.control.health.proxy_header.is_some();
+    let is_sent_for_clients = config.dataplane.proxy_protocol.to_targets.is_some();
+    match (is_sent_by_checks, is_sent_for_clients) {
+        (true, _) if hung_up || is_bad_request => Some(
+            ". Perhaps a server does not expect the PROXY protocol header that a check begins \
+             with: HEALTH_CHECK_PROXY_PROTOCOL=false leaves it out",
+        ),
+        (false, true) if hung_up => Some(
+            ". Perhaps a server expects a PROXY protocol header on checks, too, as PROXY_PROTOCOL \
+             sends it for clients: HEALTH_CHECK_PROXY_PROTOCOL=true",
+        ),
+        (false, false) if hung_up => Some(
+            ". Perhaps a server expects a PROXY protocol header: set PROXY_PROTOCOL, and \
+             HEALTH_CHECK_PROXY_PROTOCOL=true",
+        ),
+        _ => None,
+    }
+}

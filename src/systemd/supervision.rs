@@ -1,0 +1,135 @@
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use crate::config::{ConfigError, Problem};
+
+/// Most sockets that can be passed.
+const SOCKETS_MAX: u32 = 1;
+
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
+const WATCHDOG_PID: &str = "WATCHDOG_PID";
+const LISTEN_FDS: &str = "LISTEN_FDS";
+const LISTEN_PID: &str = "LISTEN_PID";
+
+/// What a service manager such as systemd has given the process to start with, and wants to hear from
+/// it: `sd_notify(3)`, `sd_watchdog_enabled(3)`, `sd_listen_fds(3)`.
+///
+/// The variables stay in the environment: the process starts no other, and their process ids would
+/// tell one that they are not meant for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Supervision {
+    /// Where to tell how things are: a path, or an abstract name behind `@`.
+    pub(crate) notify: Option<OsString>,
+    /// How long the manager goes without a sign of life before it steps in.
+    pub(crate) watchdog: Option<Duration>,
+    /// Whether a socket was passed on which clients connect.
+    pub(crate) has_socket: bool,
+}
+
+impl Supervision {
+    /// That of this process.
+    ///
+    /// # Errors
+    /// Variables with values that cannot be used.
+    pub(crate) fn of_process() -> Result<Self, ConfigError> {
+        let names = [NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, LISTEN_FDS, LISTEN_PID];
+        let set = names.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        Self::of(&set.collect(), std::process::id())
+    }
+
+    fn of(set: &HashMap<&'static str, OsString>, own_pid: u32) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let mut number = |name| {
+            let text = set.get(name).filter(|text| !text.is_empty())?;
+            let number = text.to_str().and_then(|text| text.parse::<u64>().ok());
+            if number.is_none() {
+                let reason = "is no number; accepted: what systemd sets, or unset";
+                problems.push(Problem::new(name, Some(&text.to_string_lossy()), reason));
+            }
+            number
+        };
+        let is_own = |pid: u64| pid == u64::from(own_pid);
+        let microseconds = number(WATCHDOG_USEC).filter(|&microseconds| microseconds > 0);
+        // Without an id it is meant for whoever reads it; sockets are not.
+        let is_watched = number(WATCHDOG_PID).is_none_or(is_own);
+        let has_sockets = number(LISTEN_PID).is_some_and(is_own);
+        let sockets = number(LISTEN_FDS).filter(|_| has_sockets).unwrap_or(0);
+        if sockets > SOCKETS_MAX.into() {
+            let reason = "is more than one socket; accepted: one, with a single ListenStream=";
+            problems.push(Problem::new(LISTEN_FDS, Some(&sockets.to_string()), reason));
+        }
+        if !problems.is_empty() {
+            return Err(ConfigError(problems));
+        }
+        Ok(Self {
+            notify: set.get(NOTIFY_SOCKET).filter(|path| *path != OsStr::new("")).cloned(),
+            watchdog: microseconds.filter(|_| is_watched).map(Duration::from_micros),
+            has_socket: sockets > 0,
+        })
+    }
+
+    /// What to say of a socket that was passed but cannot be used.
+    pub(crate) fn socket_problem(error: &std::io::Error) -> ConfigError {
+        let reason = format!(
+            "passes descriptor 3, which cannot be used ({error}); accepted: one TCP socket that \
+             listens, as of a systemd unit with ListenStream=PORT and Accept=no"
+        );
+        ConfigError(vec![Problem::new(LISTEN_FDS, Some("1"), &reason)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(set: &[(&'static str, &str)]) -> Result<Supervision, String> {
+        let set = set.iter().map(|&(name, value)| (name, value.into())).collect();
+        Supervision::of(&set, 42).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_is_the_rule() {
+        assert_eq!(of(&[]), Ok(Supervision::default()));
+        let empty = [(NOTIFY_SOCKET, ""), (WATCHDOG_USEC, ""), (LISTEN_FDS, "")];
+        assert_eq!(of(&empty), Ok(Supervision::default()));
+    }
+
+    #[test]
+    fn what_systemd_sets_is_understood() {
+        let set = [
+            (NOTIFY_SOCKET, "@notify"),
+            (WATCHDOG_USEC, "2500000"),
+            (WATCHDOG_PID, "42"),
+            (LISTEN_PID, "42"),
+            (LISTEN_FDS, "1"),
+        ];
+        let watchdog = Some(Duration::from_millis(2500));
+        let expected = Supervision { notify: Some("@notify".into()), watchdog, has_socket: true };
+        assert_eq!(of(&set), Ok(expected));
+        assert_eq!(of(&[(WATCHDOG_USEC, "2500000")]).unwrap().watchdog, watchdog);
+        assert_eq!(of(&[(WATCHDOG_USEC, "0")]).unwrap().watchdog, None);
+    }
+
+    #[test]
+    fn what_is_meant_for_another_process_is_left_alone() {
+        let of = |set| of(set).unwrap();
+        assert!(!of(&[(LISTEN_PID, "41"), (LISTEN_FDS, "1")]).has_socket);
+        assert!(!of(&[(LISTEN_FDS, "1")]).has_socket);
+        assert_eq!(of(&[(WATCHDOG_USEC, "9"), (WATCHDOG_PID, "41")]).watchdog, None);
+        assert!(!of(&[(LISTEN_PID, "41"), (LISTEN_FDS, "2")]).has_socket);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_named() {
+        for (set, expected) in [
+            (vec![(LISTEN_PID, "42"), (LISTEN_FDS, "2")], "LISTEN_FDS=\"2\" is more than one"),
+            (vec![(LISTEN_PID, "42"), (LISTEN_FDS, "-1")], "LISTEN_FDS=\"-1\" is no number"),
+            (vec![(WATCHDOG_USEC, "5s")], "WATCHDOG_USEC=\"5s\" is no number"),
+        ] {
+            let error = of(&set).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
