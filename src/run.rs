@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use control::Control;
 use dataplane::{Core, DataPlane};
 use exchange::{CoreCounters, Publisher, Reports};
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 
 use crate::config::{Config, ConfigError, Environment, Misspelt, ParsedValues, Problem, Refused};
@@ -16,10 +15,7 @@ use crate::exit::{self, Failure};
 use crate::signals::{EndSignal, Hangup, Received, Signals};
 use crate::sockets::{AdminSocket, Sockets, client_problem};
 use crate::systemd::{Inherited, Supervision, Supervisor};
-use crate::{logging, preflight};
-
-/// Health checks are shallow calls: the default of 2 MiB per thread would only cost address space.
-const BLOCKING_STACK_BYTES: usize = 256 * 1024;
+use crate::{logging, preflight, runtime};
 
 /// A signal that comes again within this time was meant once: a terminal and a wrapper may both pass
 /// it on.
@@ -116,24 +112,16 @@ pub(crate) fn balance<C>(
     hangup: Hangup,
     companion: impl FnOnce(&Control) -> C,
 ) -> Result<(), Failure> {
-    let capacity = preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
+    let is_bound = origin.inherited.is_some();
+    let values = config.values();
+    let capacity = preflight::check_before_start(&ParsedValues {
+        listen: values.listen.filter(|_| !is_bound),
+        listen_backlog: values.listen_backlog.filter(|_| !is_bound),
+        ..values
+    })?;
     config.dataplane.connections_max = capacity.connections_max;
     config.control.probes_max = capacity.probes_max;
-    let problems = preflight::host_problems(&ParsedValues {
-        listen: origin.inherited.is_none().then_some(config.listen),
-        ..config.values()
-    });
-    if !problems.is_empty() {
-        return Err(Failure::config(&ConfigError(problems)));
-    }
-    let (level, line) = capacity.line(config.dataplane.limits.connections);
-    log::log!(level, "{line}");
-    if origin.inherited.is_none()
-        && let Some(line) = preflight::short_backlog(config.dataplane.listen_backlog)
-    {
-        log::warn!("{line}");
-    }
-    let runtime = runtime().map_err(|error| Failure::other(&error))?;
+    let runtime = runtime::runtime().map_err(|error| Failure::other(&error))?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::new(hangup).map_err(|error| Failure::other(&error))?;
         let shutdown_delay = config.shutdown_delay;
@@ -146,15 +134,6 @@ pub(crate) fn balance<C>(
     // Health checks may block for as long as their timeout: nobody waits for them.
     runtime.shutdown_background();
     ended
-}
-
-/// The runtime of the control plane.
-pub(crate) fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(control::MAX_BLOCKING_THREADS)
-        .thread_stack_size(BLOCKING_STACK_BYTES)
-        .build()
 }
 
 /// Both planes, running.
