@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use exchange::{Snapshot, TargetState};
+use control::status::{Status, TargetStatus};
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -91,14 +91,14 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
         if let Err(error) = shown.start(listeners, commands) {
             log::error!("the demo's targets do not start: {error}");
         }
-        let keys = keys(&shown, control.snapshots(), painter.clone());
+        let keys = keys(&shown, control.statuses(), painter.clone());
         let introduction = introduction(balancer, shown.admin, command_address, keys.is_some());
         match &painter {
             Some(painter) => painter.write(&introduction),
             None => say(&introduction),
         }
         tokio::spawn(end_traffic(Arc::clone(&shown.traffic)));
-        tokio::spawn(screen::show(shown, control.snapshots(), painter, keys.is_some()));
+        tokio::spawn(screen::show(shown, control.statuses(), painter, keys.is_some()));
         keys
     })?;
     say(&screen::totals(&stage));
@@ -201,14 +201,14 @@ fn introduction(
 /// Takes keys until what it returns is dropped; `None` without a terminal.
 fn keys(
     stage: &Arc<Stage>,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    statuses: watch::Receiver<Arc<Status>>,
     painter: Option<Arc<Painter>>,
 ) -> Option<Keys> {
     let stage = Arc::clone(stage);
     let is_draining = move |address| {
-        let snapshot = Arc::clone(&snapshots.borrow());
-        let mut targets = snapshot.entries.iter().filter(|it| it.target.address == address);
-        targets.any(|it| it.state == TargetState::Draining)
+        let status = Arc::clone(&statuses.borrow());
+        let mut targets = status.targets().iter().filter(|it| it.target().address == address);
+        targets.any(TargetStatus::is_draining)
     };
     let pressed = move |key| {
         stage.press(key, &is_draining);

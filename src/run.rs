@@ -189,8 +189,8 @@ impl Balancer {
         let control =
             start_control(config, sockets.admin, publisher, reports, Arc::clone(&counters))?;
         let (is_listening, listens) = watch::channel(false);
-        let snapshots = control.snapshots();
-        let supervisor = Supervisor::start(&supervision, snapshots, listens, Arc::clone(&counters));
+        let statuses = control.statuses();
+        let supervisor = Supervisor::start(&supervision, statuses, listens, Arc::clone(&counters));
         let mut balancer = Self {
             control,
             dataplane: Some(dataplane),
@@ -252,10 +252,10 @@ impl Balancer {
     /// was left for later.
     async fn serve(&mut self, signals: &mut Signals) -> Result<EndSignal, Failure> {
         if !*self.is_listening.borrow() {
-            let mut snapshots = self.control.snapshots();
+            let mut statuses = self.control.statuses();
             tokio::select! {
                 first = self.first_end(signals) => return Ok(first),
-                _ = snapshots.wait_for(|snapshot| snapshot.eligible().next().is_some()) => {}
+                _ = statuses.wait_for(|status| status.eligible().next().is_some()) => {}
             }
             self.listen()?;
         }

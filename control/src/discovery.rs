@@ -23,7 +23,7 @@ use exchange::Target;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
-use crate::controller::Event;
+use crate::controller::event::Event;
 use crate::metrics::Metrics;
 
 pub use admission::admit;

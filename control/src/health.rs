@@ -1,5 +1,7 @@
 //! HTTP health checks.
 
+pub(crate) mod attempted;
+pub(crate) mod checked;
 mod path;
 pub(crate) mod probe;
 pub(crate) mod prober;
@@ -11,7 +13,9 @@ pub(crate) mod trial;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use exchange::{Target, TargetState};
+use exchange::Target;
+
+use crate::status::TargetState;
 
 pub use path::CheckPath;
 pub use proxy_header::ProxyHeader;

@@ -1,17 +1,19 @@
 //! The control plane: finds targets, checks their health and decides who may receive traffic. Its
-//! only product is an immutable [`exchange::Snapshot`], published to every core.
+//! product is an immutable [`exchange::Snapshot`], published to every core, and beside it a
+//! [`status::Status`] for people.
 
 mod admin;
 mod controller;
 pub mod discovery;
-mod escaped;
 pub mod health;
 mod jitter;
+mod log_lines;
 mod metrics;
 pub mod policy;
 #[cfg(test)]
 #[path = "../../tests/support/seeds.rs"]
 mod seeds;
+pub mod status;
 mod threads;
 
 use std::net::{IpAddr, TcpListener};
@@ -19,10 +21,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use exchange::{CoreCounters, Publisher, Reports, Snapshot};
+use exchange::{CoreCounters, Publisher, Reports};
 use tokio::sync::{Notify, mpsc, watch};
 
-use admin::Admin;
 use controller::affinity::Tables;
 use controller::{Controller, reports};
 use health::prober::Prober;
@@ -30,6 +31,7 @@ use health::reconnect::Reconnector;
 use jitter::Jitter;
 use metrics::{Metrics, overflows};
 use policy::{Roster, Rules};
+use status::Status;
 
 pub use discovery::zone;
 pub use health::probe::{Failure as CheckFailure, Flaw as CheckFlaw};
@@ -93,7 +95,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Control {
     accepting: Arc<AtomicBool>,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    statuses: watch::Receiver<Arc<Status>>,
     /// `None` where a refresh could change nothing.
     refresh: Option<Arc<Notify>>,
 }
@@ -113,7 +115,7 @@ impl Control {
         admin: Option<TcpListener>,
     ) -> std::io::Result<Self> {
         let metrics = Arc::new(Metrics::new(counters, settings.source_addresses));
-        let (snapshot_sender, snapshots) = watch::channel(Arc::default());
+        let (status_sender, statuses) = watch::channel(Arc::default());
         let accepting = Arc::new(AtomicBool::new(false));
 
         let (event_sender, events) = mpsc::channel(controller::EVENT_QUEUE);
@@ -121,13 +123,13 @@ impl Control {
         if let Some(listener) = admin {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let admin = Admin {
+            let context = admin::Context {
                 metrics: Arc::clone(&metrics),
-                snapshots: snapshots.clone(),
+                statuses: statuses.clone(),
                 accepting: Arc::clone(&accepting),
                 events: event_sender.clone(),
             };
-            tokio::spawn(admin.serve(listener));
+            tokio::spawn(admin::serve(context, listener));
         }
 
         let rules = Rules {
@@ -160,7 +162,7 @@ impl Control {
             tables: settings.affinity.then(Tables::default),
             events: event_sender.clone(),
             publisher,
-            snapshots: snapshot_sender,
+            statuses: status_sender,
             metrics: Arc::clone(&metrics),
             due: None,
             jitter: Jitter::new(),
@@ -182,7 +184,7 @@ impl Control {
             metrics,
             event_sender,
         ));
-        Ok(Self { accepting, snapshots, refresh: can_refresh.then_some(refresh) })
+        Ok(Self { accepting, statuses, refresh: can_refresh.then_some(refresh) })
     }
 
     /// Says whether the data plane accepts connections; `/readyz` is 503 while it does not, as it
@@ -196,9 +198,9 @@ impl Control {
         self.refresh.as_deref().map(Notify::notify_one).is_some()
     }
 
-    /// The latest published snapshot, and a way to wait for the next. It is empty, of generation
-    /// 0, before the first one is published.
-    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.snapshots.clone()
+    /// The latest status, and a way to wait for the next. It is empty before the first one is
+    /// published.
+    pub fn statuses(&self) -> watch::Receiver<Arc<Status>> {
+        self.statuses.clone()
     }
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Counter, Snapshot};
+use exchange::{CoreCounters, Counter};
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -26,6 +26,7 @@ use crate::discovery::FileError;
 #[cfg(feature = "aws")]
 use crate::discovery::ec2::{Census, FaultKind, Outcome};
 use crate::policy::breaker::Turns;
+use crate::status::Status;
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -123,7 +124,7 @@ impl Metrics {
     }
 
     /// All metrics in Prometheus' text format 0.0.4.
-    pub(crate) fn expose(&self, snapshot: &Snapshot) -> String {
+    pub(crate) fn expose(&self, status: &Status) -> String {
         // A registry per call: the numbers that live elsewhere are copied into metrics of this one
         // moment, so that series of targets that are gone cannot be left behind.
         let registry = Registry::new();
@@ -131,12 +132,12 @@ impl Metrics {
             Box::new(self.probe_latency.clone()),
             Box::new(self.discovery_failures.clone()),
             Box::new(self.discovery_age()),
-            Box::new(states::counts(snapshot)),
-            Box::new(states::health(snapshot)),
-            Box::new(states::draining(snapshot)),
-            Box::new(breakers::states(snapshot)),
+            Box::new(states::counts(status)),
+            Box::new(states::health(status)),
+            Box::new(states::draining(status)),
+            Box::new(breakers::states(status)),
             Box::new(self.breakers.transitions()),
-            Box::new(ports::headroom(snapshot, &self.source_addresses)),
+            Box::new(ports::headroom(status.snapshot(), &self.source_addresses)),
             Box::new(build_info()),
             total(
                 "load_balancer_listen_overflows_total",
@@ -146,10 +147,10 @@ impl Metrics {
             gauge(
                 "load_balancer_fail_open",
                 "1 while targets are used although too few are healthy",
-                u64::from(snapshot.fail_open),
+                u64::from(status.fail_open()),
             ),
         ];
-        metrics.extend(nodes::counts(snapshot));
+        metrics.extend(nodes::counts(status.snapshot()));
         metrics.extend(cores::collectors(&self.cores));
         metrics.extend(pool::collectors(&self.cores));
         #[cfg(feature = "aws")]
@@ -207,22 +208,24 @@ fn sum(cores: &[CoreCounters], counter: impl Fn(&CoreCounters) -> &Counter) -> u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use exchange::{Checks, Entry, Target, TargetCounters, TargetState};
+    use crate::status::{Checks, Condition, TargetState};
+    use exchange::{Entry, Routing, Target, TargetCounters};
 
-    fn entry(address: &str, state: TargetState) -> Entry {
+    fn entry(address: &str, state: TargetState) -> (Entry, Condition) {
         let target = Arc::new(Target::at(address.parse().unwrap()));
         let checks = match state {
             TargetState::Draining => None, // withdrawn
             TargetState::Healthy => Some(Checks::Passing),
             _ => Some(Checks::Pending),
         };
-        Entry { state, checks, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
+        let entry = Entry::new(target, Arc::new(TargetCounters::new(1)));
+        (entry, Condition { state, checks, ..Condition::default() })
     }
 
     #[test]
     fn everything_is_there_from_the_start() {
         let metrics = Metrics::new((0..2).map(|_| CoreCounters::default()).collect(), Vec::new());
-        let text = metrics.expose(&Snapshot::default());
+        let text = metrics.expose(&Status::default());
         for line in [
             "# TYPE load_balancer_active_connections gauge",
             "load_balancer_active_connections 0",
@@ -260,7 +263,7 @@ mod tests {
         let metrics = Metrics::new([].into(), Vec::new());
         metrics.probed(Duration::from_millis(2));
         metrics.discovery_failed("invalid");
-        let text = metrics.expose(&Snapshot::default());
+        let text = metrics.expose(&Status::default());
         for line in [
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.001\"} 0",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.0025\"} 1",
@@ -280,7 +283,7 @@ mod tests {
         let census = Census { found: 2, ignored: [("loopback", 3)].into() };
         metrics.refreshed(Outcome::Answered(Verdict::Partial), Some(&census));
         metrics.refreshed(Outcome::Failed(FaultKind::Throttled), None);
-        let text = metrics.expose(&Snapshot::default());
+        let text = metrics.expose(&Status::default());
         for line in [
             "load_balancer_discovery_refreshes_total{outcome=\"ok\"} 0",
             "load_balancer_discovery_refreshes_total{outcome=\"partial\"} 1",
@@ -297,30 +300,27 @@ mod tests {
         assert!(metrics.discovery_age().get() >= 9.0);
         metrics.refreshed(Outcome::Answered(Verdict::Believed), Some(&Census::default()));
         assert!(metrics.discovery_age().get() < 9.0);
-        let text = metrics.expose(&Snapshot::default());
+        let text = metrics.expose(&Status::default());
         assert!(text.contains("targets_ignored{reason=\"loopback\"} 0\n"), "{text}");
     }
 
     #[test]
     fn a_targets_series_is_one_and_goes_with_it() {
         let metrics = Metrics::new([].into(), Vec::new());
-        let mut snapshot = Snapshot {
-            fail_open: true,
-            entries: vec![
-                entry("10.0.0.1:80", TargetState::Draining),
-                entry("10.0.0.1:80", TargetState::Healthy),
-                entry("10.0.0.1:80", TargetState::Draining),
-                entry("[::1]:80", TargetState::Checking),
-            ],
-            ..Snapshot::default()
-        };
-        let text = metrics.expose(&snapshot);
+        let targets = [
+            entry("10.0.0.1:80", TargetState::Draining),
+            entry("10.0.0.1:80", TargetState::Healthy),
+            entry("10.0.0.1:80", TargetState::Draining),
+            entry("[::1]:80", TargetState::Checking),
+        ];
+        let (entries, conditions) = targets.into_iter().unzip();
+        let snapshot = Arc::new(Routing::to(entries).into());
+        let text = metrics.expose(&Status::new(snapshot, true, conditions, Vec::new()));
         assert!(text.contains("load_balancer_node_health_status{node=\"10.0.0.1:80\"} 1\n"));
         assert!(text.contains("load_balancer_node_health_status{node=\"[::1]:80\"} 0\n"));
         assert!(text.contains("load_balancer_fail_open 1\n"));
         assert!(text.contains("load_balancer_port_headroom{node=\"10.0.0.1:80\"} "));
         assert_eq!(text.matches("status{node=\"10.0.0.1:80\"").count(), 1);
-        snapshot.entries.clear();
-        assert!(!metrics.expose(&snapshot).contains("node=\""));
+        assert!(!metrics.expose(&Status::default()).contains("node=\""));
     }
 }

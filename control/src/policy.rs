@@ -2,9 +2,12 @@
 
 pub mod breaker;
 mod drain;
+pub(crate) mod identity;
 mod locality;
 mod rebalance;
 pub(crate) mod roster;
 
 pub use breaker::Turns;
-pub use roster::{Identity, Roster, Rules};
+pub use identity::Identity;
+pub(crate) use roster::address_in;
+pub use roster::{Roster, Rules};

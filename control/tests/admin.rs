@@ -53,12 +53,12 @@ fn targets_are_listed_as_json() {
     let targets = vec![six.target(), four.target().in_zone("eu-west-1a")];
     let plane = Plane::start(settings(Static(targets), TIMEOUT));
     plane.wait_for_states("healthy* healthy*");
-    plane.snapshot().entries[1].counters.on(0).active.add(7);
+    plane.snapshot().entries()[1].counters().on(0).active.add(7);
     let (status, body) = plane.get("/targets");
     assert_eq!(status, 200);
     let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
     let expected = serde_json::json!({
-        "generation": plane.snapshot().generation.0,
+        "generation": plane.snapshot().generation().number(),
         "targets": [
             {"id": four.address.to_string(), "address": four.address.to_string(),
              "zone": "eu-west-1a", "state": "healthy", "reason": null,
@@ -193,4 +193,22 @@ fn silent_and_slow_clients_are_closed_and_lock_nobody_out() {
         "the end of a slow client's connection",
     );
     drop(end);
+}
+
+#[test]
+fn another_reason_changes_what_is_told_and_not_what_the_cores_go_by() {
+    let server = Server::start(500);
+    let plane = Plane::start(settings(Static(vec![server.target()]), TIMEOUT));
+    let told = || {
+        let targets: serde_json::Value = serde_json::from_str(&plane.get("/targets").1).unwrap();
+        let target = &targets["targets"][0];
+        [&target["reason"], &target["check_failure"]].map(|why| why.as_str().map(str::to_owned))
+    };
+    let both = |why: &str| [Some(why.to_owned()), Some(why.to_owned())];
+    wait_for(told, |it| *it == both("GET /ping: status 500"), "the first reason");
+    let generation = plane.snapshot().generation();
+    server.answer_with(503);
+    wait_for(told, |it| *it == both("GET /ping: status 503"), "another reason");
+    assert_eq!(plane.snapshot().generation(), generation);
+    plane.wait_for_states("unhealthy*");
 }

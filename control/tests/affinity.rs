@@ -23,7 +23,7 @@ fn mapped(snapshot: &Snapshot) -> Option<Vec<u16>> {
         ports.sort_unstable();
         ports
     };
-    snapshot.affinity.as_deref().map(ports)
+    snapshot.affinity().map(|it| ports(it))
 }
 
 #[test]
@@ -48,5 +48,5 @@ fn there_is_no_table_where_none_is_wanted() {
     let servers = [Server::start(200)];
     let plane = start(&servers, false);
     plane.wait_for_states("healthy*");
-    assert!(plane.snapshot().affinity.is_none());
+    assert!(plane.snapshot().affinity().is_none());
 }

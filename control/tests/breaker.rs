@@ -226,12 +226,12 @@ fn when_all_are_ejected_those_that_pass_their_checks_are_used() {
     fleet.fail(3);
     fleet.plane.connects_failed(&fleet.second, 3);
     fleet.plane.wait_for_states("ejected* ejected*");
-    assert!(fleet.plane.snapshot().fail_open);
+    assert!(fleet.plane.status().fail_open());
     assert_eq!(fleet.plane.metric("load_balancer_fail_open"), Some(1.0));
     // A client's connect has succeeded: without anything else happening it is noticed.
-    fleet.plane.snapshot().entries[0].counters.on(0).connected.increment();
+    fleet.plane.snapshot().entries()[0].counters().on(0).connected.increment();
     fleet.plane.wait_for_states("healthy* ejected");
-    assert!(!fleet.plane.snapshot().fail_open);
+    assert!(!fleet.plane.status().fail_open());
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn a_bad_file_keeps_the_last_good_targets() {
     let file = TargetFile::new("bad", &list(&[(&one, "i-1")]));
     let plane = file.start();
     plane.wait_for_states("healthy*");
-    let generation = plane.snapshot().generation;
+    let generation = plane.snapshot().generation();
 
     file.write(&whole[..whole.len() / 2]);
     wait_for(|| failures(&plane, "invalid"), |n| *n >= 1.0, "a failure: half-written");
@@ -70,7 +70,7 @@ fn a_bad_file_keeps_the_last_good_targets() {
     wait_for(|| failures(&plane, "refused"), |n| *n >= 1.0, "a failure: refused target");
     fs::remove_file(&file.0).unwrap();
     wait_for(|| failures(&plane, "unreadable"), |n| *n >= 1.0, "a failure: missing");
-    assert_eq!(plane.snapshot().generation, generation);
+    assert_eq!(plane.snapshot().generation(), generation);
     assert_eq!(plane.states(), "healthy*");
 
     file.write(&whole);
@@ -84,7 +84,7 @@ fn targets_drain_and_an_empty_list_is_believed() {
     let file = TargetFile::new("drain", &list(&[(&server, "i-1")]));
     let plane = file.start();
     plane.wait_for_states("healthy*");
-    let active = std::sync::Arc::clone(&plane.snapshot().entries[0].counters);
+    let active = std::sync::Arc::clone(plane.snapshot().entries()[0].counters());
     active.on(0).active.increment();
 
     file.write("[]");
@@ -106,5 +106,5 @@ fn targets_drain_and_an_empty_list_is_believed() {
     plane.wait_for_states("draining healthy*");
     active.on(0).active.decrement();
     plane.wait_for_states("healthy*");
-    assert_eq!(plane.snapshot().entries[0].target.id.as_str(), "i-2");
+    assert_eq!(plane.snapshot().entries()[0].target().id.as_str(), "i-2");
 }

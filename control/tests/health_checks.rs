@@ -69,7 +69,7 @@ fn when_all_fail_all_are_used() {
     let server = Server::start(503);
     let plane = Plane::start(settings(Static(vec![server.target()]), LONG));
     plane.wait_for_states("unhealthy*");
-    assert!(plane.snapshot().fail_open && plane.snapshot().admits);
+    assert!(plane.status().fail_open() && plane.snapshot().admits());
     assert_eq!(plane.metric("load_balancer_fail_open"), Some(1.0));
     let series = format!("load_balancer_node_health_status{{node=\"{}\"}}", server.address);
     assert_eq!(plane.metric(&series), Some(0.0));
@@ -176,8 +176,8 @@ fn targets_that_hang_delay_no_check_of_one_that_passes() {
     let plane = Plane::start(settings);
     let is_checked = || {
         let snapshot = plane.snapshot();
-        let entry = snapshot.entries.iter().find(|it| it.target.address == well.address);
-        entry.is_some_and(|entry| entry.eligible)
+        let entry = snapshot.entries().iter().find(|it| it.target().address == well.address);
+        entry.is_some_and(exchange::Entry::is_eligible)
     };
     wait_for(is_checked, |checked| *checked, "its turn among all that were never checked");
     let (before, hung, started) = (well.probes(), hanging.probes(), Instant::now());

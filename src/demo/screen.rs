@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use exchange::{Snapshot, TargetState};
+use control::status::{Status, TargetState, TargetStatus};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -33,14 +33,14 @@ struct Row {
 }
 
 impl Row {
-    fn new(target: &Target, snapshot: &Snapshot) -> Self {
-        let entry = snapshot.entries.iter().find(|entry| entry.target.address == target.address);
+    fn new(target: &Target, status: &Status) -> Self {
+        let seen = status.targets().iter().find(|it| it.target().address == target.address);
         Self {
             number: target.number,
             address: target.address.to_string(),
             alive: target.is_alive(),
-            state: entry.map(|entry| entry.state),
-            connections: entry.map_or(0, |entry| entry.counters.active()),
+            state: seen.map(TargetStatus::state),
+            connections: seen.map_or(0, |seen| seen.counters().active()),
             requests: target.requests(),
         }
     }
@@ -53,7 +53,7 @@ impl Row {
 /// Shows the targets until cancelled: in place where there is a `painter`, else a line per change.
 pub(super) async fn show(
     stage: Arc<Stage>,
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut statuses: watch::Receiver<Arc<Status>>,
     painter: Option<Arc<Painter>>,
     has_keys: bool,
 ) {
@@ -65,14 +65,14 @@ pub(super) async fn show(
     loop {
         let is_tick = tokio::select! {
             _ = ticks.tick() => true,
-            changed = snapshots.changed() => {
+            changed = statuses.changed() => {
                 // Never without them: the control plane lives as long as this runtime.
                 changed.is_err()
             }
             () = resized(&mut resizes) => false,
         };
-        let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let rows: Vec<_> = stage.targets.iter().map(|t| Row::new(t, &snapshot)).collect();
+        let status = Arc::clone(&statuses.borrow_and_update());
+        let rows: Vec<_> = stage.targets.iter().map(|t| Row::new(t, &status)).collect();
         narrate(&mut narrator, &rows, &stage.traffic);
         if is_tick {
             before = std::mem::replace(&mut shown, rows.clone());

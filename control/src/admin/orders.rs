@@ -3,23 +3,26 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
+use super::answer::{json_line, refusal};
 use super::body::{self, BadBody};
-use super::{Admin, TargetsView, json_line, path_id, refusal};
-use crate::controller::Event;
+use super::context::Context;
+use super::path_id;
+use super::targets_view::TargetsView;
+use crate::controller::event::Event;
 use crate::controller::order::{Order, Wish};
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// `POST /targets/{id}/drain`
-pub(super) async fn drain(State(admin): State<Admin>, request: Request) -> Response {
-    obey(admin, request, Wish::Drain).await
+pub(super) async fn drain(State(context): State<Context>, request: Request) -> Response {
+    obey(context, request, Wish::Drain).await
 }
 
 /// `POST /targets/{id}/undrain`
-pub(super) async fn undrain(State(admin): State<Admin>, request: Request) -> Response {
-    obey(admin, request, Wish::Undrain).await
+pub(super) async fn undrain(State(context): State<Context>, request: Request) -> Response {
+    obey(context, request, Wish::Undrain).await
 }
 
-async fn obey(admin: Admin, request: Request, wish: Wish) -> Response {
+async fn obey(context: Context, request: Request, wish: Wish) -> Response {
     let (parts, body) = request.into_parts();
     // As it was sent: an encoded slash is part of the id.
     let name = match path_id::parse(parts.uri.path().split('/').nth(2).unwrap_or_default()) {
@@ -38,10 +41,10 @@ async fn obey(admin: Admin, request: Request, wish: Wish) -> Response {
     }
     let (reply, answer) = oneshot::channel();
     let order = Order { name: name.clone(), wish, reply };
-    let is_sent = admin.events.send(Event::Ordered(order)).await.is_ok();
+    let is_sent = context.events.send(Event::Ordered(order)).await.is_ok();
     match answer.await {
-        Ok(Some(snapshot)) if is_sent => {
-            json_line(&TargetsView::called(&snapshot, &name)).into_response()
+        Ok(Some(status)) if is_sent => {
+            json_line(&TargetsView::called(&status, &name)).into_response()
         }
         Ok(None) => {
             let error = format!("there is no target {}; see /targets", Escaped(name.as_str()));

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
-use exchange::{Snapshot, TargetId};
+use exchange::TargetId;
 use tokio::sync::oneshot;
+
+use crate::status::Status;
 
 /// What an operator wants of the targets with an id, or of the one at an address.
 #[derive(Debug)]
@@ -9,9 +11,9 @@ pub(crate) struct Order {
     /// The id, or the address.
     pub(crate) name: TargetId,
     pub(crate) wish: Wish,
-    /// Told once it is obeyed: the snapshot that says so; none where there is no such target, nor
+    /// Told once it is obeyed: the status that says so; none where there is no such target, nor
     /// an order that would hold for it.
-    pub(crate) reply: oneshot::Sender<Option<Arc<Snapshot>>>,
+    pub(crate) reply: oneshot::Sender<Option<Arc<Status>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

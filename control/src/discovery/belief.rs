@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 
 use exchange::{Target, TargetId};
 
-use crate::policy::roster::Identity;
+use crate::policy::identity::Identity;
 
 /// Consecutive well-formed answers that have to lack a target before a doubted answer is believed
 /// about it.

@@ -20,9 +20,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::controller::Event;
-use crate::escaped::Quoted;
+use crate::controller::event::Event;
 use crate::jitter::Jitter;
+use crate::log_lines::escaped::Quoted;
 use crate::metrics::Metrics;
 use pace::Pace;
 use surveyor::Surveyor;

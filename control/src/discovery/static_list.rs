@@ -4,7 +4,7 @@ use exchange::Target;
 
 use super::endpoint::{self, Endpoint};
 use super::label::Label;
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// Parses `ip[:port][@zone]`, comma separated: what `TARGETS` holds. White space around an entry
 /// is ignored. `admit` may refuse a target that is well-formed.

@@ -8,8 +8,8 @@ use tokio::sync::{Notify, mpsc};
 
 use super::FileSettings;
 use super::file::{self, FileError};
-use crate::controller::Event;
-use crate::escaped::Escaped;
+use crate::controller::event::Event;
+use crate::log_lines::escaped::Escaped;
 use crate::metrics::Metrics;
 
 /// How often the file's metadata is looked at.

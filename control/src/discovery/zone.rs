@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use ureq::http::{Response, StatusCode, Uri};
 use ureq::{Agent, Body, Error};
 
-use crate::controller::Event;
-use crate::escaped::{Escaped, Quoted};
+use crate::controller::event::Event;
+use crate::log_lines::escaped::{Escaped, Quoted};
 use crate::threads::guard;
 
 /// How the own zone is found.

@@ -16,8 +16,8 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 use ureq::{Agent, Body, Error, Timeout};
 
-use crate::escaped::Escaped;
 use crate::health::{CheckPath, ProxyHeader, Settings, StatusSet};
+use crate::log_lines::escaped::Escaped;
 use crate::threads::guard;
 use connection::{MAX_HEAD_BYTES, TargetConnector};
 pub use failure::{Failure, Flaw};

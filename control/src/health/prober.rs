@@ -10,12 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::controller::Event;
+use crate::controller::event::Event;
 use crate::health::Settings;
+use crate::health::checked::Checked;
 use crate::health::probe::{Failure, Probe};
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
-use crate::policy::roster::Identity;
+use crate::policy::identity::Identity;
 use crate::threads::guard;
 use queue::Rank;
 use slots::{Slot, Slots};
@@ -29,17 +30,6 @@ const LOG_INTERVAL: Duration = Duration::from_mins(1);
 /// A failed check that took more than this part of its timeout hung: the next one is likely to take
 /// up its slot for as long.
 const HUNG_SHARE: u32 = 4;
-
-/// The result of one check.
-#[derive(Debug)]
-pub(crate) struct Checked {
-    /// Who was checked.
-    pub(crate) target: Identity,
-    /// Not before this time.
-    pub(crate) began: std::time::Instant,
-    /// Why it is not healthy, if so.
-    pub(crate) result: Result<(), Failure>,
-}
 
 /// Checks every target it is given, each in its own time: one task per target and one blocking
 /// thread per probe under way.

@@ -7,11 +7,12 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::controller::Event;
+use crate::controller::event::Event;
 use crate::health::ProxyHeader;
+use crate::health::attempted::Attempted;
 use crate::health::probe::is_ours;
 use crate::policy::breaker::Attempt;
-use crate::policy::roster::Identity;
+use crate::policy::identity::Identity;
 
 /// Connects to ejected targets where clients do, and closes again.
 #[derive(Clone, Debug)]
@@ -22,14 +23,6 @@ pub(crate) struct Reconnector {
     pub(crate) proxy_header: Option<ProxyHeader>,
     /// Where the results go.
     pub(crate) events: mpsc::Sender<Event>,
-}
-
-/// How an attempt ended.
-#[derive(Debug)]
-pub(crate) struct Attempted {
-    pub(crate) target: Identity,
-    pub(crate) began: Instant,
-    pub(crate) result: Attempt,
 }
 
 impl Reconnector {

@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{BreakerState, Report};
+use exchange::Report;
+
+use crate::status::BreakerState;
 
 /// The control plane's first attempt to connect comes so long after the opening, unless
 /// [`Settings::timeout`] is shorter.

@@ -37,8 +37,8 @@ pub(crate) struct Load {
 impl Load {
     /// That of a target with these counters.
     pub(crate) fn of(counters: &TargetCounters, share: f64) -> Self {
-        let leaving = counters.surplus().leaving();
-        Self { share, connections: counters.active().saturating_sub(leaving) }
+        let closing = counters.rebalance_budget().closing();
+        Self { share, connections: counters.active().saturating_sub(closing) }
     }
 }
 

@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 #[cfg(feature = "aws")]
 pub(crate) use guarded::Guarded;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use control::status::Status;
 use control::{Control, Settings, breaker, discovery, health, zone};
 use exchange::{CoreCounters, Report, Reporter, Snapshot, Subscriber, Target};
 
@@ -157,10 +158,15 @@ impl Plane {
     pub fn snapshot(&self) -> Arc<Snapshot> {
         let mut latest = self.latest.lock().unwrap();
         if let Some(newer) = self.subscriber.latest() {
-            assert!(newer.generation > latest.generation);
+            assert!(newer.generation() > latest.generation());
             *latest = newer;
         }
         Arc::clone(&latest)
+    }
+
+    /// What operators would be told now.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.control.statuses().borrow())
     }
 
     /// A core says that so many connects of `target` have failed since the last that succeeded.
@@ -171,14 +177,14 @@ impl Plane {
         self.reporter.lock().unwrap().report(report);
     }
 
-    /// Each target's state as a core would see it, in order; eligible ones with a star.
+    /// Each target's state in order; those that are eligible, as a core would see it, with a star.
     pub fn states(&self) -> String {
-        let snapshot = self.snapshot();
-        let states = snapshot
-            .entries
+        let status = self.status();
+        let shown = status
+            .targets()
             .iter()
-            .map(|entry| format!("{}{}", entry.state, if entry.eligible { "*" } else { "" }));
-        states.collect::<Vec<_>>().join(" ")
+            .map(|it| format!("{}{}", it.state(), if it.is_eligible() { "*" } else { "" }));
+        shown.collect::<Vec<_>>().join(" ")
     }
 
     pub fn wait_for_states(&self, expected: &str) {

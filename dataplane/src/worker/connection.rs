@@ -3,7 +3,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use exchange::Leave;
+use exchange::RebalanceClose;
 use log::kv::Value;
 use socket2::SockRef;
 
@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     /// When it was accepted, on the sweep's clock.
     pub(crate) accepted_ms: u32,
     /// Held while it makes room for others. The last field: dropped when it counts no more.
-    pub(crate) leaving: Option<Leave>,
+    pub(crate) leaving: Option<RebalanceClose>,
 }
 
 /// Where and when a connection came from, and its place within the limits.

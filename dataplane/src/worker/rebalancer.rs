@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use exchange::Leave;
+use exchange::RebalanceClose;
 use rustix::net::{RecvFlags, recv};
 
 use super::Worker;
@@ -28,7 +28,7 @@ impl Worker {
             && connection.idle.is_acknowledged()
             && connection.session.is_at_rest();
         if may_go && let Some(target) = connection.chosen() {
-            connection.leaving = Leave::take(target.counters());
+            connection.leaving = RebalanceClose::take(target.counters());
             if connection.leaving.is_some() {
                 self.feed(key, Event::Retire);
             }

@@ -6,7 +6,7 @@ use log::Level;
 use super::screen::Ignored;
 use super::{AwsSettings, Fault, FaultKind, Found, Mode};
 use crate::discovery::belief::{CONFIRMATIONS, Verdict};
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// What to tell about refreshes: each problem when it begins, and the end of all of them. Nothing
 /// is told each period.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::endpoint::Endpoint;
 use super::super::label::Label;
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// Reads the groups of a target file: UTF-8, JSON.
 ///

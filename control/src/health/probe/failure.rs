@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// Why a check failed, as logged.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use exchange::Leave;
+use exchange::RebalanceClose;
 
 use super::*;
 use crate::seeds::seeds;
@@ -36,7 +36,7 @@ struct World {
     comes_back: f64,
     ended: Vec<Instant>,
     /// Those that were told to end and are counted until then.
-    closing: Vec<(Instant, usize, Leave)>,
+    closing: Vec<(Instant, usize, RebalanceClose)>,
     /// Turns from rest to work and back, as a probability for a step.
     restlessness: f64,
 }
@@ -119,13 +119,13 @@ impl World {
     }
 
     fn grant(&mut self) {
-        let unused = self.targets.iter().map(|target| target.surplus().take_back()).sum();
+        let unused = self.targets.iter().map(|target| target.rebalance_budget().take_back()).sum();
         let share = self.share();
         let loads: Vec<_> = self.targets.iter().map(|it| Load::of(it, share)).collect();
         let rng = &mut self.rng;
         let grants = self.rebalance.grant(self.now, &loads, unused, true, &mut || rng.f64());
         for (target, grant) in self.targets.iter().zip(grants) {
-            target.surplus().grant(grant);
+            target.rebalance_budget().grant(grant);
         }
         let total = self.counts().iter().sum::<u64>().max(self.joined_total);
         self.least = total.div_ceil(self.targets.len() as u64);
@@ -136,9 +136,9 @@ impl World {
         if !is_old || !is_at_rest {
             return;
         }
-        if let Some(leave) = Leave::take(&self.targets[target]) {
+        if let Some(close) = RebalanceClose::take(&self.targets[target]) {
             let takes = Duration::from_millis(self.rng.u64(..300));
-            self.closing.push((self.now + takes, target, leave));
+            self.closing.push((self.now + takes, target, close));
             self.connections.swap_remove(index);
             self.ended.push(self.now);
             let count = Load::of(&self.targets[target], 0.0).connections;

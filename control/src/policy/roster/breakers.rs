@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use exchange::{BreakerState, Report};
+use exchange::Report;
 
+use super::Roster;
 use super::member::Member;
-use super::{Identity, Roster};
 use crate::policy::breaker::{Attempt, Turns};
+use crate::policy::identity::Identity;
+use crate::status::BreakerState;
 
 /// Most attempts to connect to ejected targets at a time.
 const ATTEMPTS_MAX: usize = 16;

@@ -1,12 +1,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use exchange::{Checks, Entry, Ramp, Target, TargetCounters, TargetState};
+use exchange::{Eligibility, Entry, Ramp, ResetReason, Target, TargetCounters};
 
-use super::Rules;
+use super::rules::Rules;
 use crate::health::Health;
 use crate::policy::breaker::Breaker;
 use crate::policy::drain::Drain;
+use crate::status::{Checks, Condition, TargetState};
 
 /// Which targets may get clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +51,10 @@ impl Member {
         }
     }
 
-    /// What a snapshot says of it, but for its ramp.
-    pub(super) fn assess(&self, used: Used, rules: &Rules, now: Instant) -> Entry {
+    /// What becomes of it, but for its ramp.
+    pub(super) fn assess(&self, used: Used, rules: &Rules, now: Instant) -> (Entry, Condition) {
         let state = self.state();
-        let eligible = !self.drain.is_draining()
+        let is_eligible = !self.drain.is_draining()
             && match used {
                 Used::Fit => self.is_fit(),
                 Used::Passing => self.health.is_healthy(),
@@ -66,15 +67,25 @@ impl Member {
             && self.health.is_unhealthy()
             && !self.drain.is_withdrawn()
             && used != Used::All;
-        Entry {
+        let eligibility = match state {
+            _ if !is_eligible => Eligibility::None,
+            TargetState::Ejected => Eligibility::Ejected,
+            _ => Eligibility::Full,
+        };
+        let reset_reason = match state {
+            TargetState::Draining => ResetReason::DrainTimeout,
+            _ => ResetReason::Unhealthy,
+        };
+        let entry = Entry::new(Arc::clone(&self.target), Arc::clone(&self.counters))
+            .with_eligibility(eligibility)
+            .with_reset((is_overdue || is_unwanted).then_some(reset_reason));
+        let condition = Condition {
             state,
-            eligible,
             reason: self.reason(state),
             checks: (!self.drain.is_withdrawn()).then(|| self.checks()),
             breaker: self.breaker.state(),
-            reset: is_overdue || is_unwanted,
-            ..Entry::new(Arc::clone(&self.target), Arc::clone(&self.counters))
-        }
+        };
+        (entry, condition)
     }
 
     /// Whether it is good enough to be used while there are others.

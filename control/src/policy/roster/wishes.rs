@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use exchange::TargetId;
 
-use super::Identity;
+use crate::policy::identity::Identity;
 
 /// Whom an operator means: all targets with an id, or only the one of them at an address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

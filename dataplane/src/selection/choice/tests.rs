@@ -76,7 +76,7 @@ fn each_failed_connect_is_reported_with_its_error_and_no_other() {
     let report = target.failed(ErrorKind::TimedOut);
     assert_eq!(target.last_connect(), LastConnect::Failed);
     assert_eq!((report.count, report.successes, report.error), (1, 1, ErrorKind::TimedOut));
-    assert!(Arc::ptr_eq(&report.target, &snapshot.entries[0].target));
+    assert!(Arc::ptr_eq(&report.target, snapshot.entries()[0].target()));
 }
 
 #[test]

@@ -1,9 +1,9 @@
-use exchange::{Snapshot, TargetState};
+use crate::status::Status;
 
 /// The log line about clients being let in, waiting or being turned away, where that has changed.
-pub(super) fn clients_line(before: &Snapshot, after: &Snapshot) -> Option<(log::Level, String)> {
+pub(super) fn clients_line(before: &Status, after: &Status) -> Option<(log::Level, String)> {
     let eligible = after.eligible().count();
-    let line = match (before.admits, after.admits) {
+    let line = match (before.admits(), after.admits()) {
         (_, true) if present(after) == 0 => return turned_away_line(before),
         (false, true) => {
             format!("clients are let in: {eligible} of {} targets may get them", present(after))
@@ -19,8 +19,8 @@ pub(super) fn clients_line(before: &Snapshot, after: &Snapshot) -> Option<(log::
     Some((log::Level::Info, line))
 }
 
-fn turned_away_line(before: &Snapshot) -> Option<(log::Level, String)> {
-    let there = match (present(before), before.admits) {
+fn turned_away_line(before: &Status) -> Option<(log::Level, String)> {
+    let there = match (present(before), before.admits()) {
         (0, true) => return None,
         (0, false) => "there are no targets",
         _ => "no targets are left",
@@ -30,6 +30,6 @@ fn turned_away_line(before: &Snapshot) -> Option<(log::Level, String)> {
 }
 
 /// How many targets there are that do not drain.
-fn present(snapshot: &Snapshot) -> usize {
-    snapshot.entries.iter().filter(|entry| entry.state != TargetState::Draining).count()
+fn present(status: &Status) -> usize {
+    status.present().count()
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::Counter;
+use super::counter::Counter;
 
 /// How long connects took that reached their target, as one core has counted them.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-use crate::Counter;
+use super::counter::Counter;
 
 /// Why a client's connection was reset instead of being forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
