@@ -18,10 +18,10 @@ pub(super) fn examine(config: &Config, probes_max: usize, findings: &mut Finding
     runtime.block_on(async {
         let Some(targets) = discover(config, findings).await else { return };
         if let Some(zone) = zone::own(&settings.zone, findings) {
-            zone::judge(&zone, &targets, findings);
+            zone::note_near(&zone, &targets, findings);
         }
         let trials = check_targets(&settings.health, probes_max, targets).await;
-        judge(&trials, config, findings);
+        note_results(&trials, config, findings);
     });
     // A probe's thread may outlive its timeout: nobody waits for it.
     runtime.shutdown_background();
@@ -58,7 +58,7 @@ async fn discover(config: &Config, findings: &mut Findings) -> Option<Vec<Target
     Some(targets)
 }
 
-fn judge(trials: &[Trial], config: &Config, findings: &mut Findings) {
+fn note_results(trials: &[Trial], config: &Config, findings: &mut Findings) {
     let passed = trials.iter().filter(|trial| trial.result.is_ok()).count();
     for trial in trials {
         let target = &trial.target;
