@@ -185,7 +185,7 @@ impl Sessions {
             // A session ends only when nothing of it is in flight.
             debug_assert!(false, "{event:?} for a session that is over");
             if let Event::Received { piece, .. } = event {
-                self.core.ring.recycle(piece.buffer);
+                self.core.ring.buffers().recycle(piece.buffer);
             }
         }
     }
@@ -246,7 +246,7 @@ impl Sessions {
             }
             Err(reason) => {
                 if let Some(piece) = payload {
-                    self.core.ring.recycle(piece.buffer);
+                    self.core.ring.buffers().recycle(piece.buffer);
                 }
                 self.feed(key, Event::ClientArrived { payload: None });
                 self.feed(key, Event::Abort(reason));
@@ -283,7 +283,7 @@ impl Sessions {
                 let Some(client) = connection.and_then(Connection::into_client) else { return };
                 let has_payload = piece.len() > 0;
                 if !has_payload {
-                    self.core.ring.recycle(piece.buffer);
+                    self.core.ring.buffers().recycle(piece.buffer);
                 }
                 let payload = has_payload.then_some(piece);
                 return self.serve_preconnected(preconnected, client, payload);
@@ -303,7 +303,7 @@ impl Sessions {
         if let Some(lost) = self.core.connection(key)?.upstream.close() {
             // It was preconnected, and its target ended it when a client had just got it.
             lost.pool().borrow_mut().note_lost();
-            lost.ended(false);
+            lost.load().ended(false);
         }
         loop {
             let target = match self.router.next_hop(&mut self.core, key) {

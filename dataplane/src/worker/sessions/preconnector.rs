@@ -163,7 +163,7 @@ impl Preconnector {
 
     /// All connections to targets that are not to be used, or have become others.
     pub(in crate::worker) fn take_out_of_use(&mut self) -> Vec<Key> {
-        self.empty(|target| !target.may_be_preconnected())
+        self.empty(|target| !target.status().may_be_preconnected())
     }
 
     /// No client comes any more: all connections.
@@ -181,7 +181,7 @@ impl Preconnector {
     fn lacks(&self, target: &LocalTarget, now: Instant) -> usize {
         // A target that is down is not found out about here.
         let is_sound =
-            target.may_be_preconnected() && target.last_connect() == LastConnect::Reached;
+            target.status().may_be_preconnected() && target.last_connect() == LastConnect::Reached;
         let rests = !self.is_on || now < self.rests_until;
         if rests || !is_sound { 0 } else { target.pool().borrow().lacking(now) }
     }
