@@ -105,6 +105,9 @@ impl Sessions {
 
     /// Makes the connections that clients have left wanting.
     pub(super) fn fill_pools(&mut self) {
+        if !self.preconnector.is_wanted() {
+            return;
+        }
         for target in self.preconnector.take_lacking(&self.core) {
             self.preconnect(&target);
         }
@@ -129,9 +132,11 @@ impl Sessions {
         if self.io.is_starved() {
             self.preconnector.note_shortage(self.core.now);
         }
-        let changes = self.preconnector.look(&self.core);
-        self.give_up(changes.unwanted);
-        changes.lacking.into_iter().for_each(|target| self.preconnect(&target));
+        if self.preconnector.is_due(self.core.now) {
+            let changes = self.preconnector.look(&self.core);
+            self.give_up(changes.unwanted);
+            changes.lacking.into_iter().for_each(|target| self.preconnect(&target));
+        }
         for (key, from) in self.io.take_fed(&mut self.core) {
             self.feed(key, Event::ReceiveStopped { from });
         }

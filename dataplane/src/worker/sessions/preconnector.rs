@@ -107,12 +107,19 @@ impl Preconnector {
         }
     }
 
+    /// Whether clients have come since pools were filled.
+    pub(in crate::worker) fn is_wanted(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// Whether pools are to be looked at.
+    pub(in crate::worker) fn is_due(&self, now: Instant) -> bool {
+        self.is_unaffordable || self.due().is_some_and(|due| due <= now)
+    }
+
     /// What the clients of this turn have left wanting.
     pub(in crate::worker) fn take_lacking(&mut self, core: &Core) -> Vec<Rc<LocalTarget>> {
         let mut lacking = Vec::new();
-        if self.wanted.is_empty() {
-            return lacking;
-        }
         let mut room = self.room(core);
         let mut wanted = std::mem::take(&mut self.wanted);
         for target in wanted.drain(..) {
