@@ -1,8 +1,8 @@
 //! Where targets come from.
 
-mod admission;
+mod address_check;
 #[cfg(any(test, feature = "aws"))]
-pub(crate) mod belief;
+pub(crate) mod confirmed_targets;
 #[cfg(feature = "aws")]
 pub(crate) mod ec2;
 mod endpoint;
@@ -26,7 +26,7 @@ use tokio::time::MissedTickBehavior;
 use crate::controller::event::Event;
 use crate::metrics::Metrics;
 
-pub use admission::admit;
+pub use address_check::check_address;
 #[cfg(feature = "aws")]
 pub use ec2::{
     AwsSettings, Fault, FaultKind, Found, Ignored, Mode, Reason, discover_once, iam_policy,

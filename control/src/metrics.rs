@@ -24,7 +24,7 @@ use prometheus::{
 
 use crate::discovery::FileError;
 #[cfg(feature = "aws")]
-use crate::discovery::ec2::{Census, FaultKind, Outcome};
+use crate::discovery::ec2::{FaultKind, InstanceCounts, RefreshOutcome};
 use crate::policy::breaker::Turns;
 use crate::status::Status;
 
@@ -112,14 +112,14 @@ impl Metrics {
         self.breakers.turned(turns);
     }
 
-    /// A refresh from AWS has ended like this; `census` is of its answer, if there was one.
+    /// A refresh from AWS has ended like this; `counts` is of its answer, if there was one.
     #[cfg(feature = "aws")]
-    pub(crate) fn refreshed(&self, outcome: Outcome, census: Option<&Census>) {
-        self.refreshes.ended(outcome, census);
+    pub(crate) fn refreshed(&self, outcome: RefreshOutcome, counts: Option<&InstanceCounts>) {
+        self.refreshes.ended(outcome, counts);
         match outcome {
-            Outcome::Failed(kind) => self.discovery_failed(kind.label()),
-            Outcome::Answered(_) if outcome.is_good() => self.discovered(),
-            Outcome::Answered(_) => (),
+            RefreshOutcome::Failed(kind) => self.discovery_failed(kind.label()),
+            RefreshOutcome::Answered(_) if outcome.is_good() => self.discovered(),
+            RefreshOutcome::Answered(_) => (),
         }
     }
 
@@ -276,13 +276,13 @@ mod tests {
     #[cfg(feature = "aws")]
     #[test]
     fn a_refresh_is_counted_and_only_a_good_one_is_news() {
-        use crate::discovery::belief::Verdict;
+        use crate::discovery::confirmed_targets::Verdict;
         let metrics = Metrics::new([].into(), Vec::new());
         let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
         *metrics.discovered_at.lock().unwrap() = long_ago;
-        let census = Census { found: 2, ignored: [("loopback", 3)].into() };
-        metrics.refreshed(Outcome::Answered(Verdict::Partial), Some(&census));
-        metrics.refreshed(Outcome::Failed(FaultKind::Throttled), None);
+        let counts = InstanceCounts { found: 2, ignored: [("loopback", 3)].into() };
+        metrics.refreshed(RefreshOutcome::Answered(Verdict::Partial), Some(&counts));
+        metrics.refreshed(RefreshOutcome::Failed(FaultKind::Throttled), None);
         let text = metrics.expose(&Status::default());
         for line in [
             "load_balancer_discovery_refreshes_total{outcome=\"ok\"} 0",
@@ -298,7 +298,10 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
         assert!(metrics.discovery_age().get() >= 9.0);
-        metrics.refreshed(Outcome::Answered(Verdict::Believed), Some(&Census::default()));
+        metrics.refreshed(
+            RefreshOutcome::Answered(Verdict::Accepted),
+            Some(&InstanceCounts::default()),
+        );
         assert!(metrics.discovery_age().get() < 9.0);
         let text = metrics.expose(&Status::default());
         assert!(text.contains("targets_ignored{reason=\"loopback\"} 0\n"), "{text}");

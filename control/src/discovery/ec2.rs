@@ -4,13 +4,13 @@
 mod api;
 mod client;
 mod fault;
+mod filter;
+mod iam_policy;
 mod log_lines;
 mod outcome;
 mod pace;
-mod policy;
-mod screen;
-mod survey;
-mod surveyor;
+mod poll;
+mod poller;
 mod timeouts;
 mod tracker;
 
@@ -25,16 +25,16 @@ use crate::jitter::Jitter;
 use crate::log_lines::escaped::Quoted;
 use crate::metrics::Metrics;
 use pace::Pace;
-use surveyor::Surveyor;
+use poller::Poller;
 use timeouts::Timeouts;
 use tracker::Tracker;
 
 pub use fault::{Fault, FaultKind};
-pub(crate) use outcome::Outcome;
-pub use policy::iam_policy;
-pub use screen::{Ignored, Reason};
-pub use survey::Found;
-pub(crate) use tracker::Census;
+pub use filter::{Ignored, Reason};
+pub use iam_policy::iam_policy;
+pub(crate) use outcome::RefreshOutcome;
+pub use poll::Found;
+pub(crate) use tracker::InstanceCounts;
 
 /// How targets are looked for in AWS.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ pub enum Mode {
 /// Why nothing could be found out, and what to do about it.
 pub async fn discover_once(settings: &AwsSettings) -> Result<Found, Fault> {
     let settings = located(settings.clone()).await;
-    Surveyor::new(settings).await.refresh(Vec::new()).await
+    Poller::new(settings).await.refresh(Vec::new()).await
 }
 
 /// The same, with the region that is asked.
@@ -108,12 +108,12 @@ pub(super) async fn run(settings: AwsSettings, metrics: &Metrics, events: &mpsc:
     let mut tracker = Tracker::new(&settings);
     let mut pace = Pace::new(settings.period);
     let mut jitter = Jitter::new();
-    let mut surveyor = Surveyor::new(settings).await;
+    let mut poller = Poller::new(settings).await;
     loop {
         let started = Instant::now();
-        let refreshed = surveyor.refresh(tracker.targets()).await;
+        let refreshed = poller.refresh(tracker.targets()).await;
         let progress = tracker.follow(refreshed);
-        metrics.refreshed(progress.outcome, progress.census.as_ref());
+        metrics.refreshed(progress.outcome, progress.counts.as_ref());
         for (level, line) in progress.lines {
             log::log!(level, "{line}");
         }

@@ -44,7 +44,7 @@ pub struct Roster {
     wishes: Wishes,
     /// Whether clients are let in.
     warmup: Warmup,
-    /// Which connections make room for targets that join.
+    /// Which connections are closed in favour of targets that join.
     rebalance: Rebalance,
     latest: Arc<Status>,
 }
@@ -244,7 +244,7 @@ impl Roster {
         self.rebalance.due()
     }
 
-    /// Lets connections of long standing end, by the latest snapshot, in favour of targets that have
+    /// Lets old connections be closed, by the latest snapshot, in favour of targets that have
     /// joined. `draw` draws from 0.0 up to, not including, 1.0.
     pub fn rebalance(&mut self, now: Instant, draw: &mut dyn FnMut() -> f64) {
         let budgets = self.members.values().map(|member| member.counters.rebalance_budget());

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use control::discovery::{FileSettings, Settings, admit, parse_targets, read_file};
+use control::discovery::{FileSettings, Settings, check_address, parse_targets, read_file};
 
 use exchange::Target;
 
@@ -39,7 +39,7 @@ fn targets(
 ) -> Option<Option<Vec<Target>>> {
     let Some(list) = read.value(&var::TARGETS)? else { return Some(None) };
     // Without an address of its own, the balancer has a worse problem.
-    let may_be_target = |target: &_| listen.map_or(Ok(()), |own| admit(target, own));
+    let may_be_target = |target: &_| listen.map_or(Ok(()), |own| check_address(target, own));
     let targets = parse_targets(&list, default_port, may_be_target);
     targets.map_err(|reason| read.refuse(&var::TARGETS, &reason)).ok().map(Some)
 }

@@ -23,11 +23,11 @@ use exchange::Target;
 
 use super::api::{Api, Filter, Group, Instance, Member, Page};
 use super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
-use super::survey::survey;
+use super::poll::poll;
 use super::timeouts::REFRESH_MAX;
 use super::{AwsSettings, Fault, FaultKind, Found, Timeouts};
 use crate::threads::guard::{Guarded, Panicked};
-use credentials::{Patience, Screened};
+use credentials::{CheckedCredentials, Patience};
 use endpoint::Endpoint;
 use failure::fault;
 use transport::{Sightings, Transport};
@@ -65,11 +65,14 @@ impl Access {
             .load()
             .await;
         let source = config.credentials_provider().expect("the default is one");
-        let screened =
-            Screened { source, patience: Arc::clone(&patience), asked: Arc::clone(&asked) };
+        let checked = CheckedCredentials {
+            source,
+            patience: Arc::clone(&patience),
+            asked: Arc::clone(&asked),
+        };
         // AWS itself goes the way of the environment, also where it is replaced on this machine.
         let mut config =
-            config.into_builder().credentials_provider(SharedCredentialsProvider::new(screened));
+            config.into_builder().credentials_provider(SharedCredentialsProvider::new(checked));
         config.set_http_client(None);
         Self { config: config.build(), asked, patience }
     }
@@ -123,11 +126,11 @@ impl Client {
         }
     }
 
-    /// Asks once for everything, in bounded time. `in_use` are the targets that are believed in.
+    /// Asks once for everything, in bounded time. `in_use` are the targets that are confirmed.
     pub(super) async fn refresh(&self, in_use: &[Target]) -> Result<Found, Fault> {
         self.patience.set(self.timeouts.credentials);
-        let survey = survey(self, &self.settings, in_use);
-        let refresh = tokio::time::timeout(self.timeouts.refresh, survey);
+        let poll = poll(self, &self.settings, in_use);
+        let refresh = tokio::time::timeout(self.timeouts.refresh, poll);
         refresh.await.unwrap_or_else(|_| Err(self.too_late()))
     }
 

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::screen::Ignored;
+use super::filter::Ignored;
 use super::{AwsSettings, Fault, FaultKind, Found, Mode};
-use crate::discovery::belief::{CONFIRMATIONS, Verdict};
+use crate::discovery::confirmed_targets::{CONFIRMATIONS, Verdict};
 use crate::log_lines::escaped::Escaped;
 
 /// What to tell about refreshes: each problem when it begins, and the end of all of them. Nothing
@@ -75,14 +75,14 @@ impl LogLines {
     ) -> Vec<(Level, String)> {
         let mut lines = self.about_ignored(answer);
         let oddity = match verdict {
-            Verdict::Believed if !answer.group_exists => Some(Oddity::NoGroup),
-            Verdict::Believed if known == 0 => Some(Oddity::NoTarget),
-            Verdict::Believed => None,
+            Verdict::Accepted if !answer.group_exists => Some(Oddity::NoGroup),
+            Verdict::Accepted if known == 0 => Some(Oddity::NoTarget),
+            Verdict::Accepted => None,
             Verdict::EmptyDoubted => Some(Oddity::Empty),
             Verdict::ShrunkDoubted => Some(Oddity::Shrunk),
             Verdict::Partial => Some(Oddity::Partial),
         };
-        if verdict == Verdict::Believed {
+        if verdict == Verdict::Accepted {
             let had_problems = !self.told.is_empty();
             self.told.retain(|told| Some(*told) == oddity.map(Problem::Answer));
             if had_problems && oddity.is_none() {

@@ -1,4 +1,4 @@
-//! Connections in virtual time: targets join, connections of long standing are ended and their
+//! Connections in virtual time: targets join, old connections are closed and their
 //! clients come back, or not. A failure prints its seed.
 
 use std::collections::VecDeque;

@@ -31,13 +31,13 @@ impl Patience {
 /// Looks where the SDK looks, in bounded time. Refuses what the SDK would panic over: it unwraps the
 /// header that credentials go into.
 #[derive(Debug)]
-pub(super) struct Screened {
+pub(super) struct CheckedCredentials {
     pub(super) source: SharedCredentialsProvider,
     pub(super) patience: Arc<Patience>,
     pub(super) asked: Arc<Sightings>,
 }
 
-impl Screened {
+impl CheckedCredentials {
     async fn find(&self) -> provider::Result {
         let limit = self.patience.get();
         let found = tokio::time::timeout(limit, self.source.provide_credentials()).await;
@@ -56,7 +56,7 @@ impl Screened {
     }
 }
 
-impl ProvideCredentials for Screened {
+impl ProvideCredentials for CheckedCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,

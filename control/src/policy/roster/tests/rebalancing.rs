@@ -46,7 +46,7 @@ fn a_target_that_joins_has_others_make_room_and_the_first_set_has_not() {
     assert_eq!(since(&mut roster, 4), Some(at(4)));
     assert!(roster.rebalance_due().is_some());
     assert_eq!(grant(&mut roster, 5), [10, 10, 0]);
-    // One that is not used does not make room; the others may have to take its connections.
+    // One that is not used loses no connections; the others may have to take its connections.
     check(&mut roster, 2, BAD, 6);
     assert_eq!(grant(&mut roster, 6), [0, 0, 0]);
     // One that recovers joins too.

@@ -1,7 +1,7 @@
 use aws_credential_types::provider::error::CredentialsError;
 
 use super::super::super::fault::DESCRIBE_INSTANCES;
-use super::super::super::survey::tests::settings;
+use super::super::super::poll::tests::settings;
 use super::super::super::{AwsSettings, Fault, FaultKind};
 use super::*;
 

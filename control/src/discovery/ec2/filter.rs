@@ -5,7 +5,7 @@ use exchange::{Target, TargetId};
 
 use super::AwsSettings;
 use super::api::Instance;
-use crate::discovery::admission::{Unfit, unfit};
+use crate::discovery::address_check::{Unfit, unfit};
 
 /// An instance that is no target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -120,7 +120,7 @@ pub(super) fn target(instance: &Instance, settings: &AwsSettings) -> Result<Targ
 
 #[cfg(test)]
 mod tests {
-    use super::super::survey::tests::{instance, settings};
+    use super::super::poll::tests::{instance, settings};
     use super::*;
 
     #[test]

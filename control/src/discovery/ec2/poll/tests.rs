@@ -92,10 +92,10 @@ fn find(fake: &Fake, mode: &str) -> Result<Found, Fault> {
 fn find_again(fake: &Fake, mode: &str, in_use: &[(&str, &str)]) -> Result<Found, Fault> {
     let in_use: Vec<_> = in_use
         .iter()
-        .map(|&(id, address)| screen::target(&instance(id, address), &settings(mode)).unwrap())
+        .map(|&(id, address)| filter::target(&instance(id, address), &settings(mode)).unwrap())
         .collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(survey(fake, &settings(mode), &in_use))
+    runtime.block_on(poll(fake, &settings(mode), &in_use))
 }
 
 fn ids(found: &Found) -> String {

@@ -4,7 +4,7 @@ use exchange::Target;
 
 use super::api::{Api, Filter, Instance};
 use super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
-use super::screen::{self, Ignored, Reason};
+use super::filter::{self, Ignored, Reason};
 use super::{AwsSettings, Fault, FaultKind, Mode};
 use crate::discovery::label::Label;
 
@@ -27,12 +27,12 @@ pub struct Found {
     pub group_exists: bool,
 }
 
-/// Asks `api` for all there is. `in_use` are the targets that are believed in: one keeps its address
+/// Asks `api` for all there is. `in_use` are the targets that are confirmed: one keeps its address
 /// as long as AWS lists it.
 ///
 /// # Errors
 /// The first answer that did not come, or made no sense.
-pub(super) async fn survey(
+pub(super) async fn poll(
     api: &impl Api,
     settings: &AwsSettings,
     in_use: &[Target],
@@ -53,7 +53,7 @@ pub(super) async fn survey(
     let in_use: HashSet<_> = in_use.iter().map(|target| (&target.id, target.address)).collect();
     let mut candidates = Vec::new();
     for instance in instances.values() {
-        match screen::target(instance, settings) {
+        match filter::target(instance, settings) {
             Ok(target) => candidates.push(target),
             Err(ignored) => found.ignored.push(ignored),
         }
