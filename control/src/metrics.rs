@@ -2,6 +2,7 @@
 
 mod breakers;
 mod cores;
+mod families;
 mod nodes;
 pub(crate) mod overflows;
 mod pool;
@@ -15,16 +16,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Counter};
+use exchange::CoreCounters;
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Gauge, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Registry, TextEncoder,
 };
 
-use crate::discovery::FileError;
+use families::{gauge, gauge_by, sum, total, total_by};
+
 #[cfg(feature = "aws")]
-use crate::discovery::ec2::{FaultKind, InstanceCounts, RefreshOutcome};
+use crate::discovery::ec2::fault::FaultKind;
+#[cfg(feature = "aws")]
+use crate::discovery::ec2::tracker::{counts::InstanceCounts, outcome::RefreshOutcome};
+use crate::discovery::file::FileError;
 use crate::policy::breaker::Turns;
 use crate::status::Status;
 
@@ -178,31 +182,6 @@ fn build_info() -> IntGaugeVec {
         gauge_by("version", "load_balancer_build_info", "1, labelled with the version that runs");
     info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     info
-}
-
-fn gauge_by(label: &str, name: &str, help: &str) -> IntGaugeVec {
-    IntGaugeVec::new(Opts::new(name, help), &[label]).expect("name and label are valid")
-}
-
-fn total_by(label: &str, name: &str, help: &str) -> IntCounterVec {
-    IntCounterVec::new(Opts::new(name, help), &[label]).expect("name and label are valid")
-}
-
-fn gauge(name: &str, help: &str, value: u64) -> Box<dyn Collector> {
-    let gauge = IntGauge::new(name, help).expect("the name is valid");
-    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-    Box::new(gauge)
-}
-
-fn total(name: &str, help: &str, value: u64) -> Box<dyn Collector> {
-    let counter = IntCounter::new(name, help).expect("the name is valid");
-    counter.inc_by(value);
-    Box::new(counter)
-}
-
-/// What all cores together have counted.
-fn sum(cores: &[CoreCounters], counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
-    cores.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use exchange::Target;
 
-use super::{FileSettings, check_address};
+use super::address_check::check_address;
+use super::settings::FileSettings;
 
 /// Largest target file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;

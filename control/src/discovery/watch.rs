@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use exchange::Target;
 use tokio::sync::{Notify, mpsc};
 
-use super::FileSettings;
 use super::file::{self, FileError};
+use super::settings::FileSettings;
 use crate::controller::event::Event;
 use crate::log_lines::escaped::Escaped;
 use crate::metrics::Metrics;

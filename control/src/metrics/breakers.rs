@@ -1,6 +1,6 @@
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{gauge_by, total_by};
+use super::families::{gauge_by, total_by};
 use crate::policy::breaker::Turns;
 use crate::status::{BreakerState, Status};
 

@@ -1,8 +1,9 @@
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{gauge_by, total_by};
-use crate::discovery::ec2::{InstanceCounts, Reason, RefreshOutcome};
+use super::families::{gauge_by, total_by};
+use crate::discovery::ec2::poll::filter::Reason;
+use crate::discovery::ec2::tracker::{counts::InstanceCounts, outcome::RefreshOutcome};
 
 /// How discovery in AWS goes.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 mod credentials;
 mod denial;
 mod endpoint;
+mod error_chain;
 mod failure;
 mod transport;
 mod wholeness;
@@ -21,12 +22,16 @@ use ec2::error::{ProvideErrorMetadata, SdkError};
 use ec2::types::InstanceStateName;
 use exchange::Target;
 
-use super::api::{Api, Filter, Group, Instance, Member, Page};
-use super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
 use super::poll::poll;
 use super::timeouts::REFRESH_MAX;
-use super::{AwsSettings, Fault, FaultKind, Found, Timeouts};
-use crate::threads::guard::{Guarded, Panicked};
+use crate::discovery::ec2::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
+use crate::discovery::ec2::fault::{Fault, FaultKind};
+use crate::discovery::ec2::poll::Found;
+use crate::discovery::ec2::poll::api::{Api, Filter, Group, Instance, Member, Page};
+use crate::discovery::ec2::settings::AwsSettings;
+use crate::discovery::ec2::timeouts::Timeouts;
+use crate::threads::guard::Panicked;
+use crate::threads::guarded::Guarded;
 use credentials::{CheckedCredentials, Patience};
 use endpoint::Endpoint;
 use failure::fault;

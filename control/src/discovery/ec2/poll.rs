@@ -1,12 +1,17 @@
+pub(super) mod api;
+pub(crate) mod filter;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use exchange::Target;
 
-use super::api::{Api, Filter, Instance};
-use super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
-use super::filter::{self, Ignored, Reason};
-use super::{AwsSettings, Fault, FaultKind, Mode};
+use crate::discovery::ec2::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
+use crate::discovery::ec2::fault::{Fault, FaultKind};
+use crate::discovery::ec2::mode::Mode;
+use crate::discovery::ec2::settings::AwsSettings;
 use crate::discovery::label::Label;
+use api::{Api, Filter, Instance};
+use filter::{Ignored, Reason};
 
 /// Most instance ids that a filter may name (EC2 API Reference, Filter: 200 values).
 const IDS_PER_CALL: usize = 200;

@@ -9,7 +9,10 @@ use exchange::Target;
 use tokio::time::timeout;
 
 use super::client::{Access, Client};
-use super::{AwsSettings, Fault, FaultKind, Found, Timeouts};
+use crate::discovery::ec2::fault::{Fault, FaultKind};
+use crate::discovery::ec2::poll::Found;
+use crate::discovery::ec2::settings::AwsSettings;
+use crate::discovery::ec2::timeouts::Timeouts;
 use crate::threads::background::Priority;
 use crate::threads::guard;
 use thread::Thread;

@@ -1,11 +1,18 @@
-use std::collections::BTreeMap;
+pub(crate) mod counts;
+mod log_lines;
+pub(crate) mod outcome;
+pub(super) mod pace;
 
 use exchange::{Target, TargetId};
 use log::Level;
 
-use super::log_lines::LogLines;
-use super::{AwsSettings, Fault, Found, RefreshOutcome};
 use crate::discovery::confirmed_targets::{Answer, ConfirmedTargets};
+use crate::discovery::ec2::fault::Fault;
+use crate::discovery::ec2::poll::Found;
+use crate::discovery::ec2::settings::AwsSettings;
+use crate::discovery::ec2::tracker::outcome::RefreshOutcome;
+use counts::InstanceCounts;
+use log_lines::LogLines;
 
 /// What follows from each refresh. Pure.
 #[derive(Debug)]
@@ -24,15 +31,6 @@ pub(super) struct Progress {
     pub(super) targets: Option<Vec<Target>>,
     /// What is worth telling.
     pub(super) lines: Vec<(Level, String)>,
-}
-
-/// The instances of one answer.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct InstanceCounts {
-    /// How many are targets.
-    pub(crate) found: usize,
-    /// How many are none, by the label of the reason.
-    pub(crate) ignored: BTreeMap<&'static str, usize>,
 }
 
 impl Tracker {

@@ -9,10 +9,11 @@ use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 
-use super::super::fault::{OWN_CREDENTIALS, proxies};
-use super::super::{AwsSettings, Fault};
-use super::failure::{chain, one_line};
+use super::error_chain::{chain, one_line};
 use super::transport::{Kind, Seen, Sighting, Sightings};
+use crate::discovery::ec2::fault::Fault;
+use crate::discovery::ec2::fault::{OWN_CREDENTIALS, proxies};
+use crate::discovery::ec2::settings::AwsSettings;
 
 /// How long looking for credentials may take; it changes.
 #[derive(Debug, Default)]

@@ -18,7 +18,7 @@ use tokio::net::lookup_host;
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
-use super::failure::chain;
+use super::error_chain::chain;
 
 /// Carries the requests of those who look for credentials. What is on this machine or its link is
 /// asked without a proxy, whatever the environment says: a proxy would hand out its own role. All

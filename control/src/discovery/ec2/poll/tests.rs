@@ -1,8 +1,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::super::api::{Group, Member, Page};
 use super::*;
+use crate::discovery::ec2::poll::api::{Group, Member, Page};
 
 /// An AWS of two answers, given in pages of two, that counts and checks the questions.
 #[derive(Default)]

@@ -1,10 +1,11 @@
 use exchange::TargetId;
 
-use super::super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
-use super::super::poll::tests::settings;
-use super::super::{FaultKind, Ignored, Reason};
 use super::*;
 use crate::discovery::confirmed_targets::{CONFIRMATIONS, Verdict};
+use crate::discovery::ec2::fault::FaultKind;
+use crate::discovery::ec2::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
+use crate::discovery::ec2::poll::filter::{Ignored, Reason};
+use crate::discovery::ec2::poll::tests::settings;
 
 fn found(count: u8) -> Found {
     let target = |n: u8| Target {

@@ -1,9 +1,10 @@
 use aws_credential_types::provider::error::CredentialsError;
 
-use super::super::super::fault::DESCRIBE_INSTANCES;
-use super::super::super::poll::tests::settings;
-use super::super::super::{AwsSettings, Fault, FaultKind};
 use super::*;
+use crate::discovery::ec2::fault::DESCRIBE_INSTANCES;
+use crate::discovery::ec2::fault::{Fault, FaultKind};
+use crate::discovery::ec2::poll::tests::settings;
+use crate::discovery::ec2::settings::AwsSettings;
 
 fn credentials(key: &str, secret: &str, token: &str, feature: Feature) -> Credentials {
     let mut credentials = Credentials::new(key, secret, Some(token.to_owned()), None, "test");

@@ -1,5 +1,5 @@
-use super::FaultKind;
 use crate::discovery::confirmed_targets::Verdict;
+use crate::discovery::ec2::fault::FaultKind;
 
 /// How a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

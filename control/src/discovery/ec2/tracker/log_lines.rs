@@ -3,9 +3,12 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::filter::Ignored;
-use super::{AwsSettings, Fault, FaultKind, Found, Mode};
 use crate::discovery::confirmed_targets::{CONFIRMATIONS, Verdict};
+use crate::discovery::ec2::fault::{Fault, FaultKind};
+use crate::discovery::ec2::mode::Mode;
+use crate::discovery::ec2::poll::Found;
+use crate::discovery::ec2::poll::filter::Ignored;
+use crate::discovery::ec2::settings::AwsSettings;
 use crate::log_lines::escaped::Escaped;
 
 /// What to tell about refreshes: each problem when it begins, and the end of all of them. Nothing

@@ -1,9 +1,9 @@
 use std::future::Future;
 
-use super::Fault;
+use crate::discovery::ec2::fault::Fault;
 
 /// The two questions that are asked, a page at a time. What answers them is AWS, or a test.
-pub(super) trait Api {
+pub(in crate::discovery::ec2) trait Api {
     /// The members of the Auto Scaling Group `name`.
     fn members(
         &self,
@@ -21,38 +21,38 @@ pub(super) trait Api {
 
 /// A part of an answer.
 #[derive(Clone, Debug)]
-pub(super) struct Page<T> {
-    pub(super) items: Vec<T>,
+pub(in crate::discovery::ec2) struct Page<T> {
+    pub(in crate::discovery::ec2) items: Vec<T>,
     /// What asks for the next part; none with the last.
-    pub(super) next: Option<String>,
+    pub(in crate::discovery::ec2) next: Option<String>,
 }
 
 /// An Auto Scaling Group.
 #[derive(Clone, Debug)]
-pub(super) struct Group {
-    pub(super) members: Vec<Member>,
+pub(in crate::discovery::ec2) struct Group {
+    pub(in crate::discovery::ec2) members: Vec<Member>,
 }
 
 /// An instance as its Auto Scaling Group sees it.
 #[derive(Clone, Debug)]
-pub(super) struct Member {
-    pub(super) id: String,
-    pub(super) in_service: bool,
+pub(in crate::discovery::ec2) struct Member {
+    pub(in crate::discovery::ec2) id: String,
+    pub(in crate::discovery::ec2) in_service: bool,
 }
 
 /// An instance as EC2 sees it. Its texts are as they came.
 #[derive(Clone, Debug)]
-pub(super) struct Instance {
-    pub(super) id: String,
-    pub(super) running: bool,
-    pub(super) address: Option<String>,
-    pub(super) zone: Option<String>,
+pub(in crate::discovery::ec2) struct Instance {
+    pub(in crate::discovery::ec2) id: String,
+    pub(in crate::discovery::ec2) running: bool,
+    pub(in crate::discovery::ec2) address: Option<String>,
+    pub(in crate::discovery::ec2) zone: Option<String>,
 }
 
 /// A filter of `DescribeInstances`: an instance passes that has one of the values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Filter {
-    pub(super) name: String,
+pub(in crate::discovery::ec2) struct Filter {
+    pub(in crate::discovery::ec2) name: String,
     /// Never empty: that would ask for nothing, or for everything.
-    pub(super) values: Vec<String>,
+    pub(in crate::discovery::ec2) values: Vec<String>,
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use super::{FaultKind, RefreshOutcome};
+use super::outcome::RefreshOutcome;
+use crate::discovery::ec2::fault::FaultKind;
 
 /// The longest that throttling lengthens the period to, in periods.
 const FACTOR_MAX: u32 = 8;
@@ -9,18 +10,18 @@ const FACTOR_MAX: u32 = 8;
 /// the time before, up to [`FACTOR_MAX`] periods. The first answer brings the period back; what
 /// goes wrong otherwise changes nothing. Pure.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::discovery::ec2) struct Pace {
     period: Duration,
     factor: u32,
 }
 
 impl Pace {
-    pub(super) fn new(period: Duration) -> Self {
+    pub(in crate::discovery::ec2) fn new(period: Duration) -> Self {
         Self { period, factor: 1 }
     }
 
     /// The time from the refresh that ended like this to the next.
-    pub(super) fn after(&mut self, outcome: RefreshOutcome) -> Duration {
+    pub(in crate::discovery::ec2) fn after(&mut self, outcome: RefreshOutcome) -> Duration {
         match outcome {
             RefreshOutcome::Failed(FaultKind::Throttled) => {
                 self.factor = (self.factor * 2).min(FACTOR_MAX);
