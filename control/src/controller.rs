@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, sleep_until};
 
 use crate::health::attempted::Attempted;
 use crate::health::checked::Checked;
-use crate::health::probe::Failure;
+use crate::health::probe::CheckFailure;
 use crate::health::prober::Prober;
 use crate::health::reconnect::Reconnector;
 use crate::jitter::Jitter;
@@ -87,7 +87,7 @@ impl Controller {
         match event {
             Event::Discovered(targets) => self.roster.discovered(targets, now),
             Event::Located(zone) => self.roster.located(zone),
-            Event::Checked(Checked { target, result: Err(Failure::NotMade(_)), .. }) => {
+            Event::Checked(Checked { target, result: Err(CheckFailure::NotMade(_)), .. }) => {
                 self.roster.not_checked(&target);
             }
             Event::Checked(Checked { target, began, result }) => {
@@ -134,7 +134,7 @@ impl Controller {
         }
         let after = self.roster.status(now);
         self.due = self.roster.next_due(now);
-        self.metrics.breakers_turned(self.roster.breaker_turns());
+        self.metrics.breakers_changed(self.roster.breaker_transitions());
         self.map();
         let before = Arc::clone(&self.statuses.borrow());
         if before == after {

@@ -23,5 +23,5 @@ pub use ec2::{
 };
 pub use file::read_file;
 pub(crate) use refresh::run;
-pub use settings::{FileSettings, Settings};
+pub use settings::{DiscoverySettings, FileSettings};
 pub use static_list::parse_targets;

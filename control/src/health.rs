@@ -23,7 +23,7 @@ pub use status::StatusSet;
 
 /// How targets are checked.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct HealthSettings {
     /// Time between two checks of one target, jittered by ±10 %; not zero.
     pub period: Duration,
     /// Origin-form path.
@@ -42,7 +42,7 @@ pub struct Settings {
     pub fall: u32,
 }
 
-impl Settings {
+impl HealthSettings {
     /// Where `target` is checked, and as what (`Host`).
     pub fn address_of(&self, target: &Target) -> SocketAddr {
         SocketAddr::new(target.address.ip(), self.port.unwrap_or(target.address.port()))
@@ -52,7 +52,7 @@ impl Settings {
 /// What a target's checks say about it. Pure: the checks themselves are made elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Health {
-    verdict: Verdict,
+    verdict: HealthVerdict,
     /// Results in a row that speak against the verdict.
     against: u32,
     has_passed: bool,
@@ -60,7 +60,7 @@ pub(crate) struct Health {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Verdict {
+enum HealthVerdict {
     #[default]
     Checking,
     Healthy,
@@ -68,18 +68,18 @@ enum Verdict {
 }
 
 impl Health {
-    /// Takes in one check's result. `rise` and `fall` are as in [`Settings`].
+    /// Takes in one check's result. `rise` and `fall` are as in [`HealthSettings`].
     pub(crate) fn record(&mut self, passed: bool, rise: u32, fall: u32) {
         self.has_first_result = true;
-        if passed == self.is_healthy() && self.verdict != Verdict::Checking {
+        if passed == self.is_healthy() && self.verdict != HealthVerdict::Checking {
             self.against = 0;
             return;
         }
         self.against = self.against.saturating_add(1);
         let (enough, verdict) = if passed {
-            (if self.has_passed { rise } else { 1 }, Verdict::Healthy)
+            (if self.has_passed { rise } else { 1 }, HealthVerdict::Healthy)
         } else {
-            (fall, Verdict::Unhealthy)
+            (fall, HealthVerdict::Unhealthy)
         };
         self.has_passed |= passed;
         if self.against >= enough {
@@ -95,11 +95,11 @@ impl Health {
     }
 
     pub(crate) fn is_healthy(&self) -> bool {
-        self.verdict == Verdict::Healthy
+        self.verdict == HealthVerdict::Healthy
     }
 
     pub(crate) fn is_unhealthy(&self) -> bool {
-        self.verdict == Verdict::Unhealthy
+        self.verdict == HealthVerdict::Unhealthy
     }
 
     /// Whether any check has ended yet, with whatever result.
@@ -110,9 +110,9 @@ impl Health {
     /// The state of a target that is not draining.
     pub(crate) fn state(&self) -> TargetState {
         match self.verdict {
-            Verdict::Checking => TargetState::Checking,
-            Verdict::Healthy => TargetState::Healthy,
-            Verdict::Unhealthy => TargetState::Unhealthy,
+            HealthVerdict::Checking => TargetState::Checking,
+            HealthVerdict::Healthy => TargetState::Healthy,
+            HealthVerdict::Unhealthy => TargetState::Unhealthy,
         }
     }
 }

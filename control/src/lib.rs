@@ -34,7 +34,7 @@ use policy::{Roster, Rules};
 use status::Status;
 
 pub use discovery::zone;
-pub use health::probe::{Failure as CheckFailure, Flaw as CheckFlaw};
+pub use health::probe::{CheckFailure, CheckFlaw};
 pub use health::prober::MAX_PROBES;
 pub use health::trial::{Trial, check_targets};
 pub use policy::breaker;
@@ -58,11 +58,11 @@ const WARMUP_MAX: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where targets come from.
-    pub discovery: discovery::Settings,
+    pub discovery: discovery::DiscoverySettings,
     /// How often discovery is refreshed; not zero.
     pub discovery_period: Duration,
     /// How targets are checked.
-    pub health: health::Settings,
+    pub health: health::HealthSettings,
     /// In percent (0-100): at or below this share of healthy targets, all that are not draining
     /// are used; 0: only when none is healthy.
     pub fail_open_threshold: u8,
@@ -79,11 +79,11 @@ pub struct Settings {
     /// joined; 0: none ever is.
     pub rebalance_rate: u32,
     /// When a target that cannot be connected to is left alone.
-    pub breaker: breaker::Settings,
+    pub breaker: breaker::BreakerSettings,
     /// How long the control plane waits for a connection of its own to such a target; not zero.
     pub connect_timeout: Duration,
     /// Which zone this balancer is in, if targets there are to be preferred.
-    pub zone: zone::Settings,
+    pub zone: zone::ZoneSettings,
     /// Where the data plane connects targets from: says how many local ports there are.
     pub source_addresses: Vec<IpAddr>,
     /// Most health checks at a time, each with a descriptor; at most [`MAX_PROBES`].
@@ -176,7 +176,7 @@ impl Control {
         tokio::spawn(overflows::count(Arc::clone(&metrics)));
         tokio::spawn(zone::run(settings.zone, event_sender.clone()));
         let refresh = Arc::new(Notify::new());
-        let can_refresh = matches!(settings.discovery, discovery::Settings::File(_));
+        let can_refresh = matches!(settings.discovery, discovery::DiscoverySettings::File(_));
         tokio::spawn(discovery::run(
             settings.discovery,
             settings.discovery_period,

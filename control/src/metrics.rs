@@ -29,7 +29,7 @@ use crate::discovery::ec2::fault::FaultKind;
 #[cfg(feature = "aws")]
 use crate::discovery::ec2::tracker::{counts::InstanceCounts, outcome::RefreshOutcome};
 use crate::discovery::file::FileError;
-use crate::policy::breaker::Turns;
+use crate::policy::breaker::Transitions;
 use crate::status::Status;
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
@@ -111,9 +111,9 @@ impl Metrics {
         self.listen_overflows.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Circuit breakers have turned this often since the start.
-    pub(crate) fn breakers_turned(&self, turns: Turns) {
-        self.breakers.turned(turns);
+    /// Circuit breakers have changed this often since the start.
+    pub(crate) fn breakers_changed(&self, transitions: Transitions) {
+        self.breakers.changed(transitions);
     }
 
     /// A refresh from AWS has ended like this; `counts` is of its answer, if there was one.

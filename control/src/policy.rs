@@ -7,7 +7,7 @@ mod locality;
 mod rebalance;
 pub(crate) mod roster;
 
-pub use breaker::Turns;
+pub use breaker::Transitions;
 pub use identity::Identity;
 pub(crate) use roster::address_in;
 pub use roster::{Roster, Rules};

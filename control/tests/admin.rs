@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 use harness::{Plane, Server, settings, wait_for};
 
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ mod harness;
 
 use std::time::Duration;
 
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 use exchange::{Affinity, Snapshot};
 use harness::{Plane, Server, settings, wait_for};
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use control::discovery::{FileSettings, Settings::File};
+use control::discovery::{DiscoverySettings::File, FileSettings};
 use harness::{Plane, Server, settings, wait_for};
 
 /// A target file that is removed with the test.

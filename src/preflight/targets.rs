@@ -1,4 +1,4 @@
-use control::discovery::{Settings, read_file};
+use control::discovery::{DiscoverySettings, read_file};
 use control::{CheckFlaw, Trial, check_targets};
 use exchange::Target;
 
@@ -33,8 +33,8 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
 #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only AWS is waited for"))]
 async fn discover(config: &Config, report: &mut Report) -> Option<Vec<Target>> {
     let (source, targets) = match &config.control.discovery {
-        Settings::Static(targets) => ("TARGETS".to_owned(), targets.clone()),
-        Settings::File(file) => {
+        DiscoverySettings::Static(targets) => ("TARGETS".to_owned(), targets.clone()),
+        DiscoverySettings::File(file) => {
             let name = format!("target file {}", file.path.to_string_lossy().escape_debug());
             match read_file(file) {
                 Ok(targets) => (name, targets),
@@ -45,7 +45,9 @@ async fn discover(config: &Config, report: &mut Report) -> Option<Vec<Target>> {
             }
         }
         #[cfg(feature = "aws")]
-        Settings::Aws(aws) => (aws.mode.to_string(), super::aws::discover(aws, report).await?),
+        DiscoverySettings::Aws(aws) => {
+            (aws.mode.to_string(), super::aws::discover(aws, report).await?)
+        }
     };
     let detail = format!("{source}: {} found", targets.len());
     if targets.is_empty() {

@@ -32,7 +32,7 @@ pub(crate) struct Setting {
     pub(crate) cores: usize,
     pub(crate) hosts: u8,
     pub(crate) connect_attempts: usize,
-    pub(crate) breaker: breaker::Settings,
+    pub(crate) breaker: breaker::BreakerSettings,
     /// Where checks go, if not to the clients' port.
     pub(crate) check_port: Option<u16>,
     pub(crate) fail_open_threshold: u8,
@@ -59,7 +59,7 @@ impl Setting {
             cores: 2,
             hosts: 10,
             connect_attempts: 3,
-            breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
+            breaker: breaker::BreakerSettings { threshold: 5, timeout: Duration::from_mins(5) },
             check_port: None,
             fail_open_threshold: 0,
             drain_timeout: Duration::from_mins(5),
@@ -82,7 +82,7 @@ impl Setting {
             cores: rng.usize(1..=4),
             hosts: rng.u8(2..=10),
             connect_attempts: rng.usize(1..=4),
-            breaker: breaker::Settings {
+            breaker: breaker::BreakerSettings {
                 threshold: [1, 2, 5, 5, 20][rng.usize(..5)],
                 timeout: Duration::from_secs(rng.u64(5..=300)),
             },

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use control::breaker::Attempt;
+use control::breaker::ConnectAttempt;
 use control::policy::{Identity, Roster};
 use control::status::Status;
 use dataplane::Balance;
@@ -143,7 +143,8 @@ impl World {
             }
             Event::Attempted(target, began, is_good) => {
                 self.invariants.breakers.attempt_ended(&target, began, is_good, now);
-                let result = if is_good { Attempt::Reached } else { Attempt::Failed(REFUSED) };
+                let result =
+                    if is_good { ConnectAttempt::Reached } else { ConnectAttempt::Failed(REFUSED) };
                 self.roster.attempted(&target, began, result, now);
                 self.publish();
             }

@@ -11,7 +11,7 @@ fn rules() -> Rules {
         rise: 1,
         fall: 1,
         fail_open_threshold: 0,
-        breaker: breaker::Settings { threshold: 2, timeout: Duration::from_secs(10) },
+        breaker: breaker::BreakerSettings { threshold: 2, timeout: Duration::from_secs(10) },
         check_port: Some(81),
         drain_timeout: Duration::from_mins(5),
         reset_unhealthy: false,
@@ -29,7 +29,7 @@ fn idle_controller(
 ) -> (Controller, mpsc::Sender<Event>, mpsc::Receiver<Event>) {
     let (events, queue) = mpsc::channel(EVENT_QUEUE);
     let metrics = Arc::new(Metrics::new([].into(), Vec::new()));
-    let settings = crate::health::Settings {
+    let settings = crate::health::HealthSettings {
         period: Duration::from_hours(1),
         path: "/".parse().unwrap(),
         timeout: Duration::from_secs(5),

@@ -47,11 +47,11 @@ pub(crate) enum Verdict {
 pub(crate) struct ConfirmedTargets {
     /// In percent: the largest share of the targets that a single answer may remove.
     shrink_limit: u8,
-    members: BTreeMap<Identity, Member>,
+    members: BTreeMap<Identity, KnownTarget>,
 }
 
 #[derive(Debug)]
-struct Member {
+struct KnownTarget {
     target: Target,
     /// Consecutive doubted answers that lacked it.
     absences: u32,
@@ -119,7 +119,8 @@ impl ConfirmedTargets {
             if let Some(member) = self.members.get_mut(&identity) {
                 member.target = target;
             } else if taken.insert(target.address) {
-                self.members.insert(identity, Member { target, absences: 0, confirmed: false });
+                self.members
+                    .insert(identity, KnownTarget { target, absences: 0, confirmed: false });
             }
         }
     }
@@ -133,7 +134,7 @@ struct Share {
 }
 
 impl Share {
-    fn of<'a>(members: impl Iterator<Item = &'a Member>) -> Self {
+    fn of<'a>(members: impl Iterator<Item = &'a KnownTarget>) -> Self {
         members.fold(Self::default(), |share, member| Self {
             all: share.all + 1,
             confirmed: share.confirmed + usize::from(member.confirmed),

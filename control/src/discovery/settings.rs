@@ -8,7 +8,7 @@ use super::ec2::settings::AwsSettings;
 
 /// Where targets come from.
 #[derive(Clone, Debug)]
-pub enum Settings {
+pub enum DiscoverySettings {
     /// A list that never changes; not empty.
     Static(Vec<Target>),
     /// A file in Prometheus' `file_sd` JSON format, read again when it changes.

@@ -6,8 +6,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::health::Settings;
-use crate::health::probe::{Failure, Probe};
+use crate::health::HealthSettings;
+use crate::health::probe::{CheckFailure, Probe};
 
 /// What a single check made of a target.
 #[derive(Clone, Debug)]
@@ -15,13 +15,13 @@ pub struct Trial {
     /// Who was checked.
     pub target: Target,
     /// How long it took, or why it failed.
-    pub result: Result<Duration, Failure>,
+    pub result: Result<Duration, CheckFailure>,
 }
 
 /// Checks each of `targets` once, as health checks do, at most `probes_max` at a time, and returns
 /// the results in the same order. Must be called inside a tokio runtime with time enabled and [`crate::MAX_BLOCKING_THREADS`].
 pub async fn check_targets(
-    settings: &Settings,
+    settings: &HealthSettings,
     probes_max: usize,
     targets: Vec<Target>,
 ) -> Vec<Trial> {
@@ -44,8 +44,8 @@ pub async fn check_targets(
             let result = match timeout(longest, blocking).await {
                 Ok(Ok(Ok(()))) => Ok(started.elapsed()),
                 Ok(Ok(Err(failure))) => Err(failure),
-                Ok(Err(error)) => Err(Failure::Other(error.to_string())),
-                Err(_) => Err(Failure::TimedOut(told)),
+                Ok(Err(error)) => Err(CheckFailure::Other(error.to_string())),
+                Err(_) => Err(CheckFailure::TimedOut(told)),
             };
             (index, Trial { target, result })
         });

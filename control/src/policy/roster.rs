@@ -15,7 +15,7 @@ use exchange::{
     TargetId,
 };
 
-use crate::policy::breaker::Turns;
+use crate::policy::breaker::Transitions;
 use crate::policy::identity::Identity;
 use crate::policy::locality::localities;
 use crate::policy::rebalance::{Load, Rebalance, shares};
@@ -39,7 +39,7 @@ pub struct Roster {
     /// Where clients keep their targets, the latest table.
     affinity: Option<Arc<Affinity>>,
     /// How often circuit breakers have turned.
-    turns: Turns,
+    transitions: Transitions,
     /// What operators want to drain, known or not.
     wishes: Wishes,
     /// Whether clients are let in.
@@ -57,7 +57,7 @@ impl Roster {
             members: BTreeMap::new(),
             own_zone: None,
             affinity: None,
-            turns: Turns::default(),
+            transitions: Transitions::default(),
             wishes: Wishes::default(),
             warmup: Warmup::new(rules.warmup_max, rules.affinity),
             rebalance: Rebalance::new(rules.rebalance_rate),
@@ -190,7 +190,7 @@ impl Roster {
         }
         member.health.record(result.is_ok(), self.rules.rise, self.rules.fall);
         match result {
-            Ok(()) => self.turns.count(member.breaker.passed(began)),
+            Ok(()) => self.transitions.count(member.breaker.passed(began)),
             Err(reason) => {
                 member.counters.failed_checks().increment();
                 if member.failure.as_deref() != Some(reason) {
@@ -216,7 +216,7 @@ impl Roster {
     /// in it is of a new generation only if cores are to route in another way.
     pub fn status(&mut self, now: Instant) -> Arc<Status> {
         for member in self.members.values_mut() {
-            self.turns.count(member.breaker.connected(member.counters.connected()));
+            self.transitions.count(member.breaker.connected(member.counters.connected()));
         }
         let assessment = self.assess(now);
         let Assessment { fail_open, admits, mut entries, conditions } = assessment;

@@ -76,11 +76,11 @@ fn answer(stream: &mut TcpStream, status: u16) {
 }
 
 /// Quick checks: every 50 ms, rise 2, fall 3.
-pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
+pub fn settings(discovery: discovery::DiscoverySettings, timeout: Duration) -> Settings {
     Settings {
         discovery,
         discovery_period: Duration::from_mins(1),
-        health: health::Settings {
+        health: health::HealthSettings {
             period: Duration::from_millis(50),
             path: "/ping".parse().unwrap(),
             timeout,
@@ -96,9 +96,9 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
         reset_unhealthy: false,
         slow_start: Duration::ZERO,
         rebalance_rate: 0,
-        breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
+        breaker: breaker::BreakerSettings { threshold: 5, timeout: Duration::from_mins(5) },
         connect_timeout: Duration::from_secs(2),
-        zone: zone::Settings::Ignored,
+        zone: zone::ZoneSettings::Ignored,
         source_addresses: Vec::new(),
         probes_max: control::MAX_PROBES,
     }

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use control::{Settings, breaker, zone::Settings as ZoneSettings};
+use control::{Settings, breaker, zone::ZoneSettings};
 use dataplane::Balance;
 
 use super::{discovery, health, limits, zone};
@@ -27,7 +27,7 @@ pub(in crate::config) fn settings(
         slow_start: read.value(&var::SLOW_START)?,
         // Clients would be led to where they were; the zone is not heeded either.
         rebalance_rate: if affinity { 0 } else { rebalance_rate },
-        breaker: breaker::Settings {
+        breaker: breaker::BreakerSettings {
             threshold: read.value(&var::CIRCUIT_BREAKER_THRESHOLD)?,
             timeout: read.value(&var::CIRCUIT_BREAKER_TIMEOUT)?,
         },

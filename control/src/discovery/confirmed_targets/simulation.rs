@@ -18,7 +18,7 @@ const LIES_MAX: u32 = CONFIRMATIONS - 1;
 #[test]
 fn bad_answers_cost_no_target_and_good_ones_take_effect() {
     for seed in 1..=seeds(SEQUENCES) {
-        let mut world = World::new(seed);
+        let mut world = ApiWorld::new(seed);
         for step in 0..STEPS {
             world.step(&format!("seed {seed}, step {step}"));
         }
@@ -26,7 +26,7 @@ fn bad_answers_cost_no_target_and_good_ones_take_effect() {
     }
 }
 
-struct World {
+struct ApiWorld {
     random: fastrand::Rng,
     limit: u8,
     known: ConfirmedTargets,
@@ -40,7 +40,7 @@ struct World {
     settled: bool,
 }
 
-impl World {
+impl ApiWorld {
     fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let limit = [0, 10, 34, 50, 75, 100][random.usize(0..6)];

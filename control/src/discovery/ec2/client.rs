@@ -27,7 +27,9 @@ use super::timeouts::REFRESH_MAX;
 use crate::discovery::ec2::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
 use crate::discovery::ec2::fault::{Fault, FaultKind};
 use crate::discovery::ec2::poll::Found;
-use crate::discovery::ec2::poll::api::{Api, Filter, Group, Instance, Member, Page};
+use crate::discovery::ec2::poll::api::{
+    Api, AutoScalingGroup, Filter, GroupMember, Instance, Page,
+};
 use crate::discovery::ec2::settings::AwsSettings;
 use crate::discovery::ec2::timeouts::Timeouts;
 use crate::threads::guard::Panicked;
@@ -176,7 +178,11 @@ pub(super) async fn region(settings: &AwsSettings) -> String {
 }
 
 impl Api for Client {
-    async fn members(&self, name: &str, token: Option<String>) -> Result<Page<Group>, Fault> {
+    async fn members(
+        &self,
+        name: &str,
+        token: Option<String>,
+    ) -> Result<Page<AutoScalingGroup>, Fault> {
         if let Some(problem) = &self.obstacles[0] {
             return Err(self.unsent(DESCRIBE_GROUPS, problem));
         }
@@ -190,7 +196,9 @@ impl Api for Client {
         let items = groups
             .into_iter()
             .filter(|group| group.auto_scaling_group_name() == Some(name))
-            .map(|group| Group { members: group.instances().iter().map(member).collect() });
+            .map(|group| AutoScalingGroup {
+                members: group.instances().iter().map(member).collect(),
+            });
         Ok(Page { items: items.collect(), next: next(answer.next_token) })
     }
 
@@ -220,9 +228,9 @@ impl Api for Client {
     }
 }
 
-fn member(instance: &autoscaling::types::Instance) -> Member {
+fn member(instance: &autoscaling::types::Instance) -> GroupMember {
     let in_service = autoscaling::types::LifecycleState::InService;
-    Member {
+    GroupMember {
         id: instance.instance_id().unwrap_or_default().to_owned(),
         in_service: instance.lifecycle_state() == Some(&in_service),
     }

@@ -121,11 +121,11 @@ impl Poller {
         asked.unwrap_or_else(|failure| {
             let fault = match failure {
                 // It may have left anything half changed.
-                Failure::Panic(panicked) => {
+                PollFailure::Panic(panicked) => {
                     self.forget_access();
                     Fault::panicked(&panicked, &self.settings)
                 }
-                Failure::NoThread(error) => Fault::no_thread(&error, &self.settings),
+                PollFailure::NoThread(error) => Fault::no_thread(&error, &self.settings),
             };
             Err(fault)
         })
@@ -135,7 +135,7 @@ impl Poller {
         &mut self,
         priority: Priority,
         in_use: &Arc<[Target]>,
-    ) -> Result<Result<Found, Fault>, Failure> {
+    ) -> Result<Result<Found, Fault>, PollFailure> {
         let timeouts = self.timeouts();
         self.ready_thread(priority).await?;
         let access = match &mut self.access {
@@ -182,18 +182,18 @@ impl Poller {
 }
 
 /// Why AWS was not asked, or not to the end.
-enum Failure {
+enum PollFailure {
     Panic(guard::Panicked),
     NoThread(io::Error),
 }
 
-impl From<guard::Panicked> for Failure {
+impl From<guard::Panicked> for PollFailure {
     fn from(panicked: guard::Panicked) -> Self {
         Self::Panic(panicked)
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for PollFailure {
     fn from(error: io::Error) -> Self {
         Self::NoThread(error)
     }

@@ -15,18 +15,18 @@ const STEPS_MAX: u32 = 360_000;
 /// Each connection is looked at once in so many steps.
 const PASS: usize = 100;
 
-struct Connection {
+struct OpenConnection {
     target: usize,
     is_old: bool,
     is_at_rest: bool,
 }
 
-struct World {
+struct RebalanceWorld {
     rng: fastrand::Rng,
     now: Instant,
     rate: u32,
     targets: Vec<Arc<TargetCounters>>,
-    connections: Vec<Connection>,
+    connections: Vec<OpenConnection>,
     rebalance: Rebalance,
     joined_total: u64,
     /// The fewest that a target may have, as of the latest grant.
@@ -37,11 +37,11 @@ struct World {
     ended: Vec<Instant>,
     /// Those that were told to end and are counted until then.
     closing: Vec<(Instant, usize, RebalanceClose)>,
-    /// Turns from rest to work and back, as a probability for a step.
+    /// Transitions from rest to work and back, as a probability for a step.
     restlessness: f64,
 }
 
-impl World {
+impl RebalanceWorld {
     fn new(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let old = rng.usize(1..=8);
@@ -67,13 +67,13 @@ impl World {
         for target in 0..old {
             for _ in 0..world.rng.usize(1..400) {
                 let is_at_rest = restlessness == 0.0 || world.rng.bool();
-                world.open(Connection { target, is_old: true, is_at_rest });
+                world.open(OpenConnection { target, is_old: true, is_at_rest });
             }
         }
         world
     }
 
-    fn open(&mut self, connection: Connection) {
+    fn open(&mut self, connection: OpenConnection) {
         self.targets[connection.target].on(0).active.increment();
         self.connections.push(connection);
     }
@@ -132,7 +132,7 @@ impl World {
     }
 
     fn look_at(&mut self, index: usize) {
-        let Connection { target, is_old, is_at_rest } = self.connections[index];
+        let OpenConnection { target, is_old, is_at_rest } = self.connections[index];
         if !is_old || !is_at_rest {
             return;
         }
@@ -166,7 +166,7 @@ impl World {
         let other = (one + self.rng.usize(1..counts.len())) % counts.len();
         let target = if counts[other] < counts[one] { other } else { one };
         let is_at_rest = self.restlessness == 0.0;
-        self.open(Connection { target, is_old: false, is_at_rest });
+        self.open(OpenConnection { target, is_old: false, is_at_rest });
     }
 
     fn assert_pace(&self) {
@@ -181,7 +181,7 @@ impl World {
 }
 
 fn run(seed: u64) {
-    let mut world = World::new(seed);
+    let mut world = RebalanceWorld::new(seed);
     for _ in 0..100 {
         world.step();
     }

@@ -5,15 +5,15 @@ use crate::policy::breaker;
 /// What the roster is told once.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// As in [`crate::health::Settings`].
+    /// As in [`crate::health::HealthSettings`].
     pub rise: u32,
-    /// As in [`crate::health::Settings`].
+    /// As in [`crate::health::HealthSettings`].
     pub fall: u32,
     /// As in [`crate::Settings`], in percent.
     pub fail_open_threshold: u8,
     /// When a target's circuit breaker opens, and how rarely it is tried again.
-    pub breaker: breaker::Settings,
-    /// As in [`crate::health::Settings::port`].
+    pub breaker: breaker::BreakerSettings,
+    /// As in [`crate::health::HealthSettings::port`].
     pub check_port: Option<u16>,
     /// As in [`crate::Settings`].
     pub drain_timeout: Duration,

@@ -25,7 +25,7 @@ fn identity(n: u8) -> Identity {
 }
 
 fn roster(fail_open_threshold: u8) -> Roster {
-    let breaker = breaker::Settings { threshold: 3, timeout: Duration::from_mins(1) };
+    let breaker = breaker::BreakerSettings { threshold: 3, timeout: Duration::from_mins(1) };
     Roster::new(Rules {
         rise: 2,
         fall: 2,

@@ -4,12 +4,12 @@ use crate::discovery::ec2::fault::Fault;
 
 /// The two questions that are asked, a page at a time. What answers them is AWS, or a test.
 pub(in crate::discovery::ec2) trait Api {
-    /// The members of the Auto Scaling Group `name`.
+    /// The members of the Auto Scaling AutoScalingGroup `name`.
     fn members(
         &self,
         name: &str,
         token: Option<String>,
-    ) -> impl Future<Output = Result<Page<Group>, Fault>> + Send;
+    ) -> impl Future<Output = Result<Page<AutoScalingGroup>, Fault>> + Send;
 
     /// The instances that pass `filter`.
     fn instances(
@@ -27,15 +27,15 @@ pub(in crate::discovery::ec2) struct Page<T> {
     pub(in crate::discovery::ec2) next: Option<String>,
 }
 
-/// An Auto Scaling Group.
+/// An Auto Scaling AutoScalingGroup.
 #[derive(Clone, Debug)]
-pub(in crate::discovery::ec2) struct Group {
-    pub(in crate::discovery::ec2) members: Vec<Member>,
+pub(in crate::discovery::ec2) struct AutoScalingGroup {
+    pub(in crate::discovery::ec2) members: Vec<GroupMember>,
 }
 
 /// An instance as its Auto Scaling Group sees it.
 #[derive(Clone, Debug)]
-pub(in crate::discovery::ec2) struct Member {
+pub(in crate::discovery::ec2) struct GroupMember {
     pub(in crate::discovery::ec2) id: String,
     pub(in crate::discovery::ec2) in_service: bool,
 }

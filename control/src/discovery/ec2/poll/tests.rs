@@ -2,7 +2,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
-use crate::discovery::ec2::poll::api::{Group, Member, Page};
+use crate::discovery::ec2::poll::api::{AutoScalingGroup, GroupMember, Page};
 
 /// An AWS of two answers, given in pages of two, that counts and checks the questions.
 #[derive(Default)]
@@ -24,17 +24,21 @@ fn page<T: Clone>(all: &[T], token: Option<String>) -> Page<T> {
 }
 
 impl Api for Fake {
-    async fn members(&self, name: &str, token: Option<String>) -> Result<Page<Group>, Fault> {
+    async fn members(
+        &self,
+        name: &str,
+        token: Option<String>,
+    ) -> Result<Page<AutoScalingGroup>, Fault> {
         assert_eq!(name, "group");
         let Some(members) = &self.members else {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let members: Vec<_> = members
             .iter()
-            .map(|&(id, in_service)| Member { id: id.to_owned(), in_service })
+            .map(|&(id, in_service)| GroupMember { id: id.to_owned(), in_service })
             .collect();
         let page = page(&members, token);
-        Ok(Page { items: vec![Group { members: page.items }], next: page.next })
+        Ok(Page { items: vec![AutoScalingGroup { members: page.items }], next: page.next })
     }
 
     async fn instances(

@@ -20,13 +20,13 @@ pub(super) struct LogLines {
     period: Duration,
     shrink_limit: u8,
     /// The problems that were told and are not over.
-    told: HashSet<Problem>,
+    told: HashSet<KnownProblem>,
     /// The instances that were told to be no targets, and still are none.
     ignored: HashSet<Ignored>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Problem {
+enum KnownProblem {
     /// By its sort.
     Fault(FaultKind, &'static str, &'static str),
     Answer(Oddity),
@@ -57,7 +57,7 @@ impl LogLines {
     /// `known` targets stay in use.
     pub(super) fn about_fault(&mut self, fault: &Fault, known: usize) -> Vec<(Level, String)> {
         let (kind, action, headline) = fault.sort();
-        if !self.told.insert(Problem::Fault(kind, action, headline)) {
+        if !self.told.insert(KnownProblem::Fault(kind, action, headline)) {
             return Vec::new();
         }
         let consequence = if known == 0 {
@@ -87,13 +87,13 @@ impl LogLines {
         };
         if verdict == Verdict::Accepted {
             let had_problems = !self.told.is_empty();
-            self.told.retain(|told| Some(*told) == oddity.map(Problem::Answer));
+            self.told.retain(|told| Some(*told) == oddity.map(KnownProblem::Answer));
             if had_problems && oddity.is_none() {
                 lines.push((Level::Info, format!("discovery works again: {known} targets")));
             }
         }
         if let Some(oddity) = oddity
-            && self.told.insert(Problem::Answer(oddity))
+            && self.told.insert(KnownProblem::Answer(oddity))
         {
             lines.push((Level::Warn, self.line(oddity, answer, found, known)));
         }

@@ -62,7 +62,7 @@ fn told(reason: &str, seen: Option<Sighting>) -> String {
 
 fn metadata(seen: Seen) -> Sighting {
     let endpoint = "http://169.254.169.254".to_owned();
-    Sighting { endpoint, kind: Kind::Metadata, seen }
+    Sighting { endpoint, kind: CredentialSource::Metadata, seen }
 }
 
 #[test]
@@ -91,17 +91,17 @@ fn whoever_else_gives_none_is_named() {
     let told = |kind, seen| {
         told("no", Some(Sighting { endpoint: "https://x.test".to_owned(), kind, seen }))
     };
-    let line = told(Kind::Portal, Seen::Status(401));
+    let line = told(CredentialSource::Portal, Seen::Status(401));
     assert!(line.contains("single sign-on at https://x.test: status 401"), "{line}");
     assert!(line.contains("run `aws sso login`"), "{line}");
-    for kind in [Kind::Portal, Kind::Aws] {
+    for kind in [CredentialSource::Portal, CredentialSource::Aws] {
         let line = told(kind, Seen::Nothing);
         assert!(line.contains("there is a way from here"), "{line}");
         assert!(line.contains("; HTTPS_PROXY is set: check"), "{line}");
     }
-    let line = told(Kind::Aws, Seen::Status(403));
+    let line = told(CredentialSource::Aws, Seen::Status(403));
     assert!(line.contains("AWS at https://x.test: status 403; no; attach an IAM role"), "{line}");
-    let line = told(Kind::Container, Seen::Status(500));
+    let line = told(CredentialSource::Container, Seen::Status(500));
     assert!(line.contains("the container's endpoint at https://x.test: status 500"), "{line}");
     assert!(line.contains("AWS_CONTAINER_CREDENTIALS_FULL_URI"), "{line}");
 }
