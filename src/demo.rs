@@ -27,6 +27,7 @@ use crate::config::{Config, Environment};
 use crate::exit::Failure;
 use crate::signals::Hangup;
 use crate::sockets::reachable;
+use crate::systemd::Origin;
 use crate::{logging, preflight, run};
 use keys::Keys;
 use painter::{LogLines, Painter, say};
@@ -87,7 +88,7 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
         is_choosing: AtomicBool::new(false),
     });
     let shown = Arc::clone(&stage);
-    run::balance(config, run::Origin::default(), Hangup::Ends, move |control| {
+    run::balance(config, Origin::default(), Hangup::Ends, move |control| {
         if let Err(error) = shown.start(listeners, commands) {
             log::error!("the demo's targets do not start: {error}");
         }

@@ -19,7 +19,7 @@ pub(super) fn aliases(environment: &Environment) -> Vec<Remark> {
 }
 
 /// Each name of a variable that says otherwise than the one that comes first.
-pub(in crate::config) fn contradictions(row: &Row, environment: &Environment) -> Vec<Problem> {
+pub(crate) fn contradictions(row: &Row, environment: &Environment) -> Vec<Problem> {
     let mut written = environment.all_written(row);
     let Some(first) = written.next() else { return Vec::new() };
     let others = written.filter(|other| !(row.is_same)(first.text, other.text));

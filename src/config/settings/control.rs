@@ -8,10 +8,7 @@ use crate::config::reader::Reader;
 use crate::config::table as var;
 
 /// What the control plane is told. `listen` is where clients connect, if that could be parsed.
-pub(in crate::config) fn settings(
-    listen: Option<SocketAddr>,
-    read: &mut Reader<'_>,
-) -> Option<Settings> {
+pub(crate) fn settings(listen: Option<SocketAddr>, read: &mut Reader<'_>) -> Option<Settings> {
     let discovery = discovery::settings(listen, read);
     let zone = zone::settings(read);
     let affinity = read.value(&var::BALANCE)? == Balance::Maglev;

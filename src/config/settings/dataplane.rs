@@ -7,7 +7,7 @@ use crate::config::reader::Reader;
 use crate::config::table as var;
 
 /// What the cores are told.
-pub(in crate::config) fn settings(read: &mut Reader<'_>) -> Option<Settings> {
+pub(crate) fn settings(read: &mut Reader<'_>) -> Option<Settings> {
     let proxy_protocol = proxy_protocol::settings(read);
     let keepalive = read.value(&var::TCP_KEEPALIVE)?;
     Some(Settings {

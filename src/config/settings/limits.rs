@@ -16,12 +16,12 @@ pub(super) fn limits(read: &Reader<'_>) -> Option<Limits> {
 
 /// How many connections there may be at a time.
 #[expect(clippy::option_option, reason = "bad and no limit are two different things")]
-pub(in crate::config) fn connections(read: &Reader<'_>) -> Option<Option<NonZeroUsize>> {
+pub(crate) fn connections(read: &Reader<'_>) -> Option<Option<NonZeroUsize>> {
     let most = read.value(&var::MAX_CONNECTIONS)?;
     Some(most.and_then(|most| NonZeroUsize::new(usize::try_from(most).ok()?)))
 }
 
 /// Where connections to targets come from.
-pub(in crate::config) fn sources(read: &Reader<'_>) -> Option<Sources> {
+pub(crate) fn sources(read: &Reader<'_>) -> Option<Sources> {
     Some(Sources::new(&read.value(&var::SOURCE_ADDRESSES)?.unwrap_or_default()))
 }

@@ -6,7 +6,7 @@ use super::Parsed;
 use super::list::each;
 
 /// Who may connect; `None` is everybody.
-pub(in crate::config) fn allowed(text: &str) -> Parsed<Option<Cidrs>> {
+pub(crate) fn allowed(text: &str) -> Parsed<Option<Cidrs>> {
     if text == "all" {
         return Ok(None);
     }
@@ -14,7 +14,7 @@ pub(in crate::config) fn allowed(text: &str) -> Parsed<Option<Cidrs>> {
 }
 
 /// Addresses of this machine to connect from.
-pub(in crate::config) fn sources(text: &str) -> Parsed<Vec<IpAddr>> {
+pub(crate) fn sources(text: &str) -> Parsed<Vec<IpAddr>> {
     let accepted = "accepted: IPv4 and IPv6 addresses of this machine, comma separated, each once, \
                     such as 10.0.0.10,10.0.0.11";
     let mut addresses = Vec::new();
