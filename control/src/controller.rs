@@ -1,6 +1,6 @@
 pub(crate) mod affinity;
+pub(crate) mod command;
 pub(crate) mod event;
-pub(crate) mod order;
 pub(crate) mod reports;
 
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::metrics::Metrics;
 use crate::policy::roster::Roster;
 use crate::status::Status;
 use affinity::Tables;
+use command::{AdminCommand, DrainAction};
 use event::Event;
-use order::{Order, Wish};
 
 /// How often withdrawn targets are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -111,14 +111,14 @@ impl Controller {
             Event::Attempted(Attempted { target, began, result }) => {
                 self.roster.attempted(&target, began, result, now);
             }
-            Event::Ordered(order) => self.obey(order, now),
+            Event::Commanded(command) => self.obey(command, now),
         }
     }
 
-    fn obey(&mut self, Order { name, wish, reply }: Order, now: Instant) {
-        let is_obeyed = match wish {
-            Wish::Drain => self.roster.drain(&name, now),
-            Wish::Undrain => self.roster.undrain(&name),
+    fn obey(&mut self, AdminCommand { name, action, reply }: AdminCommand, now: Instant) {
+        let is_obeyed = match action {
+            DrainAction::Drain => self.roster.drain(&name, now),
+            DrainAction::Undrain => self.roster.undrain(&name),
         };
         self.publish();
         // Who asked may have gone.

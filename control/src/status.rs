@@ -87,7 +87,7 @@ impl Status {
     }
 
     /// Whom operators want to drain and discovery does not know now: they will drain when they are
-    /// back. In order; bounded, as orders that stand are.
+    /// back. In order; bounded, as drain orders are.
     pub fn drained_absent(&self) -> &[TargetId] {
         &self.drained_absent
     }

@@ -31,7 +31,7 @@ impl Fleet {
     ) -> Self {
         let [first, second] = targets.clone();
         let mut settings = settings(Static(targets.into()), Duration::from_secs(5));
-        settings.breaker = breaker::BreakerSettings { threshold: 3, timeout };
+        settings.policy.breaker = breaker::BreakerSettings { threshold: 3, timeout };
         change(&mut settings);
         let plane = Plane::start(settings);
         plane.wait_for_states("healthy* healthy*");

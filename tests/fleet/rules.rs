@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use control::breaker;
-use control::policy::Rules;
+use control::policy::{PolicySettings, Rules};
 use dataplane::Balance;
 
 pub(crate) const RISE: u32 = 2;
@@ -109,16 +109,18 @@ impl Setting {
         Rules {
             rise: RISE,
             fall: FALL,
-            fail_open_threshold: self.fail_open_threshold,
-            breaker: self.breaker,
             check_port: self.check_port,
-            drain_timeout: self.drain_timeout,
-            reset_unhealthy: self.reset_unhealthy,
-            slow_start: self.slow_start,
-            rebalance_rate: 0,
             warmup_max: WARMUP_MAX,
-            affinity: false,
             cores: self.cores,
+            policy: PolicySettings {
+                fail_open_threshold: self.fail_open_threshold,
+                breaker: self.breaker,
+                drain_timeout: self.drain_timeout,
+                reset_unhealthy: self.reset_unhealthy,
+                slow_start: self.slow_start,
+                rebalance_rate: 0,
+                affinity: false,
+            },
         }
     }
 }

@@ -5,21 +5,24 @@ use exchange::Target;
 use super::*;
 use crate::policy::breaker;
 use crate::policy::roster::Rules;
+use crate::policy::settings::PolicySettings;
 
 fn rules() -> Rules {
     Rules {
         rise: 1,
         fall: 1,
-        fail_open_threshold: 0,
-        breaker: breaker::BreakerSettings { threshold: 2, timeout: Duration::from_secs(10) },
         check_port: Some(81),
-        drain_timeout: Duration::from_mins(5),
-        reset_unhealthy: false,
-        slow_start: Duration::ZERO,
-        rebalance_rate: 0,
         warmup_max: Duration::from_secs(2),
-        affinity: false,
         cores: 1,
+        policy: PolicySettings {
+            fail_open_threshold: 0,
+            breaker: breaker::BreakerSettings { threshold: 2, timeout: Duration::from_secs(10) },
+            drain_timeout: Duration::from_mins(5),
+            reset_unhealthy: false,
+            slow_start: Duration::ZERO,
+            rebalance_rate: 0,
+            affinity: false,
+        },
     }
 }
 

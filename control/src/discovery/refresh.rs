@@ -22,7 +22,7 @@ pub(crate) async fn run(
 ) {
     match settings {
         DiscoverySettings::File(file) => {
-            watch::run(file, period, &refresh, &metrics, &events).await
+            watch::run(file, period, &refresh, &metrics, &events).await;
         }
         #[cfg(feature = "aws")]
         DiscoverySettings::Aws(aws) => ec2::refresh::run(aws, &metrics, &events).await,

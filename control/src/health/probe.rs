@@ -16,7 +16,10 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 use ureq::{Agent, Body, Error, Timeout};
 
-use crate::health::{CheckPath, HealthSettings, ProxyHeader, StatusSet};
+use crate::health::path::CheckPath;
+use crate::health::proxy_header::ProxyHeader;
+use crate::health::settings::HealthSettings;
+use crate::health::status::StatusSet;
 use crate::log_lines::escaped::Escaped;
 use crate::threads::guard;
 use connection::{MAX_HEAD_BYTES, TargetConnector};
@@ -82,7 +85,7 @@ impl Probe {
         let request = agent
             .get(format!("http://{address}{}", self.path))
             .header("Host", address.to_string())
-            .header("ProbeConnection", "close");
+            .header("Connection", "close");
         let mut response = request.call().map_err(|error| self.failure(error))?;
         let result = self.judge(response.status().as_u16(), response.body_mut());
         is_known.store(true, Relaxed);

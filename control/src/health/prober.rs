@@ -11,9 +11,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::controller::event::Event;
-use crate::health::HealthSettings;
 use crate::health::checked::Checked;
 use crate::health::probe::{CheckFailure, Probe};
+use crate::health::settings::HealthSettings;
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
 use crate::policy::identity::Identity;

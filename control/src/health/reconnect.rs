@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::controller::event::Event;
-use crate::health::ProxyHeader;
 use crate::health::attempted::Attempted;
 use crate::health::probe::is_ours;
+use crate::health::proxy_header::ProxyHeader;
 use crate::policy::breaker::ConnectAttempt;
 use crate::policy::identity::Identity;
 

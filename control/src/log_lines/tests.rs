@@ -8,6 +8,7 @@ use super::target::FAILURES_TOLD_MAX;
 use super::*;
 use crate::policy::breaker::{self, ConnectAttempt};
 use crate::policy::roster::{Roster, Rules};
+use crate::policy::settings::PolicySettings;
 
 /// A roster and what was logged of it, at a time that only the test moves.
 struct Told {
@@ -20,16 +21,18 @@ fn rules() -> Rules {
     Rules {
         rise: 1,
         fall: 1,
-        fail_open_threshold: 0,
-        breaker: breaker::BreakerSettings { threshold: 2, timeout: Duration::from_secs(10) },
         check_port: Some(81),
-        drain_timeout: Duration::from_mins(5),
-        reset_unhealthy: false,
-        slow_start: Duration::ZERO,
-        rebalance_rate: 0,
         warmup_max: Duration::from_secs(2),
-        affinity: false,
         cores: 1,
+        policy: PolicySettings {
+            fail_open_threshold: 0,
+            breaker: breaker::BreakerSettings { threshold: 2, timeout: Duration::from_secs(10) },
+            drain_timeout: Duration::from_mins(5),
+            reset_unhealthy: false,
+            slow_start: Duration::ZERO,
+            rebalance_rate: 0,
+            affinity: false,
+        },
     }
 }
 

@@ -15,7 +15,7 @@ impl Breakers {
         let transitions = total_by(
             "to",
             "load_balancer_circuit_breaker_transitions_total",
-            "How often circuit breakers of targets have changed to this state",
+            "How often circuit breakers of targets have turned to this state",
         );
         let breakers = Self { transitions };
         // Present from 0.

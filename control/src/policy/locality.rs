@@ -46,7 +46,7 @@ pub(crate) fn localities<'a>(
     shared_out(std::iter::once((kept * rooms, own)).chain(spilled), targets * rooms)
 }
 
-/// Transitions parts of `whole` into shares that add up exactly; each is off by less than one unit, and
+/// Turns parts of `whole` into shares that add up exactly; each is off by less than one unit, and
 /// the first is not rounded up.
 fn shared_out(parts: impl Iterator<Item = (u128, Vec<usize>)>, whole: u128) -> Vec<Locality> {
     let mut sum = 0;

@@ -12,7 +12,7 @@ const STEPS: u32 = 40;
 const ADDRESSES: usize = 12;
 
 /// Answers that may leave out whom they should mention before one mentions everybody; one more would
-/// have to be expected.
+/// have to be accepted.
 const LIES_MAX: u32 = CONFIRMATIONS - 1;
 
 #[test]

@@ -11,7 +11,7 @@ use ureq::{Error, Timeout};
 
 use super::failure::CheckFlaw;
 use super::{head, protocol};
-use crate::health::ProxyHeader;
+use crate::health::proxy_header::ProxyHeader;
 
 /// Largest head of an answer, in bytes.
 pub(super) const MAX_HEAD_BYTES: usize = 16 << 10;

@@ -37,7 +37,7 @@ struct RebalanceWorld {
     ended: Vec<Instant>,
     /// Those that were told to end and are counted until then.
     closing: Vec<(Instant, usize, RebalanceClose)>,
-    /// Transitions from rest to work and back, as a probability for a step.
+    /// Turns from rest to work and back, as a probability for a step.
     restlessness: f64,
 }
 

@@ -7,6 +7,7 @@ use crate::status::{BreakerState, TargetState, TargetStatus};
 
 use super::*;
 use crate::policy::breaker;
+use crate::policy::settings::PolicySettings;
 use crate::seeds::seeds;
 
 mod breakers;
@@ -29,16 +30,18 @@ fn roster(fail_open_threshold: u8) -> Roster {
     Roster::new(Rules {
         rise: 2,
         fall: 2,
-        fail_open_threshold,
-        breaker,
         check_port: None,
-        drain_timeout: Duration::from_mins(5),
-        reset_unhealthy: false,
-        slow_start: Duration::ZERO,
-        rebalance_rate: 0,
         warmup_max: Duration::from_secs(2),
-        affinity: false,
         cores: 2,
+        policy: PolicySettings {
+            fail_open_threshold,
+            breaker,
+            drain_timeout: Duration::from_mins(5),
+            reset_unhealthy: false,
+            slow_start: Duration::ZERO,
+            rebalance_rate: 0,
+            affinity: false,
+        },
     })
 }
 
@@ -340,7 +343,8 @@ impl Random {
 /// Each locality's share, in percent, and its entries.
 fn localities(roster: &mut Roster) -> Vec<(u32, Vec<usize>)> {
     let status = roster.status(at(0));
-    let percent = |share: u32| (share * 100 + Locality::WHOLE / 2) / Locality::WHOLE;
+    let percent =
+        |share: u32| (share * 100 + exchange::Locality::WHOLE / 2) / exchange::Locality::WHOLE;
     status
         .snapshot()
         .localities()

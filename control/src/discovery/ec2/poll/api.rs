@@ -4,7 +4,7 @@ use crate::discovery::ec2::fault::Fault;
 
 /// The two questions that are asked, a page at a time. What answers them is AWS, or a test.
 pub(in crate::discovery::ec2) trait Api {
-    /// The members of the Auto Scaling AutoScalingGroup `name`.
+    /// The members of the Auto Scaling Group `name`.
     fn members(
         &self,
         name: &str,
@@ -27,7 +27,7 @@ pub(in crate::discovery::ec2) struct Page<T> {
     pub(in crate::discovery::ec2) next: Option<String>,
 }
 
-/// An Auto Scaling AutoScalingGroup.
+/// An Auto Scaling Group.
 #[derive(Clone, Debug)]
 pub(in crate::discovery::ec2) struct AutoScalingGroup {
     pub(in crate::discovery::ec2) members: Vec<GroupMember>,

@@ -87,7 +87,7 @@ impl QueueWorld {
                     self.queue.add(self.members[who].rank, who);
                 }
                 QueueEvent::Ended(who, rank, passed) => {
-                    self.ended(who, ALL[usize::from(rank)], passed)
+                    self.ended(who, ALL[usize::from(rank)], passed);
                 }
             }
             while let Some((rank, who)) = self.queue.start() {

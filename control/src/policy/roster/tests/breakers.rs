@@ -126,7 +126,7 @@ fn fail_open_that_only_breakers_cause_uses_the_targets_whose_checks_pass() {
 
     // A threshold is for both.
     let mut roster = healthy(4);
-    roster.rules.fail_open_threshold = 25;
+    roster.rules.policy.fail_open_threshold = 25;
     (1..=3).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     assert_eq!(shown(&mut roster), "1e* 2e* 3e* 4h*");
     check_twice(&mut roster, 1, BAD, 0);
@@ -138,7 +138,7 @@ fn fail_open_that_only_breakers_cause_uses_the_targets_whose_checks_pass() {
 #[test]
 fn fail_open_by_breakers_resets_what_checks_condemn() {
     let mut roster = healthy(2);
-    roster.rules.reset_unhealthy = true;
+    roster.rules.policy.reset_unhealthy = true;
     (1..=2).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     check_twice(&mut roster, 1, BAD, 0);
     assert!(entry(&mut roster, 1, 0).is_reset() && !entry(&mut roster, 2, 0).is_reset());

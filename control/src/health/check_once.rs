@@ -6,12 +6,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::health::HealthSettings;
 use crate::health::probe::{CheckFailure, Probe};
+use crate::health::settings::HealthSettings;
 
 /// What a single check made of a target.
 #[derive(Clone, Debug)]
-pub struct Trial {
+pub struct SingleCheck {
     /// Who was checked.
     pub target: Target,
     /// How long it took, or why it failed.
@@ -24,7 +24,7 @@ pub async fn check_targets(
     settings: &HealthSettings,
     probes_max: usize,
     targets: Vec<Target>,
-) -> Vec<Trial> {
+) -> Vec<SingleCheck> {
     let probe = Arc::new(Probe::new(settings));
     let slots = Arc::new(Semaphore::new(probes_max));
     let (longest, told) = (probe.longest(), settings.timeout);
@@ -47,10 +47,10 @@ pub async fn check_targets(
                 Ok(Err(error)) => Err(CheckFailure::Other(error.to_string())),
                 Err(_) => Err(CheckFailure::TimedOut(told)),
             };
-            (index, Trial { target, result })
+            (index, SingleCheck { target, result })
         });
     }
-    let mut trials = under_way.join_all().await;
-    trials.sort_by_key(|(index, _)| *index);
-    trials.into_iter().map(|(_, trial)| trial).collect()
+    let mut checks = under_way.join_all().await;
+    checks.sort_by_key(|(index, _)| *index);
+    checks.into_iter().map(|(_, check)| check).collect()
 }
