@@ -140,6 +140,7 @@ mod tests {
             (&["PORT=80"], Some("set PORT=80 in")),
             (&["--target", "10.0.0.1"], Some("set TARGETS=10.0.0.1 in")),
             (&["--log-level=debug"], Some("set RUST_LOG=debug in")),
+            (&["--connect-timeout=3"], Some("set POOL_TIMEOUT=3 in")),
             (&["--cores"], Some("set CORES=… in")),
             (&["--port", "--host"], Some("set PORT=… in")),
             (&["--verbose"], None),

@@ -1,10 +1,10 @@
 //! The balancer at work, with small targets of its own: `stateless-load-balancer demo`.
 
 mod canvas;
+mod drain;
 mod http;
 mod keys;
 mod narrator;
-mod orders;
 mod painter;
 mod screen;
 mod stage;
@@ -93,10 +93,10 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
             log::error!("the demo's targets do not start: {error}");
         }
         let keys = keys(&shown, control.statuses(), painter.clone());
-        let introduction = introduction(balancer, shown.admin, command_address, keys.is_some());
+        let welcome = welcome(balancer, shown.admin, command_address, keys.is_some());
         match &painter {
-            Some(painter) => painter.write(&introduction),
-            None => say(&introduction),
+            Some(painter) => painter.write(&welcome),
+            None => say(&welcome),
         }
         tokio::spawn(end_traffic(Arc::clone(&shown.traffic)));
         tokio::spawn(screen::show(shown, control.statuses(), painter, keys.is_some()));
@@ -170,7 +170,7 @@ fn make_free(environment: &mut Environment, host: &Variable<IpAddr>, port: &Vari
 /// Columns of a line that holds an address of the usual length.
 const COLUMNS: usize = 79;
 
-fn introduction(
+fn welcome(
     balancer: SocketAddr,
     admin: Option<SocketAddr>,
     commands: SocketAddr,
@@ -230,15 +230,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_introduction_fits_into_79_columns() {
+    fn the_welcome_fits_into_79_columns() {
         let wide = |text: &str| text.lines().any(|line| line.chars().count() > COLUMNS);
         for (has_keys, port) in [(false, 8080), (true, 65535)] {
             let address = SocketAddr::from(([127, 0, 0, 1], port));
-            let text = introduction(address, Some(address), address, has_keys);
+            let text = welcome(address, Some(address), address, has_keys);
             assert!(!wide(&text), "{text}");
             assert_eq!(text.contains("press"), has_keys, "{text}");
             let long = SocketAddr::from(([0xfdff_u16; 8], port));
-            assert!(!wide(&introduction(long, Some(long), address, has_keys)));
+            assert!(!wide(&welcome(long, Some(long), address, has_keys)));
         }
     }
 }

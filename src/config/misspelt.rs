@@ -128,6 +128,7 @@ mod tests {
             ("PORTS", "PORT"),
             ("AWS_REGIONS", "AWS_REGION"),
             ("CONNECT_TIMEOUTS", "POOL_TIMEOUT"),
+            ("connect_timeout", "POOL_TIMEOUT"),
         ] {
             assert_eq!(meant(name), Some(expected), "{name}");
         }

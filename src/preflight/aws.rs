@@ -9,7 +9,7 @@ pub(super) async fn discover(
     findings: &mut Findings,
 ) -> Option<Vec<Target>> {
     match discover_once(settings).await {
-        Ok(found) => judge(found, &settings.mode, findings),
+        Ok(found) => note_found(found, &settings.mode, findings),
         Err(fault) => {
             findings.failure(Check::Discovery, None, fault.to_string());
             // Who has no credentials at all needs a role, and the role needs a policy.
@@ -21,7 +21,7 @@ pub(super) async fn discover(
     }
 }
 
-fn judge(found: Found, mode: &Mode, findings: &mut Findings) -> Option<Vec<Target>> {
+fn note_found(found: Found, mode: &Mode, findings: &mut Findings) -> Option<Vec<Target>> {
     if !found.group_exists {
         let detail = format!("{mode}: there is no such group; check ASG_NAME and AWS_REGION");
         findings.failure(Check::Discovery, None, detail);

@@ -18,10 +18,10 @@ pub(super) fn examine(config: &Config, probes_max: usize, findings: &mut Finding
     runtime.block_on(async {
         let Some(targets) = discover(config, findings).await else { return };
         if let Some(zone) = zone::own(&settings.zone, findings) {
-            zone::judge(&zone, &targets, findings);
+            zone::note_near(&zone, &targets, findings);
         }
         let checks = check_targets(&settings.health, probes_max, targets).await;
-        judge(&checks, config, findings);
+        note_results(&checks, config, findings);
     });
     // A probe's thread may outlive its timeout: nobody waits for it.
     runtime.shutdown_background();
@@ -60,7 +60,7 @@ async fn discover(config: &Config, findings: &mut Findings) -> Option<Vec<Target
     Some(targets)
 }
 
-fn judge(checks: &[SingleCheck], config: &Config, findings: &mut Findings) {
+fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings) {
     let passed = checks.iter().filter(|check| check.result.is_ok()).count();
     for check in checks {
         let target = &check.target;

@@ -21,7 +21,7 @@ pub(super) fn own(settings: &ZoneSettings, findings: &mut Findings) -> Option<Ar
 }
 
 /// Whether any of `targets` is in the `own` zone.
-pub(super) fn judge(own: &str, targets: &[Target], findings: &mut Findings) {
+pub(super) fn note_near(own: &str, targets: &[Target], findings: &mut Findings) {
     let near = targets.iter().filter(|target| target.zone.as_deref() == Some(own)).count();
     let detail = format!("\"{own}\": {near} of {} targets are there", targets.len());
     if near == 0 {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use exchange::{
-    Counter, Entry, Ramp, Report, ResetReason, Target, TargetCounters, TargetKey, TargetOnCore,
+    CoreCounters, Counter, Entry, Ramp, Report, ResetReason, Target, TargetCounters, TargetKey,
+    TargetOnCore,
 };
 use socket2::SockAddr;
 
@@ -249,9 +250,16 @@ impl LocalTarget {
         }
     }
 
-    /// A client got a connection to it.
-    pub(crate) fn got_client(&self) {
+    /// A client got a connection to it: counts that, for the core in `count`, too.
+    pub(crate) fn count_client(&self, count: &CoreCounters) {
+        let count = &count.connections;
+        count.successful.increment();
         self.counters.on(self.core).connections.increment();
+        match self.is_in_own_zone() {
+            Some(true) => count.same_zone.increment(),
+            Some(false) => count.other_zone.increment(),
+            None => (),
+        }
     }
 
     /// A connect has reached it.

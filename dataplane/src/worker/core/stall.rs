@@ -10,7 +10,7 @@ const CATCH_UP_MAX: Duration = Duration::from_millis(200);
 /// Whether the core stood still and has not caught up yet. Until then no timer is judged: what it
 /// waits for may have come long ago, and lie where the next turns find it.
 #[derive(Debug, Default)]
-pub(super) struct Stall {
+pub(in crate::worker) struct Stall {
     /// While it catches up: until when at most.
     until: Option<Instant>,
     /// It has caught up, and timers were not judged since.
@@ -19,18 +19,18 @@ pub(super) struct Stall {
 
 impl Stall {
     /// Timers are judged now. Between two stalls they are, however soon the one follows the other.
-    pub(super) fn note_timers(&mut self) {
+    pub(in crate::worker) fn note_timers(&mut self) {
         self.owes_timers = false;
     }
 
     /// Whether timers count.
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::worker) fn is_over(&self) -> bool {
         self.until.is_none()
     }
 
     /// A turn that was to wait for `wait` at most is `now` at its completions, if there are any; the
     /// one before was at `before`. If it stood still: for how long, to be left out.
-    pub(super) fn note_turn(
+    pub(in crate::worker) fn note_turn(
         &mut self,
         before: Instant,
         now: Instant,

@@ -10,7 +10,7 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Why it did not obey.
-pub(super) fn order(admin: SocketAddr, address: SocketAddr, drains: bool) -> Result<(), String> {
+pub(super) fn drain(admin: SocketAddr, address: SocketAddr, drains: bool) -> Result<(), String> {
     let wish = if drains { "drain" } else { "undrain" };
     let asked = format!("POST http://{admin}/targets/{address}/{wish}");
     let head = format!(
