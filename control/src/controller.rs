@@ -137,12 +137,12 @@ impl Controller {
         self.metrics.breakers_changed(self.roster.breaker_transitions());
         self.map();
         let before = Arc::clone(&self.statuses.borrow());
-        if before == after {
+        if before.generation() == after.generation() {
             return;
         }
         // They tell how many connections are reset, which cores do as soon as they hear of it.
         let lines = log_lines::changes(&before, &after);
-        if before.generation() != after.generation() {
+        if before.snapshot().generation() != after.snapshot().generation() {
             self.publisher.publish(after.snapshot());
         }
         self.statuses.send_replace(after);

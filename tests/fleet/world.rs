@@ -232,11 +232,11 @@ impl World {
             self.due = Some(due);
             self.agenda.at(due, Event::Due);
         }
-        if before == self.latest {
+        if before.generation() == self.latest.generation() {
             return;
         }
         self.invariants.published(&before, &self.latest, &self.hosts, &self.setting, now);
-        let is_same = before.generation() == self.latest.generation();
+        let is_same = before.snapshot().generation() == self.latest.snapshot().generation();
         let cores = if is_same { 0 } else { self.cores.len() };
         for number in 0..cores {
             if self.cores[number].publish(&self.latest) {

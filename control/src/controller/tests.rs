@@ -89,7 +89,7 @@ fn another_reason_is_news_to_operators_and_not_to_the_cores() {
         controller.roster.checked(&identity, Err(reason), now());
         controller.publish();
         let status = Arc::clone(&controller.statuses.borrow());
-        (status.targets()[0].reason().map(str::to_owned), status.generation())
+        (status.targets()[0].reason().map(str::to_owned), status.snapshot().generation())
     };
     controller.handle(Event::Discovered(vec![target]));
     let (reason, generation) = fail(&mut controller, "status 503");

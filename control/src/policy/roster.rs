@@ -187,7 +187,7 @@ impl Roster {
     }
 
     /// The status at `now`, another one if anything in it has changed since the last call. The snapshot
-    /// in it is of a new generation only if cores are to route in another way.
+    /// in it is another one only if cores are to route in another way.
     pub fn status(&mut self, now: Instant) -> Arc<Status> {
         for member in self.members.values_mut() {
             self.transitions.count(member.breaker.connected(member.counters.connected()));
@@ -202,8 +202,10 @@ impl Roster {
             conditions,
             members::drained_absent(&self.members, &self.drain_orders),
         );
+        let generation = self.latest.generation();
+        let next = next.with_generation(generation);
         if next != *self.latest {
-            self.latest = Arc::new(next);
+            self.latest = Arc::new(next.with_generation(generation.next()));
         }
         Arc::clone(&self.latest)
     }
@@ -306,7 +308,7 @@ impl Roster {
             return latest;
         }
         let routing = self.without_past_ramps(routing, now);
-        Arc::new(Snapshot::new(latest.generation().next(), routing))
+        Arc::new(Snapshot::new(self.latest.generation().next(), routing))
     }
 
     /// That a ramp is over is no news, since it says so itself: it goes with whatever is news.

@@ -21,6 +21,14 @@ struct OpenConnection {
     is_at_rest: bool,
 }
 
+/// Clients whose connections ended, and who come back.
+struct ReturningClients {
+    /// How likely one does.
+    chance: f64,
+    /// When each does.
+    due: VecDeque<Instant>,
+}
+
 struct RebalanceWorld {
     rng: fastrand::Rng,
     now: Instant,
@@ -31,9 +39,7 @@ struct RebalanceWorld {
     joined_total: u64,
     /// The fewest that a target may have, as of the latest grant.
     least: u64,
-    /// When clients whose connections ended come back.
-    coming: VecDeque<Instant>,
-    comes_back: f64,
+    returning: ReturningClients,
     ended: Vec<Instant>,
     /// Those that were told to end and are counted until then.
     closing: Vec<(Instant, usize, RebalanceClose)>,
@@ -57,8 +63,10 @@ impl RebalanceWorld {
             rebalance: Rebalance::new(rate),
             joined_total: 0,
             least: 0,
-            coming: VecDeque::new(),
-            comes_back: [0.0, 0.5, 1.0][rng.usize(..3)],
+            returning: ReturningClients {
+                chance: [0.0, 0.5, 1.0][rng.usize(..3)],
+                due: VecDeque::new(),
+            },
             ended: Vec::new(),
             closing: Vec::new(),
             restlessness,
@@ -112,8 +120,8 @@ impl RebalanceWorld {
         for connection in &mut self.connections {
             connection.is_at_rest ^= self.rng.f64() < self.restlessness;
         }
-        while self.coming.front().is_some_and(|at| *at <= self.now) {
-            self.coming.pop_front();
+        while self.returning.due.front().is_some_and(|at| *at <= self.now) {
+            self.returning.due.pop_front();
             self.come_back();
         }
     }
@@ -143,8 +151,8 @@ impl RebalanceWorld {
             self.ended.push(self.now);
             let count = Load::of(&self.targets[target], 0.0).connections;
             assert!(count >= self.least, "{count} are left, {} would be even", self.least);
-            if self.rng.f64() < self.comes_back {
-                self.coming.push_back(self.now + Duration::from_millis(500));
+            if self.rng.f64() < self.returning.chance {
+                self.returning.due.push_back(self.now + Duration::from_millis(500));
             }
         }
     }
@@ -207,7 +215,7 @@ fn run(seed: u64) {
     assert!(are_spread, "{counts:?} are not spread, {most} may be");
     // Nobody who comes back, nothing more to end; else those who come back to where they were.
     let rounding = world.targets.len() as u64;
-    let enough = if world.comes_back == 0.0 { excess + rounding } else { excess * 3 + 20 };
+    let enough = if world.returning.chance == 0.0 { excess + rounding } else { excess * 3 + 20 };
     assert!(ended >= excess.min(1) && ended <= enough, "{ended} ended, {excess} were too many");
     // The last few are a matter of chance: who comes back last, and where.
     let nearly_all = world.ended.get(world.ended.len() * 9 / 10);
