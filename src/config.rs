@@ -95,7 +95,7 @@ impl Config {
                 admin: admin?,
                 cpus: cpus?,
                 shutdown_delay: read.value(&var::SHUTDOWN_DELAY)?,
-                remarks: remarks::remarks(environment, control.breaker.timeout),
+                remarks: remarks::remarks(environment, control.policy.breaker.timeout),
                 assumed_port: read
                     .value(&var::TARGET_PORT)
                     .filter(|_| !read.is_set(&var::TARGET_PORT)),

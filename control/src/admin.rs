@@ -1,7 +1,7 @@
 mod answer;
 mod body;
 mod context;
-mod orders;
+mod drains;
 mod path_id;
 mod peer;
 mod places;
@@ -41,8 +41,8 @@ fn router(context: Context) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
         .route("/targets", get(targets))
-        .route("/targets/{id}/drain", post(orders::drain))
-        .route("/targets/{id}/undrain", post(orders::undrain))
+        .route("/targets/{id}/drain", post(drains::drain))
+        .route("/targets/{id}/undrain", post(drains::undrain))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "not found"))
         .method_not_allowed_fallback(async || {
             refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")

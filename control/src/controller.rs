@@ -1,6 +1,6 @@
 pub(crate) mod affinity;
+pub(crate) mod command;
 pub(crate) mod event;
-pub(crate) mod order;
 pub(crate) mod reports;
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, sleep_until};
 
 use crate::health::attempted::Attempted;
 use crate::health::checked::Checked;
-use crate::health::probe::Failure;
+use crate::health::probe::CheckFailure;
 use crate::health::prober::Prober;
 use crate::health::reconnect::Reconnector;
 use crate::jitter::Jitter;
@@ -21,8 +21,8 @@ use crate::metrics::Metrics;
 use crate::policy::roster::Roster;
 use crate::status::Status;
 use affinity::Tables;
+use command::{AdminCommand, DrainAction};
 use event::Event;
-use order::{Order, Wish};
 
 /// How often withdrawn targets are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ impl Controller {
         match event {
             Event::Discovered(targets) => self.roster.discovered(targets, now),
             Event::Located(zone) => self.roster.located(zone),
-            Event::Checked(Checked { target, result: Err(Failure::NotMade(_)), .. }) => {
+            Event::Checked(Checked { target, result: Err(CheckFailure::NotMade(_)), .. }) => {
                 self.roster.not_checked(&target);
             }
             Event::Checked(Checked { target, began, result }) => {
@@ -111,14 +111,14 @@ impl Controller {
             Event::Attempted(Attempted { target, began, result }) => {
                 self.roster.attempted(&target, began, result, now);
             }
-            Event::Ordered(order) => self.obey(order, now),
+            Event::Commanded(command) => self.obey(command, now),
         }
     }
 
-    fn obey(&mut self, Order { name, wish, reply }: Order, now: Instant) {
-        let is_obeyed = match wish {
-            Wish::Drain => self.roster.drain(&name, now),
-            Wish::Undrain => self.roster.undrain(&name),
+    fn obey(&mut self, AdminCommand { name, action, reply }: AdminCommand, now: Instant) {
+        let is_obeyed = match action {
+            DrainAction::Drain => self.roster.drain(&name, now),
+            DrainAction::Undrain => self.roster.undrain(&name),
         };
         self.publish();
         // Who asked may have gone.
@@ -134,15 +134,15 @@ impl Controller {
         }
         let after = self.roster.status(now);
         self.due = self.roster.next_due(now);
-        self.metrics.breakers_turned(self.roster.breaker_turns());
+        self.metrics.breakers_changed(self.roster.breaker_transitions());
         self.map();
         let before = Arc::clone(&self.statuses.borrow());
-        if before == after {
+        if before.generation() == after.generation() {
             return;
         }
         // They tell how many connections are reset, which cores do as soon as they hear of it.
         let lines = log_lines::changes(&before, &after);
-        if before.generation() != after.generation() {
+        if before.snapshot().generation() != after.snapshot().generation() {
             self.publisher.publish(after.snapshot());
         }
         self.statuses.send_replace(after);

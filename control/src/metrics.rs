@@ -2,6 +2,7 @@
 
 mod breakers;
 mod cores;
+mod families;
 mod nodes;
 pub(crate) mod overflows;
 mod pool;
@@ -15,17 +16,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Counter};
+use exchange::CoreCounters;
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Gauge, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Registry, TextEncoder,
 };
 
-use crate::discovery::FileError;
+use families::{gauge, gauge_by, sum, total, total_by};
+
 #[cfg(feature = "aws")]
-use crate::discovery::ec2::{Census, FaultKind, Outcome};
-use crate::policy::breaker::Turns;
+use crate::discovery::ec2::fault::FaultKind;
+#[cfg(feature = "aws")]
+use crate::discovery::ec2::tracker::{counts::InstanceCounts, outcome::RefreshOutcome};
+use crate::discovery::file::FileError;
+use crate::policy::breaker::Transitions;
 use crate::status::Status;
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
@@ -107,19 +111,19 @@ impl Metrics {
         self.listen_overflows.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Circuit breakers have turned this often since the start.
-    pub(crate) fn breakers_turned(&self, turns: Turns) {
-        self.breakers.turned(turns);
+    /// Circuit breakers have changed this often since the start.
+    pub(crate) fn breakers_changed(&self, transitions: Transitions) {
+        self.breakers.changed(transitions);
     }
 
-    /// A refresh from AWS has ended like this; `census` is of its answer, if there was one.
+    /// A refresh from AWS has ended like this; `counts` is of its answer, if there was one.
     #[cfg(feature = "aws")]
-    pub(crate) fn refreshed(&self, outcome: Outcome, census: Option<&Census>) {
-        self.refreshes.ended(outcome, census);
+    pub(crate) fn refreshed(&self, outcome: RefreshOutcome, counts: Option<&InstanceCounts>) {
+        self.refreshes.ended(outcome, counts);
         match outcome {
-            Outcome::Failed(kind) => self.discovery_failed(kind.label()),
-            Outcome::Answered(_) if outcome.is_good() => self.discovered(),
-            Outcome::Answered(_) => (),
+            RefreshOutcome::Failed(kind) => self.discovery_failed(kind.label()),
+            RefreshOutcome::Answered(_) if outcome.is_good() => self.discovered(),
+            RefreshOutcome::Answered(_) => (),
         }
     }
 
@@ -178,31 +182,6 @@ fn build_info() -> IntGaugeVec {
         gauge_by("version", "load_balancer_build_info", "1, labelled with the version that runs");
     info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     info
-}
-
-fn gauge_by(label: &str, name: &str, help: &str) -> IntGaugeVec {
-    IntGaugeVec::new(Opts::new(name, help), &[label]).expect("name and label are valid")
-}
-
-fn total_by(label: &str, name: &str, help: &str) -> IntCounterVec {
-    IntCounterVec::new(Opts::new(name, help), &[label]).expect("name and label are valid")
-}
-
-fn gauge(name: &str, help: &str, value: u64) -> Box<dyn Collector> {
-    let gauge = IntGauge::new(name, help).expect("the name is valid");
-    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-    Box::new(gauge)
-}
-
-fn total(name: &str, help: &str, value: u64) -> Box<dyn Collector> {
-    let counter = IntCounter::new(name, help).expect("the name is valid");
-    counter.inc_by(value);
-    Box::new(counter)
-}
-
-/// What all cores together have counted.
-fn sum(cores: &[CoreCounters], counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
-    cores.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
 }
 
 #[cfg(test)]
@@ -276,13 +255,13 @@ mod tests {
     #[cfg(feature = "aws")]
     #[test]
     fn a_refresh_is_counted_and_only_a_good_one_is_news() {
-        use crate::discovery::belief::Verdict;
+        use crate::discovery::confirmed_targets::Verdict;
         let metrics = Metrics::new([].into(), Vec::new());
         let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
         *metrics.discovered_at.lock().unwrap() = long_ago;
-        let census = Census { found: 2, ignored: [("loopback", 3)].into() };
-        metrics.refreshed(Outcome::Answered(Verdict::Partial), Some(&census));
-        metrics.refreshed(Outcome::Failed(FaultKind::Throttled), None);
+        let counts = InstanceCounts { found: 2, ignored: [("loopback", 3)].into() };
+        metrics.refreshed(RefreshOutcome::Answered(Verdict::Partial), Some(&counts));
+        metrics.refreshed(RefreshOutcome::Failed(FaultKind::Throttled), None);
         let text = metrics.expose(&Status::default());
         for line in [
             "load_balancer_discovery_refreshes_total{outcome=\"ok\"} 0",
@@ -298,7 +277,10 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
         assert!(metrics.discovery_age().get() >= 9.0);
-        metrics.refreshed(Outcome::Answered(Verdict::Believed), Some(&Census::default()));
+        metrics.refreshed(
+            RefreshOutcome::Answered(Verdict::Accepted),
+            Some(&InstanceCounts::default()),
+        );
         assert!(metrics.discovery_age().get() < 9.0);
         let text = metrics.expose(&Status::default());
         assert!(text.contains("targets_ignored{reason=\"loopback\"} 0\n"), "{text}");

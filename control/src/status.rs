@@ -18,6 +18,7 @@ pub use target_status::{Condition, TargetStatus};
 /// Never changed once made; published whenever anything in it changes, a reason's text as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
+    generation: Generation,
     snapshot: Arc<Snapshot>,
     fail_open: bool,
     targets: Vec<TargetStatus>,
@@ -34,7 +35,14 @@ impl Status {
     ) -> Self {
         let targets = snapshot.entries().iter().cloned().zip(conditions);
         let targets = targets.map(|(entry, condition)| TargetStatus::new(entry, condition));
-        Self { targets: targets.collect(), snapshot, fail_open, drained_absent }
+        let generation = snapshot.generation();
+        Self { generation, targets: targets.collect(), snapshot, fail_open, drained_absent }
+    }
+
+    /// The same as the status of that number.
+    #[must_use]
+    pub(crate) fn with_generation(self, generation: Generation) -> Self {
+        Self { generation, ..self }
     }
 
     /// Of these targets, with clients let in.
@@ -50,9 +58,10 @@ impl Status {
         &self.snapshot
     }
 
-    /// The number of that snapshot.
+    /// Counts changes; a larger one is newer. That of the snapshot is the one of the status which it
+    /// was published with.
     pub fn generation(&self) -> Generation {
-        self.snapshot.generation()
+        self.generation
     }
 
     /// Whether clients are let in, as in [`exchange::Routing::admits`].
@@ -87,7 +96,7 @@ impl Status {
     }
 
     /// Whom operators want to drain and discovery does not know now: they will drain when they are
-    /// back. In order; bounded, as orders that stand are.
+    /// back. In order; bounded, as drain orders are.
     pub fn drained_absent(&self) -> &[TargetId] {
         &self.drained_absent
     }

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 use harness::{Plane, Server, settings, wait_for};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,7 +58,7 @@ fn targets_are_listed_as_json() {
     assert_eq!(status, 200);
     let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
     let expected = serde_json::json!({
-        "generation": plane.snapshot().generation().number(),
+        "generation": plane.status().generation().number(),
         "targets": [
             {"id": four.address.to_string(), "address": four.address.to_string(),
              "zone": "eu-west-1a", "state": "healthy", "reason": null,
@@ -206,9 +206,10 @@ fn another_reason_changes_what_is_told_and_not_what_the_cores_go_by() {
     };
     let both = |why: &str| [Some(why.to_owned()), Some(why.to_owned())];
     wait_for(told, |it| *it == both("GET /ping: status 500"), "the first reason");
-    let generation = plane.snapshot().generation();
+    let (before, status) = (plane.snapshot().generation(), plane.status().generation());
     server.answer_with(503);
     wait_for(told, |it| *it == both("GET /ping: status 503"), "another reason");
-    assert_eq!(plane.snapshot().generation(), generation);
+    assert_eq!(plane.snapshot().generation(), before);
+    assert!(plane.status().generation() > status, "/targets counts every change");
     plane.wait_for_states("unhealthy*");
 }

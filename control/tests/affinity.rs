@@ -5,7 +5,7 @@ mod harness;
 
 use std::time::Duration;
 
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 use exchange::{Affinity, Snapshot};
 use harness::{Plane, Server, settings, wait_for};
 
@@ -13,7 +13,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn start(servers: &[Server], affinity: bool) -> Plane {
     let targets = servers.iter().map(Server::target).collect();
-    Plane::start(control::Settings { affinity, ..settings(Static(targets), TIMEOUT) })
+    let mut settings = settings(Static(targets), TIMEOUT);
+    settings.policy.affinity = affinity;
+    Plane::start(settings)
 }
 
 /// The ports of the targets that clients are led to, in order.

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use control::breaker;
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 use control::health::ProxyHeader;
 use exchange::Target;
 use harness::{Plane, Server, settings, wait_for};
@@ -31,7 +31,7 @@ impl Fleet {
     ) -> Self {
         let [first, second] = targets.clone();
         let mut settings = settings(Static(targets.into()), Duration::from_secs(5));
-        settings.breaker = breaker::Settings { threshold: 3, timeout };
+        settings.policy.breaker = breaker::BreakerSettings { threshold: 3, timeout };
         change(&mut settings);
         let plane = Plane::start(settings);
         plane.wait_for_states("healthy* healthy*");

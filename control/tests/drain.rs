@@ -8,7 +8,7 @@ use std::io::{Read, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 use exchange::{Target, TargetId};
 use harness::{Plane, Server, settings, skip};
 
@@ -61,7 +61,7 @@ fn a_target_is_drained_and_undrained_by_its_id() {
     let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
     // The cores know by the time of the answer.
     assert_eq!(drained("i-1"), (true, by_operator()));
-    assert_eq!(answer["generation"], plane.snapshot().generation().number());
+    assert_eq!(answer["generation"], plane.status().generation().number());
     let expected = serde_json::json!([
         {"id": "i-1", "address": one.address.to_string(), "zone": null, "state": "draining",
          "reason": "drained by operator", "checks": "passing", "check_failure": null,
@@ -121,7 +121,7 @@ fn a_target_with_an_id_is_drained_by_its_address_too() {
 fn what_cannot_be_obeyed_is_refused_as_json_and_changes_nothing() {
     let server = Server::start(200);
     let plane = plane_of(vec![server.target()]);
-    let generation = plane.snapshot().generation();
+    let generation = plane.status().generation();
     let path = format!("/targets/{}/drain", server.address);
     for wish in ["drain", "undrain"] {
         let unknown = post(&plane, &format!("/targets/i-9/{wish}"), "");
@@ -150,7 +150,7 @@ fn what_cannot_be_obeyed_is_refused_as_json_and_changes_nothing() {
     }
     assert_refused(&post(&plane, "/targets", ""), 405, "method not allowed");
     assert_refused(&post(&plane, &path, "Origin: http://evil.example\r\n"), 403, "web page");
-    assert_eq!(plane.snapshot().generation(), generation);
+    assert_eq!(plane.status().generation(), generation);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use control::discovery::{FileSettings, Settings::File};
+use control::discovery::{DiscoverySettings::File, FileSettings};
 use harness::{Plane, Server, settings, wait_for};
 
 /// A target file that is removed with the test.
@@ -62,7 +62,7 @@ fn a_bad_file_keeps_the_last_good_targets() {
     let file = TargetFile::new("bad", &list(&[(&one, "i-1")]));
     let plane = file.start();
     plane.wait_for_states("healthy*");
-    let generation = plane.snapshot().generation();
+    let generation = plane.status().generation();
 
     file.write(&whole[..whole.len() / 2]);
     wait_for(|| failures(&plane, "invalid"), |n| *n >= 1.0, "a failure: half-written");
@@ -70,7 +70,7 @@ fn a_bad_file_keeps_the_last_good_targets() {
     wait_for(|| failures(&plane, "refused"), |n| *n >= 1.0, "a failure: refused target");
     fs::remove_file(&file.0).unwrap();
     wait_for(|| failures(&plane, "unreadable"), |n| *n >= 1.0, "a failure: missing");
-    assert_eq!(plane.snapshot().generation(), generation);
+    assert_eq!(plane.status().generation(), generation);
     assert_eq!(plane.states(), "healthy*");
 
     file.write(&whole);

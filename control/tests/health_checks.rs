@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use control::Settings;
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 use harness::{Plane, Server, settings, wait_for};
 
 const LONG: Duration = Duration::from_secs(5);

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use control::discovery::Settings::Static;
-use control::zone::Settings;
+use control::discovery::DiscoverySettings::Static;
+use control::zone::ZoneSettings;
 use exchange::Locality;
 use harness::{Plane, Server, settings, wait_for};
 
@@ -51,8 +51,8 @@ impl Metadata {
         metadata
     }
 
-    fn settings(&self) -> Settings {
-        Settings::Metadata(format!("http://{}", self.address).parse().unwrap())
+    fn settings(&self) -> ZoneSettings {
+        ZoneSettings::Metadata(format!("http://{}", self.address).parse().unwrap())
     }
 
     fn tokens_asked(&self) -> usize {

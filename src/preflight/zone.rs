@@ -1,16 +1,16 @@
 use std::sync::Arc;
 
-use control::zone::{Settings, ask_once};
+use control::zone::{ZoneSettings, ask_once};
 use exchange::Target;
 
 use super::findings::{Check, Findings};
 
 /// The zone that the balancer would prefer, if it is known.
-pub(super) fn own(settings: &Settings, findings: &mut Findings) -> Option<Arc<str>> {
+pub(super) fn own(settings: &ZoneSettings, findings: &mut Findings) -> Option<Arc<str>> {
     match settings {
-        Settings::Ignored => None,
-        Settings::Known(zone) => Some(Arc::clone(zone)),
-        Settings::Metadata(endpoint) => match ask_once(endpoint) {
+        ZoneSettings::Ignored => None,
+        ZoneSettings::Known(zone) => Some(Arc::clone(zone)),
+        ZoneSettings::Metadata(endpoint) => match ask_once(endpoint) {
             Ok(zone) => Some(zone),
             Err(reason) => {
                 findings.warning(Check::Zone, None, reason);

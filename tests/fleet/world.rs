@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use control::breaker::Attempt;
+use control::breaker::ConnectAttempt;
 use control::policy::{Identity, Roster};
 use control::status::Status;
 use dataplane::Balance;
@@ -143,7 +143,8 @@ impl World {
             }
             Event::Attempted(target, began, is_good) => {
                 self.invariants.breakers.attempt_ended(&target, began, is_good, now);
-                let result = if is_good { Attempt::Reached } else { Attempt::Failed(REFUSED) };
+                let result =
+                    if is_good { ConnectAttempt::Reached } else { ConnectAttempt::Failed(REFUSED) };
                 self.roster.attempted(&target, began, result, now);
                 self.publish();
             }
@@ -231,11 +232,11 @@ impl World {
             self.due = Some(due);
             self.agenda.at(due, Event::Due);
         }
-        if before == self.latest {
+        if before.generation() == self.latest.generation() {
             return;
         }
         self.invariants.published(&before, &self.latest, &self.hosts, &self.setting, now);
-        let is_same = before.generation() == self.latest.generation();
+        let is_same = before.snapshot().generation() == self.latest.snapshot().generation();
         let cores = if is_same { 0 } else { self.cores.len() };
         for number in 0..cores {
             if self.cores[number].publish(&self.latest) {

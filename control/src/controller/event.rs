@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use exchange::{Affinity, Report, Target};
 
-use super::order::Order;
+use super::command::AdminCommand;
 use crate::health::attempted::Attempted;
 use crate::health::checked::Checked;
 
@@ -22,5 +22,5 @@ pub(crate) enum Event {
     /// The control plane has tried to connect to an ejected target.
     Attempted(Attempted),
     /// An operator wants something.
-    Ordered(Order),
+    Commanded(AdminCommand),
 }

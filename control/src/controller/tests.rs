@@ -5,21 +5,24 @@ use exchange::Target;
 use super::*;
 use crate::policy::breaker;
 use crate::policy::roster::Rules;
+use crate::policy::settings::PolicySettings;
 
 fn rules() -> Rules {
     Rules {
         rise: 1,
         fall: 1,
-        fail_open_threshold: 0,
-        breaker: breaker::Settings { threshold: 2, timeout: Duration::from_secs(10) },
         check_port: Some(81),
-        drain_timeout: Duration::from_mins(5),
-        reset_unhealthy: false,
-        slow_start: Duration::ZERO,
-        rebalance_rate: 0,
         warmup_max: Duration::from_secs(2),
-        affinity: false,
         cores: 1,
+        policy: PolicySettings {
+            fail_open_threshold: 0,
+            breaker: breaker::BreakerSettings { threshold: 2, timeout: Duration::from_secs(10) },
+            drain_timeout: Duration::from_mins(5),
+            reset_unhealthy: false,
+            slow_start: Duration::ZERO,
+            rebalance_rate: 0,
+            affinity: false,
+        },
     }
 }
 
@@ -29,7 +32,7 @@ fn idle_controller(
 ) -> (Controller, mpsc::Sender<Event>, mpsc::Receiver<Event>) {
     let (events, queue) = mpsc::channel(EVENT_QUEUE);
     let metrics = Arc::new(Metrics::new([].into(), Vec::new()));
-    let settings = crate::health::Settings {
+    let settings = crate::health::HealthSettings {
         period: Duration::from_hours(1),
         path: "/".parse().unwrap(),
         timeout: Duration::from_secs(5),
@@ -86,7 +89,7 @@ fn another_reason_is_news_to_operators_and_not_to_the_cores() {
         controller.roster.checked(&identity, Err(reason), now());
         controller.publish();
         let status = Arc::clone(&controller.statuses.borrow());
-        (status.targets()[0].reason().map(str::to_owned), status.generation())
+        (status.targets()[0].reason().map(str::to_owned), status.snapshot().generation())
     };
     controller.handle(Event::Discovered(vec![target]));
     let (reason, generation) = fail(&mut controller, "status 503");

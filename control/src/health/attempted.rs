@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use crate::policy::breaker::Attempt;
+use crate::policy::breaker::ConnectAttempt;
 use crate::policy::identity::Identity;
 
 /// How an attempt ended.
@@ -8,5 +8,5 @@ use crate::policy::identity::Identity;
 pub(crate) struct Attempted {
     pub(crate) target: Identity,
     pub(crate) began: Instant,
-    pub(crate) result: Attempt,
+    pub(crate) result: ConnectAttempt,
 }

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use super::probe::Failure;
+use super::probe::CheckFailure;
 use crate::policy::identity::Identity;
 
 /// The result of one check.
@@ -11,5 +11,5 @@ pub(crate) struct Checked {
     /// Not before this time.
     pub(crate) began: Instant,
     /// Why it is not healthy, if so.
-    pub(crate) result: Result<(), Failure>,
+    pub(crate) result: Result<(), CheckFailure>,
 }

@@ -11,9 +11,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::controller::event::Event;
-use crate::health::Settings;
 use crate::health::checked::Checked;
-use crate::health::probe::{Failure, Probe};
+use crate::health::probe::{CheckFailure, Probe};
+use crate::health::settings::HealthSettings;
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
 use crate::policy::identity::Identity;
@@ -69,8 +69,8 @@ impl Lines {
 }
 
 /// One check, as it went.
-struct Attempt {
-    result: Result<(), Failure>,
+struct CheckAttempt {
+    result: Result<(), CheckFailure>,
     /// When it was its turn.
     began: Instant,
     took: Duration,
@@ -88,7 +88,7 @@ struct Task {
 impl Prober {
     /// `slots` is how many checks there may be at a time.
     pub(crate) fn new(
-        settings: &Settings,
+        settings: &HealthSettings,
         slots: usize,
         metrics: Arc<Metrics>,
         events: mpsc::Sender<Event>,
@@ -144,13 +144,13 @@ impl Tools {
         let mut rank = Rank::Unchecked;
         loop {
             let due = Instant::now();
-            let Some(Attempt { result, began, took }) = self.check(&target, &gate, rank).await
+            let Some(CheckAttempt { result, began, took }) = self.check(&target, &gate, rank).await
             else {
                 return;
             };
             match &result {
                 Ok(()) => rank = Rank::Passed,
-                Err(Failure::NotMade(reason)) => self.tell_not_made(&target, reason),
+                Err(CheckFailure::NotMade(reason)) => self.tell_not_made(&target, reason),
                 Err(_) if took > self.timeout / HUNG_SHARE => rank = Rank::Hung,
                 Err(_) => rank = Rank::Failed,
             }
@@ -191,12 +191,12 @@ impl Tools {
         target: &Identity,
         gate: &Arc<Semaphore>,
         rank: Rank,
-    ) -> Option<Attempt> {
-        let timed_out = Err(Failure::TimedOut(self.timeout));
+    ) -> Option<CheckAttempt> {
+        let timed_out = Err(CheckFailure::TimedOut(self.timeout));
         // Taken unless the thread of the probe before lingers beyond its timeout.
         let Ok(gate) = timeout(self.timeout, Arc::clone(gate).acquire_owned()).await else {
             let (began, took) = (Instant::now(), self.timeout);
-            return Some(Attempt { result: timed_out, began, took });
+            return Some(CheckAttempt { result: timed_out, began, took });
         };
         let due = Instant::now();
         let slot = self.slots.take(rank).await;
@@ -209,8 +209,8 @@ impl Tools {
         let probe = match guard::call(|| tokio::task::spawn_blocking(probe)) {
             Ok(probe) => probe,
             Err(panicked) => {
-                let result = Err(Failure::NotMade(panicked.to_string()));
-                return Some(Attempt { result, began, took: Duration::ZERO });
+                let result = Err(CheckFailure::NotMade(panicked.to_string()));
+                return Some(CheckAttempt { result, began, took: Duration::ZERO });
             }
         };
         let result = match timeout(self.probe.longest(), probe).await {
@@ -219,7 +219,7 @@ impl Tools {
         };
         let took = began.elapsed();
         self.metrics.probed(took);
-        Some(Attempt { result, began, took })
+        Some(CheckAttempt { result, began, took })
     }
 
     /// What the blocking thread does. It keeps `permits` until it has ended, awaited or not.
@@ -227,7 +227,7 @@ impl Tools {
         self: &Arc<Self>,
         target: &Identity,
         permits: (OwnedSemaphorePermit, Slot),
-    ) -> impl FnOnce() -> Result<(), Failure> + use<> {
+    ) -> impl FnOnce() -> Result<(), CheckFailure> + use<> {
         let (tools, address) = (Arc::clone(self), target.address);
         move || {
             let result = tools.probe.run(address);

@@ -6,8 +6,9 @@ use exchange::{Report, Target, TargetId};
 
 use super::target::FAILURES_TOLD_MAX;
 use super::*;
-use crate::policy::breaker::{self, Attempt};
+use crate::policy::breaker::{self, ConnectAttempt};
 use crate::policy::roster::{Roster, Rules};
+use crate::policy::settings::PolicySettings;
 
 /// A roster and what was logged of it, at a time that only the test moves.
 struct Told {
@@ -20,16 +21,18 @@ fn rules() -> Rules {
     Rules {
         rise: 1,
         fall: 1,
-        fail_open_threshold: 0,
-        breaker: breaker::Settings { threshold: 2, timeout: Duration::from_secs(10) },
         check_port: Some(81),
-        drain_timeout: Duration::from_mins(5),
-        reset_unhealthy: false,
-        slow_start: Duration::ZERO,
-        rebalance_rate: 0,
         warmup_max: Duration::from_secs(2),
-        affinity: false,
         cores: 1,
+        policy: PolicySettings {
+            fail_open_threshold: 0,
+            breaker: breaker::BreakerSettings { threshold: 2, timeout: Duration::from_secs(10) },
+            drain_timeout: Duration::from_mins(5),
+            reset_unhealthy: false,
+            slow_start: Duration::ZERO,
+            rebalance_rate: 0,
+            affinity: false,
+        },
     }
 }
 
@@ -62,7 +65,7 @@ impl Told {
     }
 
     /// So much later there is an attempt to connect to a target, which ends like this.
-    fn attempted(&mut self, after: Duration, result: Attempt) {
+    fn attempted(&mut self, after: Duration, result: ConnectAttempt) {
         self.now += after;
         let [target] = &*self.roster.begin_attempts(self.now) else { panic!("one attempt") };
         assert!(self.lines().is_empty());
@@ -154,13 +157,13 @@ fn each_turn_of_a_breaker_is_told_once_with_its_reason() {
     assert!(told.lines().is_empty());
     let seconds = Duration::from_secs;
     for (wait, next) in [(1, 2), (2, 4), (4, 8), (8, 10)] {
-        told.attempted(seconds(wait), Attempt::Failed(ErrorKind::ConnectionRefused));
+        told.attempted(seconds(wait), ConnectAttempt::Failed(ErrorKind::ConnectionRefused));
         let line = format!("{ejected}: connecting failed: {refused} {next}s");
         assert_eq!(told.lines(), [line]);
     }
-    told.attempted(seconds(10), Attempt::Failed(ErrorKind::ConnectionRefused));
+    told.attempted(seconds(10), ConnectAttempt::Failed(ErrorKind::ConnectionRefused));
     assert!(told.lines().is_empty(), "nothing is new");
-    told.attempted(seconds(10), Attempt::Reached);
+    told.attempted(seconds(10), ConnectAttempt::Reached);
     let back = "INFO target 10.0.0.1:80 is healthy: it can be connected to again";
     assert_eq!(told.lines(), [back]);
 }

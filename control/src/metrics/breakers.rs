@@ -1,7 +1,7 @@
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{gauge_by, total_by};
-use crate::policy::breaker::Turns;
+use super::families::{gauge_by, total_by};
+use crate::policy::breaker::Transitions;
 use crate::status::{BreakerState, Status};
 
 /// What is counted about the targets' circuit breakers.
@@ -19,13 +19,13 @@ impl Breakers {
         );
         let breakers = Self { transitions };
         // Present from 0.
-        breakers.turned(Turns::default());
+        breakers.changed(Transitions::default());
         breakers
     }
 
-    /// They have turned this often since the start.
-    pub(super) fn turned(&self, turns: Turns) {
-        let Turns { open, half_open, closed } = turns;
+    /// They have changed this often since the start.
+    pub(super) fn changed(&self, transitions: Transitions) {
+        let Transitions { open, half_open, closed } = transitions;
         for (to, total) in [("open", open), ("half_open", half_open), ("closed", closed)] {
             let counter = self.transitions.with_label_values(&[to]);
             counter.inc_by(total.saturating_sub(counter.get()));
@@ -106,7 +106,7 @@ mod tests {
     fn transitions_are_as_many_as_said() {
         let breakers = Breakers::new();
         for open in [1, 1, 3] {
-            breakers.turned(Turns { open, half_open: 1, closed: 0 });
+            breakers.changed(Transitions { open, half_open: 1, closed: 0 });
         }
         let count = |to| breakers.transitions.with_label_values(&[to]).get();
         assert_eq!(["open", "half_open", "closed"].map(count), [3, 1, 0]);

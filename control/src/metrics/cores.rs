@@ -4,7 +4,7 @@ use exchange::{CoreCounters, Counter, Rejection};
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{gauge, gauge_by, sum, total, total_by};
+use super::families::{gauge, gauge_by, sum, total, total_by};
 
 /// What the cores count of their connections.
 pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {

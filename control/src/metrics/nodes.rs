@@ -4,7 +4,7 @@ use exchange::{Routing, TargetCounters};
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{gauge_by, total_by};
+use super::families::{gauge_by, total_by};
 
 /// By address, so that a series is one and the same over restarts of a target. While several targets
 /// are known at an address, of which all but one are draining, it is the sum of theirs.

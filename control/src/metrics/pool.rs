@@ -4,7 +4,7 @@ use exchange::{ConnectDurations, CoreCounters, Counter};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
 
-use super::{gauge, sum, total};
+use super::families::{gauge, sum, total};
 
 /// What the cores count of their pools and connects.
 pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use exchange::Routing;
 use prometheus::IntGaugeVec;
 
-use super::gauge_by;
+use super::families::gauge_by;
 
 /// Where the kernel keeps the ports it gives to outgoing connections, IPv6 too (ip-sysctl).
 const RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";

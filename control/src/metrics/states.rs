@@ -2,7 +2,7 @@
 
 use prometheus::IntGaugeVec;
 
-use super::gauge_by;
+use super::families::gauge_by;
 use crate::status::{BreakerState, Checks, Status, TargetState, TargetStatus};
 
 /// Of all targets that are checked, those that an operator drains too. A withdrawn one has no health

@@ -1,4 +1,4 @@
-//! When connections of long standing make room for targets that join: how many, and of which
+//! When old connections are closed in favour of targets that join: how many, and of which
 //! targets. Pure.
 
 mod share;

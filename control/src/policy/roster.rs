@@ -1,31 +1,32 @@
 mod assessment;
 mod breakers;
+mod drain_orders;
 mod member;
+mod members;
 mod rules;
 mod warmup;
-mod wishes;
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry as Slot;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use exchange::{
-    Affinity, Eligibility, Entry, Locality, Ramp, RebalanceBudget, Routing, Snapshot, Target,
-    TargetId,
+    Affinity, Eligibility, Entry, Ramp, RebalanceBudget, Routing, Snapshot, Target, TargetId,
 };
 
-use crate::policy::breaker::Turns;
+use crate::policy::breaker::Transitions;
 use crate::policy::identity::Identity;
 use crate::policy::locality::localities;
 use crate::policy::rebalance::{Load, Rebalance, shares};
 use crate::status::{Status, TargetStatus};
 use assessment::Assessment;
+pub(crate) use drain_orders::address_in;
+use drain_orders::{DrainOrders, Whom};
 use member::{Member, Used};
+use members::Members;
 pub use rules::Rules;
 use warmup::{Facts, Warmup};
-pub(crate) use wishes::address_in;
-use wishes::{Whom, Wishes};
 
 /// All known targets and what follows from them. Pure: it does no I/O and reads no clock. The times
 /// it is told are monotonic and never go back.
@@ -33,18 +34,18 @@ use wishes::{Whom, Wishes};
 pub struct Roster {
     rules: Rules,
     /// Ordered, so that every instance lists the same targets alike.
-    members: BTreeMap<Identity, Member>,
+    members: Members,
     /// Where this balancer is, once known and where it matters.
     own_zone: Option<Arc<str>>,
     /// Where clients keep their targets, the latest table.
     affinity: Option<Arc<Affinity>>,
     /// How often circuit breakers have turned.
-    turns: Turns,
+    transitions: Transitions,
     /// What operators want to drain, known or not.
-    wishes: Wishes,
+    drain_orders: DrainOrders,
     /// Whether clients are let in.
     warmup: Warmup,
-    /// Which connections make room for targets that join.
+    /// Which connections are closed in favour of targets that join.
     rebalance: Rebalance,
     latest: Arc<Status>,
 }
@@ -54,13 +55,13 @@ impl Roster {
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
-            members: BTreeMap::new(),
+            members: Members::default(),
             own_zone: None,
             affinity: None,
-            turns: Turns::default(),
-            wishes: Wishes::default(),
-            warmup: Warmup::new(rules.warmup_max, rules.affinity),
-            rebalance: Rebalance::new(rules.rebalance_rate),
+            transitions: Transitions::default(),
+            drain_orders: DrainOrders::default(),
+            warmup: Warmup::new(rules.warmup_max, rules.policy.affinity),
+            rebalance: Rebalance::new(rules.policy.rebalance_rate),
             latest: Arc::default(),
         }
     }
@@ -83,8 +84,8 @@ impl Roster {
                     }
                 }
                 Slot::Vacant(slot) => {
-                    let wish = self.wishes.since(slot.key());
-                    slot.insert(Member::new(target, &self.rules)).drain.wish(wish);
+                    let order = self.drain_orders.since(slot.key());
+                    slot.insert(Member::new(target, &self.rules)).drain.order(order);
                 }
             }
         }
@@ -99,62 +100,35 @@ impl Roster {
     /// away: those with this id or, where there are none, the one at this address. False if there
     /// are none and never were.
     pub fn drain(&mut self, name: &TargetId, now: Instant) -> bool {
-        for target in self.called(name) {
+        for target in members::called(&self.members, name) {
             let whom = if target.id == *name { Whom::all(name) } else { Whom::only(&target) };
-            self.wish(whom, now);
+            self.order_drain(whom, now);
         }
-        self.heed_wishes();
-        self.wishes.are_for(name)
+        members::follow(&mut self.members, &self.drain_orders);
+        self.drain_orders.are_for(name)
     }
 
     /// An operator does not want the targets called so to drain any more, nor when they come back
     /// after having been away. False if there are none and no such order stood.
     pub fn undrain(&mut self, name: &TargetId) -> bool {
-        let was_drained = self.wishes.remove_called(name);
-        let called = self.called(name);
+        let was_drained = self.drain_orders.remove_called(name);
+        let called = members::called(&self.members, name);
         for target in called.iter().filter(|target| target.id != *name) {
             // The others with its id go on draining.
-            let Some(since) = self.wishes.remove(&Whom::all(&target.id)) else { continue };
+            let Some(since) = self.drain_orders.remove(&Whom::all(&target.id)) else { continue };
             let others =
                 self.members.keys().filter(|it| it.id == target.id && !called.contains(it));
             for other in others.map(Whom::only).collect::<Vec<_>>() {
-                self.wish(other, since);
+                self.order_drain(other, since);
             }
         }
-        self.heed_wishes();
+        members::follow(&mut self.members, &self.drain_orders);
         was_drained || !called.is_empty()
     }
 
-    /// The known targets with this id; where there are none, the one at this address, which is among
-    /// those that are discovered if it can be.
-    fn called(&self, name: &TargetId) -> Vec<Identity> {
-        let find = |is_it: &dyn Fn(&Identity, &Member) -> bool| -> Vec<Identity> {
-            let found = self.members.iter().filter(|(identity, member)| is_it(identity, member));
-            found.map(|(identity, _)| identity.clone()).collect()
-        };
-        let is_there = |it: &Identity| Some(it.address) == address_in(name);
-        let mut called = find(&|it, _| it.id == *name);
-        if called.is_empty() {
-            called = find(&|it, member| is_there(it) && !member.drain.is_withdrawn());
-        }
-        if called.is_empty() {
-            called = find(&|it, _| is_there(it));
-        }
-        called
-    }
-
-    fn wish(&mut self, whom: Whom, since: Instant) {
+    fn order_drain(&mut self, whom: Whom, since: Instant) {
         let members = &self.members;
-        self.wishes.add(whom, since, |whom| match whom.address {
-            Some(address) => members.contains_key(&Identity { address, id: whom.id.clone() }),
-            None => members.keys().any(|member| member.id == whom.id),
-        });
-    }
-
-    fn heed_wishes(&mut self) {
-        for (identity, member) in &mut self.members {
-            member.drain.wish(self.wishes.since(identity));
-        }
+        self.drain_orders.add(whom, since, |whom| members::is_known(members, whom));
     }
 
     /// The targets to be checked: all that are discovered, also those an operator drains.
@@ -190,7 +164,7 @@ impl Roster {
         }
         member.health.record(result.is_ok(), self.rules.rise, self.rules.fall);
         match result {
-            Ok(()) => self.turns.count(member.breaker.passed(began)),
+            Ok(()) => self.transitions.count(member.breaker.passed(began)),
             Err(reason) => {
                 member.counters.failed_checks().increment();
                 if member.failure.as_deref() != Some(reason) {
@@ -213,18 +187,25 @@ impl Roster {
     }
 
     /// The status at `now`, another one if anything in it has changed since the last call. The snapshot
-    /// in it is of a new generation only if cores are to route in another way.
+    /// in it is another one only if cores are to route in another way.
     pub fn status(&mut self, now: Instant) -> Arc<Status> {
         for member in self.members.values_mut() {
-            self.turns.count(member.breaker.connected(member.counters.connected()));
+            self.transitions.count(member.breaker.connected(member.counters.connected()));
         }
         let assessment = self.assess(now);
         let Assessment { fail_open, admits, mut entries, conditions } = assessment;
         self.ramp_up(&mut entries, fail_open, now);
         let snapshot = self.route(entries, fail_open, admits, now);
-        let next = Status::new(snapshot, fail_open, conditions, self.drained_absent());
+        let next = Status::new(
+            snapshot,
+            fail_open,
+            conditions,
+            members::drained_absent(&self.members, &self.drain_orders),
+        );
+        let generation = self.latest.generation();
+        let next = next.with_generation(generation);
         if next != *self.latest {
-            self.latest = Arc::new(next);
+            self.latest = Arc::new(next.with_generation(generation.next()));
         }
         Arc::clone(&self.latest)
     }
@@ -234,7 +215,7 @@ impl Roster {
     pub fn next_due(&self, now: Instant) -> Option<Instant> {
         let dues = self.members.values().filter_map(|member| {
             let attempt = member.breaker.due().filter(|_| member.is_wanted());
-            attempt.or_else(|| member.drain.due(self.rules.drain_timeout))
+            attempt.or_else(|| member.drain.due(self.rules.policy.drain_timeout))
         });
         dues.chain(self.warmup.due()).filter(|due| *due > now).min()
     }
@@ -244,7 +225,7 @@ impl Roster {
         self.rebalance.due()
     }
 
-    /// Lets connections of long standing end, by the latest snapshot, in favour of targets that have
+    /// Lets old connections be closed, by the latest snapshot, in favour of targets that have
     /// joined. `draw` draws from 0.0 up to, not including, 1.0.
     pub fn rebalance(&mut self, now: Instant, draw: &mut dyn FnMut() -> f64) {
         let budgets = self.members.values().map(|member| member.counters.rebalance_budget());
@@ -276,7 +257,8 @@ impl Roster {
         let known = present().filter(|member| member.health.has_first_result()).count();
 
         let are_all_checked = count > 0 && known == count;
-        let are_too_few = |good| good * 100 <= usize::from(self.rules.fail_open_threshold) * count;
+        let are_too_few =
+            |good| good * 100 <= usize::from(self.rules.policy.fail_open_threshold) * count;
         // It begins only once all are known, or where circuit breakers leave nobody else. A newcomer
         // does not end it: that would leave clients without any target until the newcomer's first
         // check is over.
@@ -311,7 +293,10 @@ impl Roster {
         now: Instant,
     ) -> Arc<Snapshot> {
         // Under fail-open nobody knows what a zone can carry.
-        let localities = if fail_open { Vec::new() } else { self.localities(&entries) };
+        let localities = match &self.own_zone {
+            Some(own_zone) if !fail_open => localities(own_zone, zones_of(&entries)),
+            _ => Vec::new(),
+        };
         let routing = Routing::to(entries)
             .with_admits(admits)
             .with_own_zone(self.own_zone.clone())
@@ -323,7 +308,7 @@ impl Roster {
             return latest;
         }
         let routing = self.without_past_ramps(routing, now);
-        Arc::new(Snapshot::new(latest.generation().next(), routing))
+        Arc::new(Snapshot::new(self.latest.generation().next(), routing))
     }
 
     /// That a ramp is over is no news, since it says so itself: it goes with whatever is news.
@@ -337,26 +322,12 @@ impl Roster {
         routing.with_entries(entries)
     }
 
-    fn drained_absent(&self) -> Vec<TargetId> {
-        let is_discovered = |member: &&Member| !member.drain.is_withdrawn();
-        let discovered = self.members.values().filter(is_discovered);
-        let drained = discovered.filter(|member| member.drain.is_ordered());
-        let ids: BTreeSet<_> = drained.map(|member| &member.target.id).collect();
-        self.wishes.except(|whom| match whom.address {
-            Some(address) => {
-                let one = self.members.get(&Identity { address, id: whom.id.clone() });
-                one.as_ref().is_some_and(is_discovered)
-            }
-            None => ids.contains(&whom.id),
-        })
-    }
-
     /// Begins the ramps of targets that become eligible, as far as they join others: not those that
     /// clients are let in to at once, be it at the start or after none was left, nor under fail-open.
     fn ramp_up(&mut self, entries: &mut [Entry], fail_open: bool, now: Instant) {
         let joins = self.latest.eligible().next().is_some() && !fail_open;
-        let ramps = joins && !self.rules.slow_start.is_zero();
-        let ramp = ramps.then(|| Ramp::new(now, self.rules.slow_start));
+        let ramps = joins && !self.rules.policy.slow_start.is_zero();
+        let ramp = ramps.then(|| Ramp::new(now, self.rules.policy.slow_start));
         let mut has_joined = false;
         for (member, entry) in self.members.values_mut().zip(entries) {
             member.ramp = match (entry.is_eligible(), member.was_eligible) {
@@ -372,13 +343,12 @@ impl Roster {
             self.rebalance.begin(now);
         }
     }
+}
 
-    fn localities(&self, entries: &[Entry]) -> Vec<Locality> {
-        let Some(own_zone) = &self.own_zone else { return Vec::new() };
-        let eligible = entries.iter().enumerate().filter(|(_, entry)| entry.is_eligible());
-        let zones = eligible.map(|(index, entry)| (index, entry.target().zone.as_deref()));
-        localities(own_zone, zones)
-    }
+/// The eligible entries' numbers and zones.
+fn zones_of(entries: &[Entry]) -> impl Iterator<Item = (usize, Option<&str>)> {
+    let eligible = entries.iter().enumerate().filter(|(_, entry)| entry.is_eligible());
+    eligible.map(|(index, entry)| (index, entry.target().zone.as_deref()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use control::status::Status;
-use control::{Control, Settings, breaker, discovery, health, zone};
+use control::{Control, Settings, breaker, discovery, health, policy, zone};
 use exchange::{CoreCounters, Report, Reporter, Snapshot, Subscriber, Target};
 
 /// How long a test waits for what must happen.
@@ -76,11 +76,11 @@ fn answer(stream: &mut TcpStream, status: u16) {
 }
 
 /// Quick checks: every 50 ms, rise 2, fall 3.
-pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
+pub fn settings(discovery: discovery::DiscoverySettings, timeout: Duration) -> Settings {
     Settings {
         discovery,
         discovery_period: Duration::from_mins(1),
-        health: health::Settings {
+        health: health::HealthSettings {
             period: Duration::from_millis(50),
             path: "/ping".parse().unwrap(),
             timeout,
@@ -90,17 +90,19 @@ pub fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
             fall: 3,
             proxy_header: None,
         },
-        fail_open_threshold: 0,
-        affinity: false,
-        drain_timeout: Duration::from_mins(5),
-        reset_unhealthy: false,
-        slow_start: Duration::ZERO,
-        rebalance_rate: 0,
-        breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
         connect_timeout: Duration::from_secs(2),
-        zone: zone::Settings::Ignored,
+        zone: zone::ZoneSettings::Ignored,
         source_addresses: Vec::new(),
         probes_max: control::MAX_PROBES,
+        policy: policy::PolicySettings {
+            fail_open_threshold: 0,
+            affinity: false,
+            drain_timeout: Duration::from_mins(5),
+            reset_unhealthy: false,
+            slow_start: Duration::ZERO,
+            rebalance_rate: 0,
+            breaker: breaker::BreakerSettings { threshold: 5, timeout: Duration::from_mins(5) },
+        },
     }
 }
 

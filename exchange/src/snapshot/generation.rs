@@ -1,15 +1,15 @@
-/// Counts published snapshots; a larger one is newer.
+/// Counts what is published; a larger one is newer. Snapshots may skip some.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(u64);
 
 impl Generation {
-    /// That of the next snapshot.
+    /// The one after it.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
-    /// How many there were up to this one, since the start.
+    /// It as a number: 0 before anything is published.
     pub fn number(self) -> u64 {
         self.0
     }

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 #[cfg(feature = "aws")]
-use control::discovery::Settings;
+use control::discovery::DiscoverySettings;
 
 use crate::config::reader::Reader;
 use crate::config::table as var;
@@ -45,7 +45,7 @@ impl Aws {
 
     /// Where the targets come from: for `NODE_FILTER` = `tag` if `by_tag`, else for `asg`.
     #[cfg(feature = "aws")]
-    pub(super) fn settings(self, by_tag: bool, common: Shared) -> Settings {
+    pub(super) fn settings(self, by_tag: bool, common: Shared) -> DiscoverySettings {
         use control::discovery::{AwsSettings, Mode};
 
         let mode = if by_tag {
@@ -53,7 +53,7 @@ impl Aws {
         } else {
             Mode::Asg { name: self.asg_name }
         };
-        Settings::Aws(AwsSettings {
+        DiscoverySettings::Aws(AwsSettings {
             mode,
             region: self.region,
             default_region: var::AWS_REGION.row.default.as_str().to_owned(),

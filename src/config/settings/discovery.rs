@@ -1,6 +1,8 @@
 use std::net::SocketAddr;
 
-use control::discovery::{FileSettings, Settings, admit, parse_targets, read_file};
+use control::discovery::{
+    DiscoverySettings, FileSettings, check_address, parse_targets, read_file,
+};
 
 use exchange::Target;
 
@@ -10,7 +12,10 @@ use crate::config::table as var;
 use crate::config::value::NodeFilter;
 
 /// Where the targets come from. `listen` is where clients connect, if that could be parsed.
-pub(super) fn settings(listen: Option<SocketAddr>, read: &mut Reader<'_>) -> Option<Settings> {
+pub(super) fn settings(
+    listen: Option<SocketAddr>,
+    read: &mut Reader<'_>,
+) -> Option<DiscoverySettings> {
     // With a port that is bad, any will do to check the rest.
     let default_port = read.value(&var::TARGET_PORT).unwrap_or(1);
     let targets = targets(default_port, listen, read);
@@ -39,7 +44,7 @@ fn targets(
 ) -> Option<Option<Vec<Target>>> {
     let Some(list) = read.value(&var::TARGETS)? else { return Some(None) };
     // Without an address of its own, the balancer has a worse problem.
-    let may_be_target = |target: &_| listen.map_or(Ok(()), |own| admit(target, own));
+    let may_be_target = |target: &_| listen.map_or(Ok(()), |own| check_address(target, own));
     let targets = parse_targets(&list, default_port, may_be_target);
     targets.map_err(|reason| read.refuse(&var::TARGETS, &reason)).ok().map(Some)
 }
@@ -61,7 +66,7 @@ fn not_chosen(read: &Reader<'_>) -> Option<String> {
 
 #[cfg(feature = "aws")]
 #[expect(clippy::unnecessary_wraps, reason = "other builds have none")]
-fn from_aws(aws: Aws, by_tag: bool, common: Shared) -> Option<Settings> {
+fn from_aws(aws: Aws, by_tag: bool, common: Shared) -> Option<DiscoverySettings> {
     Some(aws.settings(by_tag, common))
 }
 
@@ -69,7 +74,7 @@ fn from_aws(aws: Aws, by_tag: bool, common: Shared) -> Option<Settings> {
 fn refuse_without_aws(_: &mut Reader<'_>) {}
 
 #[cfg(not(feature = "aws"))]
-fn from_aws(_: Aws, _: bool, _: Shared) -> Option<Settings> {
+fn from_aws(_: Aws, _: bool, _: Shared) -> Option<DiscoverySettings> {
     None
 }
 
@@ -79,21 +84,24 @@ fn refuse_without_aws(read: &mut Reader<'_>) {
     read.refuse(&var::NODE_FILTER, reason);
 }
 
-fn static_targets(targets: Option<Vec<Target>>, read: &mut Reader<'_>) -> Option<Settings> {
+fn static_targets(
+    targets: Option<Vec<Target>>,
+    read: &mut Reader<'_>,
+) -> Option<DiscoverySettings> {
     let Some(targets) = targets else {
         let reason = "is not set, and NODE_FILTER=static needs it; accepted: \
                       ip[:port][@zone], comma separated";
         read.refuse(&var::TARGETS, reason);
         return None;
     };
-    Some(Settings::Static(targets))
+    Some(DiscoverySettings::Static(targets))
 }
 
 fn target_file(
     default_port: u16,
     own_address: Option<SocketAddr>,
     read: &mut Reader<'_>,
-) -> Option<Settings> {
+) -> Option<DiscoverySettings> {
     let Some(path) = read.value(&var::TARGETS_FILE)? else {
         let reason = "is not set, and NODE_FILTER=file needs it; accepted: the path of a \
                       Prometheus file_sd JSON file";
@@ -104,7 +112,7 @@ fn target_file(
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let settings = FileSettings { path, default_port, own_address: own_address.unwrap_or(nowhere) };
     match read_file(&settings) {
-        Ok(_) => Some(Settings::File(settings)),
+        Ok(_) => Some(DiscoverySettings::File(settings)),
         Err(reason) => {
             // Whoever writes it may be late, or about to mend it.
             read.refuse_for_now(&var::TARGETS_FILE, &reason);

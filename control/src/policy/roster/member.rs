@@ -4,9 +4,9 @@ use std::time::Instant;
 use exchange::{Eligibility, Entry, Ramp, ResetReason, Target, TargetCounters};
 
 use super::rules::Rules;
-use crate::health::Health;
 use crate::policy::breaker::Breaker;
 use crate::policy::drain::Drain;
+use crate::policy::health::Health;
 use crate::status::{Checks, Condition, TargetState};
 
 /// Which targets may get clients.
@@ -43,7 +43,7 @@ impl Member {
             target: Arc::new(target),
             health: Health::default(),
             failure: None,
-            breaker: Breaker::new(rules.breaker, is_checked),
+            breaker: Breaker::new(rules.policy.breaker, is_checked),
             drain: Drain::default(),
             was_eligible: false,
             ramp: None,
@@ -60,10 +60,10 @@ impl Member {
                 Used::Passing => self.health.is_healthy(),
                 Used::All => self.health.has_first_result(),
             };
-        let is_overdue = self.drain.due(rules.drain_timeout).is_some_and(|due| due <= now);
+        let is_overdue = self.drain.due(rules.policy.drain_timeout).is_some_and(|due| due <= now);
         // Also of a target that an operator drains: that goes on being checked. While all are used
         // checks prove nothing.
-        let is_unwanted = rules.reset_unhealthy
+        let is_unwanted = rules.policy.reset_unhealthy
             && self.health.is_unhealthy()
             && !self.drain.is_withdrawn()
             && used != Used::All;

@@ -1,10 +1,10 @@
 //! Targets whose circuit breaker is not closed.
 
 use super::*;
-use crate::policy::breaker::Attempt;
+use crate::policy::breaker::ConnectAttempt;
 use BreakerState;
 
-const FAILED: Attempt = Attempt::Failed(std::io::ErrorKind::ConnectionRefused);
+const FAILED: ConnectAttempt = ConnectAttempt::Failed(std::io::ErrorKind::ConnectionRefused);
 
 /// Its entry in the snapshot of that second.
 fn entry(roster: &mut Roster, n: u8, seconds: u64) -> TargetStatus {
@@ -42,7 +42,7 @@ fn begin(roster: &mut Roster, seconds: u64) -> Vec<u8> {
     begun.iter().map(number).collect()
 }
 
-fn attempted(roster: &mut Roster, n: u8, began: u64, result: Attempt, seconds: u64) {
+fn attempted(roster: &mut Roster, n: u8, began: u64, result: ConnectAttempt, seconds: u64) {
     roster.attempted(&identity(n), at(began), result, at(seconds));
 }
 
@@ -67,9 +67,9 @@ fn an_ejected_target_gets_nothing_until_an_attempt_reaches_it() {
     attempted(&mut roster, 1, 1, FAILED, 2);
     assert_eq!(roster.next_due(at(2)), Some(at(4)));
     assert_eq!(begin(&mut roster, 4), [1]);
-    attempted(&mut roster, 1, 4, Attempt::Reached, 5);
+    attempted(&mut roster, 1, 4, ConnectAttempt::Reached, 5);
     assert_eq!(shown_at(&mut roster, 5), "1h* 2h*");
-    assert_eq!(roster.breaker_turns(), Turns { open: 2, half_open: 2, closed: 1 });
+    assert_eq!(roster.breaker_transitions(), Transitions { open: 2, half_open: 2, closed: 1 });
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn fail_open_that_only_breakers_cause_uses_the_targets_whose_checks_pass() {
 
     // A threshold is for both.
     let mut roster = healthy(4);
-    roster.rules.fail_open_threshold = 25;
+    roster.rules.policy.fail_open_threshold = 25;
     (1..=3).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     assert_eq!(shown(&mut roster), "1e* 2e* 3e* 4h*");
     check_twice(&mut roster, 1, BAD, 0);
@@ -138,7 +138,7 @@ fn fail_open_that_only_breakers_cause_uses_the_targets_whose_checks_pass() {
 #[test]
 fn fail_open_by_breakers_resets_what_checks_condemn() {
     let mut roster = healthy(2);
-    roster.rules.reset_unhealthy = true;
+    roster.rules.policy.reset_unhealthy = true;
     (1..=2).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     check_twice(&mut roster, 1, BAD, 0);
     assert!(entry(&mut roster, 1, 0).is_reset() && !entry(&mut roster, 2, 0).is_reset());
@@ -169,7 +169,7 @@ fn while_checks_fail_no_attempt_is_made_and_once_they_pass_one_is_that_was_due()
     // One that is under way is waited for.
     check_twice(&mut roster, 1, BAD, 101);
     assert_eq!(entry(&mut roster, 1, 101).breaker(), BreakerState::HalfOpen);
-    attempted(&mut roster, 1, 101, Attempt::Reached, 102);
+    attempted(&mut roster, 1, 101, ConnectAttempt::Reached, 102);
     assert_eq!(shown(&mut roster), "1u 2h*");
 }
 
@@ -197,7 +197,7 @@ fn a_forgotten_target_starts_anew_and_late_news_of_it_changes_nothing() {
     assert_eq!(begin(&mut roster, 1), [1]);
     roster.discovered(vec![target(2)], at(1));
     (0..2).for_each(|_| roster.tick(at(1)));
-    for result in [Attempt::Reached, FAILED] {
+    for result in [ConnectAttempt::Reached, FAILED] {
         attempted(&mut roster, 1, 1, result, 2);
         assert_eq!(shown_at(&mut roster, 2), "2h*");
     }
@@ -207,7 +207,7 @@ fn a_forgotten_target_starts_anew_and_late_news_of_it_changes_nothing() {
     // The attempt of its earlier life is no answer to the one that is under way now.
     connects_failed(&mut roster, 1, 3, 3);
     assert_eq!(begin(&mut roster, 4), [1]);
-    attempted(&mut roster, 1, 1, Attempt::Reached, 4);
+    attempted(&mut roster, 1, 1, ConnectAttempt::Reached, 4);
     assert_eq!(shown_at(&mut roster, 4), "1e 2h*");
 }
 
@@ -270,7 +270,7 @@ fn invariants_hold_with_breakers_whatever_happens() {
                 }
                 5 if !under_way.is_empty() => {
                     let (n, began) = under_way.swap_remove(random.below(under_way.len()));
-                    let result = [Attempt::Reached, FAILED][random.below(2)].clone();
+                    let result = [ConnectAttempt::Reached, FAILED][random.below(2)].clone();
                     attempted(&mut roster, n, began, result, seconds);
                 }
                 6 => {

@@ -123,7 +123,7 @@ fn an_operators_drain_outlives_refreshes_and_the_targets_absence() {
     roster.tick(at(0));
     roster.tick(at(0));
     assert!(roster.undrain(&id(1)));
-    assert!(!roster.undrain(&id(1)), "there is no such wish any more");
+    assert!(!roster.undrain(&id(1)), "there is no such order any more");
     assert!(!roster.drain(&id(1), at(6)), "unknown");
     assert!(!roster.undrain(&id(9)));
     roster.discovered(vec![target(1), target(2)], at(7));
@@ -135,7 +135,7 @@ fn an_operators_drain_outlives_refreshes_and_the_targets_absence() {
 fn unhealthy_targets_are_reset_only_where_wanted_and_not_under_fail_open() {
     for reset_unhealthy in [false, true] {
         let mut roster = roster(0);
-        roster.rules.reset_unhealthy = reset_unhealthy;
+        roster.rules.policy.reset_unhealthy = reset_unhealthy;
         healthy(&mut roster, 2);
         let mut fail = |n| {
             for _ in 0..2 {
@@ -156,7 +156,7 @@ fn unhealthy_targets_are_reset_only_where_wanted_and_not_under_fail_open() {
 fn a_drained_target_that_turns_unhealthy_is_reset_where_that_is_wanted() {
     for reset_unhealthy in [false, true] {
         let mut roster = roster(0);
-        roster.rules.reset_unhealthy = reset_unhealthy;
+        roster.rules.policy.reset_unhealthy = reset_unhealthy;
         healthy(&mut roster, 2);
         assert!(roster.drain(&id(1), at(0)));
         assert_eq!(resets(&mut roster, at(1)), [false, false]);

@@ -2,7 +2,7 @@ use super::*;
 
 fn slow_roster() -> Roster {
     let mut roster = roster(0);
-    roster.rules.slow_start = Duration::from_secs(10);
+    roster.rules.policy.slow_start = Duration::from_secs(10);
     roster
 }
 

@@ -9,7 +9,7 @@ fn check(roster: &mut Roster, n: u8, result: Result<(), &str>, now: u64) {
 /// Two targets with 100 connections each.
 fn loaded() -> Roster {
     let mut roster = roster(0);
-    roster.rules.rebalance_rate = 100;
+    roster.rules.policy.rebalance_rate = 100;
     roster.rebalance = Rebalance::new(100);
     roster.discovered(vec![target(1), target(2)], at(0));
     check(&mut roster, 1, Ok(()), 0);
@@ -46,7 +46,7 @@ fn a_target_that_joins_has_others_make_room_and_the_first_set_has_not() {
     assert_eq!(since(&mut roster, 4), Some(at(4)));
     assert!(roster.rebalance_due().is_some());
     assert_eq!(grant(&mut roster, 5), [10, 10, 0]);
-    // One that is not used does not make room; the others may have to take its connections.
+    // One that is not used loses no connections; the others may have to take its connections.
     check(&mut roster, 2, BAD, 6);
     assert_eq!(grant(&mut roster, 6), [0, 0, 0]);
     // One that recovers joins too.
@@ -71,7 +71,7 @@ fn fail_open_ends_no_connection() {
 #[test]
 fn an_ejected_target_has_no_share_and_a_ramping_one_its_part() {
     let mut roster = loaded();
-    roster.rules.slow_start = Duration::from_secs(100);
+    roster.rules.policy.slow_start = Duration::from_secs(100);
     connects_failed(&mut roster, 1, 3, 2);
     roster.discovered(vec![target(1), target(2), target(3)], at(3));
     check(&mut roster, 3, Ok(()), 100);

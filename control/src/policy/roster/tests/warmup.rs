@@ -125,7 +125,7 @@ fn while_they_wait_the_targets_may_be_replaced_or_vanish() {
 #[test]
 fn who_can_be_used_only_after_clients_were_let_in_has_joined() {
     let mut roster = roster(0);
-    roster.rules.slow_start = Duration::from_secs(10);
+    roster.rules.policy.slow_start = Duration::from_secs(10);
     roster.rebalance = Rebalance::new(100);
     discovers(&mut roster, 1..=4, 0);
     passes(&mut roster, 1, 500);
@@ -162,7 +162,8 @@ fn targets(numbers: impl IntoIterator<Item = u8>) -> Vec<Arc<Target>> {
 #[test]
 fn clients_that_keep_their_targets_wait_for_the_table() {
     let mut roster = roster(0);
-    let rules = Rules { affinity: true, ..roster.rules };
+    let mut rules = roster.rules;
+    rules.policy.affinity = true;
     roster = Roster::new(rules);
     discovers(&mut roster, 1..=3, 0);
     passes(&mut roster, 1, 0);

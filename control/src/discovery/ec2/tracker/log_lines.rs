@@ -3,9 +3,12 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::screen::Ignored;
-use super::{AwsSettings, Fault, FaultKind, Found, Mode};
-use crate::discovery::belief::{CONFIRMATIONS, Verdict};
+use crate::discovery::confirmed_targets::{CONFIRMATIONS, Verdict};
+use crate::discovery::ec2::fault::{Fault, FaultKind};
+use crate::discovery::ec2::mode::Mode;
+use crate::discovery::ec2::poll::Found;
+use crate::discovery::ec2::poll::filter::Ignored;
+use crate::discovery::ec2::settings::AwsSettings;
 use crate::log_lines::escaped::Escaped;
 
 /// What to tell about refreshes: each problem when it begins, and the end of all of them. Nothing
@@ -17,13 +20,13 @@ pub(super) struct LogLines {
     period: Duration,
     shrink_limit: u8,
     /// The problems that were told and are not over.
-    told: HashSet<Problem>,
+    told: HashSet<KnownProblem>,
     /// The instances that were told to be no targets, and still are none.
     ignored: HashSet<Ignored>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Problem {
+enum KnownProblem {
     /// By its sort.
     Fault(FaultKind, &'static str, &'static str),
     Answer(Oddity),
@@ -54,7 +57,7 @@ impl LogLines {
     /// `known` targets stay in use.
     pub(super) fn about_fault(&mut self, fault: &Fault, known: usize) -> Vec<(Level, String)> {
         let (kind, action, headline) = fault.sort();
-        if !self.told.insert(Problem::Fault(kind, action, headline)) {
+        if !self.told.insert(KnownProblem::Fault(kind, action, headline)) {
             return Vec::new();
         }
         let consequence = if known == 0 {
@@ -75,22 +78,22 @@ impl LogLines {
     ) -> Vec<(Level, String)> {
         let mut lines = self.about_ignored(answer);
         let oddity = match verdict {
-            Verdict::Believed if !answer.group_exists => Some(Oddity::NoGroup),
-            Verdict::Believed if known == 0 => Some(Oddity::NoTarget),
-            Verdict::Believed => None,
+            Verdict::Accepted if !answer.group_exists => Some(Oddity::NoGroup),
+            Verdict::Accepted if known == 0 => Some(Oddity::NoTarget),
+            Verdict::Accepted => None,
             Verdict::EmptyDoubted => Some(Oddity::Empty),
             Verdict::ShrunkDoubted => Some(Oddity::Shrunk),
             Verdict::Partial => Some(Oddity::Partial),
         };
-        if verdict == Verdict::Believed {
+        if verdict == Verdict::Accepted {
             let had_problems = !self.told.is_empty();
-            self.told.retain(|told| Some(*told) == oddity.map(Problem::Answer));
+            self.told.retain(|told| Some(*told) == oddity.map(KnownProblem::Answer));
             if had_problems && oddity.is_none() {
                 lines.push((Level::Info, format!("discovery works again: {known} targets")));
             }
         }
         if let Some(oddity) = oddity
-            && self.told.insert(Problem::Answer(oddity))
+            && self.told.insert(KnownProblem::Answer(oddity))
         {
             lines.push((Level::Warn, self.line(oddity, answer, found, known)));
         }

@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::{Panicked, call};
+use super::guard::{Panicked, call};
 
 /// A future of a library. The guard is set while it is polled or dropped, and at no time in between:
 /// other tasks of the same thread are none of its business.
@@ -49,8 +49,8 @@ impl<F> Drop for Guarded<F> {
 mod tests {
     use std::future::pending;
 
-    use super::super::IS_SET;
     use super::*;
+    use crate::threads::guard::IS_SET;
 
     /// Panics in the end, having seen the guard each time it was polled.
     struct Fragile {

@@ -1,20 +1,20 @@
-use super::FaultKind;
-use crate::discovery::belief::Verdict;
+use crate::discovery::confirmed_targets::Verdict;
+use crate::discovery::ec2::fault::FaultKind;
 
 /// How a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum RefreshOutcome {
     /// AWS has answered.
     Answered(Verdict),
     /// It has not, or not so that it could be understood.
     Failed(FaultKind),
 }
 
-impl Outcome {
+impl RefreshOutcome {
     /// The value of the metric's label.
     pub(crate) fn label(self) -> &'static str {
         match self {
-            Self::Answered(Verdict::Believed) => "ok",
+            Self::Answered(Verdict::Accepted) => "ok",
             Self::Answered(Verdict::EmptyDoubted) => "empty_doubted",
             Self::Answered(Verdict::ShrunkDoubted) => "shrunk_doubted",
             Self::Answered(Verdict::Partial) => "partial",
@@ -24,13 +24,13 @@ impl Outcome {
 
     /// Whether the targets are what AWS says they are.
     pub(crate) fn is_good(self) -> bool {
-        self == Self::Answered(Verdict::Believed)
+        self == Self::Answered(Verdict::Accepted)
     }
 
     /// Every outcome there is.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let verdicts =
-            [Verdict::Believed, Verdict::EmptyDoubted, Verdict::ShrunkDoubted, Verdict::Partial];
+            [Verdict::Accepted, Verdict::EmptyDoubted, Verdict::ShrunkDoubted, Verdict::Partial];
         let answered = verdicts.into_iter().map(Self::Answered);
         answered.chain(FaultKind::ALL.into_iter().map(Self::Failed))
     }

@@ -10,19 +10,19 @@ const SPAN_MAX: u32 = 960;
 /// twice as long. So is what follows no answer: the first refresh, for nothing can be served before,
 /// and each one while AWS does not answer. Pure.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct ThreadPriority {
     is_answered: bool,
     ordinary_left: u32,
     span: u32,
 }
 
-impl Default for Standing {
+impl Default for ThreadPriority {
     fn default() -> Self {
         Self { is_answered: false, ordinary_left: 0, span: FIRST_SPAN }
     }
 }
 
-impl Standing {
+impl ThreadPriority {
     /// The priority of the next refresh.
     pub(super) fn next(&mut self) -> Priority {
         let is_below = self.is_answered && self.ordinary_left == 0;
@@ -52,28 +52,28 @@ mod tests {
 
     #[test]
     fn what_does_not_get_done_below_is_work_like_any_other_for_a_while() {
-        let mut standing = Standing::default();
-        standing.ended(Priority::Ordinary, true);
-        assert_eq!(standing.next(), Priority::Idle);
+        let mut priority = ThreadPriority::default();
+        priority.ended(Priority::Ordinary, true);
+        assert_eq!(priority.next(), Priority::Idle);
         for span in [30, 60, 120, 240, 480, 960, 960] {
-            assert_eq!(standing.starved(), span);
-            assert!((0..span).all(|_| standing.next() == Priority::Ordinary));
-            standing.ended(Priority::Ordinary, true);
-            assert_eq!(standing.next(), Priority::Idle);
+            assert_eq!(priority.starved(), span);
+            assert!((0..span).all(|_| priority.next() == Priority::Ordinary));
+            priority.ended(Priority::Ordinary, true);
+            assert_eq!(priority.next(), Priority::Idle);
         }
-        standing.ended(Priority::Idle, true);
-        assert_eq!(standing.starved(), 30);
+        priority.ended(Priority::Idle, true);
+        assert_eq!(priority.starved(), 30);
     }
 
     #[test]
     fn as_long_as_aws_does_not_answer_it_is_asked_like_all_else_is_done() {
-        let mut standing = Standing::default();
-        assert_eq!(standing.next(), Priority::Ordinary, "the first one");
-        standing.ended(Priority::Ordinary, false);
-        assert_eq!(standing.next(), Priority::Ordinary);
-        standing.ended(Priority::Ordinary, true);
-        assert_eq!(standing.next(), Priority::Idle);
-        standing.ended(Priority::Idle, false);
-        assert_eq!(standing.next(), Priority::Ordinary);
+        let mut priority = ThreadPriority::default();
+        assert_eq!(priority.next(), Priority::Ordinary, "the first one");
+        priority.ended(Priority::Ordinary, false);
+        assert_eq!(priority.next(), Priority::Ordinary);
+        priority.ended(Priority::Ordinary, true);
+        assert_eq!(priority.next(), Priority::Idle);
+        priority.ended(Priority::Idle, false);
+        assert_eq!(priority.next(), Priority::Ordinary);
     }
 }

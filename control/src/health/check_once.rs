@@ -6,25 +6,25 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::health::Settings;
-use crate::health::probe::{Failure, Probe};
+use crate::health::probe::{CheckFailure, Probe};
+use crate::health::settings::HealthSettings;
 
 /// What a single check made of a target.
 #[derive(Clone, Debug)]
-pub struct Trial {
+pub struct SingleCheck {
     /// Who was checked.
     pub target: Target,
     /// How long it took, or why it failed.
-    pub result: Result<Duration, Failure>,
+    pub result: Result<Duration, CheckFailure>,
 }
 
 /// Checks each of `targets` once, as health checks do, at most `probes_max` at a time, and returns
 /// the results in the same order. Must be called inside a tokio runtime with time enabled and [`crate::MAX_BLOCKING_THREADS`].
 pub async fn check_targets(
-    settings: &Settings,
+    settings: &HealthSettings,
     probes_max: usize,
     targets: Vec<Target>,
-) -> Vec<Trial> {
+) -> Vec<SingleCheck> {
     let probe = Arc::new(Probe::new(settings));
     let slots = Arc::new(Semaphore::new(probes_max));
     let (longest, told) = (probe.longest(), settings.timeout);
@@ -44,13 +44,13 @@ pub async fn check_targets(
             let result = match timeout(longest, blocking).await {
                 Ok(Ok(Ok(()))) => Ok(started.elapsed()),
                 Ok(Ok(Err(failure))) => Err(failure),
-                Ok(Err(error)) => Err(Failure::Other(error.to_string())),
-                Err(_) => Err(Failure::TimedOut(told)),
+                Ok(Err(error)) => Err(CheckFailure::Other(error.to_string())),
+                Err(_) => Err(CheckFailure::TimedOut(told)),
             };
-            (index, Trial { target, result })
+            (index, SingleCheck { target, result })
         });
     }
-    let mut trials = under_way.join_all().await;
-    trials.sort_by_key(|(index, _)| *index);
-    trials.into_iter().map(|(_, trial)| trial).collect()
+    let mut checks = under_way.join_all().await;
+    checks.sort_by_key(|(index, _)| *index);
+    checks.into_iter().map(|(_, check)| check).collect()
 }

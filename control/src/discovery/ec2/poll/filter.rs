@@ -3,9 +3,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use exchange::{Target, TargetId};
 
-use super::AwsSettings;
-use super::api::Instance;
-use crate::discovery::admission::{Unfit, unfit};
+use crate::discovery::address_check::{Unfit, unfit};
+use crate::discovery::ec2::poll::api::Instance;
+use crate::discovery::ec2::settings::AwsSettings;
 
 /// An instance that is no target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -120,8 +120,8 @@ pub(super) fn target(instance: &Instance, settings: &AwsSettings) -> Result<Targ
 
 #[cfg(test)]
 mod tests {
-    use super::super::survey::tests::{instance, settings};
     use super::*;
+    use crate::discovery::ec2::poll::tests::{instance, settings};
 
     #[test]
     fn a_running_instance_is_a_target() {

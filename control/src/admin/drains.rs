@@ -8,21 +8,21 @@ use super::body::{self, BadBody};
 use super::context::Context;
 use super::path_id;
 use super::targets_view::TargetsView;
+use crate::controller::command::{AdminCommand, DrainAction};
 use crate::controller::event::Event;
-use crate::controller::order::{Order, Wish};
 use crate::log_lines::escaped::Escaped;
 
 /// `POST /targets/{id}/drain`
 pub(super) async fn drain(State(context): State<Context>, request: Request) -> Response {
-    obey(context, request, Wish::Drain).await
+    obey(context, request, DrainAction::Drain).await
 }
 
 /// `POST /targets/{id}/undrain`
 pub(super) async fn undrain(State(context): State<Context>, request: Request) -> Response {
-    obey(context, request, Wish::Undrain).await
+    obey(context, request, DrainAction::Undrain).await
 }
 
-async fn obey(context: Context, request: Request, wish: Wish) -> Response {
+async fn obey(context: Context, request: Request, action: DrainAction) -> Response {
     let (parts, body) = request.into_parts();
     // As it was sent: an encoded slash is part of the id.
     let name = match path_id::parse(parts.uri.path().split('/').nth(2).unwrap_or_default()) {
@@ -40,8 +40,8 @@ async fn obey(context: Context, request: Request, wish: Wish) -> Response {
         }
     }
     let (reply, answer) = oneshot::channel();
-    let order = Order { name: name.clone(), wish, reply };
-    let is_sent = context.events.send(Event::Ordered(order)).await.is_ok();
+    let command = AdminCommand { name: name.clone(), action, reply };
+    let is_sent = context.events.send(Event::Commanded(command)).await.is_ok();
     match answer.await {
         Ok(Some(status)) if is_sent => {
             json_line(&TargetsView::called(&status, &name)).into_response()

@@ -1,8 +1,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::super::api::{Group, Member, Page};
 use super::*;
+use crate::discovery::ec2::poll::api::{AutoScalingGroup, GroupMember, Page};
 
 /// An AWS of two answers, given in pages of two, that counts and checks the questions.
 #[derive(Default)]
@@ -24,17 +24,21 @@ fn page<T: Clone>(all: &[T], token: Option<String>) -> Page<T> {
 }
 
 impl Api for Fake {
-    async fn members(&self, name: &str, token: Option<String>) -> Result<Page<Group>, Fault> {
+    async fn members(
+        &self,
+        name: &str,
+        token: Option<String>,
+    ) -> Result<Page<AutoScalingGroup>, Fault> {
         assert_eq!(name, "group");
         let Some(members) = &self.members else {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let members: Vec<_> = members
             .iter()
-            .map(|&(id, in_service)| Member { id: id.to_owned(), in_service })
+            .map(|&(id, in_service)| GroupMember { id: id.to_owned(), in_service })
             .collect();
         let page = page(&members, token);
-        Ok(Page { items: vec![Group { members: page.items }], next: page.next })
+        Ok(Page { items: vec![AutoScalingGroup { members: page.items }], next: page.next })
     }
 
     async fn instances(
@@ -92,10 +96,10 @@ fn find(fake: &Fake, mode: &str) -> Result<Found, Fault> {
 fn find_again(fake: &Fake, mode: &str, in_use: &[(&str, &str)]) -> Result<Found, Fault> {
     let in_use: Vec<_> = in_use
         .iter()
-        .map(|&(id, address)| screen::target(&instance(id, address), &settings(mode)).unwrap())
+        .map(|&(id, address)| filter::target(&instance(id, address), &settings(mode)).unwrap())
         .collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(survey(fake, &settings(mode), &in_use))
+    runtime.block_on(poll(fake, &settings(mode), &in_use))
 }
 
 fn ids(found: &Found) -> String {

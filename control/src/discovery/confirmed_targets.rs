@@ -5,12 +5,12 @@ use exchange::{Target, TargetId};
 
 use crate::policy::identity::Identity;
 
-/// Consecutive well-formed answers that have to lack a target before a doubted answer is believed
+/// Consecutive well-formed answers that have to lack a target before a doubted answer is accepted
 /// about it.
 pub(crate) const CONFIRMATIONS: u32 = 3;
 
 /// What an API has said about the targets, well-formed. An error is no answer: it is not shown to a
-/// [`Belief`].
+/// [`ConfirmedTargets`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answer {
     /// Those that there are. No two have the same address.
@@ -25,7 +25,7 @@ pub(crate) struct Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The targets are those of the answer.
-    Believed,
+    Accepted,
     /// It was empty; targets that it lacks stay until that was confirmed.
     EmptyDoubted,
     /// It lacked more targets than the limit allows; those stay until that was confirmed.
@@ -44,24 +44,24 @@ pub(crate) enum Verdict {
 /// stays, however often that is repeated. For it such an answer neither counts nor starts the count
 /// anew, and nor does an error for anybody.
 #[derive(Debug)]
-pub(crate) struct Belief {
+pub(crate) struct ConfirmedTargets {
     /// In percent: the largest share of the targets that a single answer may remove.
     shrink_limit: u8,
-    members: BTreeMap<Identity, Member>,
+    members: BTreeMap<Identity, KnownTarget>,
 }
 
 #[derive(Debug)]
-struct Member {
+struct KnownTarget {
     target: Target,
     /// Consecutive doubted answers that lacked it.
     absences: u32,
-    /// Whether it was part of an answer that was believed. Others must not dilute the share of
+    /// Whether it was part of an answer that was accepted. Others must not dilute the share of
     /// what an answer lacks.
     confirmed: bool,
 }
 
-impl Belief {
-    /// Believes in no target yet. `shrink_limit` is in percent (0-100).
+impl ConfirmedTargets {
+    /// Knows of no target yet. `shrink_limit` is in percent (0-100).
     pub(crate) fn new(shrink_limit: u8) -> Self {
         Self { shrink_limit, members: BTreeMap::new() }
     }
@@ -100,26 +100,27 @@ impl Belief {
             }
             true
         });
-        self.admit(targets);
+        self.add(targets);
         if self.members.keys().any(is_lacking) {
             return if present.is_empty() { Verdict::EmptyDoubted } else { Verdict::ShrunkDoubted };
         }
         for (identity, member) in &mut self.members {
             member.confirmed |= present.contains(identity);
         }
-        if uncertain.is_empty() { Verdict::Believed } else { Verdict::Partial }
+        if uncertain.is_empty() { Verdict::Accepted } else { Verdict::Partial }
     }
 
     /// Lets newcomers in and corrects what is known of the others. An address belongs to one
-    /// target at a time: to the one that is believed to be there, as long as it is.
-    fn admit(&mut self, targets: Vec<Target>) {
+    /// target at a time: to the one that is known to be there, as long as it is.
+    fn add(&mut self, targets: Vec<Target>) {
         let mut taken: HashSet<SocketAddr> = self.members.keys().map(|i| i.address).collect();
         for target in targets {
             let identity = Identity::of(&target);
             if let Some(member) = self.members.get_mut(&identity) {
                 member.target = target;
             } else if taken.insert(target.address) {
-                self.members.insert(identity, Member { target, absences: 0, confirmed: false });
+                self.members
+                    .insert(identity, KnownTarget { target, absences: 0, confirmed: false });
             }
         }
     }
@@ -133,7 +134,7 @@ struct Share {
 }
 
 impl Share {
-    fn of<'a>(members: impl Iterator<Item = &'a Member>) -> Self {
+    fn of<'a>(members: impl Iterator<Item = &'a KnownTarget>) -> Self {
         members.fold(Self::default(), |share, member| Self {
             all: share.all + 1,
             confirmed: share.confirmed + usize::from(member.confirmed),

@@ -6,10 +6,12 @@ use exchange::Target;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::client::Client;
-use super::super::{Fault, Found};
+use crate::discovery::ec2::client::Client;
+use crate::discovery::ec2::fault::Fault;
+use crate::discovery::ec2::poll::Found;
 use crate::threads::background::{self, Priority};
-use crate::threads::guard::{self, Guarded, Panicked};
+use crate::threads::guard::{self, Panicked};
+use crate::threads::guarded::Guarded;
 
 /// A thread that asks AWS, with a runtime of its own. It ends when it is dropped, with what it was
 /// doing.

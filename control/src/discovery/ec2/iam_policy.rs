@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
-use super::Mode;
-use super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
+use crate::discovery::ec2::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
+use crate::discovery::ec2::mode::Mode;
 
 /// The least that the balancer's IAM role has to allow, as a policy document. Neither action knows
 /// permissions on single resources (Service Authorization Reference, EC2 and EC2 Auto Scaling).

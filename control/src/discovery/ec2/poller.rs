@@ -1,5 +1,5 @@
-mod standing;
 mod thread;
+mod thread_priority;
 
 use std::io;
 use std::sync::Arc;
@@ -9,23 +9,26 @@ use exchange::Target;
 use tokio::time::timeout;
 
 use super::client::{Access, Client};
-use super::{AwsSettings, Fault, FaultKind, Found, Timeouts};
+use crate::discovery::ec2::fault::{Fault, FaultKind};
+use crate::discovery::ec2::poll::Found;
+use crate::discovery::ec2::settings::AwsSettings;
+use crate::discovery::ec2::timeouts::Timeouts;
 use crate::threads::background::Priority;
 use crate::threads::guard;
-use standing::Standing;
 use thread::Thread;
+use thread_priority::ThreadPriority;
 
 /// Asks AWS, on threads of its own: what it says about 1,000 instances takes tens of milliseconds
 /// to be parsed, in one go, and neither health checks nor clients are to wait for that. Nor is a panic
 /// of the SDK to end more than what was asked.
 #[derive(Debug)]
-pub(super) struct Surveyor {
+pub(super) struct Poller {
     settings: Arc<AwsSettings>,
     /// One for all threads: they share the credentials. None where they are to be looked for anew.
     access: Option<Access>,
     /// None once AWS has answered; before, how many refreshes ran out of time.
     expired: Option<u32>,
-    standing: Standing,
+    thread_priority: ThreadPriority,
     /// Kept for good: there may be no other to be had when it is needed.
     ordinary: Option<Thread>,
     idle: Option<Thread>,
@@ -33,7 +36,7 @@ pub(super) struct Surveyor {
     is_told: bool,
 }
 
-impl Surveyor {
+impl Poller {
     /// Nothing is asked yet.
     pub(super) async fn new(settings: AwsSettings) -> Self {
         // Where it cannot be started, that is tried again when it is needed.
@@ -42,7 +45,7 @@ impl Surveyor {
             settings: Arc::new(settings),
             access: None,
             expired: Some(0),
-            standing: Standing::default(),
+            thread_priority: ThreadPriority::default(),
             ordinary,
             idle: None,
             is_told: false,
@@ -51,14 +54,14 @@ impl Surveyor {
 
     /// Asks once for everything; what does not get done below all others is done again like all
     /// other work. The thread may not get to it, so its time is taken here. `in_use` are the targets
-    /// that are believed in.
+    /// that are confirmed.
     ///
     /// # Errors
     /// Why nothing could be found out, and what to do about it.
     pub(super) async fn refresh(&mut self, in_use: Vec<Target>) -> Result<Found, Fault> {
         let in_use: Arc<[Target]> = in_use.into();
         let (began, limit) = (Instant::now(), self.timeouts().refresh);
-        let mut priority = self.standing.next();
+        let mut priority = self.thread_priority.next();
         let part = if priority == Priority::Idle { limit / 3 } else { limit };
         let mut refreshed = self.ask(priority, part, &in_use).await;
         if let Err(fault) = &refreshed
@@ -68,14 +71,14 @@ impl Surveyor {
             priority = Priority::Ordinary;
             refreshed = self.ask(priority, limit.saturating_sub(began.elapsed()), &in_use).await;
             if refreshed.is_ok() {
-                let count = self.standing.starved();
+                let count = self.thread_priority.starved();
                 log::info!(
                     "AWS answers, but not in time when it is asked below all other threads: for \
                      {count} refreshes it is asked like all else is done"
                 );
             }
         }
-        self.standing.ended(priority, refreshed.is_ok());
+        self.thread_priority.ended(priority, refreshed.is_ok());
         match &refreshed {
             Ok(_) => self.expired = None,
             Err(fault) if fault.kind == FaultKind::Timeout => {
@@ -118,11 +121,11 @@ impl Surveyor {
         asked.unwrap_or_else(|failure| {
             let fault = match failure {
                 // It may have left anything half changed.
-                Failure::Panic(panicked) => {
+                PollFailure::Panic(panicked) => {
                     self.forget_access();
                     Fault::panicked(&panicked, &self.settings)
                 }
-                Failure::NoThread(error) => Fault::no_thread(&error, &self.settings),
+                PollFailure::NoThread(error) => Fault::no_thread(&error, &self.settings),
             };
             Err(fault)
         })
@@ -132,7 +135,7 @@ impl Surveyor {
         &mut self,
         priority: Priority,
         in_use: &Arc<[Target]>,
-    ) -> Result<Result<Found, Fault>, Failure> {
+    ) -> Result<Result<Found, Fault>, PollFailure> {
         let timeouts = self.timeouts();
         self.ready_thread(priority).await?;
         let access = match &mut self.access {
@@ -179,18 +182,18 @@ impl Surveyor {
 }
 
 /// Why AWS was not asked, or not to the end.
-enum Failure {
+enum PollFailure {
     Panic(guard::Panicked),
     NoThread(io::Error),
 }
 
-impl From<guard::Panicked> for Failure {
+impl From<guard::Panicked> for PollFailure {
     fn from(panicked: guard::Panicked) -> Self {
         Self::Panic(panicked)
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for PollFailure {
     fn from(error: io::Error) -> Self {
         Self::NoThread(error)
     }

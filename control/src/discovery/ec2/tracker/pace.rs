@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use super::{FaultKind, Outcome};
+use super::outcome::RefreshOutcome;
+use crate::discovery::ec2::fault::FaultKind;
 
 /// The longest that throttling lengthens the period to, in periods.
 const FACTOR_MAX: u32 = 8;
@@ -9,24 +10,24 @@ const FACTOR_MAX: u32 = 8;
 /// the time before, up to [`FACTOR_MAX`] periods. The first answer brings the period back; what
 /// goes wrong otherwise changes nothing. Pure.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::discovery::ec2) struct Pace {
     period: Duration,
     factor: u32,
 }
 
 impl Pace {
-    pub(super) fn new(period: Duration) -> Self {
+    pub(in crate::discovery::ec2) fn new(period: Duration) -> Self {
         Self { period, factor: 1 }
     }
 
     /// The time from the refresh that ended like this to the next.
-    pub(super) fn after(&mut self, outcome: Outcome) -> Duration {
+    pub(in crate::discovery::ec2) fn after(&mut self, outcome: RefreshOutcome) -> Duration {
         match outcome {
-            Outcome::Failed(FaultKind::Throttled) => {
+            RefreshOutcome::Failed(FaultKind::Throttled) => {
                 self.factor = (self.factor * 2).min(FACTOR_MAX);
             }
-            Outcome::Failed(_) => (),
-            Outcome::Answered(_) => self.factor = 1,
+            RefreshOutcome::Failed(_) => (),
+            RefreshOutcome::Answered(_) => self.factor = 1,
         }
         self.period.saturating_mul(self.factor)
     }
@@ -35,18 +36,18 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::belief::Verdict;
+    use crate::discovery::confirmed_targets::Verdict;
 
     #[test]
     fn throttling_doubles_the_period_until_an_answer() {
         let mut pace = Pace::new(Duration::from_secs(10));
         let mut after = |outcome| pace.after(outcome).as_secs();
-        let throttled = Outcome::Failed(FaultKind::Throttled);
-        assert_eq!(after(Outcome::Answered(Verdict::Believed)), 10);
+        let throttled = RefreshOutcome::Failed(FaultKind::Throttled);
+        assert_eq!(after(RefreshOutcome::Answered(Verdict::Accepted)), 10);
         assert_eq!([20, 40, 80, 80, 80].map(|_| after(throttled)), [20, 40, 80, 80, 80]);
-        assert_eq!(after(Outcome::Failed(FaultKind::Timeout)), 80);
-        assert_eq!(after(Outcome::Answered(Verdict::Partial)), 10);
-        assert_eq!(after(Outcome::Failed(FaultKind::Unreachable)), 10);
+        assert_eq!(after(RefreshOutcome::Failed(FaultKind::Timeout)), 80);
+        assert_eq!(after(RefreshOutcome::Answered(Verdict::Partial)), 10);
+        assert_eq!(after(RefreshOutcome::Failed(FaultKind::Unreachable)), 10);
         assert_eq!(after(throttled), 20);
     }
 }

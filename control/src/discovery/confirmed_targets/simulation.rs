@@ -1,6 +1,6 @@
 //! A real fleet that grows, shrinks and reuses addresses, behind an API that fails and leaves things
 //! out: no more than twice in a row, as errors go. What it says is true, as far as it goes. What is
-//! believed must never cost the fleet a target, nor keep one that is said to be gone.
+//! accepted must never cost the fleet a target, nor keep one that is said to be gone.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ const STEPS: u32 = 40;
 const ADDRESSES: usize = 12;
 
 /// Answers that may leave out whom they should mention before one mentions everybody; one more would
-/// have to be believed.
+/// have to be accepted.
 const LIES_MAX: u32 = CONFIRMATIONS - 1;
 
 #[test]
 fn bad_answers_cost_no_target_and_good_ones_take_effect() {
     for seed in 1..=seeds(SEQUENCES) {
-        let mut world = World::new(seed);
+        let mut world = ApiWorld::new(seed);
         for step in 0..STEPS {
             world.step(&format!("seed {seed}, step {step}"));
         }
@@ -26,26 +26,26 @@ fn bad_answers_cost_no_target_and_good_ones_take_effect() {
     }
 }
 
-struct World {
+struct ApiWorld {
     random: fastrand::Rng,
     limit: u8,
-    belief: Belief,
+    known: ConfirmedTargets,
     /// The targets that there really are.
     fleet: BTreeSet<Target>,
     /// What left the fleet → how often an answer that could tell has not mentioned it.
     left: BTreeMap<Target, u32>,
     instances: u32,
     lies: u32,
-    /// Whether the fleet was believed in exactly, and nothing has happened since but one change.
+    /// Whether the fleet was known exactly, and nothing has happened since but one change.
     settled: bool,
 }
 
-impl World {
+impl ApiWorld {
     fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let limit = [0, 10, 34, 50, 75, 100][random.usize(0..6)];
         let mut world = Self {
-            belief: Belief::new(limit),
+            known: ConfirmedTargets::new(limit),
             limit,
             random,
             fleet: BTreeSet::new(),
@@ -91,16 +91,16 @@ impl World {
         self.settled = false;
     }
 
-    /// Well-formed, but mentions nobody, or too few of those who are believed in and not said to be
+    /// Well-formed, but mentions nobody, or too few of those who are known and not said to be
     /// gone; some of whom it does not mention are really gone, perhaps.
     fn lie(&mut self, place: &str) {
         let mentions_some = self.random.bool();
         let mut answer = self.truth();
         let random = &mut self.random;
         answer.targets.retain(|_| mentions_some && random.u8(0..3) == 0);
-        let believed = self.expected(&answer);
-        let lacking = believed.iter().filter(|it| !answer.targets.contains(it)).count();
-        let is_shrunken = lacking * 100 > usize::from(self.limit) * believed.len();
+        let expected = self.expected(&answer);
+        let lacking = expected.iter().filter(|it| !answer.targets.contains(it)).count();
+        let is_shrunken = lacking * 100 > usize::from(self.limit) * expected.len();
         if lacking == 0 || !(answer.targets.is_empty() || is_shrunken) {
             return;
         }
@@ -112,13 +112,13 @@ impl World {
     fn answer_truly(&mut self, place: &str) {
         self.lies = 0;
         let answer = self.truth();
-        let believed = self.expected(&answer);
-        let unmentioned = believed.iter().filter(|target| !self.fleet.contains(target)).count();
-        let within_limit = unmentioned * 100 <= usize::from(self.limit) * believed.len();
+        let expected = self.expected(&answer);
+        let unmentioned = expected.iter().filter(|target| !self.fleet.contains(target)).count();
+        let within_limit = unmentioned * 100 <= usize::from(self.limit) * expected.len();
         self.observe(&answer, place);
-        let exact = self.belief.targets() == self.in_order();
+        let exact = self.known.targets() == self.in_order();
         if self.settled && (unmentioned == 0 || within_limit && !self.fleet.is_empty()) {
-            assert!(exact, "{place}: a change within the limit has to be believed at once");
+            assert!(exact, "{place}: a change within the limit has to be accepted at once");
         }
         self.assert_let_in(self.fleet.iter(), place);
         self.settled = exact;
@@ -132,45 +132,45 @@ impl World {
         Answer { targets: self.fleet.iter().cloned().collect(), gone, uncertain: HashSet::new() }
     }
 
-    /// Who is believed in and not said to be gone.
+    /// Who is known and not said to be gone.
     fn expected(&self, answer: &Answer) -> Vec<Target> {
-        let mut believed = self.belief.targets();
-        believed.retain(|target| !answer.gone.contains(&target.id));
-        believed
+        let mut expected = self.known.targets();
+        expected.retain(|target| !answer.gone.contains(&target.id));
+        expected
     }
 
     fn observe(&mut self, answer: &Answer, place: &str) {
-        let before = self.belief.targets();
+        let before = self.known.targets();
         for (target, count) in &mut self.left {
             *count += u32::from(!answer.uncertain.contains(&target.id));
         }
-        let verdict = self.belief.observe(answer.clone());
-        let believed = self.belief.targets();
+        let verdict = self.known.observe(answer.clone());
+        let expected = self.known.targets();
         for target in before.iter().filter(|target| self.fleet.contains(target)) {
-            assert!(believed.contains(target), "{place}: {target:?} was lost");
+            assert!(expected.contains(target), "{place}: {target:?} was lost");
         }
-        for target in &believed {
+        for target in &expected {
             assert!(!answer.gone.contains(&target.id), "{place}: {target:?} is said to be gone");
         }
         for (target, count) in &self.left {
-            let is_believed = believed.contains(target);
-            assert!(!is_believed || *count < CONFIRMATIONS, "{place}: {target:?} left long ago");
+            let is_known = expected.contains(target);
+            assert!(!is_known || *count < CONFIRMATIONS, "{place}: {target:?} left long ago");
         }
         for target in before.iter().filter(|target| answer.uncertain.contains(&target.id)) {
-            assert!(believed.contains(target), "{place}: {target:?} is not said to be gone");
+            assert!(expected.contains(target), "{place}: {target:?} is not said to be gone");
         }
         self.assert_let_in(answer.targets.iter(), place);
         let is_mentioned =
             |it: &Target| answer.targets.contains(it) || answer.uncertain.contains(&it.id);
-        let is_believed = matches!(verdict, Verdict::Believed | Verdict::Partial);
-        assert_eq!(is_believed, believed.iter().all(is_mentioned), "{place}: {verdict:?}");
+        let is_accepted = matches!(verdict, Verdict::Accepted | Verdict::Partial);
+        assert_eq!(is_accepted, expected.iter().all(is_mentioned), "{place}: {verdict:?}");
         self.left.retain(|_, count| *count < 2 * CONFIRMATIONS);
     }
 
     /// Whoever an answer has is in use, unless another has the address.
     #[track_caller]
     fn assert_let_in<'a>(&self, mut targets: impl Iterator<Item = &'a Target>, place: &str) {
-        let held: HashSet<_> = self.belief.targets().iter().map(|it| it.address).collect();
+        let held: HashSet<_> = self.known.targets().iter().map(|it| it.address).collect();
         assert!(targets.all(|it| held.contains(&it.address)), "{place}: one is not let in");
     }
 
@@ -179,7 +179,7 @@ impl World {
         for _ in 0..CONFIRMATIONS {
             self.answer_truly(place);
         }
-        assert_eq!(self.belief.targets(), self.in_order(), "{place}");
+        assert_eq!(self.known.targets(), self.in_order(), "{place}");
     }
 
     fn change_fleet(&mut self) {

@@ -11,7 +11,7 @@ use exchange::Target;
 ///
 /// # Errors
 /// A sentence naming the target and the reason.
-pub fn admit(target: &Target, own_address: SocketAddr) -> Result<(), String> {
+pub fn check_address(target: &Target, own_address: SocketAddr) -> Result<(), String> {
     let Some(unfit) = unfit(target.address, own_address) else { return Ok(()) };
     let reason = match unfit {
         Unfit::Own => format!("the balancer's own address (it listens on {own_address})"),
@@ -43,7 +43,7 @@ impl Unfit {
     }
 }
 
-/// As [`admit`], with the reason as a value.
+/// As [`check_address`], with the reason as a value.
 pub(super) fn unfit(address: SocketAddr, own_address: SocketAddr) -> Option<Unfit> {
     let ip = address.ip().to_canonical();
     let link_local = match ip {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn verdict(target: &str, own: &str) -> Result<(), String> {
-        admit(&Target::at(target.parse().unwrap()), own.parse().unwrap())
+        check_address(&Target::at(target.parse().unwrap()), own.parse().unwrap())
     }
 
     #[test]

@@ -1,12 +1,17 @@
+pub(super) mod api;
+pub(crate) mod filter;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use exchange::Target;
 
-use super::api::{Api, Filter, Instance};
-use super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
-use super::screen::{self, Ignored, Reason};
-use super::{AwsSettings, Fault, FaultKind, Mode};
+use crate::discovery::ec2::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
+use crate::discovery::ec2::fault::{Fault, FaultKind};
+use crate::discovery::ec2::mode::Mode;
+use crate::discovery::ec2::settings::AwsSettings;
 use crate::discovery::label::Label;
+use api::{Api, Filter, Instance};
+use filter::{Ignored, Reason};
 
 /// Most instance ids that a filter may name (EC2 API Reference, Filter: 200 values).
 const IDS_PER_CALL: usize = 200;
@@ -27,12 +32,12 @@ pub struct Found {
     pub group_exists: bool,
 }
 
-/// Asks `api` for all there is. `in_use` are the targets that are believed in: one keeps its address
+/// Asks `api` for all there is. `in_use` are the targets that are confirmed: one keeps its address
 /// as long as AWS lists it.
 ///
 /// # Errors
 /// The first answer that did not come, or made no sense.
-pub(super) async fn survey(
+pub(super) async fn poll(
     api: &impl Api,
     settings: &AwsSettings,
     in_use: &[Target],
@@ -53,7 +58,7 @@ pub(super) async fn survey(
     let in_use: HashSet<_> = in_use.iter().map(|target| (&target.id, target.address)).collect();
     let mut candidates = Vec::new();
     for instance in instances.values() {
-        match screen::target(instance, settings) {
+        match filter::target(instance, settings) {
             Ok(target) => candidates.push(target),
             Err(ignored) => found.ignored.push(ignored),
         }
