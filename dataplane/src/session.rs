@@ -184,15 +184,13 @@ impl Session {
                 self.start_connect(ops);
             }
             Event::ConnectFailed | Event::NoTarget => self.connect = ConnectState::Failed,
-            Event::EndOfStream { from } => {
+            Event::EndOfStream { from } | Event::ReceiveFailed { from } => {
                 self.relay.half_mut(from).note_end_of_stream();
-                if !self.replace_if_lost(from, ops) {
-                    self.relay.note_first_end(from, is_ending);
+                if self.replace_if_lost(from, ops) {
+                    return;
                 }
-            }
-            Event::ReceiveFailed { from } => {
-                self.relay.half_mut(from).note_end_of_stream();
-                if !self.replace_if_lost(from, ops) {
+                self.relay.note_first_end(from, is_ending);
+                if matches!(event, Event::ReceiveFailed { .. }) {
                     self.relay.note_broken(from, is_ending, ops);
                 }
             }
