@@ -15,8 +15,8 @@ from pathlib import Path
 from side_by_side.environment import build_balancer
 from side_by_side.errors import BenchError
 
-from .balancer import Balancer, check, knows
 from .account import CREDENTIALS, Fleet, Moto, use_python_with_moto
+from .balancer import Balancer, check, knows
 from .traffic import Clients, Connection, Loop, serve
 
 ABOUT = """\

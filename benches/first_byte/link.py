@@ -7,6 +7,7 @@ usage: link.py DELAY_US NAMESPACE ADDRESS/BITS NAMESPACE ADDRESS/BITS
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -44,7 +45,7 @@ class End:
         ):
             subprocess.run(["ip", "-n", namespace, *command], check=True)
 
-    def take(self, to: "End", delay: float) -> None:
+    def take(self, to: End, delay: float) -> None:
         """Reads what was sent here, for it to arrive at the other end later."""
         for _ in range(BATCH):
             try:
@@ -57,10 +58,8 @@ class End:
     def deliver(self) -> None:
         """Writes what is due."""
         while self.queue and self.queue[0][0] <= time.monotonic():
-            try:
+            with contextlib.suppress(OSError):  # lost, as when the device's own queue is full
                 os.write(self.fd, self.queue.popleft()[1])
-            except OSError:
-                pass  # lost, as when the device's own queue is full
 
 
 def _open_tun(namespace: str) -> int:

@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Reads the command line; exits with 2 when it is wrong."""
     parser = argparse.ArgumentParser(
-        prog="benches/side-by-side",
+        prog="benches/run side-by-side",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,4 +1,4 @@
-"""What discovery costs the clients: `benches/discovery-latency --help`."""
+"""What discovery costs the clients: `benches/run discovery-latency --help`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+from aws.account import CREDENTIALS, REGION, TAG, Fleet, Moto, use_python_with_moto
+from aws.balancer import Balancer, threads_times
+from aws.traffic import Loop
 from side_by_side.backends import nginx
 from side_by_side.environment import build_balancer, raise_descriptor_limit
 from side_by_side.errors import BenchError
 from side_by_side.processes import free_port, http_status, run_to_end
 from side_by_side.turns import rotated
-
-from .account import CREDENTIALS, REGION, TAG, Fleet, Moto, use_python_with_moto
-from .balancer import Balancer, threads_times
-from .traffic import Loop
 
 ABOUT = """\
 Measures the latency of a steady load (64 kept connections, each 5-15 ms between two requests)
@@ -175,10 +174,10 @@ class Bench:
         return result
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="benches/discovery-latency",
+        prog="benches/run discovery-latency",
         description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -186,7 +185,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of both")
     parser.add_argument("--seconds", type=int, default=10, help="of load in each")
     parser.add_argument("--instances", type=int, default=1000, help="targets, at most 1000")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     try:
         use_python_with_moto()
         binary = (arguments.binary or build_balancer()).resolve()
@@ -224,3 +223,7 @@ def report(runs: dict[str, list[dict[str, float]]]) -> None:
             cell = f"{statistics.median(values):.0f} [{min(values):.0f}-{max(values):.0f}]"
             cells.append(f"{cell:>24}")
         print("".join([variant.ljust(8), *cells]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""How long new clients wait for their first byte: `benches/first-byte --help`."""
+"""How long new clients wait for their first byte: `benches/run first-byte --help`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WARMUP_SECONDS = 2.0
 def main(arguments: list[str] | None = None) -> int:
     """Runs the benchmark; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="benches/first-byte",
+        prog="benches/run first-byte",
         description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -143,3 +143,7 @@ def report(times: dict[str, list[list[float]]]) -> None:
             cell = f"{statistics.median(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
             cells.append(f"{cell:>22}")
         print("".join([variant.ljust(10), *cells, f"{sum(map(len, rounds)):>10}"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What refreshes of many targets cost the clients: `benches/run discovery-latency`."""
