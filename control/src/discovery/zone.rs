@@ -20,7 +20,7 @@ pub enum ZoneSettings {
     /// It is this one.
     Known(Arc<str>),
     /// By asking the instance metadata service, as long as it takes.
-    Metadata(Endpoint),
+    Metadata(MetadataEndpoint),
 }
 
 /// Longest name of a zone, in bytes: as that of a target's.
@@ -52,9 +52,9 @@ pub fn parse_name(text: &str) -> Result<Arc<str>, String> {
 
 /// Where the instance metadata service is: `http://` and a host, with a port where it is not 80.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint(String);
+pub struct MetadataEndpoint(String);
 
-impl FromStr for Endpoint {
+impl FromStr for MetadataEndpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -94,16 +94,16 @@ pub(crate) async fn run(settings: ZoneSettings, events: mpsc::Sender<Event>) {
 ///
 /// # Errors
 /// The line that a start would log.
-pub fn ask_once(endpoint: &Endpoint) -> Result<Arc<str>, String> {
+pub fn ask_once(endpoint: &MetadataEndpoint) -> Result<Arc<str>, String> {
     ask(endpoint).map_err(|reason| not_known(endpoint, &reason))
 }
 
-fn ask(endpoint: &Endpoint) -> Result<Arc<str>, String> {
-    let asked = guard::call(|| Client::new(endpoint).zone());
+fn ask(endpoint: &MetadataEndpoint) -> Result<Arc<str>, String> {
+    let asked = guard::call(|| MetadataClient::new(endpoint).zone());
     asked.unwrap_or_else(|panicked| Err(panicked.to_string()))
 }
 
-fn not_known(endpoint: &Endpoint, reason: &str) -> String {
+fn not_known(endpoint: &MetadataEndpoint, reason: &str) -> String {
     format!(
         "the own zone is not known, so none is preferred: instance metadata at {}: {reason}; set \
          AVAILABILITY_ZONE where there is no IMDSv2, or raise its hop limit to 2 for containers",
@@ -112,7 +112,7 @@ fn not_known(endpoint: &Endpoint, reason: &str) -> String {
 }
 
 /// None when the runtime is shutting down.
-async fn ask_until_known(endpoint: &Endpoint) -> Option<Arc<str>> {
+async fn ask_until_known(endpoint: &MetadataEndpoint) -> Option<Arc<str>> {
     let mut delay = FIRST_DELAY;
     loop {
         let asked = endpoint.clone();
@@ -140,13 +140,13 @@ async fn ask_until_known(endpoint: &Endpoint) -> Option<Arc<str>> {
 /// is never tried.
 ///
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html>
-struct Client {
+struct MetadataClient {
     agent: Agent,
     base: String,
 }
 
-impl Client {
-    fn new(endpoint: &Endpoint) -> Self {
+impl MetadataClient {
+    fn new(endpoint: &MetadataEndpoint) -> Self {
         let config = Agent::config_builder()
             // Never through a proxy: it would answer for its own machine.
             .proxy(None)
@@ -211,7 +211,7 @@ mod tests {
             ("http://[fd00:ec2::254]:81", "http://[fd00:ec2::254]:81"),
             ("http://localhost:1338/", "http://localhost:1338"),
         ] {
-            assert_eq!(text.parse::<Endpoint>().unwrap().0, kept);
+            assert_eq!(text.parse::<MetadataEndpoint>().unwrap().0, kept);
         }
         for text in [
             "",
@@ -226,7 +226,7 @@ mod tests {
             "http://a\nb",
             "/",
         ] {
-            assert!(text.parse::<Endpoint>().unwrap_err().contains("accepted"), "{text}");
+            assert!(text.parse::<MetadataEndpoint>().unwrap_err().contains("accepted"), "{text}");
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::zone::{Endpoint, parse_name};
+use control::zone::{MetadataEndpoint, parse_name};
 use dataplane::Balance;
 
 use super::row::{Condition, DefaultValue, Row, Variable, variables};
@@ -27,7 +27,7 @@ variables! {
     AVAILABILITY_ZONE: Arc<str> = Described("from IMDSv2"), parse_name,
         "the zone the balancer is in",
         conditions: &[Condition::read_by(&ZONE_AWARE.row, &["true"])];
-    AWS_EC2_METADATA_SERVICE_ENDPOINT: Endpoint = Value("http://169.254.169.254"), value::own,
+    AWS_EC2_METADATA_SERVICE_ENDPOINT: MetadataEndpoint = Value("http://169.254.169.254"), value::own,
         "where the instance metadata service (IMDSv2) is: http://host[:port]";
     AWS_EC2_METADATA_DISABLED: bool = Value("false"), value::boolean_in_any_case,
         "never ask the instance metadata service: true or false";

@@ -35,7 +35,7 @@ use crate::discovery::ec2::timeouts::Timeouts;
 use crate::threads::guard::Panicked;
 use crate::threads::guarded::Guarded;
 use credentials::{CheckedCredentials, Patience};
-use endpoint::Endpoint;
+use endpoint::ApiEndpoint;
 use failure::fault;
 use transport::{Sightings, Transport};
 use wholeness::Wholeness;
@@ -110,8 +110,8 @@ impl Client {
         let retry_config = RetryConfig::standard()
             .with_max_attempts(ATTEMPTS)
             .with_initial_backoff(timeouts.first_pause);
-        let groups = Endpoint::of(config, "Auto Scaling", "AUTO_SCALING");
-        let instances = Endpoint::of(config, "EC2", "EC2");
+        let groups = ApiEndpoint::of(config, "Auto Scaling", "AUTO_SCALING");
+        let instances = ApiEndpoint::of(config, "EC2", "EC2");
         let mut of_groups = autoscaling::config::Builder::from(config)
             .interceptor(Wholeness)
             .timeout_config(timeout_config.clone())

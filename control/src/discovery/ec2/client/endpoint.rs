@@ -7,13 +7,13 @@ use crate::log_lines::escaped::Escaped;
 /// The endpoint that the environment or the profile names for a service, or for all: what the SDK
 /// finds, but a variable that is set to nothing counts as unset. The SDK would panic over one.
 #[derive(Debug)]
-pub(super) struct Endpoint {
+pub(super) struct ApiEndpoint {
     url: Option<String>,
     /// The variable for this service alone.
     variable: String,
 }
 
-impl Endpoint {
+impl ApiEndpoint {
     /// That of the service which the SDK calls `id`, and `AWS_ENDPOINT_URL_` followed by `name`.
     pub(super) fn of(config: &SdkConfig, id: &str, name: &str) -> Self {
         let is_given = |url: &String| !url.is_empty();
