@@ -1,4 +1,12 @@
-//! The layers hold: what each crate may reach, where `unsafe` may stand, how long a file may be.
+//! The layers hold: what each crate may reach, where `unsafe` may stand, which file may import
+//! which, and how large files, folders, functions and types may be.
+
+mod imports;
+mod modules;
+mod offences;
+mod sizes;
+mod tokens;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +18,6 @@ use serde_json::Value;
 const BINARY: &str = "stateless-load-balancer";
 const GLOMMIO: &str = "glommio-ng";
 const ALL_FEATURES: &str = "--all-features";
-const SOURCE_LINES_MAX: usize = 500;
 
 /// Package name → names of its direct dependencies of every kind, for this platform.
 type Graph = BTreeMap<String, BTreeSet<String>>;
@@ -131,13 +138,42 @@ fn only_the_ring_is_unsafe() {
 }
 
 #[test]
+fn no_files_of_a_crate_import_one_another() {
+    assert_none(&offences::cycles(root()));
+}
+
+#[test]
 fn files_are_small() {
-    let long: Vec<_> = sources()
-        .into_iter()
-        .map(|path| (read(&path).lines().count(), path))
-        .filter(|(lines, _)| *lines > SOURCE_LINES_MAX)
-        .collect();
-    assert!(long.is_empty(), "longer than {SOURCE_LINES_MAX} lines: {long:?}");
+    assert_none(&offences::long_files(root()));
+}
+
+#[test]
+fn folders_are_small() {
+    assert_none(&offences::full_folders(root()));
+}
+
+#[test]
+fn functions_are_short() {
+    assert_none(&offences::long_functions(root()));
+}
+
+#[test]
+fn no_name_is_there_with_a_dash_and_with_an_underscore() {
+    assert_none(&offences::look_alikes(root()));
+}
+
+#[test]
+fn types_have_names_of_their_own() {
+    assert_none(&offences::types_of_one_name(root()));
+}
+
+#[test]
+fn types_are_small() {
+    assert_none(&offences::large_types(root()));
+}
+
+fn assert_none(offences: &[String]) {
+    assert!(offences.is_empty(), "\n{}", offences.join("\n"));
 }
 
 fn assert_unreachable(graph: &Graph, from: &str, to: &str) {
