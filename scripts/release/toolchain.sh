@@ -31,7 +31,7 @@ require_toolchain() {
     shift
     for name in cargo rustc; do
         if ! command -v "$name" >/dev/null; then
-            complain "there is no $name: install Rust 1.92 or later, https://rustup.rs"
+            complain "there is no $name: install Rust 1.95 or later, https://rustup.rs"
             return 1
         fi
     done
