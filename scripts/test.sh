@@ -3,7 +3,8 @@
 # are missing say `skipped: NAME: REASON`. The last line printed is
 # `N passed, N failed, N skipped` over all runners; the exit status is 0 only if none failed.
 #
-# usage: scripts/test.sh
+# usage: scripts/test.sh            runs them
+#        scripts/test.sh --python   sets up the Python packages and prints the Python that has them
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -67,7 +68,7 @@ set_up_python() {
     local python="${CARGO_TARGET_DIR:-target}/venv/bin/python" wanted=tests/requirements.txt mark
     mark="${CARGO_TARGET_DIR:-target}/venv/requirements.txt"
     if ! cmp -s "$wanted" "$mark"; then
-        printf '== setting up Python packages for the tests\n'
+        printf '== setting up Python packages for the tests\n' >&2
         python3 -m venv --clear "${python%/bin/python}" &&
             "$python" -m pip install --quiet --disable-pip-version-check -r "$wanted" &&
             cp "$wanted" "$mark" || return
@@ -77,6 +78,10 @@ set_up_python() {
 
 export SLB_TEST_PYTHON=${SLB_TEST_PYTHON:-}
 [[ -n $SLB_TEST_PYTHON ]] || set_up_python
+if [[ ${1:-} == --python ]]; then
+    [[ -n $SLB_TEST_PYTHON ]] && printf '%s\n' "$SLB_TEST_PYTHON"
+    exit
+fi
 
 run cargo-test count_cargo cargo test --workspace --locked --no-fail-fast
 run side-by-side count_unittest \

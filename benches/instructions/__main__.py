@@ -71,7 +71,7 @@ def count(options: argparse.Namespace) -> int:
         directory = Path(name)
         machine = run.Machine(valgrind.command(), valgrind.clock(directory), directory)
         results = [run.count(machine, binary) for binary in binaries]
-    for binary, figures in zip(binaries, results, strict=True):
+    for binary, figures in zip(binaries, results):
         print(f"{binary}")
         print(f"  {'per':<12}{'instructions':>14}{'turns':>10}{'system calls':>14}")
         for unit in UNITS:

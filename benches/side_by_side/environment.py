@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import peers
 from .errors import BenchError
-from .scenarios import SCENARIOS, IDLE_CONNECTIONS
+from .scenarios import IDLE_CONNECTIONS, SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLER = ROOT / "scripts" / "install-packages.sh"

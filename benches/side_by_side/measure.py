@@ -50,7 +50,7 @@ def parse_stat_ticks(text: str) -> tuple[int, int]:
 
 def parse_schedstat_ns(text: str) -> int:
     """Time on CPU in nanoseconds: the first field of a task's schedstat."""
-    return int(text.split()[0])
+    return int(text.split(maxsplit=1)[0])
 
 
 def split_cpu(total_ns: int, user_ticks: int, system_ticks: int) -> Cpu:

@@ -83,10 +83,8 @@ class Server:
 
 
 def _kill_if_running(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def process_tree(pid: int) -> list[int]:

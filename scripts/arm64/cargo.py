@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .architecture import ARM64, Architecture
 from . import Failed
+from .architecture import ARM64, Architecture
 from .programs import ROOT, in_child
 
 BALANCER = "stateless-load-balancer"

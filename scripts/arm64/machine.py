@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import CannotRun, Failed, packages
-from .archive import Initramfs
 from .architecture import Architecture
+from .archive import Initramfs
 from .programs import in_child, output, succeeds
 from .report import Console, Row
 from .suites import Suite

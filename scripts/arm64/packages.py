@@ -37,7 +37,7 @@ class Archive:
             "APT::Architectures::": architecture,
             "APT::Sandbox::User": "root",
         }
-        self._options = [part for item in settings.items() for part in ("-o", "%s=%s" % item)]
+        self._options = [part for item in settings.items() for part in ("-o", "{}={}".format(*item))]
         output(["apt-get", "-qq", *self._options, "update"], self._why)
 
     def field(self, package: str, name: str) -> list[str]:

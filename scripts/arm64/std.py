@@ -7,8 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from .architecture import ARM64
 from . import CannotRun
+from .architecture import ARM64
 from .packages import Archive, whole
 from .programs import output, succeeds
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import unittest
-from typing import Callable, Iterable, List, Tuple
+from collections.abc import Iterable
+from typing import Callable
 
 try:
     from moto.backends import get_backend
@@ -17,7 +18,7 @@ except ImportError as error:
 # One line a request otherwise.
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
-Answer = Callable[[str, List[Tuple[str, str]]], object]
+Answer = Callable[[str, list[tuple[str, str]]], object]
 
 REGION = "eu-west-1"
 PATIENCE_SECONDS = 60

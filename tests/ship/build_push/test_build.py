@@ -46,7 +46,9 @@ class Build(script.ScriptTest):
         folder = self.target / "dist" / "v1"
         for name in binaries.NAMES.values():
             self.assertEqual((folder / name).stat().st_mode & 0o777, 0o755)
-        checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True)
+        checked = subprocess.run(
+            ["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, check=False
+        )
         self.assertEqual(checked.returncode, 0, checked)
         units = len(list(folder.glob("*.service")) + list(folder.glob("*.socket")))
         self.assertEqual(units, 2)

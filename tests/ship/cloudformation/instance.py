@@ -3,6 +3,7 @@ a folder, and starting the service starts the real balancer."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shlex
@@ -12,7 +13,6 @@ import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Optional
 from urllib.parse import parse_qs
 
 from .. import places
@@ -46,8 +46,9 @@ class Amazon:
 
             def do_GET(self) -> None:
                 if self.headers.get("X-aws-ec2-metadata-token") != "token":
-                    return self.send_error(401)
-                self.answer("i-0a1b2c3d")
+                    self.send_error(401)
+                else:
+                    self.answer("i-0a1b2c3d")
 
             def do_POST(self) -> None:
                 form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
@@ -62,7 +63,7 @@ class Amazon:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.store = Store()
 
-    def upload(self, version: str, contents: dict[str, bytes], sums: Optional[str] = None) -> None:
+    def upload(self, version: str, contents: dict[str, bytes], sums: str | None = None) -> None:
         """What build_push.sh uploads."""
         if sums is None:
             sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n"
@@ -133,8 +134,6 @@ class Instance:
     def stop(self) -> None:
         pid = self.root / "pid"
         if pid.exists():
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid.read_text()), signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self._folder.cleanup()

@@ -31,7 +31,7 @@ def user_data(values: dict[str, str]) -> str:
                 if "Default" in parameter}
     known = {"AWS::Region": "eu-west-1", "AWS::StackName": "edge", **defaults, **values}
 
-    def put_in(match: "re.Match[str]") -> str:
+    def put_in(match: re.Match[str]) -> str:
         name = match[1]
         return "${" + name[1:] + "}" if name.startswith("!") else known[name]
 

@@ -11,8 +11,8 @@ import ctypes.util
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 PR_SET_NO_NEW_PRIVS = 38
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000  # seccomp.h

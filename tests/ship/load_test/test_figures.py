@@ -10,9 +10,9 @@ import sqlite3
 import sys
 import tempfile
 import unittest
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from unittest import mock
+from xml.etree import ElementTree
 
 from .. import places
 
@@ -168,9 +168,9 @@ class Installation(unittest.TestCase):
 
     def test_a_build_that_fails_says_why_and_leaves_nothing(self):
         self.program(self.folder / "cargo", 'mkdir -p "$CARGO_TARGET_DIR"; echo no compiler; exit 7')
-        with contextlib.redirect_stderr(io.StringIO()):
-            with self.assertRaisesRegex(BenchError, "(?s)status 7.*no compiler"):
-                machine.generator(self.folder)
+        failure = self.assertRaisesRegex(BenchError, "(?s)status 7.*no compiler")
+        with contextlib.redirect_stderr(io.StringIO()), failure:
+            machine.generator(self.folder)
         self.assertFalse((self.cache / "oha-build").exists())
 
 

@@ -15,8 +15,8 @@ import threading
 import time
 import unittest
 import uuid
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 from .. import places
 
