@@ -19,7 +19,7 @@ pub use limits::{Cidrs, Limits};
 pub use plane::{CoreSetup, DataPlane, StartError};
 pub use proxy_header::{ProxyProtocol, ProxyVersion};
 pub use selection::balance::Balance;
-pub use selection::sources::Sources;
+pub use selection::source_addresses::Sources;
 pub use settings::Settings;
 pub use sys::keepalive::KEEPALIVE_MAX;
 pub use sys::listener::Listener;

@@ -23,7 +23,7 @@ const PERCENT_OF_MEAN_MAX: u64 = 105;
 /// One core's end of the lanes between all cores. A connection is in exactly one place: with the core
 /// that accepted it, in a queue, or with the core that took it from there.
 #[derive(Debug)]
-pub(crate) struct ConnectionBalancer {
+pub(crate) struct CoreBalancer {
     lanes: Arc<Lanes>,
     core: usize,
     /// What each core has to serve, as last seen; `None` where nothing is to be moved to.
@@ -55,7 +55,7 @@ struct Lane {
     waker: Waker,
 }
 
-impl ConnectionBalancer {
+impl CoreBalancer {
     /// The ends for as many cores as there are wakers, in their order.
     pub(crate) fn between(wakers: Vec<Waker>) -> Vec<Self> {
         let cores = wakers.len();

@@ -8,10 +8,10 @@ fn descriptor() -> OwnedFd {
 }
 
 /// Ends for so many cores that take, and their counters.
-fn ends(cores: usize) -> (Vec<ConnectionBalancer>, Vec<CoreCounters>) {
+fn ends(cores: usize) -> (Vec<CoreBalancer>, Vec<CoreCounters>) {
     let (_, subscribers) = exchange::broadcast(cores).unwrap();
     let wakers = subscribers.iter().map(|subscriber| subscriber.waker().clone()).collect();
-    let ends = ConnectionBalancer::between(wakers);
+    let ends = CoreBalancer::between(wakers);
     for end in &ends {
         end.set_open(true);
     }
