@@ -8,8 +8,6 @@ pub(crate) mod ec2;
 mod endpoint;
 mod file;
 mod label;
-#[cfg(test)]
-mod scratch;
 mod static_list;
 mod watch;
 pub mod zone;

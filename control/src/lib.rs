@@ -9,9 +9,6 @@ pub mod health;
 mod jitter;
 mod metrics;
 pub mod policy;
-#[cfg(test)]
-#[path = "../../tests/support/seeds.rs"]
-mod seeds;
 mod threads;
 
 use std::net::{IpAddr, TcpListener};

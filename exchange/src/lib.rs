@@ -10,9 +10,6 @@ mod connect_durations;
 mod counters;
 mod rejection;
 mod report;
-#[cfg(test)]
-#[path = "../../tests/support/seeds.rs"]
-mod seeds;
 mod snapshot;
 mod surplus;
 mod target;

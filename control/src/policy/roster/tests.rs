@@ -6,7 +6,7 @@ use std::time::Duration;
 use exchange::TargetState;
 
 use super::*;
-use crate::seeds::seeds;
+use testkit::seeds::seeds;
 
 mod breakers;
 mod checks;

@@ -10,9 +10,9 @@ mod preconnect;
 mod proxy_header;
 
 use crate::flow::{AbortReason, Side};
-use crate::seeds::seeds;
 use crate::session::{Ending, Event, Session};
 use kernel::Kernel;
+use testkit::seeds::seeds;
 
 const SEEDS: u64 = 120_000;
 const CAUSES: [AbortReason; 4] = [

@@ -133,8 +133,8 @@ impl Idle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seeds::seeds;
     use Acknowledged::{All, Part};
+    use testkit::seeds::seeds;
 
     fn visit(idle: &mut Idle, now_ms: u32, progress: u32, looks: [Acknowledged; 2]) -> [u128; 3] {
         let quiet = idle.visit(now_ms, progress, |side| looks[side as usize]);
