@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::process;
 
 use crate::config::Misspelt;
-use crate::config::variable::TABLE;
+use crate::config::table::TABLE;
 
 /// What the user wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,23 +1,15 @@
 //! The configuration: the only reader of the environment.
 
-mod aws;
-mod cores;
-mod discovery;
 mod doubt;
 mod environment;
-mod idle;
-mod journal;
-mod known;
-mod limits;
-mod list;
 mod misspelt;
+mod parsed_values;
 mod problem;
-mod proxy_protocol;
 mod reader;
-mod supervision;
+mod settings;
+pub(crate) mod table;
+mod unused;
 mod value;
-pub(crate) mod variable;
-mod zone;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -26,17 +18,18 @@ use dataplane::Balance;
 
 pub(crate) use doubt::Doubt;
 pub(crate) use environment::Environment;
-pub(crate) use idle::Idle;
-pub(crate) use known::Known;
 pub(crate) use misspelt::Misspelt;
+pub(crate) use parsed_values::ParsedValues;
 pub(crate) use problem::{ConfigError, Problem, Refused};
-pub(crate) use supervision::Supervision;
+pub(crate) use unused::Unused;
 
 use crate::logging::LogFormat;
-use cores::Cores;
+use environment::journal;
 use reader::Reader;
+use settings::{discovery, limits, proxy_protocol, zone};
+use table as var;
 use value::Unit::{Minutes, Seconds};
-use variable as var;
+use value::cores::Cores;
 
 /// All that can be configured, checked as far as it can be without opening a socket.
 #[derive(Clone, Debug)]
@@ -54,7 +47,7 @@ pub(crate) struct Config {
     /// How log lines look.
     pub(crate) log_format: LogFormat,
     /// What is set in vain.
-    pub(crate) without_effect: Vec<Idle>,
+    pub(crate) without_effect: Vec<Unused>,
     /// What is hardly meant as it is.
     pub(crate) doubts: Vec<Doubt>,
     /// The port of targets that name none, where `TARGET_PORT` does not say which.
@@ -69,8 +62,8 @@ pub(crate) struct Config {
 
 impl Config {
     /// What of it depends on this machine.
-    pub(crate) fn known(&self) -> Known {
-        Known {
+    pub(crate) fn values(&self) -> ParsedValues {
+        ParsedValues {
             listen: Some(self.listen),
             overlap: Some(self.overlap),
             admin: self.admin,
@@ -87,7 +80,7 @@ impl Config {
     /// All that is wrong, not only the first.
     pub(crate) fn parse(environment: Environment) -> Result<Self, Box<Refused>> {
         let mut problems = Vec::new();
-        let without_effect = idle::without_effect(&environment);
+        let without_effect = unused::without_effect(&environment);
         let raw = environment.into_raw(&mut problems);
         let mut read = Reader::new(problems);
 
@@ -122,7 +115,7 @@ impl Config {
         let log_filter = read.value(var::RUST_LOG, raw.rust_log.as_deref(), value::log_filter);
         let dataplane = dataplane_settings(&raw, &mut read);
         let control = control_settings(&raw, listen, &mut read);
-        let known = known(&raw, listen, admin, cpus.as_ref().map(Vec::len));
+        let values = values(&raw, listen, admin, cpus.as_ref().map(Vec::len));
 
         let assumed_port =
             raw.target_port.is_none().then(|| discovery::target_port(&raw, &mut read));
@@ -144,20 +137,20 @@ impl Config {
                 control,
             })
         })();
-        read.finish(config).map_err(|problems| Box::new(Refused { problems, known }))
+        read.finish(config).map_err(|problems| Box::new(Refused { problems, values }))
     }
 }
 
 /// Whatever is good, to be tried on this machine. What is bad has been reported.
-fn known(
+fn values(
     raw: &var::Raw,
     listen: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     cores: Option<usize>,
-) -> Known {
+) -> ParsedValues {
     let mut read = Reader::default();
     let backlog = raw.listen_backlog.as_deref();
-    Known {
+    ParsedValues {
         listen,
         overlap: read.value(var::OVERLAP, raw.overlap.as_deref(), value::boolean),
         admin: admin.filter(|admin| admin.port() != 0),

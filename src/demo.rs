@@ -22,12 +22,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::variable::{self as var, Variable};
+use crate::config::table::{self as var, Variable};
 use crate::config::{Config, Environment};
 use crate::exit::Failure;
 use crate::signals::Hangup;
 use crate::sockets::reachable;
-use crate::{logging, obstacle, run};
+use crate::{logging, preflight, run};
 use keys::Keys;
 use painter::{LogLines, Painter, say};
 use stage::Stage;
@@ -66,7 +66,7 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
 
     let cores_are_chosen = environment.get(var::CORES).is_some();
     let mut config = Config::parse(demo_environment(environment, &targets))
-        .map_err(|refused| Failure::config(&obstacle::all_wrong(*refused)).with_misspelt())?;
+        .map_err(|refused| Failure::config(&preflight::all_wrong(*refused)).with_misspelt())?;
     if !cores_are_chosen {
         config.cpus.truncate(CORES_MAX);
     }

@@ -1,21 +1,16 @@
 //! A stateless TCP load balancer: forwards client connections to targets that pass their health
 //! checks. README.md says how to use it, ARCHITECTURE.md how it is made.
 
-mod check;
 mod cli;
 mod config;
 mod demo;
 mod exit;
-mod heartbeat;
-mod inherited;
 mod logging;
-mod notifier;
-mod obstacle;
 mod preflight;
 mod run;
 mod signals;
 mod sockets;
-mod supervisor;
+mod systemd;
 
 use std::process::ExitCode;
 
@@ -29,7 +24,7 @@ fn main() -> ExitCode {
     let ended = match cli::parse() {
         Command::Run => run::run(environment),
         Command::Demo => demo::run(environment),
-        Command::Check { json } => return check::run(environment, json),
+        Command::Check { json } => return preflight::run(environment, json),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,15 +11,12 @@ use exchange::{CoreCounters, Publisher, Reports};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 
-use crate::config::{
-    Config, ConfigError, Environment, Known, Misspelt, Problem, Refused, Supervision,
-};
+use crate::config::{Config, ConfigError, Environment, Misspelt, ParsedValues, Problem, Refused};
 use crate::exit::{self, Failure};
-use crate::inherited::Inherited;
 use crate::signals::{EndSignal, Hangup, Received, Signals};
 use crate::sockets::{AdminSocket, Sockets, client_problem};
-use crate::supervisor::Supervisor;
-use crate::{logging, obstacle, preflight};
+use crate::systemd::{Inherited, Supervision, Supervisor};
+use crate::{logging, preflight};
 
 /// Health checks are shallow calls: the default of 2 MiB per thread would only cost address space.
 const BLOCKING_STACK_BYTES: usize = 256 * 1024;
@@ -92,16 +89,16 @@ fn parse(
     origin: &Origin,
     mut problems: Vec<Problem>,
 ) -> Result<Config, ConfigError> {
-    // Whether a socket was passed that cannot be used, is then not known.
+    // Whether a socket was passed that cannot be used, is then not values.
     let binds = origin.inherited.is_none() && problems.is_empty();
     let refused = match Config::parse(environment) {
         Ok(config) if problems.is_empty() => return Ok(config),
-        Ok(config) => Refused { problems: Vec::new(), known: config.known() },
+        Ok(config) => Refused { problems: Vec::new(), values: config.values() },
         Err(refused) => *refused,
     };
-    let listen = refused.known.listen.filter(|_| binds);
-    let known = Known { listen, ..refused.known };
-    problems.extend(obstacle::all_wrong(Refused { known, ..refused }).0);
+    let listen = refused.values.listen.filter(|_| binds);
+    let values = ParsedValues { listen, ..refused.values };
+    problems.extend(preflight::all_wrong(Refused { values, ..refused }).0);
     Err(ConfigError(problems))
 }
 
@@ -119,12 +116,12 @@ pub(crate) fn balance<C>(
     let capacity = preflight::check(config.cpus.len()).map_err(|error| Failure::other(&error))?;
     config.dataplane.connections_max = capacity.connections_max;
     config.control.probes_max = capacity.probes_max;
-    let obstacles = obstacle::obstacles(&Known {
+    let problems = preflight::host_problems(&ParsedValues {
         listen: origin.inherited.is_none().then_some(config.listen),
-        ..config.known()
+        ..config.values()
     });
-    if !obstacles.is_empty() {
-        return Err(Failure::config(&ConfigError(obstacles)));
+    if !problems.is_empty() {
+        return Err(Failure::config(&ConfigError(problems)));
     }
     let (level, line) = capacity.line(config.dataplane.limits.connections);
     log::log!(level, "{line}");

@@ -11,7 +11,7 @@ use dataplane::{Listener, Sources};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::{Config, ConfigError, Known, Problem, variable as var};
+use crate::config::{Config, ConfigError, ParsedValues, Problem, table as var};
 
 pub(crate) use holder::{Holder, is_another_users};
 
@@ -100,14 +100,14 @@ impl AdminSocket {
 }
 
 /// What cannot be bound to, found out by doing so for a moment.
-pub(crate) fn problems(known: &Known) -> Vec<Problem> {
-    let clients = known.listen.map(|address| match known.overlap {
+pub(crate) fn problems(values: &ParsedValues) -> Vec<Problem> {
+    let clients = values.listen.map(|address| match values.overlap {
         Some(false) => Availability::of_client_alone(address),
         _ => Availability::of_client(address),
     });
-    let admin = known.admin.map(Availability::of_admin);
+    let admin = values.admin.map(Availability::of_admin);
     let taken = clients.into_iter().chain(admin).filter_map(Availability::problem);
-    taken.chain(source_problems(&known.sources)).collect()
+    taken.chain(source_problems(&values.sources)).collect()
 }
 
 /// The addresses to connect from that are not this machine's.

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::variable::{CIRCUIT_BREAKER_TIMEOUT, Raw};
+use super::table::{CIRCUIT_BREAKER_TIMEOUT, Raw};
 
 /// A value that can be used and is hardly meant.
 #[derive(Clone, Debug)]

@@ -1,10 +1,11 @@
+pub(super) mod journal;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use super::journal;
 use super::problem::Problem;
+use super::table::{LOG_FORMAT, Raw, TABLE, Variable};
 use super::value;
-use super::variable::{LOG_FORMAT, Raw, TABLE, Variable};
 use crate::logging::LogFormat;
 
 /// Those of our variables that are set, and not to nothing. Blanks and line ends around a value are
@@ -82,7 +83,7 @@ fn trimmed(value: OsString) -> OsString {
 
 #[cfg(test)]
 mod tests {
-    use super::super::variable::{HOST, PORT};
+    use super::super::table::{HOST, PORT};
     use super::*;
 
     fn of(variables: &[(&str, &str)]) -> Environment {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::variable::TABLE;
+use super::table::TABLE;
 
 /// A variable that is set and means nothing here, but is nearly one of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-use super::known::Known;
+use super::parsed_values::ParsedValues;
 
 /// A configuration that cannot be used.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(crate) struct Refused {
     /// What is wrong with the values themselves; not empty.
     pub(crate) problems: Vec<Problem>,
     /// The good ones that can be tried on this machine.
-    pub(crate) known: Known,
+    pub(crate) values: ParsedValues,
 }
 
 /// One variable whose value cannot be used.

@@ -1,6 +1,6 @@
 use super::problem::Problem;
+use super::table::{Default as VariableDefault, Variable};
 use super::value::Parsed;
-use super::variable::{Default as VariableDefault, Variable};
 
 /// Parses one variable after the other and collects what is wrong.
 #[derive(Debug, Default)]

@@ -1,5 +1,8 @@
 //! Parsers of single values. Each error says what is wrong and what is accepted.
 
+pub(super) mod cores;
+pub(super) mod list;
+
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;

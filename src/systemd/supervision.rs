@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use super::problem::{ConfigError, Problem};
+use crate::config::{ConfigError, Problem};
 
 /// Most sockets that can be passed.
 const SOCKETS_MAX: u32 = 1;

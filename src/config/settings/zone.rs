@@ -1,11 +1,11 @@
 use control::zone::{Endpoint, Settings, parse_name};
 
-use super::reader::Reader;
-use super::value;
-use super::variable::{self as var, Raw};
+use crate::config::reader::Reader;
+use crate::config::table::{self as var, Raw};
+use crate::config::value;
 
 /// Which zone the balancer is in, if that is to be heeded.
-pub(super) fn settings(raw: &Raw, read: &mut Reader) -> Option<Settings> {
+pub(in crate::config) fn settings(raw: &Raw, read: &mut Reader) -> Option<Settings> {
     let is_aware = read.value(var::ZONE_AWARE, raw.zone_aware.as_deref(), value::boolean);
     let zone = raw.availability_zone.as_deref();
     let zone = read.optional(var::AVAILABILITY_ZONE, zone, parse_name);

@@ -1,7 +1,5 @@
 //! What a service manager hears of the process.
 
-mod status;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,10 +8,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
-use crate::config::Supervision;
-use crate::heartbeat::{Heartbeat, Sign};
-use crate::notifier::{Notice, Notifier};
-use status::Clients;
+use super::heartbeat::{Heartbeat, Sign};
+use super::notifier::{Notice, Notifier};
+use super::status::Clients;
+use super::supervision::Supervision;
 
 /// A manager hears that the start is over after this time at the latest, and how things are: it would
 /// end a process that takes long (90 s is systemd's `DefaultTimeoutStartSec`), and help nobody.

@@ -1,12 +1,12 @@
 use control::health::ProxyHeader;
 use dataplane::{Cidrs, ProxyProtocol, ProxyVersion};
 
-use super::reader::Reader;
-use super::value;
-use super::variable::{self as var, Raw};
+use crate::config::reader::Reader;
+use crate::config::table::{self as var, Raw};
+use crate::config::value;
 
 /// PROXY protocol headers between clients, the balancer and targets.
-pub(super) fn settings(raw: &Raw, read: &mut Reader) -> Option<ProxyProtocol> {
+pub(in crate::config) fn settings(raw: &Raw, read: &mut Reader) -> Option<ProxyProtocol> {
     let text = raw.proxy_protocol.as_deref();
     let to_targets = read.value(var::PROXY_PROTOCOL, text, value::proxy_protocol);
     let text = raw.proxy_protocol_tlvs.as_deref();
@@ -30,7 +30,10 @@ pub(super) fn settings(raw: &Raw, read: &mut Reader) -> Option<ProxyProtocol> {
 
 /// What health checks begin with.
 #[expect(clippy::option_option, reason = "bad and none are two different things")]
-pub(super) fn of_health_checks(raw: &Raw, read: &mut Reader) -> Option<Option<ProxyHeader>> {
+pub(in crate::config) fn of_health_checks(
+    raw: &Raw,
+    read: &mut Reader,
+) -> Option<Option<ProxyHeader>> {
     let text = raw.health_check_proxy_protocol.as_deref();
     let is_wanted = read.value(var::HEALTH_CHECK_PROXY_PROTOCOL, text, value::boolean)?;
     let text = raw.proxy_protocol.as_deref();

@@ -1,12 +1,12 @@
+use super::machine;
 use super::report::{Check, Report};
-use crate::config::Known;
-use crate::preflight;
+use crate::config::ParsedValues;
 
 /// What the kernel must grant.
-pub(super) fn examine(known: &Known, report: &mut Report) {
+pub(super) fn examine(values: &ParsedValues, report: &mut Report) {
     // How much there has to be depends on them.
-    let Some(cores) = known.cores else { return };
-    let found = preflight::examine(cores);
+    let Some(cores) = values.cores else { return };
+    let found = machine::examine(cores);
     let was_tried = found.kernel.is_ok();
     let release = found.kernel.map(|release| format!("Linux {}", release.escape_debug()));
     note(report, Check::Kernel, release);
@@ -19,10 +19,10 @@ pub(super) fn examine(known: &Known, report: &mut Report) {
     });
     note(report, Check::Memlock, memlock);
     let nofile = found.nofile.and_then(|capacity| {
-        let problem = known.connections.and_then(|wanted| capacity.limit_problem(wanted, cores));
+        let problem = values.connections.and_then(|wanted| capacity.limit_problem(wanted, cores));
         problem.map_or(Ok(capacity), |problem| Err(problem.to_string()))
     });
-    match nofile.map(|capacity| capacity.line(known.connections)) {
+    match nofile.map(|capacity| capacity.line(values.connections)) {
         Ok((log::Level::Warn, detail)) => report.warning(Check::Nofile, None, detail),
         nofile => note(report, Check::Nofile, nofile.map(|(_, detail)| detail)),
     }

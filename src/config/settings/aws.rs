@@ -4,14 +4,14 @@ use std::time::Duration;
 #[cfg(feature = "aws")]
 use control::discovery::Settings;
 
-use super::reader::Reader;
-use super::value;
-use super::variable::{self as var, Raw};
+use crate::config::reader::Reader;
+use crate::config::table::{self as var, Raw};
+use crate::config::value;
 
 /// The variables of the modes that find targets in AWS. They are checked in every mode and build.
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "this build only checks them"))]
 #[derive(Debug)]
-pub(super) struct Aws {
+pub(in crate::config) struct Aws {
     region: Option<String>,
     tag_name: String,
     tag_value: String,
@@ -23,14 +23,14 @@ pub(super) struct Aws {
 /// What holds in both modes, from variables of other parts.
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "this build only checks them"))]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Common {
-    pub(super) default_port: u16,
-    pub(super) own_address: SocketAddr,
-    pub(super) period: Duration,
+pub(in crate::config) struct Common {
+    pub(in crate::config) default_port: u16,
+    pub(in crate::config) own_address: SocketAddr,
+    pub(in crate::config) period: Duration,
 }
 
 impl Aws {
-    pub(super) fn read(raw: &Raw, read: &mut Reader) -> Option<Self> {
+    pub(in crate::config) fn read(raw: &Raw, read: &mut Reader) -> Option<Self> {
         let region = read.optional(var::AWS_REGION, raw.aws_region.as_deref(), value::region);
         let text = raw.aws_default_region.as_deref();
         let default_region = read.optional(var::AWS_DEFAULT_REGION, text, value::region);
@@ -55,7 +55,7 @@ impl Aws {
 
     /// Where the targets come from: for `NODE_FILTER` = `tag` if `by_tag`, else for `asg`.
     #[cfg(feature = "aws")]
-    pub(super) fn settings(self, by_tag: bool, common: Common) -> Settings {
+    pub(in crate::config) fn settings(self, by_tag: bool, common: Common) -> Settings {
         use control::discovery::{AwsSettings, Mode};
 
         let mode = if by_tag {

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::environment::Environment;
-use super::variable::{
+use super::table::{
     ACCEPT_PROXY_PROTOCOL, BALANCE, NODE_CHECK_PERIOD, NODE_FILTER, PROXY_PROTOCOL,
     PROXY_PROTOCOL_TLVS, TABLE, Variable,
 };
@@ -11,12 +11,12 @@ const UNHEEDED_BY_MAGLEV: [&str; 3] = ["ZONE_AWARE", "SLOW_START", "REBALANCE_RA
 
 /// A variable that is set and has no effect.
 #[derive(Clone, Debug)]
-pub(crate) struct Idle {
+pub(crate) struct Unused {
     pub(crate) name: &'static str,
     why: String,
 }
 
-impl fmt::Display for Idle {
+impl fmt::Display for Unused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is set, but {}", self.name, self.why)
     }
@@ -24,12 +24,12 @@ impl fmt::Display for Idle {
 
 /// Each variable that is set and has no effect, as its own meaning says: another `NODE_FILTER` would
 /// read it, or what it is for is turned off; or another variable leaves nothing to it.
-pub(super) fn without_effect(environment: &Environment) -> Vec<Idle> {
+pub(super) fn without_effect(environment: &Environment) -> Vec<Unused> {
     let set = TABLE.iter().filter(|variable| environment.get(**variable).is_some());
     set.filter_map(|variable| idle(*variable, environment)).collect()
 }
 
-fn idle(variable: Variable, environment: &Environment) -> Option<Idle> {
+fn idle(variable: Variable, environment: &Environment) -> Option<Unused> {
     let Variable { name, meaning, .. } = variable;
     if UNHEEDED_BY_MAGLEV.contains(&name)
         && environment.get(BALANCE) == Some("maglev")
@@ -37,11 +37,11 @@ fn idle(variable: Variable, environment: &Environment) -> Option<Idle> {
     {
         let why =
             "BALANCE=maglev does not heed it: a client's target follows from its address alone";
-        return Some(Idle { name, why: why.to_owned() });
+        return Some(Unused { name, why: why.to_owned() });
     }
     let value_of = |it: Variable| environment.get(it).unwrap_or(it.default.as_str());
     let because_of = |it: Variable, why: &str| {
-        Some(Idle { name, why: format!("{}={} {why}", it.name, value_of(it)) })
+        Some(Unused { name, why: format!("{}={} {why}", it.name, value_of(it)) })
     };
     if name == NODE_CHECK_PERIOD.name && value_of(NODE_FILTER) == "static" {
         return because_of(NODE_FILTER, "does not read it");

@@ -2,8 +2,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use dataplane::Listener;
 
-use crate::config::variable::{HOST, LISTEN_BACKLOG, OVERLAP, PORT, Variable};
-use crate::config::{ConfigError, Environment, Problem, Supervision};
+use crate::config::table::{HOST, LISTEN_BACKLOG, OVERLAP, PORT, Variable};
+use crate::config::{ConfigError, Environment, Problem};
+use crate::systemd::supervision::Supervision;
 
 /// The first descriptor that is passed: `SD_LISTEN_FDS_START` of `sd_listen_fds(3)`.
 const FIRST: i32 = 3;

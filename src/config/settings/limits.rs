@@ -3,16 +3,16 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use dataplane::{Cidrs, Limits, Sources};
 
-use super::list::each;
-use super::reader::Reader;
-use super::value::{self, Parsed};
-use super::variable as var;
+use crate::config::reader::Reader;
+use crate::config::table as var;
+use crate::config::value::list::each;
+use crate::config::value::{self, Parsed};
 
 /// More connections than any machine holds.
 const CONNECTIONS_MAX: u32 = 1_000_000_000;
 
 /// Who may connect, and how many at a time.
-pub(super) fn limits(raw: &var::Raw, read: &mut Reader) -> Option<Limits> {
+pub(in crate::config) fn limits(raw: &var::Raw, read: &mut Reader) -> Option<Limits> {
     let allowed = read.value(var::ALLOW_CIDRS, raw.allow_cidrs.as_deref(), allowed);
     let total = connections(raw, read);
     let text = raw.max_connections_per_client.as_deref();
@@ -27,14 +27,17 @@ pub(super) fn limits(raw: &var::Raw, read: &mut Reader) -> Option<Limits> {
 
 /// How many connections there may be at a time.
 #[expect(clippy::option_option, reason = "bad and no limit are two different things")]
-pub(super) fn connections(raw: &var::Raw, read: &mut Reader) -> Option<Option<NonZeroUsize>> {
+pub(in crate::config) fn connections(
+    raw: &var::Raw,
+    read: &mut Reader,
+) -> Option<Option<NonZeroUsize>> {
     let text = raw.max_connections.as_deref();
     let most = read.optional(var::MAX_CONNECTIONS, text, value::number(1..=CONNECTIONS_MAX))?;
     Some(most.and_then(|most| NonZeroUsize::new(usize::try_from(most).ok()?)))
 }
 
 /// Where connections to targets come from.
-pub(super) fn sources(raw: &var::Raw, read: &mut Reader) -> Option<Sources> {
+pub(in crate::config) fn sources(raw: &var::Raw, read: &mut Reader) -> Option<Sources> {
     let text = raw.source_addresses.as_deref();
     let sources = read.optional(var::SOURCE_ADDRESSES, text, addresses)?;
     Some(Sources::new(&sources.unwrap_or_default()))

@@ -7,13 +7,13 @@ use control::discovery::{FileSettings, Settings, admit, parse_targets, read_file
 use exchange::Target;
 
 use super::aws::{Aws, Common};
-use super::reader::Reader;
-use super::value::{self, NodeFilter};
-use super::variable::{self as var, Raw};
+use crate::config::reader::Reader;
+use crate::config::table::{self as var, Raw};
+use crate::config::value::{self, NodeFilter};
 
 /// Where the targets come from. `listen` is where clients connect and `period` the time between two
 /// discoveries, if these could be parsed.
-pub(super) fn settings(
+pub(in crate::config) fn settings(
     raw: &Raw,
     listen: Option<SocketAddr>,
     period: Option<Duration>,
@@ -59,7 +59,7 @@ fn not_chosen(raw: &Raw) -> Option<String> {
 }
 
 /// The port of targets that name none.
-pub(super) fn target_port(raw: &Raw, read: &mut Reader) -> Option<u16> {
+pub(in crate::config) fn target_port(raw: &Raw, read: &mut Reader) -> Option<u16> {
     read.value(var::TARGET_PORT, raw.target_port.as_deref(), value::number(1..=u16::MAX))
 }
 

@@ -6,7 +6,7 @@ use dataplane::Sources;
 /// Values that are good by themselves but that this machine may not go with, from a configuration
 /// that may be bad elsewhere. `None` is what is unset or bad.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct ParsedValues {
     /// Where clients connect.
     pub(crate) listen: Option<SocketAddr>,
     /// Whether another process may listen there, too.

@@ -2,10 +2,11 @@ use control::discovery::{Settings, read_file};
 use control::{CheckFlaw, Trial, check_targets};
 use exchange::Target;
 
+use super::machine;
 use super::report::{Check, Report};
 use super::zone;
 use crate::config::Config;
-use crate::{preflight, run};
+use crate::run;
 
 /// Looks for targets once and checks each of them once.
 pub(super) fn examine(config: &Config, report: &mut Report) {
@@ -20,7 +21,7 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
             zone::judge(&zone, &targets, report);
         }
         // Where there are too few descriptors, the machine's checks say so.
-        let probes_max = preflight::capacity(config.cpus.len()).map_or(1, |it| it.probes_max);
+        let probes_max = machine::capacity(config.cpus.len()).map_or(1, |it| it.probes_max);
         let trials = check_targets(&settings.health, probes_max, targets).await;
         judge(&trials, config, report);
     });

@@ -1,31 +1,31 @@
 use std::net::SocketAddr;
 
 use super::instance::Instance;
+use super::machine;
 use super::report::{Check, Report};
-use crate::config::{Known, variable};
-use crate::preflight;
+use crate::config::{ParsedValues, table};
 use crate::sockets::{self, Availability, Holder};
 
 /// Whether clients and operators could connect. What a running instance of the balancer holds is no
 /// failure: the check may run beside it, or before it is replaced.
-pub(super) fn examine(known: &Known, report: &mut Report) {
-    let admin = known.admin.map(|address| (address, Availability::of_admin(address)));
+pub(super) fn examine(values: &ParsedValues, report: &mut Report) {
+    let admin = values.admin.map(|address| (address, Availability::of_admin(address)));
     let running = match &admin {
         Some((address, Availability::Taken(_))) => Instance::at(*address),
         _ => None,
     };
-    if let Some(address) = known.listen {
-        client_port(address, running.as_ref(), known.overlap, report);
+    if let Some(address) = values.listen {
+        client_port(address, running.as_ref(), values.overlap, report);
     }
     if let Some((address, availability)) = admin {
         admin_port(address, &availability, running, report);
     }
-    for problem in sockets::source_problems(&known.sources) {
-        let subject = Some(variable::SOURCE_ADDRESSES.name.to_owned());
+    for problem in sockets::source_problems(&values.sources) {
+        let subject = Some(table::SOURCE_ADDRESSES.name.to_owned());
         report.failure(Check::Variable, subject, problem.to_string());
     }
-    if let Some(line) = known.listen_backlog.and_then(preflight::short_backlog) {
-        report.warning(Check::Variable, Some(variable::LISTEN_BACKLOG.name.to_owned()), line);
+    if let Some(line) = values.listen_backlog.and_then(machine::short_backlog) {
+        report.warning(Check::Variable, Some(table::LISTEN_BACKLOG.name.to_owned()), line);
     }
 }
 
