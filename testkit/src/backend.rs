@@ -63,10 +63,12 @@ impl Backend {
         Self::named_on(SocketAddr::new(unique(), ports().target), name)
     }
 
-    /// One of this name that answers health checks as it does clients, at this address.
+    /// One of this name that answers health checks as it does clients, at this address,
+    /// where port 0 is any that is free.
     pub fn named_on(address: SocketAddr, name: &str) -> Self {
-        let server = Some(serve(address, name.to_owned()));
-        Self { address, name: name.to_owned(), server, health: None }
+        let server = serve(address, name.to_owned());
+        let address = server.address();
+        Self { address, name: name.to_owned(), server: Some(server), health: None }
     }
 
     fn health(&self) -> &HealthServer {

@@ -1,7 +1,6 @@
 //! Credentials: from where they come, and what happens to bad ones.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,7 +79,7 @@ fn one_that_an_endpoint_gives_later_costs_no_connection() {
     let url = endpoint.url("/credentials");
     let variables = [&NO_KEYS[..], &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]].concat();
     let balancer = fleet.ready_balancer(&variables);
-    let mut client = TcpStream::connect(balancer.address).unwrap();
+    let mut client = balancer.client();
     wait_until("the client has its target", || {
         balancer.admin_get("/targets").unwrap().body.contains("\"active_connections\":1")
     });
@@ -88,10 +87,7 @@ fn one_that_an_endpoint_gives_later_costs_no_connection() {
     bad.store(true, Ordering::SeqCst);
     balancer.wait_for_refreshes("no_credentials", 3);
     assert_eq!(balancer.ids("healthy"), IDS);
-    client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(client.get("/").unwrap().status, 200);
     let lines = warnings(&balancer);
     assert_eq!(lines.len(), 1, "{lines:?}");
     let who = format!("the container's endpoint at {} gave cannot be used", endpoint.url(""));

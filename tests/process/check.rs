@@ -413,7 +413,8 @@ mod aws {
     #[test]
     fn the_members_of_a_group_are_checked() {
         let (aws, backend) = (Aws::start(), Backend::named("backend"));
-        aws.set_instances(&[("i-1", "127.0.0.1"), ("i-2", "169.254.0.1"), ("i-3", "127.0.0.3")]);
+        let address = backend.address.ip().to_string();
+        aws.set_instances(&[("i-1", &address), ("i-2", "169.254.0.1"), ("i-3", "127.0.0.3")]);
         aws.set_lifecycle("i-3", "Standby");
         let ended = check(&aws, &backend.address.port().to_string(), &[]);
         assert_eq!(ended.code, Some(0), "{ended:?}");

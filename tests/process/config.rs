@@ -457,7 +457,6 @@ fn every_form_that_is_documented_starts() {
             ("CIRCUIT_BREAKER_TIMEOUT", "5"),
             ("RUST_LOG", "info,control=debug"),
             ("HEALTH_CHECK_RISE", ""),
-            ("ADMIN_HOST", "127.0.0.1"),
         ],
     );
     assert_eq!(balancer.get("/"), backend.address.to_string());

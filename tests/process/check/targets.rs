@@ -1,7 +1,7 @@
 //! What the `check` subcommand says of targets, black box.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::BINARY;
 use testkit::backend::Backend;
@@ -56,7 +56,9 @@ fn the_port_that_is_assumed_is_told_and_only_then() {
 
 #[test]
 fn what_is_asked_is_told_with_the_host() {
-    let (one, two) = (Backend::named("one"), Backend::named("two"));
+    // Of one address, with ports of their own.
+    let [one, two] =
+        ["one", "two"].map(|name| Backend::named_on((Ipv4Addr::LOCALHOST, 0).into(), name));
     let (one, two) = (one.address, two.address);
     let ended = check(&one.to_string(), &[("HEALTH_CHECK_PATH", "/up?a")]);
     let asked = format!("1 of 1 passed the health check (GET /up?a, Host: {one})");
