@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::process;
 
 use crate::config::Misspelt;
-use crate::config::table::TABLE;
+use crate::config::table;
 
 /// What the user wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,18 +100,19 @@ fn hint(words: &[impl AsRef<str>]) -> Option<String> {
 /// One line for each variable: name, default and meaning, two blanks or more between them.
 fn variables() -> String {
     let longest = |column: fn(&str, &str) -> usize| {
-        TABLE.iter().map(|v| column(v.name, v.default.as_str())).max().unwrap_or_default()
+        table::rows().map(|row| column(row.name, row.default.as_str())).max().unwrap_or_default()
     };
     let name_width = longest(|name, _| name.len());
     let default_width = longest(|_, default| default.chars().count());
     let mut text = String::from("Environment variables (name, default, meaning):\n");
-    for variable in TABLE {
-        let default = variable.default.as_str();
+    for row in table::rows() {
+        let default = row.default.as_str();
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "{:name_width$}  {default:default_width$}  {}",
-            variable.name, variable.meaning,
+            row.name,
+            row.description(),
         );
     }
     text.push_str(
@@ -139,6 +140,7 @@ mod tests {
             (&["PORT=80"], Some("set PORT=80 in")),
             (&["--target", "10.0.0.1"], Some("set TARGETS=10.0.0.1 in")),
             (&["--log-level=debug"], Some("set RUST_LOG=debug in")),
+            (&["--connect-timeout=3"], Some("set POOL_TIMEOUT=3 in")),
             (&["--cores"], Some("set CORES=… in")),
             (&["--port", "--host"], Some("set PORT=… in")),
             (&["--verbose"], None),

@@ -1,10 +1,10 @@
 //! The balancer at work, with small targets of its own: `stateless-load-balancer demo`.
 
 mod canvas;
+mod drain;
 mod http;
 mod keys;
 mod narrator;
-mod orders;
 mod painter;
 mod screen;
 mod stage;
@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use exchange::{Snapshot, TargetState};
+use control::status::{Status, TargetStatus};
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -27,6 +27,7 @@ use crate::config::{Config, Environment};
 use crate::exit::Failure;
 use crate::signals::Hangup;
 use crate::sockets::reachable;
+use crate::systemd::Origin;
 use crate::{logging, preflight, run};
 use keys::Keys;
 use painter::{LogLines, Painter, say};
@@ -64,8 +65,8 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
     let commands = listen(Ipv4Addr::LOCALHOST.into(), COMMAND_PORT)?;
     let command_address = commands.local_addr().map_err(|error| Failure::other(&error))?;
 
-    let cores_are_chosen = environment.get(var::CORES).is_some();
-    let mut config = Config::parse(demo_environment(environment, &targets))
+    let cores_are_chosen = environment.get(&var::CORES).is_some();
+    let mut config = Config::parse(&demo_environment(environment, &targets))
         .map_err(|refused| Failure::config(&preflight::all_wrong(*refused)).with_misspelt())?;
     if !cores_are_chosen {
         config.cpus.truncate(CORES_MAX);
@@ -87,18 +88,18 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
         is_choosing: AtomicBool::new(false),
     });
     let shown = Arc::clone(&stage);
-    run::balance(config, run::Origin::default(), Hangup::Ends, move |control| {
+    run::balance(config, Origin::default(), Hangup::Ends, move |control| {
         if let Err(error) = shown.start(listeners, commands) {
             log::error!("the demo's targets do not start: {error}");
         }
-        let keys = keys(&shown, control.snapshots(), painter.clone());
-        let introduction = introduction(balancer, shown.admin, command_address, keys.is_some());
+        let keys = keys(&shown, control.statuses(), painter.clone());
+        let welcome = welcome(balancer, shown.admin, command_address, keys.is_some());
         match &painter {
-            Some(painter) => painter.write(&introduction),
-            None => say(&introduction),
+            Some(painter) => painter.write(&welcome),
+            None => say(&welcome),
         }
         tokio::spawn(end_traffic(Arc::clone(&shown.traffic)));
-        tokio::spawn(screen::show(shown, control.snapshots(), painter, keys.is_some()));
+        tokio::spawn(screen::show(shown, control.statuses(), painter, keys.is_some()));
         keys
     })?;
     say(&screen::totals(&stage));
@@ -136,29 +137,23 @@ fn listen(address: IpAddr, port: u16) -> Result<TcpListener, Failure> {
 /// that are free.
 fn demo_environment(mut environment: Environment, targets: &[Arc<Target>]) -> Environment {
     let list: Vec<_> = targets.iter().map(|target| target.address.to_string()).collect();
-    environment.set(var::NODE_FILTER, "static");
-    environment.set(var::TARGETS, &list.join(","));
-    environment.set_default(var::HOST, "127.0.0.1");
-    environment.set_default(var::HEALTH_CHECK_PERIOD, "500ms");
-    environment.set_default(var::HEALTH_CHECK_TIMEOUT, "500ms");
-    environment.set_default(var::SHUTDOWN_TIMEOUT, "2s");
-    environment.set_default(var::SHUTDOWN_DELAY, SHUTDOWN_DELAY);
-    environment.set_default(var::RUST_LOG, LOG_FILTER);
-    make_free(&mut environment, var::HOST, "127.0.0.1", var::PORT, 8080);
-    make_free(&mut environment, var::ADMIN_HOST, "127.0.0.1", var::ADMIN_PORT, 9901);
+    environment.set(&var::NODE_FILTER, "static");
+    environment.set(&var::TARGETS, &list.join(","));
+    environment.set_default(&var::HOST, "127.0.0.1");
+    environment.set_default(&var::HEALTH_CHECK_PERIOD, "500ms");
+    environment.set_default(&var::HEALTH_CHECK_TIMEOUT, "500ms");
+    environment.set_default(&var::SHUTDOWN_TIMEOUT, "2s");
+    environment.set_default(&var::SHUTDOWN_DELAY, SHUTDOWN_DELAY);
+    environment.set_default(&var::RUST_LOG, LOG_FILTER);
+    make_free(&mut environment, &var::HOST, &var::PORT);
+    make_free(&mut environment, &var::ADMIN_HOST, &var::ADMIN_PORT);
     environment
 }
 
 /// Puts a free port in place of one that is taken. What cannot be parsed is left to the parser.
-fn make_free(
-    environment: &mut Environment,
-    host: Variable,
-    default_host: &str,
-    port: Variable,
-    default_port: u16,
-) {
-    let host = environment.get(host).unwrap_or(default_host).trim_matches(['[', ']']).parse();
-    let wanted = environment.get(port).map_or(Ok(default_port), str::parse);
+fn make_free(environment: &mut Environment, host: &Variable<IpAddr>, port: &Variable<u16>) {
+    let host = (host.parse)(environment.get(host));
+    let wanted = (port.parse)(environment.get(port));
     let (Ok(host), Ok(wanted)) = (host, wanted) else { return };
     let probe = TcpListener::bind(SocketAddr::new(host, wanted));
     // Whatever else is wrong is better said when the balancer itself binds.
@@ -167,7 +162,7 @@ fn make_free(
     }
     let free = TcpListener::bind(SocketAddr::new(host, 0)).and_then(|probe| probe.local_addr());
     if let Ok(free) = free {
-        say(&format!("{} {wanted} is taken: this time it is {}.\n", port.name, free.port()));
+        say(&format!("{} {wanted} is taken: this time it is {}.\n", port.name(), free.port()));
         environment.set(port, &free.port().to_string());
     }
 }
@@ -175,7 +170,7 @@ fn make_free(
 /// Columns of a line that holds an address of the usual length.
 const COLUMNS: usize = 79;
 
-fn introduction(
+fn welcome(
     balancer: SocketAddr,
     admin: Option<SocketAddr>,
     commands: SocketAddr,
@@ -207,14 +202,14 @@ fn introduction(
 /// Takes keys until what it returns is dropped; `None` without a terminal.
 fn keys(
     stage: &Arc<Stage>,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    statuses: watch::Receiver<Arc<Status>>,
     painter: Option<Arc<Painter>>,
 ) -> Option<Keys> {
     let stage = Arc::clone(stage);
     let is_draining = move |address| {
-        let snapshot = Arc::clone(&snapshots.borrow());
-        let mut targets = snapshot.entries.iter().filter(|it| it.target.address == address);
-        targets.any(|it| it.state == TargetState::Draining)
+        let status = Arc::clone(&statuses.borrow());
+        let mut targets = status.targets().iter().filter(|it| it.target().address == address);
+        targets.any(TargetStatus::is_draining)
     };
     let pressed = move |key| {
         stage.press(key, &is_draining);
@@ -235,15 +230,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_introduction_fits_into_79_columns() {
+    fn the_welcome_fits_into_79_columns() {
         let wide = |text: &str| text.lines().any(|line| line.chars().count() > COLUMNS);
         for (has_keys, port) in [(false, 8080), (true, 65535)] {
             let address = SocketAddr::from(([127, 0, 0, 1], port));
-            let text = introduction(address, Some(address), address, has_keys);
+            let text = welcome(address, Some(address), address, has_keys);
             assert!(!wide(&text), "{text}");
             assert_eq!(text.contains("press"), has_keys, "{text}");
             let long = SocketAddr::from(([0xfdff_u16; 8], port));
-            assert!(!wide(&introduction(long, Some(long), address, has_keys)));
+            assert!(!wide(&welcome(long, Some(long), address, has_keys)));
         }
     }
 }

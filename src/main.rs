@@ -8,6 +8,7 @@ mod exit;
 mod logging;
 mod preflight;
 mod run;
+mod runtime;
 mod signals;
 mod sockets;
 mod systemd;
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
     let ended = match cli::parse() {
         Command::Run => run::run(environment),
         Command::Demo => demo::run(environment),
-        Command::Check { json } => return preflight::run(environment, json),
+        Command::Check { json } => return preflight::check(&environment, json),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

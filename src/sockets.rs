@@ -4,24 +4,17 @@ mod holder;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use dataplane::{Listener, Sources};
+use dataplane::Listener;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::{Config, ConfigError, ParsedValues, Problem, table as var};
+use crate::config::{Config, ConfigError, Problem, table as var};
 
 pub(crate) use holder::{Holder, is_another_users};
 
 /// Most clients that wait for the admin server.
 const ADMIN_BACKLOG: i32 = 128;
-
-/// Whoever listens has this long to stop: the kernel takes a moment to close the sockets of a process
-/// that was killed.
-const END_PATIENCE: Duration = Duration::from_millis(500);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Every socket that clients or operators connect to; none listens yet.
 #[derive(Debug)]
@@ -99,33 +92,6 @@ impl AdminSocket {
     }
 }
 
-/// What cannot be bound to, found out by doing so for a moment.
-pub(crate) fn problems(values: &ParsedValues) -> Vec<Problem> {
-    let clients = values.listen.map(|address| match values.overlap {
-        Some(false) => Availability::of_client_alone(address),
-        _ => Availability::of_client(address),
-    });
-    let admin = values.admin.map(Availability::of_admin);
-    let taken = clients.into_iter().chain(admin).filter_map(Availability::problem);
-    taken.chain(source_problems(&values.sources)).collect()
-}
-
-/// The addresses to connect from that are not this machine's.
-pub(crate) fn source_problems(sources: &Sources) -> Vec<Problem> {
-    let problems = sources.unusable().map(|(source, error)| {
-        let reason = match error.kind() {
-            io::ErrorKind::AddrNotAvailable => {
-                "is no address of this machine; accepted: local addresses, as ip address shows them"
-                    .to_owned()
-            }
-            _ => format!("cannot be connected from ({error}); accepted: local addresses"),
-        };
-        Problem::new(var::SOURCE_ADDRESSES.name, Some(&source.to_string()), &reason)
-            .temporary_if(may_pass(&error))
-    });
-    problems.collect()
-}
-
 /// Where clients on this machine reach a server that listens on `address`.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
@@ -136,73 +102,14 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Whether an address can be bound to, found out by doing so for a moment.
-#[derive(Debug)]
-pub(crate) enum Availability {
-    /// Nobody listens there.
-    Free,
-    /// Another process of this user listens there, and would share it.
-    Shared,
-    /// A process listens there that does not share it, or not with this user.
-    Taken(Problem),
-    /// It cannot be bound to for another reason.
-    Unusable(Problem),
-}
-
-impl Availability {
-    /// Of the address where clients would connect.
-    pub(crate) fn of_client(address: SocketAddr) -> Self {
-        match Listener::bind(address) {
-            Ok(_) if port_has_users(address) => Self::Shared,
-            Ok(_) => Self::Free,
-            Err(error) => Self::refused(&error, client_problem(address, &error)),
-        }
-    }
-
-    /// As [`Self::of_client`], for a process that does not want to share it.
-    fn of_client_alone(address: SocketAddr) -> Self {
-        let began = Instant::now();
-        loop {
-            match Self::of_client(address) {
-                Self::Shared if began.elapsed() < END_PATIENCE => thread::sleep(LOOK_AGAIN),
-                Self::Shared => return Self::Taken(shared_problem(address)),
-                other => return other,
-            }
-        }
-    }
-
-    /// Of the address of the admin server, which is never shared.
-    pub(crate) fn of_admin(address: SocketAddr) -> Self {
-        match bound(address) {
-            Ok(_) => Self::Free,
-            Err(error) => Self::refused(&error, admin_problem(address, &error)),
-        }
-    }
-
-    /// Why a start would fail.
-    fn problem(self) -> Option<Problem> {
-        match self {
-            Self::Free | Self::Shared => None,
-            Self::Taken(problem) | Self::Unusable(problem) => Some(problem),
-        }
-    }
-
-    fn refused(error: &io::Error, problem: Problem) -> Self {
-        match error.kind() {
-            io::ErrorKind::AddrInUse => Self::Taken(problem),
-            _ => Self::Unusable(problem),
-        }
-    }
-}
-
 /// What to say of a second process on `address`.
-fn shared_problem(address: SocketAddr) -> Problem {
+pub(crate) fn shared_problem(address: SocketAddr) -> Problem {
     let reason = format!(
         "is in use: {} listens on {address}, and clients would go to either; accepted: a free port, \
          or OVERLAP=true to take over from it, as in a rolling restart",
         holder(address)
     );
-    Problem::new(var::PORT.name, Some(&address.port().to_string()), &reason).temporary_if(true)
+    Problem::new(var::PORT.name(), Some(&address.port().to_string()), &reason).temporary_if(true)
 }
 
 /// Who listens there, for people.
@@ -214,13 +121,13 @@ fn holder(address: SocketAddr) -> String {
 pub(crate) fn client_problem(address: SocketAddr, error: &io::Error) -> Problem {
     let holder = "another program, or this one under another user,";
     let accepted = "a free port";
-    problem(var::HOST.name, var::PORT.name, address, error, [holder, accepted])
+    problem(var::HOST.name(), var::PORT.name(), address, error, [holder, accepted])
 }
 
-fn admin_problem(address: SocketAddr, error: &io::Error) -> Problem {
+pub(crate) fn admin_problem(address: SocketAddr, error: &io::Error) -> Problem {
     let holder = "another program, perhaps a running instance of this balancer,";
     let accepted = "a free port; a further instance needs an ADMIN_PORT of its own";
-    problem(var::ADMIN_HOST.name, var::ADMIN_PORT.name, address, error, [holder, accepted])
+    problem(var::ADMIN_HOST.name(), var::ADMIN_PORT.name(), address, error, [holder, accepted])
 }
 
 /// Where the port is in use, `holder` may be who has it, and `accepted` is what would do.
@@ -264,7 +171,7 @@ fn problem(
 
 /// Whether a bind(2) or listen(2) that failed may succeed later. An address may be configured after
 /// the process has started; one of IPv6 is not there while duplicates are looked for (RFC 4862, 5.4).
-fn may_pass(error: &io::Error) -> bool {
+pub(crate) fn may_pass(error: &io::Error) -> bool {
     let passing = [
         Errno::ADDRINUSE,
         Errno::ADDRNOTAVAIL,
@@ -293,12 +200,12 @@ fn own_path() -> String {
 
 /// Whether some process listens on `address` already. Without `SO_REUSEPORT` a bind fails then,
 /// though one with it succeeds if that process shares the port (socket(7)).
-fn port_has_users(address: SocketAddr) -> bool {
+pub(crate) fn port_has_users(address: SocketAddr) -> bool {
     bound(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
 /// A socket bound to `address`, in spite of connections in `TIME_WAIT`, that does not share it.
-fn bound(address: SocketAddr) -> io::Result<Socket> {
+pub(crate) fn bound(address: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;

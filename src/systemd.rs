@@ -3,10 +3,10 @@
 mod heartbeat;
 mod inherited;
 mod notifier;
+mod origin;
 mod status;
 mod supervision;
 mod supervisor;
 
-pub(crate) use inherited::Inherited;
-pub(crate) use supervision::Supervision;
+pub(crate) use origin::Origin;
 pub(crate) use supervisor::Supervisor;

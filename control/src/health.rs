@@ -1,171 +1,17 @@
 //! HTTP health checks.
 
-mod path;
+pub(crate) mod attempted;
+pub(crate) mod check_once;
+pub(crate) mod checked;
+pub(crate) mod path;
 pub(crate) mod probe;
 pub(crate) mod prober;
-mod proxy_header;
+pub(crate) mod proxy_header;
 pub(crate) mod reconnect;
-mod status;
-pub(crate) mod trial;
-
-use std::net::SocketAddr;
-use std::time::Duration;
-
-use exchange::{Target, TargetState};
+pub(crate) mod settings;
+pub(crate) mod status;
 
 pub use path::CheckPath;
 pub use proxy_header::ProxyHeader;
+pub use settings::HealthSettings;
 pub use status::StatusSet;
-
-/// How targets are checked.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Time between two checks of one target, jittered by ±10 %; not zero.
-    pub period: Duration,
-    /// Origin-form path.
-    pub path: CheckPath,
-    /// Longest that one whole check may take; not zero.
-    pub timeout: Duration,
-    /// The port to check; the target's own where none is given.
-    pub port: Option<u16>,
-    /// What a check sends before its request.
-    pub proxy_header: Option<ProxyHeader>,
-    /// Which status codes mean healthy.
-    pub status: StatusSet,
-    /// Passes in a row that admit a target again; its very first pass admits it at once.
-    pub rise: u32,
-    /// Failures in a row that take a target out.
-    pub fall: u32,
-}
-
-impl Settings {
-    /// Where `target` is checked, and as what (`Host`).
-    pub fn address_of(&self, target: &Target) -> SocketAddr {
-        SocketAddr::new(target.address.ip(), self.port.unwrap_or(target.address.port()))
-    }
-}
-
-/// What a target's checks say about it. Pure: the checks themselves are made elsewhere.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Health {
-    verdict: Verdict,
-    /// Results in a row that speak against the verdict.
-    against: u32,
-    has_passed: bool,
-    has_first_result: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Verdict {
-    #[default]
-    Checking,
-    Healthy,
-    Unhealthy,
-}
-
-impl Health {
-    /// Takes in one check's result. `rise` and `fall` are as in [`Settings`].
-    pub(crate) fn record(&mut self, passed: bool, rise: u32, fall: u32) {
-        self.has_first_result = true;
-        if passed == self.is_healthy() && self.verdict != Verdict::Checking {
-            self.against = 0;
-            return;
-        }
-        self.against = self.against.saturating_add(1);
-        let (enough, verdict) = if passed {
-            (if self.has_passed { rise } else { 1 }, Verdict::Healthy)
-        } else {
-            (fall, Verdict::Unhealthy)
-        };
-        self.has_passed |= passed;
-        if self.against >= enough {
-            self.verdict = verdict;
-            self.against = 0;
-        }
-    }
-
-    /// Notes that a check could not be made: it stays as it was. Where none can be made at all, the
-    /// target is one of those that fail-open may use.
-    pub(crate) fn note_unknown(&mut self) {
-        self.has_first_result = true;
-    }
-
-    pub(crate) fn is_healthy(&self) -> bool {
-        self.verdict == Verdict::Healthy
-    }
-
-    pub(crate) fn is_unhealthy(&self) -> bool {
-        self.verdict == Verdict::Unhealthy
-    }
-
-    /// Whether any check has ended yet, with whatever result.
-    pub(crate) fn has_first_result(&self) -> bool {
-        self.has_first_result
-    }
-
-    /// The state of a target that is not draining.
-    pub(crate) fn state(&self) -> TargetState {
-        match self.verdict {
-            Verdict::Checking => TargetState::Checking,
-            Verdict::Healthy => TargetState::Healthy,
-            Verdict::Unhealthy => TargetState::Unhealthy,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The states after each of `results` (`+` passed, `-` failed), by their first letters.
-    fn states(results: &str, rise: u32, fall: u32) -> String {
-        let mut health = Health::default();
-        let letter = |health: &Health| health.state().as_str().chars().next().unwrap();
-        results
-            .chars()
-            .map(|result| {
-                health.record(result == '+', rise, fall);
-                assert!(health.has_first_result());
-                letter(&health)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn the_very_first_pass_admits_at_once() {
-        assert!(!Health::default().has_first_result());
-        assert_eq!(states("+", 3, 3), "h");
-        assert_eq!(states("-+", 3, 3), "ch");
-        assert_eq!(states("---+", 3, 3), "ccuh");
-        assert_eq!(states("-----+", 3, 3), "ccuuuh");
-    }
-
-    #[test]
-    fn it_takes_fall_failures_in_a_row_to_be_taken_out() {
-        assert_eq!(states("+--+--+---", 2, 3), "hhhhhhhhhu");
-        assert_eq!(states("+-", 2, 1), "hu");
-    }
-
-    #[test]
-    fn a_check_that_was_not_made_changes_no_verdict() {
-        let mut health = Health::default();
-        health.note_unknown();
-        assert!(health.has_first_result());
-        assert_eq!(health.state(), TargetState::Checking);
-        health.record(true, 2, 2);
-        for _ in 0..5 {
-            health.note_unknown();
-        }
-        assert!(health.is_healthy());
-        health.record(false, 2, 2);
-        health.note_unknown();
-        health.record(false, 2, 2);
-        assert!(health.is_unhealthy());
-    }
-
-    #[test]
-    fn it_takes_rise_passes_in_a_row_to_come_back() {
-        assert_eq!(states("+---+-++-", 2, 3), "hhhuuuuhh");
-        assert_eq!(states("+-++++", 4, 1), "huuuuh");
-    }
-}

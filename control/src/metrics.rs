@@ -2,6 +2,7 @@
 
 mod breakers;
 mod cores;
+mod families;
 mod nodes;
 pub(crate) mod overflows;
 mod pool;
@@ -15,17 +16,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Counter, Snapshot};
+use exchange::CoreCounters;
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Gauge, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Registry, TextEncoder,
 };
 
-use crate::discovery::FileError;
+use families::{gauge, gauge_by, sum, total, total_by};
+
 #[cfg(feature = "aws")]
-use crate::discovery::ec2::{Census, FaultKind, Outcome};
-use crate::policy::breaker::Turns;
+use crate::discovery::ec2::fault::FaultKind;
+#[cfg(feature = "aws")]
+use crate::discovery::ec2::tracker::{counts::InstanceCounts, outcome::RefreshOutcome};
+use crate::discovery::file::FileError;
+use crate::policy::breaker::Transitions;
+use crate::status::Status;
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -106,24 +111,24 @@ impl Metrics {
         self.listen_overflows.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Circuit breakers have turned this often since the start.
-    pub(crate) fn breakers_turned(&self, turns: Turns) {
-        self.breakers.turned(turns);
+    /// Circuit breakers have changed this often since the start.
+    pub(crate) fn breakers_changed(&self, transitions: Transitions) {
+        self.breakers.changed(transitions);
     }
 
-    /// A refresh from AWS has ended like this; `census` is of its answer, if there was one.
+    /// A refresh from AWS has ended like this; `counts` is of its answer, if there was one.
     #[cfg(feature = "aws")]
-    pub(crate) fn refreshed(&self, outcome: Outcome, census: Option<&Census>) {
-        self.refreshes.ended(outcome, census);
+    pub(crate) fn refreshed(&self, outcome: RefreshOutcome, counts: Option<&InstanceCounts>) {
+        self.refreshes.ended(outcome, counts);
         match outcome {
-            Outcome::Failed(kind) => self.discovery_failed(kind.label()),
-            Outcome::Answered(_) if outcome.is_good() => self.discovered(),
-            Outcome::Answered(_) => (),
+            RefreshOutcome::Failed(kind) => self.discovery_failed(kind.label()),
+            RefreshOutcome::Answered(_) if outcome.is_good() => self.discovered(),
+            RefreshOutcome::Answered(_) => (),
         }
     }
 
     /// All metrics in Prometheus' text format 0.0.4.
-    pub(crate) fn expose(&self, snapshot: &Snapshot) -> String {
+    pub(crate) fn expose(&self, status: &Status) -> String {
         // A registry per call: the numbers that live elsewhere are copied into metrics of this one
         // moment, so that series of targets that are gone cannot be left behind.
         let registry = Registry::new();
@@ -131,12 +136,12 @@ impl Metrics {
             Box::new(self.probe_latency.clone()),
             Box::new(self.discovery_failures.clone()),
             Box::new(self.discovery_age()),
-            Box::new(states::counts(snapshot)),
-            Box::new(states::health(snapshot)),
-            Box::new(states::draining(snapshot)),
-            Box::new(breakers::states(snapshot)),
+            Box::new(states::counts(status)),
+            Box::new(states::health(status)),
+            Box::new(states::draining(status)),
+            Box::new(breakers::states(status)),
             Box::new(self.breakers.transitions()),
-            Box::new(ports::headroom(snapshot, &self.source_addresses)),
+            Box::new(ports::headroom(status.snapshot(), &self.source_addresses)),
             Box::new(build_info()),
             total(
                 "load_balancer_listen_overflows_total",
@@ -146,10 +151,10 @@ impl Metrics {
             gauge(
                 "load_balancer_fail_open",
                 "1 while targets are used although too few are healthy",
-                u64::from(snapshot.fail_open),
+                u64::from(status.fail_open()),
             ),
         ];
-        metrics.extend(nodes::counts(snapshot));
+        metrics.extend(nodes::counts(status.snapshot()));
         metrics.extend(cores::collectors(&self.cores));
         metrics.extend(pool::collectors(&self.cores));
         #[cfg(feature = "aws")]
@@ -179,50 +184,27 @@ fn build_info() -> IntGaugeVec {
     info
 }
 
-fn gauge_by(label: &str, name: &str, help: &str) -> IntGaugeVec {
-    IntGaugeVec::new(Opts::new(name, help), &[label]).expect("name and label are valid")
-}
-
-fn total_by(label: &str, name: &str, help: &str) -> IntCounterVec {
-    IntCounterVec::new(Opts::new(name, help), &[label]).expect("name and label are valid")
-}
-
-fn gauge(name: &str, help: &str, value: u64) -> Box<dyn Collector> {
-    let gauge = IntGauge::new(name, help).expect("the name is valid");
-    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-    Box::new(gauge)
-}
-
-fn total(name: &str, help: &str, value: u64) -> Box<dyn Collector> {
-    let counter = IntCounter::new(name, help).expect("the name is valid");
-    counter.inc_by(value);
-    Box::new(counter)
-}
-
-/// What all cores together have counted.
-fn sum(cores: &[CoreCounters], counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
-    cores.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use exchange::{Checks, Entry, Target, TargetCounters, TargetState};
+    use crate::status::{Checks, Condition, TargetState};
+    use exchange::{Entry, Routing, Target, TargetCounters};
 
-    fn entry(address: &str, state: TargetState) -> Entry {
+    fn entry(address: &str, state: TargetState) -> (Entry, Condition) {
         let target = Arc::new(Target::at(address.parse().unwrap()));
         let checks = match state {
             TargetState::Draining => None, // withdrawn
             TargetState::Healthy => Some(Checks::Passing),
             _ => Some(Checks::Pending),
         };
-        Entry { state, checks, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
+        let entry = Entry::new(target, Arc::new(TargetCounters::new(1)));
+        (entry, Condition { state, checks, ..Condition::default() })
     }
 
     #[test]
     fn everything_is_there_from_the_start() {
         let metrics = Metrics::new((0..2).map(|_| CoreCounters::default()).collect(), Vec::new());
-        let text = metrics.expose(&Snapshot::default());
+        let text = metrics.expose(&Status::default());
         for line in [
             "# TYPE load_balancer_active_connections gauge",
             "load_balancer_active_connections 0",
@@ -260,7 +242,7 @@ mod tests {
         let metrics = Metrics::new([].into(), Vec::new());
         metrics.probed(Duration::from_millis(2));
         metrics.discovery_failed("invalid");
-        let text = metrics.expose(&Snapshot::default());
+        let text = metrics.expose(&Status::default());
         for line in [
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.001\"} 0",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.0025\"} 1",
@@ -273,14 +255,14 @@ mod tests {
     #[cfg(feature = "aws")]
     #[test]
     fn a_refresh_is_counted_and_only_a_good_one_is_news() {
-        use crate::discovery::belief::Verdict;
+        use crate::discovery::confirmed_targets::Verdict;
         let metrics = Metrics::new([].into(), Vec::new());
         let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
         *metrics.discovered_at.lock().unwrap() = long_ago;
-        let census = Census { found: 2, ignored: [("loopback", 3)].into() };
-        metrics.refreshed(Outcome::Answered(Verdict::Partial), Some(&census));
-        metrics.refreshed(Outcome::Failed(FaultKind::Throttled), None);
-        let text = metrics.expose(&Snapshot::default());
+        let counts = InstanceCounts { found: 2, ignored: [("loopback", 3)].into() };
+        metrics.refreshed(RefreshOutcome::Answered(Verdict::Partial), Some(&counts));
+        metrics.refreshed(RefreshOutcome::Failed(FaultKind::Throttled), None);
+        let text = metrics.expose(&Status::default());
         for line in [
             "load_balancer_discovery_refreshes_total{outcome=\"ok\"} 0",
             "load_balancer_discovery_refreshes_total{outcome=\"partial\"} 1",
@@ -295,32 +277,32 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
         assert!(metrics.discovery_age().get() >= 9.0);
-        metrics.refreshed(Outcome::Answered(Verdict::Believed), Some(&Census::default()));
+        metrics.refreshed(
+            RefreshOutcome::Answered(Verdict::Accepted),
+            Some(&InstanceCounts::default()),
+        );
         assert!(metrics.discovery_age().get() < 9.0);
-        let text = metrics.expose(&Snapshot::default());
+        let text = metrics.expose(&Status::default());
         assert!(text.contains("targets_ignored{reason=\"loopback\"} 0\n"), "{text}");
     }
 
     #[test]
     fn a_targets_series_is_one_and_goes_with_it() {
         let metrics = Metrics::new([].into(), Vec::new());
-        let mut snapshot = Snapshot {
-            fail_open: true,
-            entries: vec![
-                entry("10.0.0.1:80", TargetState::Draining),
-                entry("10.0.0.1:80", TargetState::Healthy),
-                entry("10.0.0.1:80", TargetState::Draining),
-                entry("[::1]:80", TargetState::Checking),
-            ],
-            ..Snapshot::default()
-        };
-        let text = metrics.expose(&snapshot);
+        let targets = [
+            entry("10.0.0.1:80", TargetState::Draining),
+            entry("10.0.0.1:80", TargetState::Healthy),
+            entry("10.0.0.1:80", TargetState::Draining),
+            entry("[::1]:80", TargetState::Checking),
+        ];
+        let (entries, conditions) = targets.into_iter().unzip();
+        let snapshot = Arc::new(Routing::to(entries).into());
+        let text = metrics.expose(&Status::new(snapshot, true, conditions, Vec::new()));
         assert!(text.contains("load_balancer_node_health_status{node=\"10.0.0.1:80\"} 1\n"));
         assert!(text.contains("load_balancer_node_health_status{node=\"[::1]:80\"} 0\n"));
         assert!(text.contains("load_balancer_fail_open 1\n"));
         assert!(text.contains("load_balancer_port_headroom{node=\"10.0.0.1:80\"} "));
         assert_eq!(text.matches("status{node=\"10.0.0.1:80\"").count(), 1);
-        snapshot.entries.clear();
-        assert!(!metrics.expose(&snapshot).contains("node=\""));
+        assert!(!metrics.expose(&Status::default()).contains("node=\""));
     }
 }

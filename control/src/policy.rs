@@ -2,9 +2,15 @@
 
 pub mod breaker;
 mod drain;
+mod health;
+pub(crate) mod identity;
 mod locality;
 mod rebalance;
 pub(crate) mod roster;
+pub(crate) mod settings;
 
-pub use breaker::Turns;
-pub use roster::{Identity, Roster, Rules};
+pub use breaker::Transitions;
+pub use identity::Identity;
+pub(crate) use roster::address_in;
+pub use roster::{Roster, Rules};
+pub use settings::PolicySettings;

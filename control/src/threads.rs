@@ -2,3 +2,5 @@
 
 pub(crate) mod background;
 pub mod guard;
+#[cfg(any(test, feature = "aws"))]
+pub(crate) mod guarded;

@@ -11,8 +11,8 @@ use crate::limits::Admission;
 use crate::limits::rejection_log::RejectionLog;
 use crate::settings::Settings;
 use crate::sys::listener::Listener;
-use crate::worker::Handover;
-use crate::worker::Orders;
+use crate::worker::ConnectionBalancer;
+use crate::worker::Lifecycle;
 use crate::worker::PauseLog;
 use crate::worker::{Parts, Worker};
 
@@ -23,8 +23,8 @@ const EXECUTOR_IO_MEMORY_BYTES: usize = 64 * 1024;
 const PAUSE_LOG_INTERVAL: Duration = Duration::from_mins(1);
 /// Log lines about rejected connections come no faster than this for each reason.
 const REJECTION_LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a worker works at most before upkeep gets its turn.
-const UPKEEP_INTERVAL: Duration = Duration::from_millis(1);
+/// How long a worker works at most before maintenance gets its turn.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(1);
 /// The executor has one task, which never gives way: nobody is to be preempted. What matters is that
 /// the timer does not end before the task begins.
 const PREEMPT_TIMER: Duration = Duration::from_hours(24);
@@ -83,7 +83,7 @@ pub struct DataPlane {
     /// The cores' listeners, until they listen.
     listeners: Vec<Listener>,
     backlog: u32,
-    orders: Arc<Orders>,
+    lifecycle: Arc<Lifecycle>,
 }
 
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl DataPlane {
         counters: &Arc<[CoreCounters]>,
     ) -> Result<Self, StartError> {
         assert!(cores.len() <= counters.len(), "every core has its counters");
-        let orders = Arc::new(Orders::default());
+        let lifecycle = Arc::new(Lifecycle::default());
         let pause_log = Arc::new(PauseLog::new(PAUSE_LOG_INTERVAL));
         let rejection_log = Arc::new(RejectionLog::new(REJECTION_LOG_INTERVAL));
         let admission = Arc::new(Admission::new(&settings.limits));
@@ -117,18 +117,18 @@ impl DataPlane {
         let mut listeners = Vec::with_capacity(cores.len());
         let mut ready = Vec::with_capacity(cores.len());
         let wakers = cores.iter().map(|core| core.subscriber.waker().clone()).collect();
-        let cores = cores.into_iter().zip(Handover::between(wakers)).enumerate();
-        for (number, (Core { cpu, listener, subscriber, reporter }, handover)) in cores {
+        let cores = cores.into_iter().zip(ConnectionBalancer::between(wakers)).enumerate();
+        for (number, (Core { cpu, listener, subscriber, reporter }, balancer)) in cores {
             let clone = listener.try_clone();
             listeners.push(clone.map_err(|error| StartError::Ring { cpu, error })?);
             let parts = Parts {
                 settings: settings.clone(),
                 core: number,
                 listener,
-                handover,
+                balancer,
                 subscriber,
                 reporter,
-                orders: Arc::clone(&orders),
+                lifecycle: Arc::clone(&lifecycle),
                 pause_log: Arc::clone(&pause_log),
                 rejection_log: Arc::clone(&rejection_log),
                 admission: Arc::clone(&admission),
@@ -141,7 +141,7 @@ impl DataPlane {
         for answer in ready {
             answer.recv().expect("a core answers before it ends")?;
         }
-        Ok(Self { threads, listeners, backlog: settings.listen_backlog, orders })
+        Ok(Self { threads, listeners, backlog: settings.listen_backlog, lifecycle })
     }
 
     /// Lets the cores take snapshots and do what follows from them.
@@ -160,7 +160,7 @@ impl DataPlane {
         for listener in self.listeners.drain(..) {
             listener.listen(self.backlog)?;
         }
-        self.orders.start_accepting();
+        self.lifecycle.start_accepting();
         self.wake_all();
         Ok(())
     }
@@ -168,7 +168,7 @@ impl DataPlane {
     /// Starts the graceful end: cores stop accepting once they have taken what is queued; live
     /// sessions go on until they finish or [`Settings::shutdown_timeout`] is over. Returns at once.
     pub fn stop_accepting(&self) {
-        self.orders.stop_accepting();
+        self.lifecycle.stop_accepting();
         self.wake_all();
     }
 
@@ -240,14 +240,14 @@ impl Executor {
     fn run(mut self) -> u64 {
         self.executor.run(async move {
             let worker = &mut self.worker;
-            let mut kept_up = Instant::now();
+            let mut maintained = Instant::now();
             // One task that never gives way: the wait inside is the core's park. The executor's own
             // may sleep although a task is ready, if its preemption timer ends before one is run.
             while !worker.is_done() {
-                let upkeep_is_due = worker.turn();
-                if upkeep_is_due || kept_up.elapsed() >= UPKEEP_INTERVAL {
-                    worker.upkeep();
-                    kept_up = Instant::now();
+                let maintenance_is_due = worker.turn();
+                if maintenance_is_due || maintained.elapsed() >= MAINTENANCE_INTERVAL {
+                    worker.maintain();
+                    maintained = Instant::now();
                 }
             }
             worker.submit_rest();

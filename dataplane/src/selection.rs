@@ -1,6 +1,7 @@
 //! Which target a client gets: the targets of the snapshot as one core knows them, and the choice
 //! among them. Pure: time and randomness are arguments.
 
+pub(crate) mod active_connection;
 pub(crate) mod affinity;
 pub(crate) mod balance;
 mod candidates;

@@ -7,82 +7,86 @@
 //! operations.
 
 mod close_reason;
+mod delivery;
 mod event;
 mod half;
-mod measure;
 mod op;
 mod preconnect;
-mod proxy_header;
 mod rebalance;
-mod splice;
+mod relay;
 #[cfg(test)]
 mod tests;
-mod unanswered;
-mod watch;
 
 use crate::flow::{Piece, Side};
-pub(crate) use close_reason::Ending;
-pub(crate) use event::Event;
-use half::{Activity, End};
-use measure::Measure;
-pub(crate) use op::Op;
-use preconnect::Ahead;
-pub(crate) use proxy_header::Preface;
-use rebalance::Retiring;
-pub(crate) use watch::WATCH_DELAY;
+pub(crate) use close_reason::CloseReason;
+use delivery::Delivery;
+pub(crate) use event::{Event, HeaderProgress};
+use half::{Half, Receive};
+pub(crate) use op::{Op, WATCH_DELAY};
+pub(crate) use preconnect::Preconnect;
+use rebalance::RebalanceState;
+use relay::Relay;
 
-/// Pieces read from one side and not yet sent to the other, above which reading pauses. Two: one
-/// being sent while the next is being received.
-const HELD_PIECES_MAX: usize = 2;
-
+/// How far the connection to a target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Connect {
-    /// The client has to say who it is first.
-    NotYet,
+enum ConnectState {
+    /// The client's header has to be complete first.
+    AwaitsHeader,
     InFlight,
     Cancelling,
     Done,
     Failed,
 }
 
+/// One proxied connection, from its client's accept until nothing of it is left.
 #[derive(Debug)]
 pub(crate) struct Session {
-    ends: [End; 2],
-    ahead: Ahead,
-    connect: Connect,
-    connects_left: u8,
-    ending: Option<Ending>,
+    relay: Relay,
+    preconnect: Preconnect,
+    connect: ConnectState,
+    close_reason: Option<CloseReason>,
     finished: bool,
-    watch_pending: bool,
-    /// The last bytes came from the client.
-    client_spoke_last: bool,
-    retiring: Retiring,
-    measure: Option<Measure>,
+    rebalance: RebalanceState,
+    delivery: Option<Delivery>,
 }
 
 impl Session {
-    /// A session for a client that was just accepted. At most `connects_max` targets will be connected.
-    pub(crate) fn accepted(connects_max: u8, ops: &mut Vec<Op>) -> Self {
-        let mut session = Self::new(connects_max);
-        session.end_mut(Side::Client).open = true;
+    /// A session for a client that was just accepted.
+    pub(crate) fn accepted(ops: &mut Vec<Op>) -> Self {
+        let mut session = Self::new(Preconnect::No);
+        session.relay.open_client(None);
+        session.start_connect(ops);
+        session.advance(ops);
+        session
+    }
+
+    /// A session for a client that has to begin with a header. Nothing is connected before that is
+    /// complete; bytes of it come as [`Event::ProxyHeader`].
+    pub(crate) fn awaiting_proxy_header(ops: &mut Vec<Op>) -> Self {
+        let mut session = Self::new(Preconnect::No);
+        session.relay.open_client(None);
+        session.advance(ops);
+        session
+    }
+
+    /// A session for a client that is yet to come.
+    pub(crate) fn preconnected(ops: &mut Vec<Op>) -> Self {
+        let mut session = Self::new(Preconnect::Unclaimed);
         session.start_connect(ops);
         session.advance(ops);
         session
     }
 
     /// A session without any side or operation yet.
-    fn new(connects_max: u8) -> Self {
+    fn new(preconnect: Preconnect) -> Self {
         Self {
-            ends: [End::default(), End::default()],
-            ahead: Ahead::No,
-            connect: Connect::NotYet,
-            connects_left: connects_max,
-            ending: None,
+            relay: Relay::default(),
+            preconnect,
+            connect: ConnectState::AwaitsHeader,
+            close_reason: None,
             finished: false,
-            watch_pending: false,
-            client_spoke_last: false,
-            retiring: Retiring::No,
-            measure: None,
+            rebalance: RebalanceState::No,
+            delivery: None,
         }
     }
 
@@ -93,309 +97,267 @@ impl Session {
         self.advance(ops);
     }
 
-    /// Whether the side's connection was reset or lost.
-    pub(crate) fn is_broken(&self, side: Side) -> bool {
-        self.end(side).broken
+    /// What has come and gone, by side.
+    pub(crate) fn relay(&self) -> &Relay {
+        &self.relay
     }
 
     /// Whether the target was connected.
     pub(crate) fn is_connected(&self) -> bool {
-        self.connect == Connect::Done
-    }
-
-    /// Whether the session is over.
-    #[cfg(test)]
-    pub(crate) fn is_finished(&self) -> bool {
-        self.finished
+        self.connect == ConnectState::Done
     }
 
     /// Why the session ends, once that is known.
-    pub(crate) fn ending(&self) -> Option<Ending> {
-        self.ending
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        self.close_reason
     }
 
-    /// Bytes received from a side.
-    pub(crate) fn received_bytes(&self, from: Side) -> u64 {
-        self.end(from).received_bytes
+    /// Whether it was preconnected, and what became of that.
+    pub(crate) fn preconnect(&self) -> Preconnect {
+        self.preconnect
     }
 
-    /// Grows (and wraps) with every byte received or sent. FIN counts as one, as it does in TCP's
-    /// sequence numbers (RFC 9293, section 3.4).
-    pub(crate) fn progress(&self) -> u32 {
-        let of = |end: &End| {
-            let bytes = end.received_bytes.wrapping_add(end.sent_bytes);
-            bytes.wrapping_add(end.end_of_stream.into())
-        };
-        let [client, target] = &self.ends;
-        #[expect(clippy::cast_possible_truncation, reason = "wraps")]
-        let progress = of(client).wrapping_add(of(target)) as u32;
-        progress
+    /// Whether it is preconnected and has no client yet.
+    pub(crate) fn awaits_client(&self) -> bool {
+        self.preconnect == Preconnect::Unclaimed
     }
 
-    /// Whether a side has sent FIN.
-    pub(crate) fn is_half_closed(&self) -> bool {
-        self.ends.iter().any(|end| end.end_of_stream)
+    /// Whether a client can be given this connection: as far as is known, the target is there.
+    pub(crate) fn is_ready_for_client(&self) -> bool {
+        let is_connected = self.is_connected() && self.close_reason.is_none();
+        // The receive tells of its end.
+        is_connected && self.awaits_client() && self.relay.half(Side::Target).receive.is_on()
     }
 
-    fn end(&self, side: Side) -> &End {
-        &self.ends[side as usize]
+    /// Whether what the client sends next still belongs to its header.
+    pub(crate) fn awaits_proxy_header(&self) -> bool {
+        !self.is_past_proxy_header() && self.close_reason.is_none()
     }
 
-    fn end_mut(&mut self, side: Side) -> &mut End {
-        &mut self.ends[side as usize]
+    /// Whether the client's header was complete, if it had to have one.
+    pub(crate) fn is_past_proxy_header(&self) -> bool {
+        self.connect != ConnectState::AwaitsHeader
+    }
+
+    /// Whether the connection can end without anybody missing anything.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.is_connected() && self.close_reason.is_none() && self.relay.is_at_rest()
+    }
+
+    /// Whether [`Event::Rebalance`] is being followed.
+    pub(crate) fn is_rebalancing(&self) -> bool {
+        self.rebalance.is_under_way()
     }
 
     fn note(&mut self, event: Event, ops: &mut Vec<Op>) {
+        let is_ending = self.close_reason.is_some();
         match event {
-            Event::Prefaced { piece, preface, more } => {
-                self.note_prefaced(piece, preface, more, ops);
+            Event::ProxyHeader { piece, progress, more } => {
+                self.note_proxy_header(piece, progress, more, ops);
             }
-            Event::Refused => self.ending = self.ending.or(Some(Ending::Refused)),
-            Event::Header { piece } => self.note_header(piece),
-            Event::ClientArrived { payload, connects_max } => {
-                self.note_client_arrived(payload, connects_max);
+            Event::Refused => self.close(CloseReason::Refused),
+            Event::HeaderForTarget { piece } => {
+                let is_first = self.awaits_client() || !self.relay.half(Side::Target).open;
+                debug_assert!(is_first, "the header comes too late");
+                self.relay.half_mut(Side::Target).outbox.push_front(piece);
             }
-            Event::Unwanted => self.note_unwanted(),
+            Event::ClientArrived { payload } => {
+                debug_assert!(self.is_ready_for_client(), "{self:?} is not for a client");
+                self.preconnect = Preconnect::Claimed;
+                self.relay.open_client(payload);
+            }
+            Event::Unwanted => {
+                debug_assert!(self.awaits_client(), "{self:?} has a client");
+                self.close(CloseReason::GivenUp);
+            }
             Event::Connected => {
-                self.connect = Connect::Done;
-                self.end_mut(Side::Target).open = true;
+                self.connect = ConnectState::Done;
+                self.relay.half_mut(Side::Target).open = true;
             }
             Event::ConnectFailed => self.note_connect_failed(ops),
-            Event::ConnectRevoked => {
-                self.connects_left = self.connects_left.saturating_add(1);
-                self.note_connect_failed(ops);
-            }
-            Event::NoTarget => self.connect = Connect::Failed,
-            Event::Received { from, piece, full, more } => {
-                self.note_received(from, piece, full, more, ops);
-            }
+            Event::NoTarget => self.connect = ConnectState::Failed,
             Event::EndOfStream { from } => {
-                self.end_mut(from).note_end_of_stream();
+                self.relay.half_mut(from).note_end_of_stream();
                 if !self.replace_if_lost(from, ops) {
-                    self.note_first_end(from);
+                    self.relay.note_first_end(from, is_ending);
                 }
             }
             Event::ReceiveFailed { from } => {
-                self.end_mut(from).note_end_of_stream();
+                self.relay.half_mut(from).note_end_of_stream();
                 if !self.replace_if_lost(from, ops) {
-                    self.note_broken(from, ops);
+                    self.relay.note_broken(from, is_ending, ops);
                 }
             }
-            Event::ReceiveStopped { from } => self.end_mut(from).receive = Activity::Off,
-            Event::Sent { to, bytes } => {
-                // A send of all that is not cancelled ends short only by an error, which it takes
-                // off the socket without telling: nothing else will tell of it either.
-                let end = self.end_mut(to);
-                let cut_short = end.send == Activity::On
-                    && end.outbox.front().is_some_and(|piece| bytes < piece.len());
-                end.note_sent(to, bytes, ops);
-                if cut_short {
-                    self.note_broken(to, ops);
+            Event::Readable { from } => {
+                if !self.relay.note_readable(from, is_ending, ops) {
+                    self.rebalance.stay();
                 }
             }
-            Event::SendFailed { to } => {
-                let end = self.end_mut(to);
-                end.send = Activity::Off;
-                end.draining = false;
-                self.note_broken(to, ops);
-            }
-            Event::SendStopped { to } => self.end_mut(to).note_sent(to, 0, ops),
-            Event::Readable { from } => self.note_readable(from, ops),
-            Event::Writable { to } => self.note_writable(to, ops),
-            Event::Filled { from, bytes, full } => self.note_filled(from, bytes, full, ops),
-            Event::NotFilled { from } => self.note_not_filled(from),
-            Event::Drained { to, bytes } => self.note_drained(to, bytes, ops),
-            Event::Watched { side, error, more } => self.note_watched(side, error, more, ops),
-            Event::WatchDue => self.note_watch_due(ops),
             Event::SendQueue { to, bytes } => self.note_send_queue(to, bytes),
-            Event::Retire => self.note_retire(),
-            Event::Inspected { is_empty } => self.note_inspected(is_empty),
-            Event::IdleTimeout { stuck } => {
-                let ending = stuck.map_or(Ending::IdleTimeout, Ending::Stuck);
-                self.ending = self.ending.or(Some(ending));
+            Event::Rebalance => {
+                if self.is_at_rest() {
+                    self.rebalance.begin();
+                }
             }
-            Event::Abort(cause) => self.ending = self.ending.or(Some(Ending::Aborted(cause))),
+            Event::Inspected { is_empty } => {
+                if self.rebalance.answer(is_empty) && self.is_at_rest() {
+                    self.close(CloseReason::Rebalanced);
+                }
+            }
+            Event::IdleTimeout { stuck } => {
+                self.close(stuck.map_or(CloseReason::IdleTimeout, CloseReason::Stuck));
+            }
+            Event::Abort(reason) => self.close(CloseReason::Aborted(reason)),
+            event => self.relay.note(event, is_ending, ops),
         }
     }
 
+    /// The session ends. Only the first reason counts.
+    fn close(&mut self, reason: CloseReason) {
+        self.close_reason.get_or_insert(reason);
+    }
+
     fn start_connect(&mut self, ops: &mut Vec<Op>) {
-        self.connect = Connect::InFlight;
-        self.connects_left = self.connects_left.saturating_sub(1);
+        self.connect = ConnectState::InFlight;
         ops.push(Op::Connect);
     }
 
     fn note_connect_failed(&mut self, ops: &mut Vec<Op>) {
-        let wanted =
-            self.connect == Connect::InFlight && self.ending.is_none() && !self.awaits_client();
-        if wanted && self.connects_left > 0 {
+        let is_wanted = self.connect == ConnectState::InFlight
+            && self.close_reason.is_none()
+            && !self.awaits_client();
+        if is_wanted {
             self.start_connect(ops);
         } else {
-            self.connect = Connect::Failed;
+            self.connect = ConnectState::Failed;
         }
     }
 
-    fn note_received(
+    fn note_proxy_header(
         &mut self,
-        from: Side,
         piece: Piece,
-        full: bool,
+        progress: HeaderProgress,
         more: bool,
         ops: &mut Vec<Op>,
     ) {
-        let unwanted = self.ending.is_some() || self.end(from.peer()).broken;
-        let behind = !self.end(from.peer()).outbox.is_empty();
-        self.client_spoke_last = from == Side::Client;
-        let end = self.end_mut(from);
-        end.received_bytes += piece.len() as u64;
-        end.note_size(full, behind);
-        if !more {
-            end.receive = Activity::Off;
+        debug_assert!(self.awaits_proxy_header());
+        match progress {
+            HeaderProgress::Incomplete => {}
+            HeaderProgress::Complete => self.start_connect(ops),
+            HeaderProgress::Refused => self.close(CloseReason::Refused),
         }
-        if unwanted {
-            ops.push(Op::Recycle { buffer: piece.buffer });
-        } else {
-            self.end_mut(from.peer()).outbox.push(piece);
+        if progress == HeaderProgress::Complete && piece.len() > 0 {
+            let event = Event::Received { from: Side::Client, piece, full: false, more };
+            return self.relay.note(event, false, ops);
+        }
+        ops.push(Op::Recycle { buffer: piece.buffer });
+        if !more {
+            self.relay.half_mut(Side::Client).receive = Receive::Off;
         }
     }
 
-    /// The connection is gone: what is queued for it goes nowhere.
-    fn note_broken(&mut self, side: Side, ops: &mut Vec<Op>) {
-        self.note_first_end(side);
-        let end = self.end_mut(side);
-        end.broken = true;
-        end.drop_unsent(side, ops);
-        end.cancel_send(side, ops);
+    /// Connects another target in place of a preconnected one that went before anybody noticed:
+    /// whether it is so.
+    fn replace_if_lost(&mut self, side: Side, ops: &mut Vec<Op>) -> bool {
+        let is_replaced = side == Side::Target
+            && self.close_reason.is_none()
+            && self.preconnect.is_replaceable(&self.relay);
+        if is_replaced {
+            *self.relay.half_mut(Side::Target) = Half::default();
+            self.preconnect = Preconnect::Replaced;
+            ops.push(Op::Close { side: Side::Target, reset: false });
+            self.start_connect(ops);
+        }
+        is_replaced
+    }
+
+    fn note_send_queue(&mut self, to: Side, bytes: usize) {
+        let is_all = self.relay.is_delivered(to) && bytes == 0;
+        // What is left of a send in flight is queued but not counted as sent: wraps, no matter.
+        let acknowledged = self.relay.half(to).sent_bytes.wrapping_sub(bytes as u64);
+        let Some(delivery) = &mut self.delivery else { return };
+        if delivery.note(acknowledged, is_all) {
+            self.close(match to {
+                Side::Target => CloseReason::ClientReset,
+                Side::Client => CloseReason::TargetReset,
+            });
+        }
     }
 
     fn advance(&mut self, ops: &mut Vec<Op>) {
-        if self.ending.is_none() {
+        if self.close_reason.is_none() {
             self.settle(ops);
         }
-        if self.is_retiring() && self.ending.is_none() {
-            self.retire(ops);
+        if self.is_rebalancing() && self.close_reason.is_none() {
+            self.advance_rebalance(ops);
         }
-        if self.ending.is_none() {
-            if self.is_retiring() {
-                return;
+        if self.close_reason.is_some() {
+            if !self.finished {
+                self.wind_down(ops);
             }
-            for side in Side::BOTH {
-                self.start_send(side, ops);
-                self.pass_end_of_stream(side, ops);
-                self.steer_receive(side, ops);
-            }
-            self.ask_for_watch(ops);
-        } else if !self.finished {
-            self.wind_down(ops);
+        } else if !self.is_rebalancing() {
+            self.relay.advance(self.preconnect.pieces_held_max(), ops);
         }
     }
 
     /// Decides whether the session has come to its end.
     fn settle(&mut self, ops: &mut Vec<Op>) {
-        if self.awaits_client() {
-            return self.settle_unclaimed();
-        }
-        let [client, target] = &self.ends;
+        let [client, target] = Side::BOTH.map(|side| self.relay.half(side));
         let client_is_gone = client.broken && (target.broken || target.outbox.is_empty());
-        self.ending = match self.connect {
-            Connect::NotYet | Connect::Failed if client.broken => Some(Ending::ClientReset),
-            Connect::NotYet if client.end_of_stream => Some(Ending::Refused),
-            Connect::Failed => Some(Ending::NoTarget),
-            // What was read before the client's RST is still connected for and delivered.
-            Connect::InFlight if client_is_gone => Some(Ending::ClientReset),
-            Connect::Done if client.broken && target.broken => Some(Ending::ClientReset),
-            Connect::Done if client.broken || target.broken => return self.settle_broken(ops),
-            Connect::Done if Side::BOTH.iter().all(|&to| self.is_delivered(to)) => {
-                Some(Ending::Complete)
+        self.close_reason = match self.connect {
+            ConnectState::Failed if self.awaits_client() => Some(CloseReason::NoTarget),
+            ConnectState::Done if self.awaits_client() => Preconnect::defect(&self.relay),
+            _ if self.awaits_client() => None,
+            ConnectState::AwaitsHeader | ConnectState::Failed if client.broken => {
+                Some(CloseReason::ClientReset)
+            }
+            ConnectState::AwaitsHeader if client.end_of_stream => Some(CloseReason::Refused),
+            ConnectState::Failed => Some(CloseReason::NoTarget),
+            // What was read before the client's RST is still delivered.
+            ConnectState::InFlight if client_is_gone => Some(CloseReason::ClientReset),
+            ConnectState::Done if client.broken && target.broken => Some(CloseReason::ClientReset),
+            // The other is reset as soon as it has all bytes read from the first.
+            ConnectState::Done if client.broken => return self.await_delivery(Side::Target, ops),
+            ConnectState::Done if target.broken => return self.await_delivery(Side::Client, ops),
+            ConnectState::Done if Side::BOTH.iter().all(|&to| self.relay.is_delivered(to)) => {
+                Some(CloseReason::Complete)
             }
             _ => None,
         };
     }
 
-    /// Whether everything that `to` is ever going to get was handed to its socket.
-    fn is_delivered(&self, to: Side) -> bool {
-        let end = self.end(to);
-        self.end(to.peer()).end_of_stream && end.has_sent_all()
+    fn await_delivery(&mut self, to: Side, ops: &mut Vec<Op>) {
+        if let Some(delay) = self.delivery.get_or_insert_default().look() {
+            ops.push(Op::MeasureSendQueue { to, delay });
+        }
     }
 
-    fn start_send(&mut self, to: Side, ops: &mut Vec<Op>) {
-        let end = self.end_mut(to);
-        if end.send != Activity::Off || !end.open || end.broken {
+    /// Takes back what is in flight. Whatever comes in the meantime keeps the connection.
+    fn advance_rebalance(&mut self, ops: &mut Vec<Op>) {
+        if !self.is_at_rest() {
+            return self.rebalance.stay();
+        }
+        if self.rebalance == RebalanceState::Looking {
             return;
         }
-        if let Some(piece) = end.outbox.front() {
-            end.send = Activity::On;
-            ops.push(Op::Send { to, piece });
-        }
-    }
-
-    fn pass_end_of_stream(&mut self, to: Side, ops: &mut Vec<Op>) {
-        let due = self.is_delivered(to) && !self.end(to.peer()).broken;
-        let end = self.end_mut(to);
-        if due && end.open && !end.broken && !end.shut {
-            end.shut = true;
-            ops.push(Op::ShutdownWrite { to });
-        }
-    }
-
-    fn steer_receive(&mut self, from: Side, ops: &mut Vec<Op>) {
-        let peer = self.end(from.peer());
-        let (held, unwanted, behind) = (peer.outbox.len(), peer.broken, !peer.has_sent_all());
-        let held_max = self.held_pieces_max();
-        let end = self.end_mut(from);
-        match end.receive {
-            Activity::Off if !end.open || end.end_of_stream || unwanted => {}
-            Activity::Off if end.is_worth_splicing() => {
-                // What was received into buffers goes first.
-                if !behind {
-                    end.start_splice(from, ops);
-                }
-            }
-            Activity::Off => {
-                if held < held_max {
-                    // One wake of a multishot receive may take dozens of buffers.
-                    let multishot = end.is_interactive();
-                    let idle = from == Side::Target && !end.receive_started;
-                    end.receive_started = true;
-                    end.multishot = multishot;
-                    end.splicing = false;
-                    end.receive = Activity::On;
-                    ops.push(Op::Receive { from, multishot, idle });
-                }
-            }
-            Activity::On => {
-                let bulk_held = held > 0 && !end.is_interactive();
-                let too_much = end.multishot && (bulk_held || held > HELD_PIECES_MAX);
-                if unwanted || too_much {
-                    end.note_bulk();
-                    end.cancel_receive(from, ops);
-                }
-            }
-            Activity::Cancelling => {}
+        self.relay.stop_listening(ops);
+        if self.relay.is_idle() {
+            self.rebalance = RebalanceState::Looking;
+            ops.push(Op::Inspect);
         }
     }
 
     /// Takes back everything that is in flight; closes when nothing is left.
     fn wind_down(&mut self, ops: &mut Vec<Op>) {
-        for side in Side::BOTH {
-            self.end_mut(side).wind_down(side, ops);
-        }
-        if self.connect == Connect::InFlight {
-            self.connect = Connect::Cancelling;
+        self.relay.wind_down(ops);
+        if self.connect == ConnectState::InFlight {
+            self.connect = ConnectState::Cancelling;
             ops.push(Op::CancelConnect);
         }
-        if self.connect == Connect::Cancelling || !self.ends.iter().all(End::is_idle) {
-            return;
+        if self.connect != ConnectState::Cancelling && self.relay.is_idle() {
+            self.relay.close(self.close_reason, ops);
+            self.finished = true;
+            ops.push(Op::Finish);
         }
-        let by_fin = [Ending::Complete, Ending::Rebalanced, Ending::GivenUp, Ending::Broken];
-        let reset = !self.ending.is_some_and(|ending| by_fin.contains(&ending));
-        for side in Side::BOTH {
-            let end = self.end_mut(side);
-            if end.open {
-                end.open = false;
-                ops.push(Op::Close { side, reset });
-            }
-        }
-        self.finished = true;
-        ops.push(Op::Finish);
     }
 }

@@ -1,122 +1,61 @@
-//! One core's event loop: waits on the ring, feeds completions to sessions and performs the
-//! operations they ask for.
+//! One core's event loop: waits on the ring, takes clients from the listener and from other cores,
+//! and gives what completes to the sessions.
 
 mod acceptor;
-mod admission;
-mod balancing;
 mod connection;
 mod connection_balancer;
-mod connector;
 mod core;
 mod idle_scan;
 mod lifecycle;
-mod maintenance;
-mod operations;
-mod preconnecting;
-mod pressure;
-mod proxy_headers;
-mod rebalancer;
-mod splice;
-mod stall;
+mod parts;
+mod sessions;
 
-use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Reporter, Subscriber};
-
-use crate::flow::Key;
-use crate::flow::{Piece, Side};
-use crate::limits::rejection_log::RejectionLog;
-use crate::limits::{Admission, pipes_max};
+use self::core::Core;
+use self::core::stall::Stall;
+use crate::flow::{AbortReason, Side};
+use crate::limits::pipes_max;
 use crate::selection::balance::Balance;
-use crate::selection::choice::Chooser;
-use crate::selection::targets::Targets;
-use crate::session::{Event, Op, Preface, WATCH_DELAY};
-use crate::settings::Settings;
-use crate::sys::listener::Listener;
-use crate::sys::pipes::Pipes;
-use crate::sys::{BUFFER_SIZE, Completion, Ring};
-use crate::worker::connection::Connection;
-use crate::worker::core::slots::Slots;
-use crate::worker::core::timers::{EqualTimers, Timers};
-use acceptor::Accepting;
+use crate::sys::Completion;
+use acceptor::Acceptor;
 pub(crate) use acceptor::pause_log::PauseLog;
-pub(crate) use connection_balancer::Handover;
-use idle_scan::Sweep;
+pub(crate) use connection_balancer::ConnectionBalancer;
+use idle_scan::IdleScan;
 pub use idle_scan::activity::IdleTimeouts;
-pub(crate) use lifecycle::Orders;
-use preconnecting::Pooling;
-use stall::Stall;
+pub(crate) use lifecycle::Lifecycle;
+pub(crate) use parts::Parts;
+use sessions::{Admitter, Connector, Preconnector, ProxyHeaders, Router, SessionIo, Sessions};
 
 /// The longest wait: what nobody wakes the core for is looked at this often.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
+/// How often the number of buffers on offer is looked at, and whether accepting has calmed down.
+const SHRINK_INTERVAL: Duration = Duration::from_secs(1);
+
 pub(crate) struct Worker {
-    settings: Settings,
-    ring: Ring,
-    connections: Slots<Connection>,
-    targets: Targets,
-    chooser: Chooser,
-    pooling: Pooling,
-    subscriber: Subscriber,
-    reporter: Reporter,
-    orders: Arc<Orders>,
-    pause_log: Arc<PauseLog>,
-    rejection_log: Arc<RejectionLog>,
-    admission: Arc<Admission>,
-    /// When a line about ports that have run out was written last.
-    ports_logged: Option<Instant>,
-    /// It takes a system call: only if something depends on it.
-    needs_client_address: bool,
-    counters: Arc<[CoreCounters]>,
-    core: usize,
-    listener: Option<Listener>,
-    accepting: Accepting,
-    handover: Handover,
+    sessions: Sessions,
+    acceptor: Acceptor,
+    balancer: ConnectionBalancer,
+    idle_scan: IdleScan,
+    lifecycle: Arc<Lifecycle>,
+    shutdown_timeout: Duration,
     /// Connections that were reset because the time for a graceful end was over.
     aborted: u64,
-    pipes: Pipes,
-    connects: EqualTimers,
-    /// Clients whose sessions want to connect while clients are to wait.
-    waiting: VecDeque<Key>,
-    prefaces: EqualTimers,
-    watches: EqualTimers,
-    measures: Timers<(Key, Side)>,
-    /// Sides that nothing is received from, as of when they were last looked at: usually because
-    /// their peers do not read.
-    held_up: usize,
-    sweep: Sweep,
-    /// Receives that ended because there was no buffer left, and wait for one.
-    starved: VecDeque<(Key, Side)>,
     stall: Stall,
-    /// Read once a turn.
-    now: Instant,
     buffers_shrunk: Instant,
-    /// Reused from turn to turn.
-    completions: Vec<Completion>,
-    prefaces_read: Vec<Completion>,
-    accepted: Vec<(io::Result<OwnedFd>, bool)>,
-    ops: Vec<Op>,
+    batch: Batch,
 }
 
-/// What a worker is made of.
-pub(crate) struct Parts {
-    pub(crate) settings: Settings,
-    pub(crate) core: usize,
-    pub(crate) listener: Listener,
-    pub(crate) handover: Handover,
-    pub(crate) subscriber: Subscriber,
-    pub(crate) reporter: Reporter,
-    pub(crate) orders: Arc<Orders>,
-    /// For lines about accepting having paused.
-    pub(crate) pause_log: Arc<PauseLog>,
-    /// For lines about clients that were turned away.
-    pub(crate) rejection_log: Arc<RejectionLog>,
-    pub(crate) admission: Arc<Admission>,
-    pub(crate) counters: Arc<[CoreCounters]>,
+/// What a turn brings. Reused from turn to turn.
+#[derive(Default)]
+struct Batch {
+    completions: Vec<Completion>,
+    headers: Vec<Completion>,
+    accepted: Vec<(io::Result<OwnedFd>, bool)>,
 }
 
 impl Worker {
@@ -125,125 +64,109 @@ impl Worker {
     /// # Errors
     /// When the ring can't be made.
     pub(crate) fn new(parts: Parts) -> io::Result<Self> {
-        let Parts {
-            mut settings,
-            core,
-            listener,
-            handover,
-            subscriber,
-            reporter,
-            orders,
-            pause_log,
-            rejection_log,
-            admission,
-            counters,
-        } = parts;
-        let cores = counters.len();
+        let Parts { mut settings, listener, balancer, lifecycle, pause_log, .. } = parts;
+        let cores = parts.counters.len();
         let pipes_max = pipes_max(settings.connections_max, cores);
         settings.connections_max -= pipes_max * cores;
-        let now = Instant::now();
-        let mut ring = Ring::new()?;
-        ring.read_wake(subscriber.waker().as_fd());
+        let mut core = Core::new(parts.core, parts.counters)?;
+        let router = Router::new(&settings, &core, parts.subscriber);
+        core.ring.read_wake(router.waker());
+        let needs_address = settings.balance == Balance::Maglev;
+        let (admission, rejection_log) = (parts.admission, parts.rejection_log);
+        let (backlog, connections_max) = (settings.listen_backlog, settings.connections_max);
         Ok(Self {
-            ring,
-            connections: Slots::new(),
-            targets: Targets::new(core, cores).with_pools(settings.pool_size),
-            pooling: Pooling::new(settings.pool_size > 0, now),
-            chooser: Chooser::new(
-                settings.balance,
-                settings.connect_attempts,
-                cores,
-                fastrand::Rng::new(),
-                now,
-            ),
-            subscriber,
-            reporter,
-            orders,
-            pause_log,
-            rejection_log,
-            ports_logged: None,
-            needs_client_address: settings.log_connections
-                || settings.balance == Balance::Maglev
-                || admission.needs_address()
-                || settings.proxy_protocol.from.is_some(),
-            admission,
-            counters,
-            core,
-            accepting: Accepting::waiting(&listener),
-            listener: Some(listener),
-            handover,
+            acceptor: Acceptor::new(listener, backlog, connections_max, pause_log),
+            balancer,
+            idle_scan: IdleScan::new(&settings, core.now),
+            lifecycle,
+            shutdown_timeout: settings.shutdown_timeout,
             aborted: 0,
-            pipes: Pipes::new(pipes_max),
-            connects: EqualTimers::new(settings.connect_timeout),
-            waiting: VecDeque::new(),
-            prefaces: EqualTimers::new(proxy_headers::PREFACE_TIMEOUT),
-            watches: EqualTimers::new(WATCH_DELAY),
-            measures: Timers::new(),
-            held_up: 0,
-            sweep: Sweep::new(&settings, now),
-            starved: VecDeque::new(),
             stall: Stall::default(),
-            now,
-            buffers_shrunk: now,
-            completions: Vec::new(),
-            prefaces_read: Vec::new(),
-            accepted: Vec::new(),
-            ops: Vec::new(),
-            settings,
+            buffers_shrunk: core.now,
+            batch: Batch::default(),
+            sessions: Sessions {
+                admitter: Admitter::new(admission, rejection_log, &settings, needs_address),
+                connector: Connector::new(&settings, parts.reporter),
+                preconnector: Preconnector::new(&settings, core.now),
+                proxy_headers: ProxyHeaders::new(settings.proxy_protocol),
+                router,
+                io: SessionIo::new(pipes_max),
+                core,
+                ops: Vec::new(),
+                shortage: None,
+                has_room: false,
+            },
         })
     }
 
-    /// Waits for completions and handles them. True if it is time for [`Worker::upkeep`].
+    /// Waits for completions and handles them. True if it is time for [`Worker::maintain`].
     pub(crate) fn turn(&mut self) -> bool {
         let wait = if self.stall.is_over() { self.wait_time() } else { Duration::ZERO };
-        if let Err(error) = self.ring.wait(wait) {
+        let core = &mut self.sessions.core;
+        if let Err(error) = core.ring.wait(wait) {
             // Not to be had: without its ring a core can do nothing, and others don't know of it.
             panic!("io_uring_enter: {error}");
         }
-        let before = std::mem::replace(&mut self.now, Instant::now());
-        self.count().iterations.increment();
-        let mut completions = std::mem::take(&mut self.completions);
-        self.ring.completions(&mut completions);
-        if let Some(missed) = self.stall.note_turn(before, self.now, wait, completions.is_empty()) {
-            self.sweep.leave_out(missed);
+        let before = std::mem::replace(&mut core.now, Instant::now());
+        core.count().iterations.increment();
+        let mut batch = std::mem::take(&mut self.batch);
+        core.ring.completions(&mut batch.completions);
+        let is_idle = batch.completions.is_empty();
+        if let Some(missed) = self.stall.note_turn(before, core.now, wait, is_idle) {
+            core.leave_out(missed);
         }
-        let mut upkeep_is_due = completions.is_empty();
-        let mut is_woken = false;
-        let mut accepted = std::mem::take(&mut self.accepted);
-        for completion in completions.drain(..) {
-            match completion {
-                Completion::Woken => {
-                    self.ring.read_wake(self.subscriber.waker().as_fd());
-                    upkeep_is_due = true;
-                    is_woken = true;
-                }
-                // New sessions last: what is known about targets by now is known to them.
-                Completion::Accepted { result, more } => accepted.push((result, more)),
-                completion if self.is_of_preface(&completion) => {
-                    self.prefaces_read.push(completion);
-                }
-                completion => self.handle(completion),
-            }
-        }
+        let is_woken = self.sort(&mut batch);
         if is_woken && self.stall.is_over() {
-            self.take_snapshot();
+            self.sessions.take_snapshot();
         }
-        if !accepted.is_empty() || !self.prefaces_read.is_empty() {
+        if !(batch.accepted.is_empty() && batch.headers.is_empty()) {
             // A core that has slept knows nothing of what the others have done meanwhile.
-            self.read_other_cores();
+            self.sessions.router.read_other_cores(self.sessions.core.now);
         }
-        self.handle_prefaces();
-        self.handle_all_accepted(&mut accepted);
-        self.accepted = accepted;
-        self.fill_pools();
-        self.completions = completions;
-        let can_accept = self.accepting.due().is_some_and(|due| due <= self.now);
-        upkeep_is_due || can_accept || !self.starved.is_empty()
+        batch.headers.drain(..).for_each(|completion| self.sessions.handle(completion));
+        self.handle_accepted(&mut batch.accepted);
+        self.batch = batch;
+        self.sessions.fill_pools();
+        self.heed_room();
+        let can_accept = self.acceptor.due().is_some_and(|due| due <= self.sessions.core.now);
+        is_idle || is_woken || can_accept || self.sessions.io.is_starved()
+    }
+
+    /// What has to be done now and then rather than at once: news from the control plane, timers,
+    /// what waits for buffers or descriptors.
+    pub(crate) fn maintain(&mut self) {
+        self.sessions.core.now = Instant::now();
+        if !self.stall.is_over() {
+            // What has come in the meantime comes first: it is what the timers wait for.
+            return;
+        }
+        self.stall.note_timers();
+        self.sessions.take_snapshot();
+        self.sessions.router.read_other_cores(self.sessions.core.now);
+        self.steer_accepting();
+        while let Some(client) = self.balancer.receive() {
+            self.sessions.admit(client);
+            self.balancer.note_received();
+        }
+        self.sessions.maintain();
+        self.scan();
+        self.sessions.maintain_memory();
+        let core = &mut self.sessions.core;
+        if core.now.saturating_duration_since(self.buffers_shrunk) >= SHRINK_INTERVAL {
+            self.buffers_shrunk = core.now;
+            core.ring.shrink_buffers();
+            self.acceptor.note_calm(core);
+            self.acceptor.count_drops(core);
+            self.sessions.admitter.sum_up_rejections(core);
+        }
+        self.heed_room();
+        self.heed_shutdown();
     }
 
     /// Whether the core has stopped accepting, no session is left and none can come.
     pub(crate) fn is_done(&self) -> bool {
-        self.accepting.is_over() && self.connections.is_empty() && self.handover.is_over()
+        let is_empty = self.sessions.core.connections.is_empty();
+        self.acceptor.is_over() && is_empty && self.balancer.is_over()
     }
 
     /// Connections that were reset because the time for a graceful end was over.
@@ -253,118 +176,139 @@ impl Worker {
 
     /// Has the ring do what it was last asked for: above all, close descriptors.
     pub(crate) fn submit_rest(&mut self) {
-        self.count().ended.increment();
-        if let Err(error) = self.ring.wait(Duration::ZERO) {
-            log::warn!("core {}: closing connections: {error}", self.core);
+        let core = &mut self.sessions.core;
+        core.count().ended.increment();
+        if let Err(error) = core.ring.wait(Duration::ZERO) {
+            log::warn!("core {}: closing connections: {error}", core.number());
         }
     }
 
     fn wait_time(&self) -> Duration {
-        let timers = [
-            self.connects.next(),
-            self.prefaces.next(),
-            self.watches.next(),
-            self.measures.next(),
-            self.accepting.due(),
-            self.pooling.due(),
-            (!self.connections.is_empty()).then(|| self.sweep.next()),
-        ];
+        let core = &self.sessions.core;
+        let scan = (!core.connections.is_empty()).then(|| self.idle_scan.due());
+        let timers = [self.sessions.due(), self.acceptor.due(), scan];
         let next = timers.into_iter().flatten().min();
-        next.map_or(WAIT_MAX, |due| due.saturating_duration_since(self.now).min(WAIT_MAX))
+        next.map_or(WAIT_MAX, |due| due.saturating_duration_since(core.now).min(WAIT_MAX))
     }
 
-    fn count(&self) -> &CoreCounters {
-        &self.counters[self.core]
+    /// Handles what is about sessions that there are, and leaves the rest for later: what is known
+    /// about targets by then is known to new ones. Whether the core was woken.
+    fn sort(&mut self, batch: &mut Batch) -> bool {
+        let sessions = &mut self.sessions;
+        let mut is_woken = false;
+        for completion in batch.completions.drain(..) {
+            match completion {
+                Completion::Woken => {
+                    sessions.core.ring.read_wake(sessions.router.waker());
+                    is_woken = true;
+                }
+                Completion::Accepted { result, more } => batch.accepted.push((result, more)),
+                it if sessions.proxy_headers.is_of_header(&mut sessions.core, &it) => {
+                    batch.headers.push(it);
+                }
+                completion => sessions.handle(completion),
+            }
+        }
+        is_woken
     }
 
-    fn handle(&mut self, completion: Completion) {
-        match completion {
-            Completion::Connected { key, result } => self.handle_connected(key, result),
-            Completion::Received { key, from, result, more } => {
-                self.handle_received(key, from, result, more);
+    /// Takes what a turn's accepts brought.
+    fn handle_accepted(&mut self, accepted: &mut Vec<(io::Result<OwnedFd>, bool)>) {
+        if accepted.is_empty() {
+            return;
+        }
+        self.balancer.look(&self.sessions.core.counters);
+        for (result, more) in accepted.drain(..) {
+            match self.acceptor.note_accepted(result, more) {
+                Ok(Some(client)) => self.share_out(client),
+                Ok(None) => {}
+                Err(error) => self.pause_accepting(&error),
             }
-            Completion::Sent { key, to, result } => {
-                if self.connections.get_mut(key).is_some_and(|it| it.session.awaits_writable(to)) {
-                    return self.handle_writable(key, to, &result);
+            if !more {
+                self.steer_accepting();
+            }
+        }
+        self.balancer.wake_receivers();
+    }
+
+    /// Serves a client here or on another core.
+    fn share_out(&mut self, client: OwnedFd) {
+        if !self.acceptor.is_open() {
+            return self.sessions.admit(client);
+        }
+        let own = self.sessions.core.count().connections.active.get();
+        match self.balancer.offer(client, own) {
+            Some(client) => self.sessions.admit(client),
+            None => self.sessions.core.count().connections.moved.increment(),
+        }
+    }
+
+    fn steer_accepting(&mut self) {
+        // There is something to accept from, and clients need not wait.
+        let may_accept = self.lifecycle.is_listening() && self.sessions.router.admits();
+        let in_transit = self.balancer.in_transit();
+        let steered = self.acceptor.steer(&mut self.sessions.core, may_accept, in_transit);
+        self.balancer.set_open(self.acceptor.is_open());
+        steered.queued.into_iter().for_each(|client| self.sessions.admit(client));
+        if steered.is_short {
+            self.sessions.preconnector.note_shortage(self.sessions.core.now);
+        }
+    }
+
+    fn pause_accepting(&mut self, cause: &io::Error) {
+        self.sessions.preconnector.note_shortage(self.sessions.core.now);
+        self.acceptor.pause(&mut self.sessions.core, &cause.to_string());
+        self.balancer.set_open(self.acceptor.is_open());
+    }
+
+    /// Accepts sooner if there is room, or later if there is none.
+    fn heed_room(&mut self) {
+        if std::mem::take(&mut self.sessions.has_room) {
+            self.acceptor.note_room(self.sessions.core.now);
+        }
+        if let Some(error) = self.sessions.shortage.take() {
+            self.pause_accepting(&error);
+        }
+    }
+
+    /// Visits the connections that are due to be.
+    fn scan(&mut self) {
+        let sessions = &mut self.sessions;
+        let since = sessions.router.rebalanced_since();
+        let is_under_pressure = sessions.io.pressure().is_high();
+        let is_urgent = is_under_pressure || since.is_some();
+        let (now, slots) = (sessions.core.now, sessions.core.connections.slots());
+        let visits = self.idle_scan.due_slots(now, slots, is_urgent);
+        for slot in visits.into_iter().flatten() {
+            let Some(key) = sessions.core.connections.key_at(slot) else { continue };
+            if let Some(connection) = sessions.core.connection(key) {
+                for side in Side::BOTH {
+                    sessions.io.pressure().note(connection, side);
                 }
-                let event = match result {
-                    Ok(bytes) => Event::Sent { to, bytes: bytes as usize },
-                    Err(error) if is_cancellation(&error) => Event::SendStopped { to },
-                    Err(_) => Event::SendFailed { to },
-                };
-                self.feed(key, event);
             }
-            Completion::Watched { key, side, result, more } => {
-                if !more && let Some(connection) = self.connections.get_mut(key) {
-                    let was_held_up = std::mem::take(&mut connection.is_held_up[side as usize]);
-                    self.held_up -= usize::from(was_held_up);
-                }
-                let error = result
-                    .is_ok_and(|events| events & u32::from(libc::POLLERR.unsigned_abs()) != 0);
-                self.feed(key, Event::Watched { side, error, more });
-            }
-            Completion::Accepted { .. } | Completion::Woken => {
-                unreachable!("handled by the turn itself")
+            let is_under_pressure = sessions.io.pressure().is_high();
+            let event = self.idle_scan.visit(&mut sessions.core, key, is_under_pressure, since);
+            if let Some(event) = event {
+                sessions.feed(key, event);
             }
         }
     }
 
-    fn handle_received(
-        &mut self,
-        key: Key,
-        from: Side,
-        result: io::Result<(u32, Option<u16>)>,
-        more: bool,
-    ) {
-        if self.connections.get_mut(key).is_some_and(|it| it.session.awaits_readable(from)) {
-            return self.handle_readable(key, from, &result);
+    fn heed_shutdown(&mut self) {
+        let Some(stopped_at) = self.lifecycle.accepting_stopped_at() else { return };
+        if self.acceptor.stop(&mut self.sessions.core) {
+            self.balancer.stop_moving();
+            self.steer_accepting();
         }
-        let event = match result {
-            Ok((bytes @ 1.., Some(buffer))) => {
-                let end = u16::try_from(bytes).expect("a receive brings at most a buffer");
-                let piece = Piece { buffer, start: 0, end };
-                Event::Received { from, piece, full: end == BUFFER_SIZE, more }
-            }
-            Ok((_, buffer)) => {
-                if let Some(buffer) = buffer {
-                    self.ring.recycle(buffer);
-                }
-                Event::EndOfStream { from }
-            }
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                if self.ring.provide_more_buffers() == 0 {
-                    self.starved.push_back((key, from));
-                    return;
-                }
-                Event::ReceiveStopped { from }
-            }
-            Err(error) if is_cancellation(&error) => Event::ReceiveStopped { from },
-            Err(_) => Event::ReceiveFailed { from },
-        };
-        let event = if self.expects_prefaces() { self.read_preface(key, event) } else { event };
-        match event {
-            Event::Prefaced { piece, preface: Preface::Complete, more: false }
-                if self.serve_introduced(key, piece) => {}
-            event => self.feed(key, event),
-        }
-    }
-
-    /// Gives an event to a session and performs the operations that follow.
-    fn feed(&mut self, key: Key, event: Event) {
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.session.handle(event, &mut self.ops);
-            self.perform_all(key);
-        } else {
-            // A session ends only when nothing of it is in flight.
-            debug_assert!(false, "{event:?} for a session that is over");
-            if let Event::Received { piece, .. } = event {
-                self.ring.recycle(piece.buffer);
+        let unwanted = self.sessions.preconnector.close();
+        self.sessions.give_up(unwanted);
+        let now = self.sessions.core.now;
+        if now.saturating_duration_since(stopped_at) >= self.shutdown_timeout {
+            // More than once: until the listener is closed connections still come.
+            for key in self.sessions.core.connections.keys() {
+                let is_aborted = self.sessions.abort(key, AbortReason::Shutdown);
+                self.aborted += u64::from(is_aborted);
             }
         }
     }
-}
-
-/// Whether an operation ended without having found out anything about its connection.
-fn is_cancellation(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ECANCELED | libc::EINTR))
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::Target;
+use crate::target::Target;
 
 /// Places in a table: the larger one of the paper's two. Always the same one: another size leads
 /// nearly every client elsewhere, so none may depend on how many targets there are.
@@ -27,7 +27,7 @@ const FREE: u16 = u16::MAX;
 /// All hashes are fixed for good: instances of different releases share their clients too. They
 /// keep nobody from choosing an address that leads to a certain target, as no hash could whose key
 /// all instances know.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Affinity {
     targets: Box<[Arc<Target>]>,
     /// Numbers of targets.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::Snapshot;
+use crate::snapshot::Snapshot;
 
 /// Makes the channels from the control plane to `cores` cores.
 ///
@@ -110,20 +110,24 @@ impl Subscriber {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Generation;
+    use crate::{Generation, Routing};
 
-    fn snapshot(generation: u64) -> Arc<Snapshot> {
-        Arc::new(Snapshot { generation: Generation(generation), ..Snapshot::default() })
+    fn generation(number: u64) -> Generation {
+        (0..number).fold(Generation::default(), |generation, _| generation.next())
+    }
+
+    fn snapshot(number: u64) -> Arc<Snapshot> {
+        Arc::new(Snapshot::new(generation(number), Routing::default()))
     }
 
     #[test]
     fn every_core_gets_the_latest_snapshot_only() {
         let (publisher, subscribers) = broadcast(2).unwrap();
-        for generation in 1..=3 {
-            publisher.publish(&snapshot(generation));
+        for number in 1..=3 {
+            publisher.publish(&snapshot(number));
         }
         for subscriber in &subscribers {
-            assert_eq!(subscriber.latest().unwrap().generation, Generation(3));
+            assert_eq!(subscriber.latest().unwrap().generation(), generation(3));
             assert!(subscriber.latest().is_none());
         }
     }
@@ -144,6 +148,6 @@ mod tests {
         drop(subscribers.remove(0));
         publisher.publish(&snapshot(1));
         publisher.publish(&snapshot(2));
-        assert_eq!(subscribers[0].latest().unwrap().generation, Generation(2));
+        assert_eq!(subscribers[0].latest().unwrap().generation(), generation(2));
     }
 }

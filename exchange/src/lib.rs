@@ -6,25 +6,23 @@
 
 mod affinity;
 mod channel;
-mod connect_durations;
 mod counters;
-mod rejection;
+mod rebalance_budget;
+mod rebalance_close;
 mod report;
 mod snapshot;
-mod surplus;
 mod target;
 
 pub use affinity::{Affinity, ClientKey, TargetKey};
 pub use channel::{Publisher, Subscriber, Waker, broadcast};
-pub use connect_durations::ConnectDurations;
 pub use counters::{
-    ConnectCounters, ConnectionCounters, CoreCounters, Counter, PreconnectCounters, TargetCounters,
-    TargetOnCore,
+    ConnectCounters, ConnectDurations, ConnectionCounters, CoreCounters, Counter,
+    PreconnectCounters, Rejection, Rejections, TargetCounters, TargetOnCore,
 };
-pub use rejection::{Rejection, Rejections};
+pub use rebalance_budget::RebalanceBudget;
+pub use rebalance_close::RebalanceClose;
 pub use report::{Report, Reporter, Reports, reports};
 pub use snapshot::{
-    BreakerState, Checks, Entry, Generation, Locality, Ramp, Snapshot, TargetState,
+    Eligibility, Entry, Generation, Locality, Ramp, ResetReason, Routing, Snapshot,
 };
-pub use surplus::{Leave, Surplus};
 pub use target::{Target, TargetId};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use crate::{Target, Waker};
+use crate::channel::Waker;
+use crate::target::Target;
 
 /// Reports under way; what finds the queue full is put together at its core until there is room.
 const QUEUE: usize = 1024;

@@ -3,15 +3,25 @@ pub(super) mod journal;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use super::problem::Problem;
-use super::table::{LOG_FORMAT, Raw, TABLE, Variable};
-use super::value;
+use super::table::{self, LOG_FORMAT, Row, Variable};
 use crate::logging::LogFormat;
 
 /// Those of our variables that are set, and not to nothing. Blanks and line ends around a value are
 /// no part of it: files and shells add them, and nobody sees them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Environment(BTreeMap<&'static str, OsString>);
+pub(crate) struct Environment {
+    /// By name in lower case, as envy has them.
+    texts: BTreeMap<String, String>,
+    /// What is no UTF-8. That is a problem of its own; otherwise it counts as unset.
+    others: BTreeMap<&'static str, OsString>,
+}
+
+/// The name under which a variable is set, its own or an alias, and what to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) text: &'a str,
+}
 
 impl Environment {
     /// The environment of this process.
@@ -19,71 +29,83 @@ impl Environment {
         std::env::vars_os().collect()
     }
 
-    /// Sets `variable`, over what it was.
-    pub(crate) fn set(&mut self, variable: Variable, value: &str) {
-        self.0.insert(variable.name, value.into());
+    /// Sets `variable`, over what it was by any name.
+    pub(crate) fn set<T>(&mut self, variable: &Variable<T>, value: &str) {
+        for name in variable.row.names() {
+            self.texts.remove(&key(name));
+            self.others.remove(name);
+        }
+        self.texts.insert(key(variable.name()), value.to_owned());
     }
 
     /// Sets `variable` where it is not set.
-    pub(crate) fn set_default(&mut self, variable: Variable, value: &str) {
-        self.0.entry(variable.name).or_insert_with(|| value.into());
+    pub(crate) fn set_default<T>(&mut self, variable: &Variable<T>, value: &str) {
+        let is_set = |name| self.texts.contains_key(&key(name)) || self.others.contains_key(name);
+        if !variable.row.names().any(is_set) {
+            self.texts.insert(key(variable.name()), value.to_owned());
+        }
     }
 
     /// What `variable` is set to; `None` where it is not, or not to UTF-8.
-    pub(crate) fn get(&self, variable: Variable) -> Option<&str> {
-        self.0.get(variable.name).and_then(|value| value.to_str())
+    pub(crate) fn get<T>(&self, variable: &Variable<T>) -> Option<&str> {
+        self.written(&variable.row).map(|written| written.text)
+    }
+
+    /// What the variable of `row` is set to, and by which name.
+    pub(crate) fn written(&self, row: &Row) -> Option<Written<'_>> {
+        self.all_written(row).next()
+    }
+
+    /// The same by each of its names.
+    pub(super) fn all_written(&self, row: &Row) -> impl Iterator<Item = Written<'_>> + use<'_> {
+        row.names().filter_map(|name| Some(Written { name, text: self.texts.get(&key(name))? }))
+    }
+
+    /// What is set and no text, by name.
+    pub(super) fn not_utf8(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
+        self.others.iter().map(|(name, value)| (*name, value.as_os_str()))
     }
 
     /// How to say that the start has failed, before the configuration is known to be good: as
     /// `LOG_FORMAT` says, or in plain text where that itself cannot be used.
     pub(crate) fn log_format(&self) -> LogFormat {
-        let format = self.get(LOG_FORMAT).and_then(|text| value::log_format(text).ok());
+        let format = (LOG_FORMAT.parse)(self.get(&LOG_FORMAT));
         journal::adapt(format.unwrap_or(LogFormat::Text))
-    }
-
-    /// The values as text; each that is none becomes a problem and counts as unset.
-    pub(super) fn into_raw(self, problems: &mut Vec<Problem>) -> Raw {
-        let mut texts = Vec::with_capacity(self.0.len());
-        for (name, value) in self.0 {
-            match value.into_string() {
-                Ok(text) => texts.push((name.to_owned(), text)),
-                Err(value) => problems.push(Problem::not_utf8(name, &value)),
-            }
-        }
-        // envy answers an error only for values that do not fit or come twice: any text fits an
-        // optional string, and a map has each name once.
-        envy::from_iter(texts).expect("texts fit optional strings")
     }
 }
 
 impl FromIterator<(OsString, OsString)> for Environment {
     /// Where a name comes twice, the first holds, as for getenv(3).
     fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
-        let mut environment = Self::default();
+        let (mut texts, mut others) = (BTreeMap::new(), BTreeMap::new());
         for (name, value) in variables {
-            let ours = TABLE.iter().find(|variable| OsStr::new(variable.name) == name);
-            let value = trimmed(value);
-            if let Some(variable) = ours
-                && !value.is_empty()
-            {
-                environment.0.entry(variable.name).or_insert(value);
+            let Some(name) = table::rows().flat_map(Row::names).find(|ours| *ours == name) else {
+                continue;
+            };
+            if texts.contains_key(name) || others.contains_key(name) {
+                continue;
+            }
+            match value.into_string().map(|text| text.trim().to_owned()) {
+                Ok(text) if text.is_empty() => {}
+                Ok(text) => drop(texts.insert(name.to_owned(), text)),
+                Err(value) => drop(others.insert(name, value)),
             }
         }
-        environment
+        // envy answers an error only for values that do not fit or come twice: any text fits a map,
+        // and a map has each name once.
+        let texts = envy::from_iter(texts).expect("texts fit a map of texts");
+        Self { texts, others }
     }
 }
 
-/// As it is where it is not UTF-8: that is a problem of its own.
-fn trimmed(value: OsString) -> OsString {
-    match value.to_str() {
-        Some(text) => text.trim().into(),
-        None => value,
-    }
+/// The name as envy has it.
+fn key(name: &str) -> String {
+    name.to_ascii_lowercase()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::{HOST, PORT};
+    use super::super::table::{HOST, POOL_TIMEOUT, PORT, rows};
     use super::*;
 
     fn of(variables: &[(&str, &str)]) -> Environment {
@@ -91,23 +113,46 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_around_a_value_is_no_part_of_it_whatever_the_variable() {
-        let padded: Vec<_> = TABLE.iter().map(|it| (it.name, " \t a  b\r\n")).collect();
-        let environment = of(&padded);
-        for variable in TABLE {
-            assert_eq!(environment.get(*variable), Some("a  b"), "{}", variable.name);
+    fn envy_finds_every_variable_under_each_of_its_names() {
+        for row in rows() {
+            for name in row.names() {
+                let environment = of(&[(name, name)]);
+                assert_eq!(environment.written(row), Some(Written { name, text: name }));
+            }
         }
-        assert_eq!(of(&[("PORT", " \n")]).get(PORT), None, "blanks alone count as unset");
+    }
+
+    #[test]
+    fn what_stands_around_a_value_is_no_part_of_it_whatever_the_variable() {
+        let padded: Vec<_> = rows().map(|row| (row.name, " \t a  b\r\n")).collect();
+        let environment = of(&padded);
+        for row in rows() {
+            let text = environment.written(row).map(|written| written.text);
+            assert_eq!(text, Some("a  b"), "{}", row.name);
+        }
+        assert_eq!(of(&[("PORT", " \n")]).get(&PORT), None, "blanks alone count as unset");
     }
 
     #[test]
     fn only_our_exact_names_count_and_only_with_a_value() {
         let variables = [("PORT", "1"), ("PORT", "2"), ("port", "3"), ("HOST", ""), ("HOME", "/")];
         let environment = of(&variables);
-        assert_eq!(environment.get(PORT), Some("1"));
-        assert_eq!(environment.get(HOST), None);
-        let raw = environment.into_raw(&mut Vec::new());
-        assert_eq!(raw.port.as_deref(), Some("1"));
-        assert_eq!(raw.host, None);
+        assert_eq!(environment.get(&PORT), Some("1"));
+        assert_eq!(environment.get(&HOST), None);
+        assert_eq!(environment.texts.len(), 1);
+    }
+
+    #[test]
+    fn an_alias_counts_where_the_documented_name_is_not_set() {
+        assert_eq!(of(&[("CONNECT_TIMEOUT", "1")]).get(&POOL_TIMEOUT), Some("1"));
+        let both = of(&[("CONNECT_TIMEOUT", "1"), ("POOL_TIMEOUT", "2")]);
+        assert_eq!(both.get(&POOL_TIMEOUT), Some("2"));
+        assert_eq!(both.all_written(&POOL_TIMEOUT.row).count(), 2);
+        let mut set = of(&[("CONNECT_TIMEOUT", "1")]);
+        set.set_default(&POOL_TIMEOUT, "3");
+        assert_eq!(set.get(&POOL_TIMEOUT), Some("1"));
+        set.set(&POOL_TIMEOUT, "3");
+        assert_eq!(set.get(&POOL_TIMEOUT), Some("3"));
+        assert_eq!(set.all_written(&POOL_TIMEOUT.row).count(), 1);
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::table::TABLE;
+use super::table;
 
 /// A variable that is set and means nothing here, but is nearly one of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,27 +15,6 @@ pub(crate) struct Misspelt {
 const UNRELATED: [&str; 2] =
     ["AWS_EC2_METADATA_V1_DISABLED", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"];
 
-/// Names that others use for what is ours, or that come to mind first, and are too far from ours to
-/// be told by their letters.
-const ALIASES: [(&str, &str); 16] = [
-    ("HEALTH_CHECK_INTERVAL", "HEALTH_CHECK_PERIOD"),
-    ("HEALTHCHECK_INTERVAL", "HEALTH_CHECK_PERIOD"),
-    ("NODE_CHECK_INTERVAL", "NODE_CHECK_PERIOD"),
-    ("DISCOVERY_INTERVAL", "NODE_CHECK_PERIOD"),
-    ("DISCOVERY_PERIOD", "NODE_CHECK_PERIOD"),
-    ("LOG_LEVEL", "RUST_LOG"),
-    ("LOGLEVEL", "RUST_LOG"),
-    ("MAX_CONNS", "MAX_CONNECTIONS"),
-    ("MAXCONN", "MAX_CONNECTIONS"),
-    ("MAX_CONNS_PER_CLIENT", "MAX_CONNECTIONS_PER_CLIENT"),
-    ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
-    ("CONNECT_TIMEOUT", "POOL_TIMEOUT"),
-    ("LISTEN_PORT", "PORT"),
-    ("LISTEN_HOST", "HOST"),
-    ("BACKENDS", "TARGETS"),
-    ("PORTS", "PORT"),
-];
-
 impl Misspelt {
     /// Those in the environment of this process, by name.
     pub(crate) fn of_process() -> Vec<Self> {
@@ -47,28 +26,30 @@ impl Misspelt {
 
     /// The variable that `name` is, or is nearly.
     pub(crate) fn name_of(name: &str) -> Option<&'static str> {
-        let ours = TABLE.iter().find(|ours| ours.name == name).map(|ours| ours.name);
-        ours.or_else(|| Self::find(name).map(|found| found.meant))
+        documented(name).or_else(|| Self::find(name).map(|found| found.meant))
     }
 
     fn find(name: &str) -> Option<Self> {
-        if TABLE.iter().any(|ours| ours.name == name) || UNRELATED.contains(&name) {
+        if documented(name).is_some() || UNRELATED.contains(&name) {
             return None;
         }
         let set = letters(name);
-        if let Some((_, meant)) = ALIASES.iter().find(|(alias, _)| letters(alias) == set) {
-            return Some(Self { name: name.escape_debug().to_string(), meant });
+        let escaped = || name.escape_debug().to_string();
+        let is_meant = |row: &&table::Row| row.synonyms.iter().any(|it| letters(it) == set);
+        if let Some(row) = table::rows().find(is_meant) {
+            return Some(Self { name: escaped(), meant: row.name });
         }
-        let near = TABLE.iter().filter_map(|ours| {
-            let meant = letters(ours.name);
+        let ours = table::rows().flat_map(|row| row.names().map(|ours| (ours, row.name)));
+        let near = ours.filter_map(|(ours, documented)| {
+            let meant = letters(ours);
             let edits_max = edits_max(meant.len());
             // Lengths that differ by more need more edits: no need to count them.
             let comparable = set.len().abs_diff(meant.len()) <= edits_max;
             let edits = comparable.then(|| edits(&set, &meant))?;
-            (edits <= edits_max).then_some((edits, ours.name))
+            (edits <= edits_max).then_some((edits, documented))
         });
         let (_, meant) = near.min()?;
-        Some(Self { name: name.escape_debug().to_string(), meant })
+        Some(Self { name: escaped(), meant })
     }
 }
 
@@ -76,6 +57,11 @@ impl fmt::Display for Misspelt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is not a variable of the balancer: did you mean {}?", self.name, self.meant)
     }
+}
+
+/// The name that the documentation has for what is called `name`, if that is a variable of ours.
+fn documented(name: &str) -> Option<&'static str> {
+    table::rows().find(|row| row.names().any(|ours| ours == name)).map(|row| row.name)
 }
 
 /// What tells names apart: neither case nor underscores.
@@ -141,23 +127,17 @@ mod tests {
             ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
             ("PORTS", "PORT"),
             ("AWS_REGIONS", "AWS_REGION"),
+            ("CONNECT_TIMEOUTS", "POOL_TIMEOUT"),
+            ("connect_timeout", "POOL_TIMEOUT"),
         ] {
             assert_eq!(meant(name), Some(expected), "{name}");
         }
     }
 
     #[test]
-    fn aliases_are_none_of_ours_and_mean_one() {
-        for (alias, meant) in ALIASES {
-            assert!(TABLE.iter().any(|ours| ours.name == meant), "{meant}");
-            assert!(TABLE.iter().all(|ours| ours.name != alias), "{alias}");
-        }
-    }
-
-    #[test]
     fn ours_and_strangers_are_left_alone() {
-        for variable in TABLE {
-            assert_eq!(meant(variable.name), None);
+        for name in table::rows().flat_map(table::Row::names) {
+            assert_eq!(meant(name), None, "{name}");
         }
         for name in [
             "HOME",

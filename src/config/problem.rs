@@ -10,7 +10,7 @@ use super::parsed_values::ParsedValues;
 pub(crate) struct Refused {
     /// What is wrong with the values themselves; not empty.
     pub(crate) problems: Vec<Problem>,
-    /// The good ones that can be tried on this machine.
+    /// The good values that can be tried on this machine.
     pub(crate) values: ParsedValues,
 }
 

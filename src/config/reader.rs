@@ -1,68 +1,54 @@
+use super::environment::Environment;
 use super::problem::Problem;
-use super::table::{Default as VariableDefault, Variable};
-use super::value::Parsed;
+use super::remarks::alias;
+use super::table::{self, Row, Variable};
 
-/// Parses one variable after the other and collects what is wrong.
-#[derive(Debug, Default)]
-pub(super) struct Reader {
+/// Reads typed values out of an environment, and collects what is wrong with it.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    environment: &'a Environment,
     problems: Vec<Problem>,
 }
 
-impl Reader {
-    /// A reader that knows of `problems` already.
-    pub(super) fn new(problems: Vec<Problem>) -> Self {
-        Self { problems }
-    }
-
-    /// The value of a variable that always has one; `None` if it is bad.
-    pub(super) fn value<T>(
-        &mut self,
-        variable: Variable,
-        text: Option<&str>,
-        parse: impl Fn(&str) -> Parsed<T>,
-    ) -> Option<T> {
-        let VariableDefault::Value(default) = variable.default else {
-            unreachable!("{} is read as having a default value", variable.name)
-        };
-        self.parse(variable, text.unwrap_or(default), parse)
-    }
-
-    /// The value of a variable that may have none; `None` if it is bad.
-    #[expect(clippy::option_option, reason = "bad, unset and set are three different things")]
-    pub(super) fn optional<T>(
-        &mut self,
-        variable: Variable,
-        text: Option<&str>,
-        parse: impl Fn(&str) -> Parsed<T>,
-    ) -> Option<Option<T>> {
-        match text {
-            None => Some(None),
-            Some(text) => self.parse(variable, text, parse).map(Some),
+impl<'a> Reader<'a> {
+    /// Checks every variable of the table by itself.
+    pub(super) fn new(environment: &'a Environment) -> Self {
+        let not_utf8 = environment.not_utf8().map(|(name, value)| Problem::not_utf8(name, value));
+        let mut read = Self { environment, problems: not_utf8.collect() };
+        for row in table::rows() {
+            let text = environment.written(row).map(|written| written.text);
+            if let Err(reason) = (row.check)(text) {
+                read.refuse_row(row, &reason);
+            }
+            read.problems.extend(alias::contradictions(row, environment));
         }
+        read
     }
 
-    fn parse<T>(
-        &mut self,
-        variable: Variable,
-        text: &str,
-        parse: impl Fn(&str) -> Parsed<T>,
-    ) -> Option<T> {
-        parse(text).map_err(|reason| self.refuse(variable, Some(text), &reason)).ok()
+    /// The value of `variable`; `None` if it is bad, which has been noted.
+    pub(super) fn value<T>(&self, variable: &Variable<T>) -> Option<T> {
+        (variable.parse)(self.environment.get(variable)).ok()
+    }
+
+    /// Whether `variable` is set, to whatever.
+    pub(super) fn is_set<T>(&self, variable: &Variable<T>) -> bool {
+        self.environment.get(variable).is_some()
     }
 
     /// Notes that `variable` cannot be used, whatever happens.
-    pub(super) fn refuse(&mut self, variable: Variable, text: Option<&str>, reason: &str) {
-        self.problems.push(problem(variable, text, reason));
+    pub(super) fn refuse<T>(&mut self, variable: &Variable<T>, reason: &str) {
+        self.refuse_row(&variable.row, reason);
     }
 
     /// Notes that `variable` cannot be used as things are, but perhaps later.
-    pub(super) fn refuse_for_now(&mut self, variable: Variable, text: Option<&str>, reason: &str) {
-        self.problems.push(problem(variable, text, reason).temporary_if(true));
+    pub(super) fn refuse_for_now<T>(&mut self, variable: &Variable<T>, reason: &str) {
+        let problem = self.problem(&variable.row, reason).temporary_if(true);
+        self.problems.push(problem);
     }
 
     /// Notes that `variable` has to be set, whatever its default is.
-    pub(super) fn refuse_unset(&mut self, variable: Variable, reason: &str) {
-        self.problems.push(Problem::new(variable.name, None, reason));
+    pub(super) fn refuse_unset<T>(&mut self, variable: &Variable<T>, reason: &str) {
+        self.problems.push(Problem::new(variable.name(), None, reason));
     }
 
     /// The whole, if nothing was wrong; else all that is.
@@ -75,12 +61,17 @@ impl Reader {
             }
         }
     }
-}
 
-fn problem(variable: Variable, text: Option<&str>, reason: &str) -> Problem {
-    let default = match variable.default {
-        VariableDefault::Value(default) => Some(default),
-        VariableDefault::Described(_) => None,
-    };
-    Problem::new(variable.name, text.or(default), reason)
+    fn refuse_row(&mut self, row: &Row, reason: &str) {
+        let problem = self.problem(row, reason);
+        self.problems.push(problem);
+    }
+
+    /// By the name that whoever set it has used; the default stands for what is not set.
+    fn problem(&self, row: &Row, reason: &str) -> Problem {
+        match self.environment.written(row) {
+            Some(written) => Problem::new(written.name, Some(written.text), reason),
+            None => Problem::new(row.name, row.default.value(), reason),
+        }
+    }
 }

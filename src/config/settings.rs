@@ -1,7 +1,10 @@
 //! What the planes are told.
 
-pub(super) mod aws;
+mod aws;
+pub(super) mod control;
+pub(super) mod dataplane;
 pub(super) mod discovery;
+mod health;
 pub(super) mod limits;
-pub(super) mod proxy_protocol;
-pub(super) mod zone;
+mod proxy_protocol;
+mod zone;

@@ -1,11 +1,13 @@
 //! Parsers of single values. Each error says what is wrong and what is accepted.
 
+pub(super) mod addresses;
 pub(super) mod cores;
 pub(super) mod list;
 
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,11 +16,11 @@ use dataplane::{Balance, ProxyVersion};
 use crate::logging::{self, LogFormat};
 
 /// What a parser answers; an error is a phrase for users.
-pub(super) type Parsed<T> = Result<T, String>;
+pub(crate) type Parsed<T> = Result<T, String>;
 
 /// Where the targets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NodeFilter {
+pub(crate) enum NodeFilter {
     Asg,
     Tag,
     Static,
@@ -122,14 +124,14 @@ pub(super) fn host(text: &str) -> Parsed<IpAddr> {
     Ok(address)
 }
 
-/// How many clients may wait for a core.
-pub(super) fn listen_backlog(text: &str) -> Parsed<u32> {
-    number(1..=65535)(text)
-}
-
 /// `true` or `false`.
 pub(super) fn boolean(text: &str) -> Parsed<bool> {
     choice(&[("true", true), ("false", false)])(text)
+}
+
+/// The same as [`boolean`] for variables of the AWS SDKs, which take any case.
+pub(super) fn boolean_in_any_case(text: &str) -> Parsed<bool> {
+    boolean(&text.to_ascii_lowercase())
 }
 
 /// Whether to reset what could be kept.
@@ -181,6 +183,18 @@ fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Parsed<T> {
             format!("is unknown; accepted: {}", names.join(", "))
         })
     }
+}
+
+/// A text that is checked where all it depends on is known.
+#[expect(clippy::unnecessary_wraps, reason = "it is a parser like others")]
+pub(super) fn text(text: &str) -> Parsed<String> {
+    Ok(text.to_owned())
+}
+
+/// Where a file is.
+#[expect(clippy::unnecessary_wraps, reason = "it is a parser like others")]
+pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+    Ok(PathBuf::from(text))
 }
 
 /// What the crate that owns the type accepts.

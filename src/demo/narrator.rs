@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use exchange::TargetState;
+use control::status::TargetState;
 
 use super::traffic::Mishap;
 

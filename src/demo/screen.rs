@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use exchange::{Snapshot, TargetState};
+use control::status::{Status, TargetState, TargetStatus};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -23,7 +23,7 @@ const BAR_CHARS: u64 = 10;
 
 /// One target as shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Row {
+struct TargetRow {
     number: usize,
     address: String,
     alive: bool,
@@ -32,15 +32,15 @@ struct Row {
     requests: u64,
 }
 
-impl Row {
-    fn new(target: &Target, snapshot: &Snapshot) -> Self {
-        let entry = snapshot.entries.iter().find(|entry| entry.target.address == target.address);
+impl TargetRow {
+    fn new(target: &Target, status: &Status) -> Self {
+        let seen = status.targets().iter().find(|it| it.target().address == target.address);
         Self {
             number: target.number,
             address: target.address.to_string(),
             alive: target.is_alive(),
-            state: entry.map(|entry| entry.state),
-            connections: entry.map_or(0, |entry| entry.counters.active()),
+            state: seen.map(TargetStatus::state),
+            connections: seen.map_or(0, |seen| seen.counters().active()),
             requests: target.requests(),
         }
     }
@@ -53,26 +53,26 @@ impl Row {
 /// Shows the targets until cancelled: in place where there is a `painter`, else a line per change.
 pub(super) async fn show(
     stage: Arc<Stage>,
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut statuses: watch::Receiver<Arc<Status>>,
     painter: Option<Arc<Painter>>,
     has_keys: bool,
 ) {
     let mut narrator = Narrator::default();
     // As of the last look and of the one before it.
-    let (mut shown, mut before): (Vec<Row>, Vec<Row>) = Default::default();
+    let (mut shown, mut before): (Vec<TargetRow>, Vec<TargetRow>) = Default::default();
     let mut ticks = tokio::time::interval(REFRESH_PERIOD);
     let mut resizes = signal(SignalKind::window_change()).ok();
     loop {
         let is_tick = tokio::select! {
             _ = ticks.tick() => true,
-            changed = snapshots.changed() => {
+            changed = statuses.changed() => {
                 // Never without them: the control plane lives as long as this runtime.
                 changed.is_err()
             }
             () = resized(&mut resizes) => false,
         };
-        let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let rows: Vec<_> = stage.targets.iter().map(|t| Row::new(t, &snapshot)).collect();
+        let status = Arc::clone(&statuses.borrow_and_update());
+        let rows: Vec<_> = stage.targets.iter().map(|t| TargetRow::new(t, &status)).collect();
         narrate(&mut narrator, &rows, &stage.traffic);
         if is_tick {
             before = std::mem::replace(&mut shown, rows.clone());
@@ -93,8 +93,8 @@ async fn resized(resizes: &mut Option<Signal>) {
     }
 }
 
-fn narrate(narrator: &mut Narrator, rows: &[Row], traffic: &Traffic) {
-    let seen = |row: &Row| Seen { number: row.number, is_alive: row.alive, state: row.state };
+fn narrate(narrator: &mut Narrator, rows: &[TargetRow], traffic: &Traffic) {
+    let seen = |row: &TargetRow| Seen { number: row.number, is_alive: row.alive, state: row.state };
     let seen: Vec<_> = rows.iter().map(seen).collect();
     let mut lines = narrator.states(&seen);
     lines.extend(narrator.mishaps(Instant::now(), traffic.take_mishaps(), &seen));
@@ -117,10 +117,10 @@ pub(super) fn totals(stage: &Stage) -> String {
 }
 
 /// A table of no more than 79 columns, so that the smallest usual terminal holds it.
-fn picture(rows: &[Row], last: &[Row], footer: &str) -> String {
+fn picture(rows: &[TargetRow], last: &[TargetRow], footer: &str) -> String {
     let mut text =
         "  key  target             process  state      connections  requests\n".to_owned();
-    let since = |row: &Row| {
+    let since = |row: &TargetRow| {
         let before = last.iter().find(|old| old.number == row.number).map_or(0, |old| old.requests);
         row.requests.saturating_sub(before)
     };
@@ -166,7 +166,7 @@ fn footer(stage: &Stage, has_keys: bool) -> String {
 }
 
 /// One line for each target that is not as it was.
-fn changes(rows: &[Row], last: &[Row]) -> String {
+fn changes(rows: &[TargetRow], last: &[TargetRow]) -> String {
     let mut text = String::new();
     for row in rows.iter().filter(|row| !last.contains(row)) {
         let process = if row.alive { "" } else { " (killed)" };
@@ -190,8 +190,8 @@ mod tests {
     use super::super::canvas::width;
     use super::*;
 
-    fn row(number: usize, requests: u64) -> Row {
-        Row {
+    fn row(number: usize, requests: u64) -> TargetRow {
+        TargetRow {
             number,
             address: format!("127.0.0.1{number}:80"),
             alive: true,
@@ -221,9 +221,12 @@ mod tests {
 
     #[test]
     fn every_line_fits_into_79_columns() {
-        let last = [Row { address: "127.0.0.11:30080".to_owned(), ..row(1, 0) }];
-        let now =
-            [Row { requests: 99_999_999, connections: u64::from(u32::MAX), ..last[0].clone() }];
+        let last = [TargetRow { address: "127.0.0.11:30080".to_owned(), ..row(1, 0) }];
+        let now = [TargetRow {
+            requests: 99_999_999,
+            connections: u64::from(u32::MAX),
+            ..last[0].clone()
+        }];
         for (has_keys, is_choosing) in [(false, false), (true, false), (true, true)] {
             let stage = stage();
             stage.is_choosing.store(is_choosing, Relaxed);
@@ -241,7 +244,7 @@ mod tests {
     fn only_changed_targets_are_printed() {
         let last = [row(1, 0), row(2, 0)];
         assert_eq!(changes(&last, &last), "");
-        let now = [row(1, 0), Row { alive: false, ..row(2, 5) }];
+        let now = [row(1, 0), TargetRow { alive: false, ..row(2, 5) }];
         let line = "target 2 127.0.0.12:80 (killed) healthy connections=0 requests=5\n";
         assert_eq!(changes(&now, &last), line);
     }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::drain::drain;
 use super::http::{self, Request, Response};
-use super::orders;
 use super::target::Target;
 use super::traffic::Traffic;
 
@@ -17,7 +17,7 @@ pub(super) struct Stage {
     pub(super) targets: Vec<Arc<Target>>,
     /// The clients before it.
     pub(super) traffic: Arc<Traffic>,
-    /// Where the balancer takes orders, if it does.
+    /// Where the balancer lets operators drain targets, if it does.
     pub(super) admin: Option<SocketAddr>,
     /// The next number is that of a target to drain.
     pub(super) is_choosing: AtomicBool,
@@ -103,7 +103,7 @@ impl Stage {
                 target.set_alive(true);
                 ok(format!("target {number} revived\n"))
             }
-            "drain" | "undrain" => match self.order(target, wish == "drain") {
+            "drain" | "undrain" => match self.drain(target, wish == "drain") {
                 Ok(()) => ok(format!("target {number} {wish}ed\n")),
                 Err(error) => Response { status: "502 Bad Gateway", body: error + "\n" },
             },
@@ -115,9 +115,9 @@ impl Stage {
         self.targets.iter().find(|target| target.number == number)
     }
 
-    fn order(&self, target: &Target, drains: bool) -> Result<(), String> {
+    fn drain(&self, target: &Target, drains: bool) -> Result<(), String> {
         let admin = self.admin.ok_or("ADMIN_PORT=0: the balancer takes no orders")?;
-        orders::order(admin, target.address, drains)
+        drain(admin, target.address, drains)
     }
 
     /// What a key means: a number kills or revives that target or, after `d`, drains it or lets it
@@ -129,7 +129,7 @@ impl Stage {
                 let Some(target) = self.target(usize::from(key - b'0')) else { return };
                 if !was_choosing {
                     target.set_alive(!target.is_alive());
-                } else if let Err(error) = self.order(target, !is_draining(target.address)) {
+                } else if let Err(error) = self.drain(target, !is_draining(target.address)) {
                     log::warn!("target {} cannot be drained: {error}", target.number);
                 }
             }

@@ -1,29 +1,27 @@
-use control::discovery::{Settings, read_file};
-use control::{CheckFlaw, Trial, check_targets};
+use control::discovery::{DiscoverySettings, read_file};
+use control::{CheckFlaw, SingleCheck, check_targets};
 use exchange::Target;
 
-use super::machine;
-use super::report::{Check, Report};
+use super::findings::{Check, Findings};
 use super::zone;
 use crate::config::Config;
-use crate::run;
+use crate::runtime;
 
 /// Looks for targets once and checks each of them once.
-pub(super) fn examine(config: &Config, report: &mut Report) {
+/// As many at a time as `probes_max` says.
+pub(super) fn examine(config: &Config, probes_max: usize, findings: &mut Findings) {
     let settings = &config.control;
-    let runtime = match run::runtime() {
+    let runtime = match runtime::runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return report.failure(Check::Targets, None, error.to_string()),
+        Err(error) => return findings.failure(Check::Targets, None, error.to_string()),
     };
     runtime.block_on(async {
-        let Some(targets) = discover(config, report).await else { return };
-        if let Some(zone) = zone::own(&settings.zone, report) {
-            zone::judge(&zone, &targets, report);
+        let Some(targets) = discover(config, findings).await else { return };
+        if let Some(zone) = zone::own(&settings.zone, findings) {
+            zone::note_near(&zone, &targets, findings);
         }
-        // Where there are too few descriptors, the machine's checks say so.
-        let probes_max = machine::capacity(config.cpus.len()).map_or(1, |it| it.probes_max);
-        let trials = check_targets(&settings.health, probes_max, targets).await;
-        judge(&trials, config, report);
+        let checks = check_targets(&settings.health, probes_max, targets).await;
+        note_results(&checks, config, findings);
     });
     // A probe's thread may outlive its timeout: nobody waits for it.
     runtime.shutdown_background();
@@ -31,77 +29,79 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
 
 /// The targets, if there are any.
 #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only AWS is waited for"))]
-async fn discover(config: &Config, report: &mut Report) -> Option<Vec<Target>> {
+async fn discover(config: &Config, findings: &mut Findings) -> Option<Vec<Target>> {
     let (source, targets) = match &config.control.discovery {
-        Settings::Static(targets) => ("TARGETS".to_owned(), targets.clone()),
-        Settings::File(file) => {
+        DiscoverySettings::Static(targets) => ("TARGETS".to_owned(), targets.clone()),
+        DiscoverySettings::File(file) => {
             let name = format!("target file {}", file.path.to_string_lossy().escape_debug());
             match read_file(file) {
                 Ok(targets) => (name, targets),
                 Err(reason) => {
-                    report.failure(Check::Discovery, None, format!("{name} {reason}"));
+                    findings.failure(Check::Discovery, None, format!("{name} {reason}"));
                     return None;
                 }
             }
         }
         #[cfg(feature = "aws")]
-        Settings::Aws(aws) => (aws.mode.to_string(), super::aws::discover(aws, report).await?),
+        DiscoverySettings::Aws(aws) => {
+            (aws.mode.to_string(), super::aws::discover(aws, findings).await?)
+        }
     };
     let detail = format!("{source}: {} found", targets.len());
     if targets.is_empty() {
-        report.failure(Check::Discovery, None, detail);
+        findings.failure(Check::Discovery, None, detail);
         return None;
     }
     let is_at = |port: &u16| targets.iter().any(|target| target.address.port() == *port);
     let assumed = config.assumed_port.filter(is_at).map(|port| {
         format!("; TARGET_PORT is not set, its default {port} is assumed where no port is named")
     });
-    report.ok(Check::Discovery, None, detail + &assumed.unwrap_or_default());
+    findings.ok(Check::Discovery, None, detail + &assumed.unwrap_or_default());
     Some(targets)
 }
 
-fn judge(trials: &[Trial], config: &Config, report: &mut Report) {
-    let passed = trials.iter().filter(|trial| trial.result.is_ok()).count();
-    for trial in trials {
-        let target = &trial.target;
+fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings) {
+    let passed = checks.iter().filter(|check| check.result.is_ok()).count();
+    for check in checks {
+        let target = &check.target;
         let subject = target.address.to_string();
         let id = target.id.as_str();
         let name = if id == subject { String::new() } else { format!("{id}: ") };
         let subject = Some(subject);
-        match &trial.result {
+        match &check.result {
             Ok(took) => {
                 let millis = took.as_secs_f64() * 1000.0;
-                report.ok(Check::Target, subject, format!("{name}answered in {millis:.1} ms"));
+                findings.ok(Check::Target, subject, format!("{name}answered in {millis:.1} ms"));
             }
             Err(reason) if passed == 0 => {
-                report.failure(Check::Target, subject, format!("{name}{reason}"));
+                findings.failure(Check::Target, subject, format!("{name}{reason}"));
             }
-            Err(reason) => report.warning(Check::Target, subject, format!("{name}{reason}")),
+            Err(reason) => findings.warning(Check::Target, subject, format!("{name}{reason}")),
         }
     }
-    let all = trials.len();
-    let detail = format!("{passed} of {all} passed the health check ({})", asked(trials, config));
+    let all = checks.len();
+    let detail = format!("{passed} of {all} passed the health check ({})", asked(checks, config));
     if passed == all {
-        report.ok(Check::Targets, None, detail);
+        findings.ok(Check::Targets, None, detail);
     } else {
         let detail = format!(
             "{detail}; for the others check that their server runs, that their security group or \
              firewall lets this machine in, and HEALTH_CHECK_PATH, HEALTH_CHECK_PORT and \
              HEALTH_CHECK_STATUS{}",
-            header_hint(trials, config).unwrap_or_default()
+            header_hint(checks, config).unwrap_or_default()
         );
         if passed == 0 {
-            report.failure(Check::Targets, None, detail);
+            findings.failure(Check::Targets, None, detail);
         } else {
-            report.warning(Check::Targets, None, detail);
+            findings.warning(Check::Targets, None, detail);
         }
     }
 }
 
 /// What each of them was asked.
-fn asked(trials: &[Trial], config: &Config) -> String {
+fn asked(checks: &[SingleCheck], config: &Config) -> String {
     let health = &config.control.health;
-    let hosts: Vec<_> = trials.iter().map(|trial| health.address_of(&trial.target)).collect();
+    let hosts: Vec<_> = checks.iter().map(|check| health.address_of(&check.target)).collect();
     let hosts = match hosts.as_slice() {
         [one] => one.to_string(),
         many => format!("each one's address, as {}", many[0]),
@@ -110,8 +110,8 @@ fn asked(trials: &[Trial], config: &Config) -> String {
 }
 
 /// The classic mistake: of targets and checks, only one side has the header.
-fn header_hint(trials: &[Trial], config: &Config) -> Option<&'static str> {
-    let flaws = || trials.iter().filter_map(|trial| trial.result.as_ref().err()?.flaw());
+fn header_hint(checks: &[SingleCheck], config: &Config) -> Option<&'static str> {
+    let flaws = || checks.iter().filter_map(|check| check.result.as_ref().err()?.flaw());
     let hung_up = flaws().any(|it| matches!(it, CheckFlaw::Cut | CheckFlaw::Reset));
     // A header is no request.
     let is_bad_request = flaws().any(|it| *it == CheckFlaw::Status(400));

@@ -1,19 +1,19 @@
 use std::sync::Arc;
 
-use control::zone::{Settings, ask_once};
+use control::zone::{ZoneSettings, ask_once};
 use exchange::Target;
 
-use super::report::{Check, Report};
+use super::findings::{Check, Findings};
 
 /// The zone that the balancer would prefer, if it is known.
-pub(super) fn own(settings: &Settings, report: &mut Report) -> Option<Arc<str>> {
+pub(super) fn own(settings: &ZoneSettings, findings: &mut Findings) -> Option<Arc<str>> {
     match settings {
-        Settings::Ignored => None,
-        Settings::Known(zone) => Some(Arc::clone(zone)),
-        Settings::Metadata(endpoint) => match ask_once(endpoint) {
+        ZoneSettings::Ignored => None,
+        ZoneSettings::Known(zone) => Some(Arc::clone(zone)),
+        ZoneSettings::Metadata(endpoint) => match ask_once(endpoint) {
             Ok(zone) => Some(zone),
             Err(reason) => {
-                report.warning(Check::Zone, None, reason);
+                findings.warning(Check::Zone, None, reason);
                 None
             }
         },
@@ -21,13 +21,13 @@ pub(super) fn own(settings: &Settings, report: &mut Report) -> Option<Arc<str>> 
 }
 
 /// Whether any of `targets` is in the `own` zone.
-pub(super) fn judge(own: &str, targets: &[Target], report: &mut Report) {
+pub(super) fn note_near(own: &str, targets: &[Target], findings: &mut Findings) {
     let near = targets.iter().filter(|target| target.zone.as_deref() == Some(own)).count();
     let detail = format!("\"{own}\": {near} of {} targets are there", targets.len());
     if near == 0 {
         let detail = format!("{detail}, so no zone is preferred; check AVAILABILITY_ZONE");
-        report.warning(Check::Zone, None, detail);
+        findings.warning(Check::Zone, None, detail);
     } else {
-        report.ok(Check::Zone, None, detail);
+        findings.ok(Check::Zone, None, detail);
     }
 }

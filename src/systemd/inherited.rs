@@ -1,9 +1,9 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use dataplane::Listener;
 
 use crate::config::table::{HOST, LISTEN_BACKLOG, OVERLAP, PORT, Variable};
-use crate::config::{ConfigError, Environment, Problem};
+use crate::config::{ConfigError, Environment, Problem, Written};
 use crate::systemd::supervision::Supervision;
 
 /// The first descriptor that is passed: `SD_LISTEN_FDS_START` of `sd_listen_fds(3)`.
@@ -41,30 +41,20 @@ impl Inherited {
         &self,
         mut environment: Environment,
     ) -> Result<(Environment, Option<String>), (Environment, ConfigError)> {
-        let mut problems = Vec::new();
-        let mut set = |variable: Variable, value: String, is_good: fn(&str) -> bool| {
-            if let Some(old) = environment.get(variable) {
-                if !is_good(old) {
-                    return;
-                }
-                if old.trim_matches(['[', ']']) != value {
-                    problems.push(self.problem(variable, old, &value));
-                }
-            }
-            environment.set(variable, &value);
-        };
-        let is_address = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        set(HOST, self.address.ip().to_string(), is_address);
-        set(PORT, self.address.port().to_string(), |text| text.parse::<u16>().is_ok());
+        let (address, port) = (self.address.ip().to_string(), self.address.port().to_string());
+        let problems: Vec<_> = self
+            .set(&mut environment, &HOST, &address)
+            .into_iter()
+            .chain(self.set(&mut environment, &PORT, &port))
+            .collect();
         if !problems.is_empty() {
             return Err((environment, ConfigError(problems)));
         }
         // The queue is as long as the socket's owner wants it, and it listens already.
-        let ignored: Vec<_> = [LISTEN_BACKLOG, OVERLAP]
+        let ignored: Vec<_> = [&LISTEN_BACKLOG.row, &OVERLAP.row]
             .into_iter()
-            .filter_map(|variable| {
-                environment.get(variable).map(|value| format!("{}={value}", variable.name))
-            })
+            .filter_map(|row| environment.written(row))
+            .map(|written| format!("{}={}", written.name, written.text))
             .collect();
         let line = (!ignored.is_empty()).then(|| {
             format!(
@@ -77,14 +67,33 @@ impl Inherited {
         Ok((environment, line))
     }
 
+    /// Has `variable` say what the socket says, unless its value cannot be used; the problem if it
+    /// says something else.
+    fn set<T>(
+        &self,
+        environment: &mut Environment,
+        variable: &Variable<T>,
+        passed: &str,
+    ) -> Option<Problem> {
+        let written = environment.written(&variable.row);
+        if written.is_some_and(|written| (variable.parse)(Some(written.text)).is_err()) {
+            return None;
+        }
+        let other = written.filter(|written| written.text.trim_matches(['[', ']']) != passed);
+        let problem = other.map(|other| self.problem(other, passed));
+        environment.set(variable, passed);
+        problem
+    }
+
     /// What to say of a variable that has clients connect elsewhere.
-    fn problem(&self, variable: Variable, value: &str, passed: &str) -> Problem {
+    fn problem(&self, written: Written<'_>, passed: &str) -> Problem {
+        let Written { name, text } = written;
         let reason = format!(
             "is not where the socket listens that the service manager has passed, {}; accepted: \
              {passed}, or unset. ListenStream= of the .socket unit says where clients connect \
-             (systemctl edit); without that unit (systemctl disable --now) {} does",
-            self.address, variable.name
+             (systemctl edit); without that unit (systemctl disable --now) {name} does",
+            self.address
         );
-        Problem::new(variable.name, Some(value), &reason)
+        Problem::new(name, Some(text), &reason)
     }
 }

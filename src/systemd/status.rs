@@ -1,4 +1,4 @@
-use exchange::{Snapshot, TargetState};
+use control::status::Status;
 
 /// What becomes of clients now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +21,11 @@ pub(super) enum Clients {
 
 impl Clients {
     /// By the latest snapshot.
-    pub(super) fn of(snapshot: &Snapshot) -> Self {
-        let present = |state| state != TargetState::Draining;
-        match snapshot.eligible().count() {
-            0 if snapshot.admits => Self::TurnedAway,
-            0 => Self::Wait { for_checks: snapshot.entries.iter().any(|it| present(it.state)) },
-            targets => Self::Served { targets, fail_open: snapshot.fail_open },
+    pub(super) fn of(status: &Status) -> Self {
+        match status.eligible().count() {
+            0 if status.admits() => Self::TurnedAway,
+            0 => Self::Wait { for_checks: status.present().next().is_some() },
+            targets => Self::Served { targets, fail_open: status.fail_open() },
         }
     }
 
@@ -65,41 +64,49 @@ impl Clients {
 mod tests {
     use std::sync::Arc;
 
-    use exchange::{Entry, Target, TargetCounters};
+    use control::status::Condition;
+    use exchange::{Eligibility, Entry, Routing, Target, TargetCounters};
 
     use super::*;
 
-    fn snapshot(admits: bool, eligible: usize, others: usize) -> Snapshot {
-        let entry = |eligible| {
+    fn status(admits: bool, eligible: usize, others: usize) -> Status {
+        status_under(false, admits, eligible, others)
+    }
+
+    fn status_under(fail_open: bool, admits: bool, eligible: usize, others: usize) -> Status {
+        let entry = |eligibility| {
             let target = Arc::new(Target::at(([10, 0, 0, 1], 80).into()));
-            Entry { eligible, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
+            let entry = Entry::new(target, Arc::new(TargetCounters::new(1)));
+            entry.with_eligibility(eligibility)
         };
-        let used = std::iter::repeat_with(|| entry(true)).take(eligible);
-        let entries = used.chain(std::iter::repeat_with(|| entry(false)).take(others)).collect();
-        Snapshot { admits, entries, ..Snapshot::default() }
+        let used = std::iter::repeat_with(|| entry(Eligibility::Full)).take(eligible);
+        let unused = std::iter::repeat_with(|| entry(Eligibility::None)).take(others);
+        let routing = Routing::to(used.chain(unused).collect()).with_admits(admits);
+        let conditions = vec![Condition::default(); eligible + others];
+        Status::new(Arc::new(routing.into()), fail_open, conditions, Vec::new())
     }
 
     #[test]
     fn the_status_says_what_becomes_of_clients() {
-        for (snapshot, is_listening, expected) in [
-            (Snapshot::default(), true, "Waiting for discovery: clients wait in the listen queue"),
-            (Snapshot::default(), false, "Waiting for discovery: not listening yet"),
+        for (status, is_listening, expected) in [
+            (Status::default(), true, "Waiting for discovery: clients wait in the listen queue"),
+            (Status::default(), false, "Waiting for discovery: not listening yet"),
             (
-                snapshot(false, 0, 2),
+                status(false, 0, 2),
                 true,
                 "Waiting for the first health checks: clients wait in the listen queue",
             ),
-            (snapshot(true, 1, 1), true, "Clients are served by 1 target"),
-            (snapshot(true, 2, 0), true, "Clients are served by 2 targets"),
+            (status(true, 1, 1), true, "Clients are served by 1 target"),
+            (status(true, 2, 0), true, "Clients are served by 2 targets"),
             (
-                Snapshot { fail_open: true, ..snapshot(true, 2, 0) },
+                status_under(true, true, 2, 0),
                 true,
                 "Clients are served under fail-open: too few targets are healthy",
             ),
-            (snapshot(true, 0, 0), true, "There is no target: clients are turned away"),
-            (snapshot(true, 0, 0), false, "There is no target: not listening yet"),
+            (status(true, 0, 0), true, "There is no target: clients are turned away"),
+            (status(true, 0, 0), false, "There is no target: not listening yet"),
         ] {
-            assert_eq!(Clients::of(&snapshot).status(is_listening), expected);
+            assert_eq!(Clients::of(&status).status(is_listening), expected);
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{CoreCounters, Snapshot};
+use control::status::Status;
+use exchange::CoreCounters;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
@@ -36,7 +37,7 @@ impl Supervisor {
     /// a runtime: that of the control plane, so that the signs of life end if that hangs.
     pub(crate) fn start(
         supervision: &Supervision,
-        snapshots: watch::Receiver<Arc<Snapshot>>,
+        statuses: watch::Receiver<Arc<Status>>,
         is_listening: watch::Receiver<bool>,
         counters: Arc<[CoreCounters]>,
     ) -> Self {
@@ -44,7 +45,7 @@ impl Supervisor {
         let Some(notifier) = notifier else { return Self { notifier: None, tells_status: None } };
         let tells = Arc::clone(&notifier);
         let status =
-            tell_status(snapshots, is_listening, READY_WITHIN, move |notice| tells.tell(notice));
+            tell_status(statuses, is_listening, READY_WITHIN, move |notice| tells.tell(notice));
         let tells_status = Some(tokio::spawn(status));
         if let Some(watchdog) = supervision.watchdog {
             let period = (watchdog / 2).max(PERIOD_MIN);
@@ -67,7 +68,7 @@ impl Supervisor {
 /// Tells what becomes of clients whenever that changes. That the start is over it tells once clients
 /// are let in, after `ready_within` at the latest. What could not be told is told again.
 async fn tell_status(
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut statuses: watch::Receiver<Arc<Status>>,
     mut is_listening: watch::Receiver<bool>,
     ready_within: Duration,
     tell: impl Fn(&Notice) -> bool,
@@ -77,7 +78,7 @@ async fn tell_status(
     let mut told = None;
     loop {
         let listens = *is_listening.borrow_and_update();
-        let clients = Clients::of(&snapshots.borrow_and_update());
+        let clients = Clients::of(&statuses.borrow_and_update());
         let status = clients.status(listens);
         let is_over = listens && clients.are_let_in() || tokio::time::Instant::now() >= due;
         let becomes_ready = is_over && !is_ready;
@@ -95,7 +96,7 @@ async fn tell_status(
         }
         // The senders are there as long as the process.
         tokio::select! {
-            _ = snapshots.changed() => {}
+            _ = statuses.changed() => {}
             _ = is_listening.changed() => {}
             () = sleep_until(due), if !is_ready => {}
         }
@@ -129,32 +130,39 @@ async fn keep_telling(notifier: Arc<Notifier>, period: Duration, counters: Arc<[
 mod tests {
     use std::sync::mpsc;
 
-    use exchange::{Entry, Target, TargetCounters};
+    use control::status::Condition;
+    use exchange::{Eligibility, Entry, Routing, Target, TargetCounters};
 
     use super::*;
 
-    fn snapshot(is_eligible: bool) -> Arc<Snapshot> {
+    fn with_target(is_eligible: bool) -> Arc<Status> {
         let target = Arc::new(Target::at(([10, 0, 0, 1], 80).into()));
         let entry = Entry::new(target, Arc::new(TargetCounters::new(1)));
-        let entries = vec![Entry { eligible: is_eligible, ..entry }];
-        Arc::new(Snapshot { admits: is_eligible, entries, ..Snapshot::default() })
+        let eligibility = if is_eligible { Eligibility::Full } else { Eligibility::None };
+        let entries = vec![entry.with_eligibility(eligibility)];
+        status_of(Routing::to(entries).with_admits(is_eligible))
+    }
+
+    fn status_of(routing: Routing) -> Arc<Status> {
+        let conditions = vec![Condition::default(); routing.entries().len()];
+        Arc::new(Status::new(Arc::new(routing.into()), false, conditions, Vec::new()))
     }
 
     /// What is told after each of the changes that are made.
     struct Told {
-        snapshots: watch::Sender<Arc<Snapshot>>,
+        statuses: watch::Sender<Arc<Status>>,
         is_listening: watch::Sender<bool>,
         notices: mpsc::Receiver<Notice>,
     }
 
     impl Told {
         fn start(is_listening: bool, ready_within: Duration) -> Self {
-            let (snapshots, latest) = watch::channel(Arc::default());
+            let (statuses, latest) = watch::channel(Arc::default());
             let (is_listening, listens) = watch::channel(is_listening);
             let (teller, notices) = mpsc::channel();
             let tell = move |notice: &Notice| teller.send(notice.clone()).is_ok();
             tokio::spawn(tell_status(latest, listens, ready_within, tell));
-            Self { snapshots, is_listening, notices }
+            Self { statuses, is_listening, notices }
         }
 
         async fn next(&self) -> Notice {
@@ -188,19 +196,19 @@ mod tests {
             told.next().await,
             status("Waiting for discovery: clients wait in the listen queue")
         );
-        told.snapshots.send_replace(snapshot(false));
+        told.statuses.send_replace(with_target(false));
         assert_eq!(
             told.next().await,
             status("Waiting for the first health checks: clients wait in the listen queue")
         );
-        told.snapshots.send_replace(snapshot(true));
+        told.statuses.send_replace(with_target(true));
         let served = "Clients are served by 1 target";
         assert_eq!(told.next().await, Notice::Ready(served.to_owned()));
-        told.snapshots.send_replace(snapshot(true));
+        told.statuses.send_replace(with_target(true));
         told.nothing().await;
-        told.snapshots.send_replace(Arc::new(Snapshot { admits: true, ..Snapshot::default() }));
+        told.statuses.send_replace(status_of(Routing::default().with_admits(true)));
         assert_eq!(told.next().await, status("There is no target: clients are turned away"));
-        told.snapshots.send_replace(snapshot(true));
+        told.statuses.send_replace(with_target(true));
         assert_eq!(told.next().await, status(served));
     }
 
@@ -208,10 +216,10 @@ mod tests {
     async fn who_does_not_listen_yet_is_not_ready() {
         let told = Told::start(false, LONG);
         assert_eq!(told.next().await, status("Waiting for discovery: not listening yet"));
-        told.snapshots.send_replace(Arc::new(Snapshot { admits: true, ..Snapshot::default() }));
+        told.statuses.send_replace(status_of(Routing::default().with_admits(true)));
         assert_eq!(told.next().await, status("There is no target: not listening yet"));
         told.is_listening.send_replace(true);
-        told.snapshots.send_replace(snapshot(true));
+        told.statuses.send_replace(with_target(true));
         let served = "Clients are served by 1 target".to_owned();
         assert_eq!(told.next().await, Notice::Ready(served));
     }
@@ -222,7 +230,7 @@ mod tests {
         let waiting = "Waiting for discovery: clients wait in the listen queue";
         assert_eq!(told.next().await, status(waiting));
         assert_eq!(told.next().await, Notice::Ready(waiting.to_owned()));
-        told.snapshots.send_replace(snapshot(true));
+        told.statuses.send_replace(with_target(true));
         assert_eq!(told.next().await, status("Clients are served by 1 target"));
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use control::policy::Identity;
+use control::status::{Status, TargetStatus};
 use dataplane::policy::{Choice, Chooser, LocalTarget, Targets, Tried};
-use exchange::{ClientKey, Entry, Report, Snapshot};
+use exchange::{ClientKey, Report};
 
 use crate::invariants::Connects;
 use crate::rules::Setting;
@@ -16,9 +17,9 @@ pub(crate) struct Core {
     targets: Targets,
     chooser: Chooser,
     /// What it goes by.
-    snapshot: Arc<Snapshot>,
+    status: Arc<Status>,
     /// What it has not picked up yet.
-    pending: Option<Arc<Snapshot>>,
+    pending: Option<Arc<Status>>,
     connects: Connects,
     /// The clients that wait until clients are let in.
     waiting: Vec<u64>,
@@ -76,7 +77,7 @@ impl Core {
         Self {
             targets: Targets::new(number, cores),
             chooser: Chooser::new(balance, connect_attempts, cores, rng, now),
-            snapshot: Arc::default(),
+            status: Arc::default(),
             pending: None,
             connects: Connects::new(cores, connect_attempts),
             waiting: Vec::new(),
@@ -84,15 +85,15 @@ impl Core {
         }
     }
 
-    /// A newer snapshot lies ready; whether none did before.
-    pub(crate) fn publish(&mut self, snapshot: &Arc<Snapshot>) -> bool {
-        self.pending.replace(Arc::clone(snapshot)).is_none()
+    /// A newer snapshot lies ready, with what operators are told of it; whether none did before.
+    pub(crate) fn publish(&mut self, status: &Arc<Status>) -> bool {
+        self.pending.replace(Arc::clone(status)).is_none()
     }
 
     pub(crate) fn pick_up(&mut self) {
-        if let Some(snapshot) = self.pending.take() {
-            self.targets.update(&snapshot);
-            self.snapshot = snapshot;
+        if let Some(status) = self.pending.take() {
+            self.targets.update(status.snapshot());
+            self.status = status;
         }
     }
 
@@ -112,23 +113,27 @@ impl Core {
 
     /// Whether any connections are to be reset.
     pub(crate) fn has_resets(&self) -> bool {
-        self.snapshot.entries.iter().any(|entry| entry.reset)
+        self.status.targets().iter().any(TargetStatus::is_reset)
     }
 
     /// Whether the client's connection is.
     pub(crate) fn resets(&self, client: &Client) -> bool {
-        let entry = client.target.as_ref().and_then(|target| find(&self.snapshot, target));
-        entry.is_some_and(|entry| entry.reset)
+        let entry = client.target.as_ref().and_then(|target| find(&self.status, target));
+        entry.is_some_and(TargetStatus::is_reset)
     }
 
     /// Chooses what is connected next for the client, if anything is.
-    pub(crate) fn connect(&mut self, client: &mut Client, now: Instant) -> Result<&Entry, Dropped> {
+    pub(crate) fn connect(
+        &mut self,
+        client: &mut Client,
+        now: Instant,
+    ) -> Result<&TargetStatus, Dropped> {
         if client.tried.targets().is_empty() {
             self.connects.arrived(now);
         }
         self.targets.read_other_cores(now);
         let choice = self.chooser.choose(&self.targets, client.key, &client.tried, now);
-        self.connects.assert_choice(&choice, &client.tried, &self.snapshot, now);
+        self.connects.assert_choice(&choice, &client.tried, &self.status, now);
         let target = match choice {
             Choice::Connect(target) => target,
             Choice::NoTarget => return Err(Dropped::NoTarget),
@@ -136,7 +141,7 @@ impl Core {
         };
         target.opened();
         let target = client.target.insert(target);
-        Ok(find(&self.snapshot, target).expect("checked already"))
+        Ok(find(&self.status, target).expect("checked already"))
     }
 
     /// The client's connect is over; `reached` is none if the client has left.
@@ -165,8 +170,8 @@ impl Core {
     }
 }
 
-/// What a snapshot says of a target.
-pub(crate) fn find<'a>(snapshot: &'a Snapshot, target: &LocalTarget) -> Option<&'a Entry> {
+/// What a status says of a target.
+pub(crate) fn find<'a>(status: &'a Status, target: &LocalTarget) -> Option<&'a TargetStatus> {
     let identity = Identity::of(target.target());
-    snapshot.entries.iter().find(|entry| Identity::of(&entry.target) == identity)
+    status.targets().iter().find(|entry| Identity::of(entry.target()) == identity)
 }

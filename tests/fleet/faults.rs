@@ -11,7 +11,7 @@ use crate::world::{Event, World};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     /// One turns bad.
-    Turn,
+    Transition,
     /// All, or most, turn bad together.
     Outage,
     /// One recovers.
@@ -31,8 +31,8 @@ const BAD: [Condition; 6] = [Dead, Gone, Frozen, Sick, Flapping, Deaf];
 
 /// Notes the first of all that will happen.
 pub(crate) fn start(world: &mut World) {
-    use Fault::{Order, Outage, Replace, Scale, Swap, Turn};
-    for fault in [Turn, Outage, Replace, Swap, Scale, Order] {
+    use Fault::{Order, Outage, Replace, Scale, Swap, Transition};
+    for fault in [Transition, Outage, Replace, Swap, Scale, Order] {
         note(world, fault);
     }
 }
@@ -40,7 +40,7 @@ pub(crate) fn start(world: &mut World) {
 pub(crate) fn happen(world: &mut World, fault: Fault) {
     let now = world.agenda.now();
     match fault {
-        Fault::Turn => {
+        Fault::Transition => {
             let index = world.rng.usize(..world.hosts.len());
             let condition = any_bad(world);
             let lasts = lasting(&mut world.rng);
@@ -116,7 +116,7 @@ pub(crate) fn answer(
 /// Notes when the like will happen again.
 fn note(world: &mut World, fault: Fault) {
     let mean_s = match fault {
-        Fault::Turn => 60,
+        Fault::Transition => 60,
         Fault::Outage => 1200,
         Fault::Swap => 400,
         Fault::Replace | Fault::Scale | Fault::Order => 300,

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use control::policy::{Identity, Roster};
-use exchange::{Target, TargetState};
+use control::status::TargetState;
+use exchange::Target;
 
 use crate::rules::{FALL, RISE, Setting};
 
@@ -33,7 +34,7 @@ fn measured_rate(failing: f64, checks: u32, seed: u64) -> f64 {
     for _ in 0..checks {
         let result = if rng.f64() < failing { Err("a reason") } else { Ok(()) };
         roster.checked(&identity, result, now);
-        let now = roster.snapshot(now).entries[0].state;
+        let now = roster.status(now).targets()[0].state();
         changes += u32::from(now != state);
         state = now;
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use control::breaker;
-use control::policy::Rules;
+use control::policy::{PolicySettings, Rules};
 use dataplane::Balance;
 
 pub(crate) const RISE: u32 = 2;
@@ -32,7 +32,7 @@ pub(crate) struct Setting {
     pub(crate) cores: usize,
     pub(crate) hosts: u8,
     pub(crate) connect_attempts: usize,
-    pub(crate) breaker: breaker::Settings,
+    pub(crate) breaker: breaker::BreakerSettings,
     /// Where checks go, if not to the clients' port.
     pub(crate) check_port: Option<u16>,
     pub(crate) fail_open_threshold: u8,
@@ -59,7 +59,7 @@ impl Setting {
             cores: 2,
             hosts: 10,
             connect_attempts: 3,
-            breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
+            breaker: breaker::BreakerSettings { threshold: 5, timeout: Duration::from_mins(5) },
             check_port: None,
             fail_open_threshold: 0,
             drain_timeout: Duration::from_mins(5),
@@ -82,7 +82,7 @@ impl Setting {
             cores: rng.usize(1..=4),
             hosts: rng.u8(2..=10),
             connect_attempts: rng.usize(1..=4),
-            breaker: breaker::Settings {
+            breaker: breaker::BreakerSettings {
                 threshold: [1, 2, 5, 5, 20][rng.usize(..5)],
                 timeout: Duration::from_secs(rng.u64(5..=300)),
             },
@@ -109,16 +109,18 @@ impl Setting {
         Rules {
             rise: RISE,
             fall: FALL,
-            fail_open_threshold: self.fail_open_threshold,
-            breaker: self.breaker,
             check_port: self.check_port,
-            drain_timeout: self.drain_timeout,
-            reset_unhealthy: self.reset_unhealthy,
-            slow_start: self.slow_start,
-            rebalance_rate: 0,
             warmup_max: WARMUP_MAX,
-            affinity: false,
             cores: self.cores,
+            policy: PolicySettings {
+                fail_open_threshold: self.fail_open_threshold,
+                breaker: self.breaker,
+                drain_timeout: self.drain_timeout,
+                reset_unhealthy: self.reset_unhealthy,
+                slow_start: self.slow_start,
+                rebalance_rate: 0,
+                affinity: false,
+            },
         }
     }
 }

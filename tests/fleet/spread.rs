@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use control::status::TargetStatus;
 use dataplane::Balance;
-use exchange::Entry;
 
 use crate::rules::Setting;
 use crate::world::World;
@@ -19,8 +19,8 @@ fn p2c_keeps_the_busiest_of_ten_targets_within_a_quarter_of_the_mean() {
         let mut largest: f64 = 0.0;
         for _ in 0..60 {
             world.run(Duration::from_secs(1));
-            let count = |entry: &Entry| u32::try_from(entry.counters.active()).unwrap();
-            let counts = world.latest().entries.iter().map(count);
+            let count = |entry: &TargetStatus| u32::try_from(entry.counters().active()).unwrap();
+            let counts = world.latest().targets().iter().map(count);
             let mean = f64::from(counts.clone().sum::<u32>()) / 10.0;
             largest = largest.max(f64::from(counts.max().unwrap()) / mean);
         }
@@ -44,7 +44,7 @@ fn largest_first_share(balance: Balance, cores: usize, seed: u64) -> f64 {
     let mut world = World::new(setting, seed);
     (0..400).for_each(|_| world.admit_one());
     world.run(Duration::from_secs(5));
-    let counts = world.latest().entries.iter().map(|entry| entry.counters.active());
+    let counts = world.latest().targets().iter().map(|entry| entry.counters().active());
     let largest = u32::try_from(counts.max().unwrap()).unwrap();
     f64::from(largest) / 100.0
 }

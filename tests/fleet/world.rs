@@ -4,10 +4,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use control::breaker::Attempt;
+use control::breaker::ConnectAttempt;
 use control::policy::{Identity, Roster};
+use control::status::Status;
 use dataplane::Balance;
-use exchange::{ClientKey, Report, Snapshot, Target, TargetId};
+use exchange::{ClientKey, Report, Target, TargetId};
 
 use crate::agenda::Agenda;
 use crate::core::{Client, Core, Dropped};
@@ -60,7 +61,7 @@ pub(crate) struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) invariants: Invariants,
     roster: Roster,
-    latest: Arc<Snapshot>,
+    latest: Arc<Status>,
     /// The targets that are checked, each with the number of its stay.
     checked: HashMap<Identity, u64>,
     stays: u64,
@@ -112,7 +113,7 @@ impl World {
     }
 
     /// What control has published last.
-    pub(crate) fn latest(&self) -> &Snapshot {
+    pub(crate) fn latest(&self) -> &Status {
         &self.latest
     }
 
@@ -142,7 +143,8 @@ impl World {
             }
             Event::Attempted(target, began, is_good) => {
                 self.invariants.breakers.attempt_ended(&target, began, is_good, now);
-                let result = if is_good { Attempt::Reached } else { Attempt::Failed(REFUSED) };
+                let result =
+                    if is_good { ConnectAttempt::Reached } else { ConnectAttempt::Failed(REFUSED) };
                 self.roster.attempted(&target, began, result, now);
                 self.publish();
             }
@@ -205,10 +207,10 @@ impl World {
         // What was under way when a target left comes too late, and most of it not at all.
         if self.checked.get(target) == Some(&stay) || self.rng.u32(..10) == 0 {
             let result = if is_good { Ok(()) } else { Err("a reason") };
-            let entries = &self.latest.entries;
-            let entry = entries.iter().find(|entry| Identity::of(&entry.target) == *target);
+            let entries = &self.latest.targets();
+            let entry = entries.iter().find(|entry| Identity::of(entry.target()) == *target);
             // Nobody wants to know of one that has left.
-            let is_heard = entry.is_some_and(|entry| entry.checks.is_some());
+            let is_heard = entry.is_some_and(|entry| entry.checks().is_some());
             if is_good && is_heard && !self.setting.is_checked_apart() {
                 self.invariants.breakers.passed(target, began);
             }
@@ -223,18 +225,20 @@ impl World {
         for target in self.roster.begin_attempts(now) {
             self.attempt(target);
         }
-        self.latest = self.roster.snapshot(now);
+        self.latest = self.roster.status(now);
         if let Some(due) = self.roster.next_due(now)
             && self.due.is_none_or(|noted| due < noted)
         {
             self.due = Some(due);
             self.agenda.at(due, Event::Due);
         }
-        if before.generation == self.latest.generation {
+        if before.generation() == self.latest.generation() {
             return;
         }
         self.invariants.published(&before, &self.latest, &self.hosts, &self.setting, now);
-        for number in 0..self.cores.len() {
+        let is_same = before.snapshot().generation() == self.latest.snapshot().generation();
+        let cores = if is_same { 0 } else { self.cores.len() };
+        for number in 0..cores {
             if self.cores[number].publish(&self.latest) {
                 let delay = self.delay(PICKUP_MAX);
                 self.agenda.after(delay, Event::PickUp(number));
@@ -330,7 +334,7 @@ impl World {
             }
         };
         self.invariants.connected(entry, now);
-        let host = self.hosts.iter().find(|host| host.address() == entry.target.address);
+        let host = self.hosts.iter().find(|host| host.address() == entry.target().address);
         let outcome = host.expect("hosts are never forgotten").connect(&mut self.rng);
         self.agenda.after(outcome.after, Event::Connected(number, outcome.is_good));
     }

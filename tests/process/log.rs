@@ -83,7 +83,8 @@ fn under_the_journal_lines_begin_with_their_priority_and_have_no_time() {
     let line = |what: &str| text.lines().find(|line| line.contains(what)).unwrap_or_default();
     let module = "stateless_load_balancer::run";
     assert!(line("TARGETS_FILE is set").starts_with(&format!("<4>WARN  {module}: ")), "{text}");
-    assert!(line("accepting clients").starts_with(&format!("<6>INFO  {module}: ")), "{text}");
+    let accepting = line("accepting clients");
+    assert!(accepting.starts_with(&format!("<6>INFO  {module}::balancer: ")), "{text}");
     let heads = ["<3>ERROR ", "<4>WARN ", "<6>INFO ", "<7>DEBUG "];
     for line in text.lines() {
         assert!(heads.iter().any(|head| line.starts_with(head)), "{line}");

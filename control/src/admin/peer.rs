@@ -6,7 +6,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::refusal;
+use super::answer::refusal;
 
 /// Who sent a request.
 #[derive(Clone, Copy, Debug)]

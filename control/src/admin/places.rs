@@ -8,7 +8,7 @@ pub(super) const PLACES_MAX: usize = 32;
 
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum PlaceStage {
     /// Its request is not there yet.
     Idle,
     /// What it asks for is being done.
@@ -22,24 +22,26 @@ enum Stage {
 /// The clients that there are, by their order of arrival, and who of them makes room for another.
 /// Pure.
 #[derive(Debug, Default)]
-struct Guests(BTreeMap<u64, (Stage, Arc<Notify>)>);
+struct Guests(BTreeMap<u64, (PlaceStage, Arc<Notify>)>);
 
 impl Guests {
     /// Has the oldest client that says nothing make room; where all have said something, the oldest
     /// one that does not read its answer. One makes room at a time, and none while it is served.
     fn make_room(&mut self) {
-        if self.0.len() < PLACES_MAX || self.any(Stage::Leaving).is_some() {
+        if self.0.len() < PLACES_MAX || self.any(PlaceStage::Leaving).is_some() {
             return;
         }
-        let Some(oldest) = self.any(Stage::Idle).or(self.any(Stage::Answered)) else { return };
+        let Some(oldest) = self.any(PlaceStage::Idle).or(self.any(PlaceStage::Answered)) else {
+            return;
+        };
         if let Some((stage, leave)) = self.0.get_mut(&oldest) {
-            *stage = Stage::Leaving;
+            *stage = PlaceStage::Leaving;
             leave.notify_one();
         }
     }
 
     /// The oldest one so far.
-    fn any(&self, wanted: Stage) -> Option<u64> {
+    fn any(&self, wanted: PlaceStage) -> Option<u64> {
         let mut found = self.0.iter().filter(|(_, (stage, _))| *stage == wanted);
         found.next().map(|(&number, _)| number)
     }
@@ -76,7 +78,7 @@ impl Places {
                 if guests.0.len() < PLACES_MAX {
                     let (number, leave) = (self.next, Arc::<Notify>::default());
                     self.next += 1;
-                    guests.0.insert(number, (Stage::Idle, Arc::clone(&leave)));
+                    guests.0.insert(number, (PlaceStage::Idle, Arc::clone(&leave)));
                     return Place { number, leave, shared: Arc::clone(&self.shared) };
                 }
                 guests.make_room();
@@ -95,12 +97,12 @@ impl Shared {
 impl Place {
     /// Its request is there.
     pub(super) fn is_served(&self) {
-        self.advance(Stage::Served);
+        self.advance(PlaceStage::Served);
     }
 
     /// Its answer is there.
     pub(super) fn is_answered(&self) {
-        self.advance(Stage::Answered);
+        self.advance(PlaceStage::Answered);
         self.shared.changed.notify_one();
     }
 
@@ -109,9 +111,9 @@ impl Place {
         self.leave.notified().await;
     }
 
-    fn advance(&self, next: Stage) {
+    fn advance(&self, next: PlaceStage) {
         if let Some((stage, _)) = self.shared.guests().0.get_mut(&self.number)
-            && *stage != Stage::Leaving
+            && *stage != PlaceStage::Leaving
         {
             *stage = next;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use exchange::{Affinity, Target};
 use tokio::sync::mpsc;
 
-use crate::controller::Event;
+use crate::controller::event::Event;
 use crate::threads::background::{self, Priority};
 
 /// Decides which tables are built: one at a time, and none twice. While one is being built any

@@ -7,7 +7,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
-use crate::controller::Event;
+use crate::controller::event::Event;
 
 /// Most reports that make one event.
 const BATCH_MAX: usize = 256;

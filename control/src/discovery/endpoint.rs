@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// What an [`Endpoint`] may look like, for error messages. Its own errors leave that to their reader,
 /// who may have several to tell.

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use exchange::Target;
 
-use super::{FileSettings, admit};
+use super::address_check::check_address;
+use super::settings::FileSettings;
 
 /// Largest target file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -65,7 +66,7 @@ pub(crate) fn read(settings: &FileSettings) -> Result<Vec<Target>, FileError> {
             let reason = format!("the address {} is there more than once", target.address);
             return Err(FileError::Invalid(reason));
         }
-        admit(&target, settings.own_address).map_err(FileError::Refused)?;
+        check_address(&target, settings.own_address).map_err(FileError::Refused)?;
         targets.push(target);
     }
     Ok(targets)

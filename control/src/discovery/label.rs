@@ -25,7 +25,7 @@ impl TryFrom<String> for Label {
             return Err(format!(
                 "`{}` is not a label value of at most {MAX_BYTES} bytes without control \
                  characters",
-                crate::escaped::Escaped(&value),
+                crate::log_lines::escaped::Escaped(&value),
             ));
         }
         Ok(Self(value))

@@ -4,17 +4,17 @@ use exchange::Target;
 
 use super::endpoint::{self, Endpoint};
 use super::label::Label;
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// Parses `ip[:port][@zone]`, comma separated: what `TARGETS` holds. White space around an entry
-/// is ignored. `admit` may refuse a target that is well-formed.
+/// is ignored. `check` may refuse a target that is well-formed.
 ///
 /// # Errors
 /// A phrase naming every bad entry, what is wrong with it and what is accepted.
 pub fn parse_targets(
     list: &str,
     default_port: u16,
-    admit: impl Fn(&Target) -> Result<(), String>,
+    check: impl Fn(&Target) -> Result<(), String>,
 ) -> Result<Vec<Target>, String> {
     if list.trim().is_empty() {
         return Err(format!("is empty; {}", accepted()));
@@ -24,7 +24,7 @@ pub fn parse_targets(
     let mut problems = Vec::new();
     for (number, entry) in (1..).zip(list.split(',').map(str::trim)) {
         let target = parse_entry(entry, default_port).and_then(|target| {
-            admit(&target)?;
+            check(&target)?;
             if seen.insert(target.address) {
                 return Ok(target);
             }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use exchange::Target;
 use tokio::sync::{Notify, mpsc};
 
-use super::FileSettings;
 use super::file::{self, FileError};
-use crate::controller::Event;
-use crate::escaped::Escaped;
+use super::settings::FileSettings;
+use crate::controller::event::Event;
+use crate::log_lines::escaped::Escaped;
 use crate::metrics::Metrics;
 
 /// How often the file's metadata is looked at.
@@ -25,7 +25,7 @@ pub(super) async fn run(
     events: &mpsc::Sender<Event>,
 ) {
     let mut watch = Watch { settings, seen: None, read_at: None };
-    let mut problem = Problem::of(&watch.settings.path);
+    let mut problem = FileProblem::of(&watch.settings.path);
     let mut is_asked_for = false;
     loop {
         // File systems can hang: never on the thread that runs everything else.
@@ -59,7 +59,7 @@ pub(super) async fn run(
     }
 }
 
-type Outcome = Result<Vec<Target>, FileError>;
+type ReadTargets = Result<Vec<Target>, FileError>;
 
 /// Knows when the file has to be read.
 struct Watch {
@@ -71,7 +71,7 @@ struct Watch {
 
 impl Watch {
     /// Reads the file if it has changed or was not read for `period`.
-    fn look(mut self, period: Duration) -> (Self, Option<Outcome>) {
+    fn look(mut self, period: Duration) -> (Self, Option<ReadTargets>) {
         let signature = Signature::of(&self.settings);
         let due = self.read_at.is_none_or(|at| at.elapsed() >= period);
         if !due && signature == self.seen {
@@ -106,19 +106,19 @@ impl Signature {
 }
 
 /// The problem that was last told, so that it is told once.
-struct Problem {
+struct FileProblem {
     /// The file's name, as it may be told.
     path: String,
     told: Option<String>,
 }
 
-impl Problem {
+impl FileProblem {
     fn of(path: &Path) -> Self {
         Self { path: Escaped(&path.to_string_lossy()).to_string(), told: None }
     }
 
     /// The line to log about `outcome`: if it is news, or if somebody asked.
-    fn follow(&mut self, outcome: &Outcome, is_asked_for: bool) -> Option<String> {
+    fn follow(&mut self, outcome: &ReadTargets, is_asked_for: bool) -> Option<String> {
         match outcome {
             Ok(targets) => {
                 let was_told = self.told.take().is_some();
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_problem_is_told_once_and_its_end_once() {
         let invalid = |reason: &str| Err(FileError::Invalid(reason.to_owned()));
-        let mut problem = Problem::of(Path::new("/t"));
+        let mut problem = FileProblem::of(Path::new("/t"));
         let mut follow = |outcome| problem.follow(&outcome, false);
         assert_eq!(follow(Ok(vec![])), None);
         assert!(follow(invalid("a")).unwrap().contains("/t is not valid: a"));
@@ -216,7 +216,7 @@ mod tests {
     fn who_asks_is_told_each_time() {
         let invalid = || Err(FileError::Invalid("a".to_owned()));
         let target = || Target::at(([10, 0, 0, 1], 80).into());
-        let mut problem = Problem::of(Path::new("/t"));
+        let mut problem = FileProblem::of(Path::new("/t"));
         let mut ask = |outcome| problem.follow(&outcome, true).unwrap();
         assert_eq!(ask(Ok(vec![target()])), "target file /t is good: 1 target");
         assert_eq!(ask(Ok(vec![target(), target()])), "target file /t is good: 2 targets");

@@ -8,13 +8,13 @@ use tokio::sync::mpsc;
 use ureq::http::{Response, StatusCode, Uri};
 use ureq::{Agent, Body, Error};
 
-use crate::controller::Event;
-use crate::escaped::{Escaped, Quoted};
+use crate::controller::event::Event;
+use crate::log_lines::escaped::{Escaped, Quoted};
 use crate::threads::guard;
 
 /// How the own zone is found.
 #[derive(Clone, Debug)]
-pub enum Settings {
+pub enum ZoneSettings {
     /// Not at all: all zones are alike.
     Ignored,
     /// It is this one.
@@ -76,11 +76,11 @@ impl FromStr for Endpoint {
 }
 
 /// Tells the controller the own zone, once it is known.
-pub(crate) async fn run(settings: Settings, events: mpsc::Sender<Event>) {
+pub(crate) async fn run(settings: ZoneSettings, events: mpsc::Sender<Event>) {
     let zone = match settings {
-        Settings::Ignored => return,
-        Settings::Known(zone) => zone,
-        Settings::Metadata(endpoint) => match ask_until_known(&endpoint).await {
+        ZoneSettings::Ignored => return,
+        ZoneSettings::Known(zone) => zone,
+        ZoneSettings::Metadata(endpoint) => match ask_until_known(&endpoint).await {
             Some(zone) => zone,
             None => return,
         },

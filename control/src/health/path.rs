@@ -8,7 +8,7 @@ const MAX_BYTES: usize = 1024;
 
 /// An origin-form path (RFC 9112, 3.2.1) with its query, if any: begins with `/`, holds no CR, LF,
 /// space, NUL or other control characters, no fragment, and nothing outside ASCII.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckPath(String);
 
 impl CheckPath {

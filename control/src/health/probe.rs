@@ -16,11 +16,14 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 use ureq::{Agent, Body, Error, Timeout};
 
-use crate::escaped::Escaped;
-use crate::health::{CheckPath, ProxyHeader, Settings, StatusSet};
+use crate::health::path::CheckPath;
+use crate::health::proxy_header::ProxyHeader;
+use crate::health::settings::HealthSettings;
+use crate::health::status::StatusSet;
+use crate::log_lines::escaped::Escaped;
 use crate::threads::guard;
 use connection::{MAX_HEAD_BYTES, TargetConnector};
-pub use failure::{Failure, Flaw};
+pub use failure::{CheckFailure, CheckFlaw};
 
 /// Of a body this much is read after its first byte. A connection that is closed with more on its
 /// way is reset, which servers log as an error.
@@ -46,7 +49,7 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &HealthSettings) -> Self {
         let at = settings.port.map(|port| format!(" at port {port}")).unwrap_or_default();
         Self {
             config: agent_config(settings.timeout),
@@ -68,11 +71,11 @@ impl Probe {
     ///
     /// # Errors
     /// Why the target is not healthy.
-    pub(crate) fn run(&self, address: SocketAddr) -> Result<(), Failure> {
+    pub(crate) fn run(&self, address: SocketAddr) -> Result<(), CheckFailure> {
         guarded(|| self.ask(address))
     }
 
-    fn ask(&self, address: SocketAddr) -> Result<(), Failure> {
+    fn ask(&self, address: SocketAddr) -> Result<(), CheckFailure> {
         let address = SocketAddr::new(address.ip(), self.port.unwrap_or(address.port()));
         let is_known = Arc::new(AtomicBool::new(false));
         let connector =
@@ -92,60 +95,60 @@ impl Probe {
         result
     }
 
-    fn judge(&self, status: u16, body: &mut Body) -> Result<(), Failure> {
+    fn judge(&self, status: u16, body: &mut Body) -> Result<(), CheckFailure> {
         if !self.status.contains(status) {
-            return Err(self.flaw(Flaw::Status(status)));
+            return Err(self.flaw(CheckFlaw::Status(status)));
         }
         // One byte, or the end.
         match io::copy(&mut body.as_reader().take(1), &mut io::sink()) {
             Ok(_) => Ok(()),
             Err(error) => Err(match Error::from(error) {
-                Error::Timeout(_) => self.flaw(Flaw::NoBody(status, self.timeout)),
+                Error::Timeout(_) => self.flaw(CheckFlaw::NoBody(status, self.timeout)),
                 error => self.failure(error),
             }),
         }
     }
 
-    fn failure(&self, error: Error) -> Failure {
+    fn failure(&self, error: Error) -> CheckFailure {
         match error {
             Error::Timeout(Timeout::Connect) => {
                 self.not_connected(&format!("no connection, timed out after {:?}", self.timeout))
             }
-            Error::Timeout(Timeout::RecvResponse) => self.flaw(Flaw::SlowHead(self.timeout)),
-            Error::Timeout(_) => self.flaw(Flaw::Silence(self.timeout)),
-            Error::Io(error) if is_ours(&error) => Failure::NotMade(error.to_string()),
+            Error::Timeout(Timeout::RecvResponse) => self.flaw(CheckFlaw::SlowHead(self.timeout)),
+            Error::Timeout(_) => self.flaw(CheckFlaw::Silence(self.timeout)),
+            Error::Io(error) if is_ours(&error) => CheckFailure::NotMade(error.to_string()),
             Error::Io(error) => match error.kind() {
                 io::ErrorKind::ConnectionRefused => self.not_connected("connection refused"),
                 io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                     self.not_connected(&error.to_string())
                 }
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                    self.flaw(Flaw::Reset)
+                    self.flaw(CheckFlaw::Reset)
                 }
-                io::ErrorKind::TimedOut => self.flaw(Flaw::Silence(self.timeout)),
+                io::ErrorKind::TimedOut => self.flaw(CheckFlaw::Silence(self.timeout)),
                 // What ureq says where the stream ends too early.
-                io::ErrorKind::UnexpectedEof => self.flaw(Flaw::Cut),
-                _ => Failure::Other(Escaped(&error.to_string()).to_string()),
+                io::ErrorKind::UnexpectedEof => self.flaw(CheckFlaw::Cut),
+                _ => CheckFailure::Other(Escaped(&error.to_string()).to_string()),
             },
             Error::Protocol(error) => {
                 let how = error.to_string();
                 let how = how.trim_start_matches("http parse fail: ");
-                self.flaw(Flaw::Malformed(how.to_owned()))
+                self.flaw(CheckFlaw::Malformed(how.to_owned()))
             }
-            Error::Other(error) => match error.downcast::<Flaw>() {
+            Error::Other(error) => match error.downcast::<CheckFlaw>() {
                 Ok(flaw) => self.flaw(*flaw),
-                Err(error) => Failure::Other(Escaped(&error.to_string()).to_string()),
+                Err(error) => CheckFailure::Other(Escaped(&error.to_string()).to_string()),
             },
-            error => Failure::Other(Escaped(&error.to_string()).to_string()),
+            error => CheckFailure::Other(Escaped(&error.to_string()).to_string()),
         }
     }
 
-    fn flaw(&self, flaw: Flaw) -> Failure {
-        Failure::Answer(Arc::clone(&self.request), flaw)
+    fn flaw(&self, flaw: CheckFlaw) -> CheckFailure {
+        CheckFailure::Answer(Arc::clone(&self.request), flaw)
     }
 
-    fn not_connected(&self, reason: &str) -> Failure {
-        Failure::NotConnected(match self.port {
+    fn not_connected(&self, reason: &str) -> CheckFailure {
+        CheckFailure::NotConnected(match self.port {
             Some(port) => format!("{reason} at port {port} (HEALTH_CHECK_PORT)"),
             None => reason.to_owned(),
         })
@@ -186,9 +189,9 @@ impl Resolver for Literal {
 }
 
 /// What `ask` answers; a library's panic is a failed check.
-fn guarded(ask: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+fn guarded(ask: impl FnOnce() -> Result<(), CheckFailure>) -> Result<(), CheckFailure> {
     let asked = guard::call(ask);
-    asked.unwrap_or_else(|panicked| Err(Failure::Other(panicked.to_string())))
+    asked.unwrap_or_else(|panicked| Err(CheckFailure::Other(panicked.to_string())))
 }
 
 #[cfg(test)]

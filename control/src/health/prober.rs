@@ -10,12 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::controller::Event;
-use crate::health::Settings;
-use crate::health::probe::{Failure, Probe};
+use crate::controller::event::Event;
+use crate::health::checked::Checked;
+use crate::health::probe::{CheckFailure, Probe};
+use crate::health::settings::HealthSettings;
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
-use crate::policy::roster::Identity;
+use crate::policy::identity::Identity;
 use crate::threads::guard;
 use queue::Rank;
 use slots::{Slot, Slots};
@@ -29,17 +30,6 @@ const LOG_INTERVAL: Duration = Duration::from_mins(1);
 /// A failed check that took more than this part of its timeout hung: the next one is likely to take
 /// up its slot for as long.
 const HUNG_SHARE: u32 = 4;
-
-/// The result of one check.
-#[derive(Debug)]
-pub(crate) struct Checked {
-    /// Who was checked.
-    pub(crate) target: Identity,
-    /// Not before this time.
-    pub(crate) began: std::time::Instant,
-    /// Why it is not healthy, if so.
-    pub(crate) result: Result<(), Failure>,
-}
 
 /// Checks every target it is given, each in its own time: one task per target and one blocking
 /// thread per probe under way.
@@ -79,8 +69,8 @@ impl Lines {
 }
 
 /// One check, as it went.
-struct Attempt {
-    result: Result<(), Failure>,
+struct CheckAttempt {
+    result: Result<(), CheckFailure>,
     /// When it was its turn.
     began: Instant,
     took: Duration,
@@ -98,7 +88,7 @@ struct Task {
 impl Prober {
     /// `slots` is how many checks there may be at a time.
     pub(crate) fn new(
-        settings: &Settings,
+        settings: &HealthSettings,
         slots: usize,
         metrics: Arc<Metrics>,
         events: mpsc::Sender<Event>,
@@ -154,13 +144,13 @@ impl Tools {
         let mut rank = Rank::Unchecked;
         loop {
             let due = Instant::now();
-            let Some(Attempt { result, began, took }) = self.check(&target, &gate, rank).await
+            let Some(CheckAttempt { result, began, took }) = self.check(&target, &gate, rank).await
             else {
                 return;
             };
             match &result {
                 Ok(()) => rank = Rank::Passed,
-                Err(Failure::NotMade(reason)) => self.tell_not_made(&target, reason),
+                Err(CheckFailure::NotMade(reason)) => self.tell_not_made(&target, reason),
                 Err(_) if took > self.timeout / HUNG_SHARE => rank = Rank::Hung,
                 Err(_) => rank = Rank::Failed,
             }
@@ -201,12 +191,12 @@ impl Tools {
         target: &Identity,
         gate: &Arc<Semaphore>,
         rank: Rank,
-    ) -> Option<Attempt> {
-        let timed_out = Err(Failure::TimedOut(self.timeout));
+    ) -> Option<CheckAttempt> {
+        let timed_out = Err(CheckFailure::TimedOut(self.timeout));
         // Taken unless the thread of the probe before lingers beyond its timeout.
         let Ok(gate) = timeout(self.timeout, Arc::clone(gate).acquire_owned()).await else {
             let (began, took) = (Instant::now(), self.timeout);
-            return Some(Attempt { result: timed_out, began, took });
+            return Some(CheckAttempt { result: timed_out, began, took });
         };
         let due = Instant::now();
         let slot = self.slots.take(rank).await;
@@ -219,8 +209,8 @@ impl Tools {
         let probe = match guard::call(|| tokio::task::spawn_blocking(probe)) {
             Ok(probe) => probe,
             Err(panicked) => {
-                let result = Err(Failure::NotMade(panicked.to_string()));
-                return Some(Attempt { result, began, took: Duration::ZERO });
+                let result = Err(CheckFailure::NotMade(panicked.to_string()));
+                return Some(CheckAttempt { result, began, took: Duration::ZERO });
             }
         };
         let result = match timeout(self.probe.longest(), probe).await {
@@ -229,7 +219,7 @@ impl Tools {
         };
         let took = began.elapsed();
         self.metrics.probed(took);
-        Some(Attempt { result, began, took })
+        Some(CheckAttempt { result, began, took })
     }
 
     /// What the blocking thread does. It keeps `permits` until it has ended, awaited or not.
@@ -237,7 +227,7 @@ impl Tools {
         self: &Arc<Self>,
         target: &Identity,
         permits: (OwnedSemaphorePermit, Slot),
-    ) -> impl FnOnce() -> Result<(), Failure> + use<> {
+    ) -> impl FnOnce() -> Result<(), CheckFailure> + use<> {
         let (tools, address) = (Arc::clone(self), target.address);
         move || {
             let result = tools.probe.run(address);

@@ -7,11 +7,12 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::controller::Event;
-use crate::health::ProxyHeader;
+use crate::controller::event::Event;
+use crate::health::attempted::Attempted;
 use crate::health::probe::is_ours;
-use crate::policy::breaker::Attempt;
-use crate::policy::roster::Identity;
+use crate::health::proxy_header::ProxyHeader;
+use crate::policy::breaker::ConnectAttempt;
+use crate::policy::identity::Identity;
 
 /// Connects to ejected targets where clients do, and closes again.
 #[derive(Clone, Debug)]
@@ -22,14 +23,6 @@ pub(crate) struct Reconnector {
     pub(crate) proxy_header: Option<ProxyHeader>,
     /// Where the results go.
     pub(crate) events: mpsc::Sender<Event>,
-}
-
-/// How an attempt ended.
-#[derive(Debug)]
-pub(crate) struct Attempted {
-    pub(crate) target: Identity,
-    pub(crate) began: Instant,
-    pub(crate) result: Attempt,
 }
 
 impl Reconnector {
@@ -54,11 +47,11 @@ async fn connect(address: SocketAddr, proxy_header: Option<ProxyHeader>) -> io::
     Ok(())
 }
 
-fn judge(connected: io::Result<()>) -> Attempt {
+fn judge(connected: io::Result<()>) -> ConnectAttempt {
     match connected {
-        Ok(()) => Attempt::Reached,
-        Err(error) if is_ours(&error) => Attempt::NotMade(error.to_string()),
-        Err(error) => Attempt::Failed(error.kind()),
+        Ok(()) => ConnectAttempt::Reached,
+        Err(error) if is_ours(&error) => ConnectAttempt::NotMade(error.to_string()),
+        Err(error) => ConnectAttempt::Failed(error.kind()),
     }
 }
 
@@ -71,15 +64,17 @@ mod tests {
     #[test]
     fn what_this_machine_lacks_is_not_held_against_the_target() {
         for lacking in [Errno::MFILE, Errno::ADDRNOTAVAIL] {
-            let Attempt::NotMade(why) = judge(Err(lacking.into())) else { panic!("{lacking}") };
+            let ConnectAttempt::NotMade(why) = judge(Err(lacking.into())) else {
+                panic!("{lacking}")
+            };
             assert_eq!(why, io::Error::from(lacking).to_string());
         }
         for (error, kind) in [
             (Errno::CONNREFUSED, io::ErrorKind::ConnectionRefused),
             (Errno::HOSTUNREACH, io::ErrorKind::HostUnreachable),
         ] {
-            assert_eq!(judge(Err(error.into())), Attempt::Failed(kind));
+            assert_eq!(judge(Err(error.into())), ConnectAttempt::Failed(kind));
         }
-        assert_eq!(judge(Ok(())), Attempt::Reached);
+        assert_eq!(judge(Ok(())), ConnectAttempt::Reached);
     }
 }

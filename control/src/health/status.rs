@@ -2,10 +2,10 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// HTTP status codes, as codes and ranges: `200-399`, `200,204,301-303`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusSet(Vec<RangeInclusive<u16>>);
 
 impl StatusSet {

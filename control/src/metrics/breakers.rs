@@ -1,8 +1,8 @@
-use exchange::{BreakerState, Snapshot};
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{gauge_by, total_by};
-use crate::policy::breaker::Turns;
+use super::families::{gauge_by, total_by};
+use crate::policy::breaker::Transitions;
+use crate::status::{BreakerState, Status};
 
 /// What is counted about the targets' circuit breakers.
 #[derive(Debug)]
@@ -19,13 +19,13 @@ impl Breakers {
         );
         let breakers = Self { transitions };
         // Present from 0.
-        breakers.turned(Turns::default());
+        breakers.changed(Transitions::default());
         breakers
     }
 
-    /// They have turned this often since the start.
-    pub(super) fn turned(&self, turns: Turns) {
-        let Turns { open, half_open, closed } = turns;
+    /// They have changed this often since the start.
+    pub(super) fn changed(&self, transitions: Transitions) {
+        let Transitions { open, half_open, closed } = transitions;
         for (to, total) in [("open", open), ("half_open", half_open), ("closed", closed)] {
             let counter = self.transitions.with_label_values(&[to]);
             counter.inc_by(total.saturating_sub(counter.get()));
@@ -39,17 +39,17 @@ impl Breakers {
 
 /// The breaker of each target that is discovered: it counts again as soon as an operator undrains
 /// the target. The address of a withdrawn one may belong to another by now.
-pub(super) fn states(snapshot: &Snapshot) -> IntGaugeVec {
-    let states = gauge_by(
+pub(super) fn states(status: &Status) -> IntGaugeVec {
+    let gauge = gauge_by(
         "node",
         "load_balancer_circuit_breaker_state",
         "0 while a target's circuit breaker is closed, 1 while it is being tried, 2 open",
     );
-    for entry in snapshot.entries.iter().filter(|entry| entry.checks.is_some()) {
-        let node = entry.target.address.to_string();
-        states.with_label_values(&[&node]).set(value(entry.breaker));
+    for target in status.targets().iter().filter(|target| target.checks().is_some()) {
+        let node = target.target().address.to_string();
+        gauge.with_label_values(&[&node]).set(value(target.breaker()));
     }
-    states
+    gauge
 }
 
 fn value(breaker: BreakerState) -> i64 {
@@ -65,7 +65,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use exchange::{Checks, Entry, Target, TargetCounters, TargetState};
+    use crate::status::{Checks, Condition, TargetState};
+    use exchange::{Entry, Target, TargetCounters};
     use prometheus::core::Collector;
 
     #[test]
@@ -73,19 +74,20 @@ mod tests {
         let entry = |port, state, breaker| {
             let target = Arc::new(Target::at(([10, 0, 0, 1], port).into()));
             let entry = Entry::new(target, Arc::new(TargetCounters::new(1)));
-            Entry { state, breaker, checks: Some(Checks::Passing), ..entry }
+            let checks = Some(Checks::Passing);
+            (entry, Condition { state, breaker, checks, reason: None })
         };
         let drained = entry(4, TargetState::Draining, BreakerState::Open);
-        let withdrawn = entry(5, TargetState::Draining, BreakerState::Open);
-        let entries = vec![
+        let mut withdrawn = entry(5, TargetState::Draining, BreakerState::Open);
+        withdrawn.1.checks = None;
+        let targets = vec![
             entry(1, TargetState::Ejected, BreakerState::Open),
             entry(2, TargetState::Ejected, BreakerState::HalfOpen),
             entry(3, TargetState::Unhealthy, BreakerState::Closed),
             drained,
-            Entry { checks: None, ..withdrawn },
+            withdrawn,
         ];
-        let snapshot = Snapshot { entries, ..Snapshot::default() };
-        let families = states(&snapshot).collect();
+        let families = states(&Status::for_test(targets)).collect();
         let shown: Vec<_> = families[0]
             .get_metric()
             .iter()
@@ -104,7 +106,7 @@ mod tests {
     fn transitions_are_as_many_as_said() {
         let breakers = Breakers::new();
         for open in [1, 1, 3] {
-            breakers.turned(Turns { open, half_open: 1, closed: 0 });
+            breakers.changed(Transitions { open, half_open: 1, closed: 0 });
         }
         let count = |to| breakers.transitions.with_label_values(&[to]).get();
         assert_eq!(["open", "half_open", "closed"].map(count), [3, 1, 0]);

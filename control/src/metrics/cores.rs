@@ -4,7 +4,7 @@ use exchange::{CoreCounters, Counter, Rejection};
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{gauge, gauge_by, sum, total, total_by};
+use super::families::{gauge, gauge_by, sum, total, total_by};
 
 /// What the cores count of their connections.
 pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
@@ -106,10 +106,9 @@ fn core_connections(cores: &[CoreCounters]) -> IntGaugeVec {
 mod tests {
     use std::sync::Arc;
 
-    use exchange::Snapshot;
-
     use super::*;
     use crate::metrics::Metrics;
+    use crate::status::Status;
 
     #[test]
     fn numbers_are_sums_over_cores() {
@@ -122,7 +121,7 @@ mod tests {
         cores[1].connections.other_zone.add(2);
         cores[0].connections.rejected.of(Rejection::MaxConnections).add(8);
         cores[1].connections.rejected.of(Rejection::MaxConnections).add(9);
-        let text = Metrics::new(cores, Vec::new()).expose(&Snapshot::default());
+        let text = Metrics::new(cores, Vec::new()).expose(&Status::default());
         for line in [
             "load_balancer_successful_connections_total 7",
             "load_balancer_active_connections 1",

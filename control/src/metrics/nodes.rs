@@ -1,36 +1,36 @@
 //! What is counted of each target: its traffic and its health checks.
 
-use exchange::{Snapshot, TargetCounters};
+use exchange::{Routing, TargetCounters};
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{gauge_by, total_by};
+use super::families::{gauge_by, total_by};
 
 /// By address, so that a series is one and the same over restarts of a target. While several targets
 /// are known at an address, of which all but one are draining, it is the sum of theirs.
-pub(super) fn counts(snapshot: &Snapshot) -> Vec<Box<dyn Collector>> {
+pub(super) fn counts(routing: &Routing) -> Vec<Box<dyn Collector>> {
     vec![
-        Box::new(active(snapshot)),
+        Box::new(active(routing)),
         Box::new(total(
-            snapshot,
+            routing,
             "load_balancer_node_connections_total",
             "Client connections that got one to the target",
             |counters| counters.sum(|core| &core.connections),
         )),
         Box::new(total(
-            snapshot,
+            routing,
             "load_balancer_node_unanswered_connections_total",
             "Client connections that the target was first to end, before it had sent a byte",
             |counters| counters.sum(|core| &core.unanswered),
         )),
         Box::new(total(
-            snapshot,
+            routing,
             "load_balancer_node_failed_connects_total",
             "Attempts to connect to the target that failed or took too long",
             |counters| counters.sum(|core| &core.failed_connects),
         )),
         Box::new(total(
-            snapshot,
+            routing,
             "load_balancer_health_check_failures_total",
             "Health checks of the target that failed",
             |counters| counters.failed_checks().get(),
@@ -38,29 +38,29 @@ pub(super) fn counts(snapshot: &Snapshot) -> Vec<Box<dyn Collector>> {
     ]
 }
 
-fn active(snapshot: &Snapshot) -> IntGaugeVec {
+fn active(routing: &Routing) -> IntGaugeVec {
     let gauge = gauge_by(
         "node",
         "load_balancer_node_active_connections",
         "Clients' connections to the target, those that are being connected included",
     );
-    for entry in &snapshot.entries {
-        let active = i64::try_from(entry.counters.active()).unwrap_or(i64::MAX);
-        gauge.with_label_values(&[&entry.target.address.to_string()]).add(active);
+    for entry in routing.entries() {
+        let active = i64::try_from(entry.counters().active()).unwrap_or(i64::MAX);
+        gauge.with_label_values(&[&entry.target().address.to_string()]).add(active);
     }
     gauge
 }
 
 fn total(
-    snapshot: &Snapshot,
+    routing: &Routing,
     name: &str,
     help: &str,
     count: impl Fn(&TargetCounters) -> u64,
 ) -> IntCounterVec {
     let total = total_by("node", name, help);
-    for entry in &snapshot.entries {
-        let node = entry.target.address.to_string();
-        total.with_label_values(&[&node]).inc_by(count(&entry.counters));
+    for entry in routing.entries() {
+        let node = entry.target().address.to_string();
+        total.with_label_values(&[&node]).inc_by(count(entry.counters()));
     }
     total
 }
@@ -89,7 +89,7 @@ mod tests {
     fn each_address_has_the_sum_over_its_targets_and_all_cores() {
         let entries = vec![entry("10.0.0.1:80", 1), entry("[::1]:80", 5), entry("10.0.0.1:80", 2)];
         let registry = Registry::new();
-        for metric in counts(&Snapshot { entries, ..Snapshot::default() }) {
+        for metric in counts(&Routing::to(entries)) {
             registry.register(metric).unwrap();
         }
         let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();

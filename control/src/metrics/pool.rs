@@ -4,7 +4,7 @@ use exchange::{ConnectDurations, CoreCounters, Counter};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
 
-use super::{gauge, sum, total};
+use super::families::{gauge, sum, total};
 
 /// What the cores count of their pools and connects.
 pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
@@ -108,10 +108,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use exchange::Snapshot;
-
     use super::*;
     use crate::metrics::Metrics;
+    use crate::status::Status;
 
     #[test]
     fn pools_and_connects_are_summed_over_cores() {
@@ -122,7 +121,7 @@ mod tests {
         cores[0].connects.durations.note(Duration::from_micros(90));
         cores[1].connects.durations.note(Duration::from_micros(1500));
         cores[1].connects.durations.note(Duration::from_secs(3));
-        let text = Metrics::new(cores, Vec::new()).expose(&Snapshot::default());
+        let text = Metrics::new(cores, Vec::new()).expose(&Status::default());
         for line in [
             "load_balancer_pool_hits_total 7",
             "load_balancer_pool_misses_total 0",

@@ -2,10 +2,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 
-use exchange::Snapshot;
+use exchange::Routing;
 use prometheus::IntGaugeVec;
 
-use super::gauge_by;
+use super::families::gauge_by;
 
 /// Where the kernel keeps the ports it gives to outgoing connections, IPv6 too (ip-sysctl).
 const RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
@@ -14,7 +14,7 @@ const DEFAULT_PORTS: u64 = 60_999 - 32_768 + 1;
 
 /// How many more connections each target could get, by local ports: an estimate, since ports in
 /// `TIME_WAIT`, reserved ones and those of other programs' connections to it are not known.
-pub(super) fn headroom(snapshot: &Snapshot, sources: &[IpAddr]) -> IntGaugeVec {
+pub(super) fn headroom(routing: &Routing, sources: &[IpAddr]) -> IntGaugeVec {
     let range = fs::read_to_string(RANGE).ok();
     let range = range.as_deref().and_then(parse).unwrap_or(DEFAULT_PORTS);
     let gauge = gauge_by(
@@ -22,7 +22,7 @@ pub(super) fn headroom(snapshot: &Snapshot, sources: &[IpAddr]) -> IntGaugeVec {
         "load_balancer_port_headroom",
         "Local ports left for connections to the target, estimated",
     );
-    for (node, left) in left(snapshot, sources, range) {
+    for (node, left) in left(routing, sources, range) {
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         gauge.with_label_values(&[&node.to_string()]).set(left);
     }
@@ -30,15 +30,15 @@ pub(super) fn headroom(snapshot: &Snapshot, sources: &[IpAddr]) -> IntGaugeVec {
 }
 
 /// By address: ports are taken towards an address, whoever serves there.
-fn left(snapshot: &Snapshot, sources: &[IpAddr], range: u64) -> HashMap<SocketAddr, u64> {
+fn left(routing: &Routing, sources: &[IpAddr], range: u64) -> HashMap<SocketAddr, u64> {
     let mut left = HashMap::new();
-    for entry in &snapshot.entries {
-        let address = entry.target.address;
+    for entry in routing.entries() {
+        let address = entry.target().address;
         let own = sources.iter().filter(|source| source.is_ipv4() == address.is_ipv4()).count();
         // Without one the kernel chooses, and always the same.
         let own = u64::try_from(own.max(1)).unwrap_or(u64::MAX);
         let left = left.entry(address).or_insert_with(|| range.saturating_mul(own));
-        *left = left.saturating_sub(entry.counters.active());
+        *left = left.saturating_sub(entry.counters().active());
     }
     left
 }
@@ -73,10 +73,10 @@ mod tests {
             // Another identity at an address that has one already.
             entry("10.0.0.1:80", 20),
         ];
-        let snapshot = Snapshot { entries, ..Snapshot::default() };
+        let routing = Routing::to(entries);
         let left = |sources: &[&str], node: &str| {
             let sources: Vec<_> = sources.iter().map(|source| source.parse().unwrap()).collect();
-            left(&snapshot, &sources, 100)[&node.parse().unwrap()]
+            left(&routing, &sources, 100)[&node.parse().unwrap()]
         };
         assert_eq!(left(&[], "10.0.0.1:80"), 50);
         assert_eq!(left(&["10.0.0.8", "10.0.0.9"], "10.0.0.1:80"), 150);

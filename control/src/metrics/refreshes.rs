@@ -1,8 +1,9 @@
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{gauge_by, total_by};
-use crate::discovery::ec2::{Census, Outcome, Reason};
+use super::families::{gauge_by, total_by};
+use crate::discovery::ec2::poll::filter::Reason;
+use crate::discovery::ec2::tracker::{counts::InstanceCounts, outcome::RefreshOutcome};
 
 /// How discovery in AWS goes.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Refreshes {
             "Instances in the latest answer of AWS that are no targets, by reason",
         );
         let refreshes = Self { outcomes, found: found.expect("the name is valid"), ignored };
-        for outcome in Outcome::all() {
+        for outcome in RefreshOutcome::all() {
             refreshes.outcomes.with_label_values(&[outcome.label()]);
         }
         for reason in Reason::ALL {
@@ -40,14 +41,14 @@ impl Refreshes {
         refreshes
     }
 
-    /// A refresh has ended; `census` is of its answer, if there was one.
-    pub(super) fn ended(&self, outcome: Outcome, census: Option<&Census>) {
+    /// A refresh has ended; `counts` is of its answer, if there was one.
+    pub(super) fn ended(&self, outcome: RefreshOutcome, counts: Option<&InstanceCounts>) {
         self.outcomes.with_label_values(&[outcome.label()]).inc();
-        let Some(census) = census else { return };
+        let Some(counts) = counts else { return };
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.found.set(number(census.found));
+        self.found.set(number(counts.found));
         for label in Reason::ALL.map(Reason::label) {
-            let count = census.ignored.get(label).copied().unwrap_or(0);
+            let count = counts.ignored.get(label).copied().unwrap_or(0);
             self.ignored.with_label_values(&[label]).set(number(count));
         }
     }

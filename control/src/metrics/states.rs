@@ -1,53 +1,53 @@
 //! What is known of each target's state.
 
-use exchange::{BreakerState, Checks, Entry, Snapshot, TargetState};
 use prometheus::IntGaugeVec;
 
-use super::gauge_by;
+use super::families::gauge_by;
+use crate::status::{BreakerState, Checks, Status, TargetState, TargetStatus};
 
 /// Of all targets that are checked, those that an operator drains too. A withdrawn one has no health
 /// to show, and its address may belong to another target by now.
-pub(super) fn health(snapshot: &Snapshot) -> IntGaugeVec {
+pub(super) fn health(status: &Status) -> IntGaugeVec {
     let health = gauge_by(
         "node",
         "load_balancer_node_health_status",
         "1 for a target that passes its health checks and is not ejected, else 0",
     );
-    for entry in &snapshot.entries {
-        let Some(checks) = &entry.checks else { continue };
-        let is_well = *checks == Checks::Passing && entry.breaker == BreakerState::Closed;
-        let node = entry.target.address.to_string();
+    for target in status.targets() {
+        let Some(checks) = target.checks() else { continue };
+        let is_well = *checks == Checks::Passing && target.breaker() == BreakerState::Closed;
+        let node = target.target().address.to_string();
         health.with_label_values(&[&node]).set(is_well.into());
     }
     health
 }
 
 /// How many targets are in each state.
-pub(super) fn counts(snapshot: &Snapshot) -> IntGaugeVec {
+pub(super) fn counts(status: &Status) -> IntGaugeVec {
     let counts = gauge_by("state", "load_balancer_targets", "Targets in this state");
     // Present from 0.
     for state in TargetState::ALL {
         counts.with_label_values(&[state.as_str()]);
     }
-    for entry in &snapshot.entries {
-        counts.with_label_values(&[entry.state.as_str()]).inc();
+    for target in status.targets() {
+        counts.with_label_values(&[target.state().as_str()]).inc();
     }
     counts
 }
 
 /// At each address, whether its target drains. Where one that is discovered has taken the place of
 /// others that are withdrawn, it is that one that counts.
-pub(super) fn draining(snapshot: &Snapshot) -> IntGaugeVec {
+pub(super) fn draining(status: &Status) -> IntGaugeVec {
     let draining = gauge_by(
         "node",
         "load_balancer_node_draining",
         "1 while a target drains, by an operator's order or because it left discovery, else 0",
     );
-    let is_withdrawn = |entry: &&Entry| entry.checks.is_none();
-    let (withdrawn, discovered): (Vec<_>, Vec<_>) = snapshot.entries.iter().partition(is_withdrawn);
-    for entry in withdrawn.into_iter().chain(discovered) {
-        let node = entry.target.address.to_string();
-        draining.with_label_values(&[&node]).set((entry.state == TargetState::Draining).into());
+    let is_withdrawn = |target: &&TargetStatus| target.checks().is_none();
+    let (withdrawn, discovered): (Vec<_>, Vec<_>) = status.targets().iter().partition(is_withdrawn);
+    for target in withdrawn.into_iter().chain(discovered) {
+        let node = target.target().address.to_string();
+        draining.with_label_values(&[&node]).set(target.is_draining().into());
     }
     draining
 }
@@ -56,18 +56,18 @@ pub(super) fn draining(snapshot: &Snapshot) -> IntGaugeVec {
 mod tests {
     use std::sync::Arc;
 
-    use exchange::{Target, TargetCounters};
+    use exchange::{Entry, Target, TargetCounters};
     use prometheus::core::Collector;
 
     use super::*;
+    use crate::status::Condition;
 
-    fn entry(port: u16, state: TargetState, checks: Option<Checks>) -> Entry {
+    type Of = (Entry, Condition);
+
+    fn entry(port: u16, state: TargetState, checks: Option<Checks>) -> Of {
         let target = Arc::new(Target::at(([10, 0, 0, 1], port).into()));
-        Entry { state, checks, ..Entry::new(target, Arc::new(TargetCounters::new(1))) }
-    }
-
-    fn snapshot(entries: Vec<Entry>) -> Snapshot {
-        Snapshot { entries, ..Snapshot::default() }
+        let entry = Entry::new(target, Arc::new(TargetCounters::new(1)));
+        (entry, Condition { state, checks, ..Condition::default() })
     }
 
     /// Each series as `label value`.
@@ -83,17 +83,18 @@ mod tests {
 
     #[test]
     fn health_is_that_of_every_target_that_is_checked() {
-        let ejected = entry(3, TargetState::Ejected, Some(Checks::Passing));
-        let snapshot = snapshot(vec![
+        let mut ejected = entry(3, TargetState::Ejected, Some(Checks::Passing));
+        ejected.1.breaker = BreakerState::HalfOpen;
+        let status = Status::for_test(vec![
             entry(1, TargetState::Healthy, Some(Checks::Passing)),
             entry(2, TargetState::Checking, Some(Checks::Pending)),
-            Entry { breaker: BreakerState::HalfOpen, ..ejected },
+            ejected,
             entry(4, TargetState::Draining, Some(Checks::Passing)),
             entry(5, TargetState::Draining, Some(Checks::Failing("status 503".into()))),
             entry(6, TargetState::Draining, None),
         ]);
         let expected = ["10.0.0.1:1 1", "10.0.0.1:2 0", "10.0.0.1:3 0", "10.0.0.1:4 1"];
-        assert_eq!(shown(&health(&snapshot)), [&expected[..], &["10.0.0.1:5 0"]].concat());
+        assert_eq!(shown(&health(&status)), [&expected[..], &["10.0.0.1:5 0"]].concat());
     }
     #[test]
     fn every_state_is_counted_from_0() {
@@ -102,7 +103,7 @@ mod tests {
             let names = ["checking", "draining", "ejected", "healthy", "unhealthy"];
             names.iter().zip(numbers).map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>()
         };
-        assert_eq!(shown(&counts(&Snapshot::default())), all(0, 0));
+        assert_eq!(shown(&counts(&Status::default())), all(0, 0));
         let entries = [
             entry(1, TargetState::Healthy, Some(Checks::Passing)),
             entry(2, TargetState::Healthy, Some(Checks::Passing)),
@@ -110,13 +111,13 @@ mod tests {
             entry(1, TargetState::Draining, None),
             entry(4, TargetState::Draining, None),
         ];
-        assert_eq!(shown(&counts(&snapshot(entries.to_vec()))), all(2, 3));
+        assert_eq!(shown(&counts(&Status::for_test(entries.to_vec()))), all(2, 3));
     }
 
     #[test]
     fn of_several_targets_at_an_address_the_discovered_one_drains_or_not() {
         let gone = |port| entry(port, TargetState::Draining, None);
-        let snapshot = snapshot(vec![
+        let status = Status::for_test(vec![
             gone(1),
             entry(1, TargetState::Healthy, Some(Checks::Passing)),
             gone(1),
@@ -126,6 +127,6 @@ mod tests {
             entry(4, TargetState::Unhealthy, Some(Checks::Failing("status 503".into()))),
         ]);
         let expected = ["10.0.0.1:1 0", "10.0.0.1:2 1", "10.0.0.1:3 1", "10.0.0.1:4 0"];
-        assert_eq!(shown(&draining(&snapshot)), expected);
+        assert_eq!(shown(&draining(&status)), expected);
     }
 }

@@ -4,15 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::{BreakerState, Report};
+use exchange::Report;
+
+use crate::status::BreakerState;
 
 /// The control plane's first attempt to connect comes so long after the opening, unless
-/// [`Settings::timeout`] is shorter.
+/// [`BreakerSettings::timeout`] is shorter.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// When a target's breaker opens, and how rarely it is tried again.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct BreakerSettings {
     /// Connects of the target that fail in a row, over all cores, before it opens; not zero.
     pub threshold: u32,
     /// The longest time between two attempts to connect to it while it is open; not zero, days at
@@ -22,7 +24,7 @@ pub struct Settings {
 
 /// What became of an attempt of the control plane to connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempt {
+pub enum ConnectAttempt {
     /// The target was connected to.
     Reached,
     /// It was not.
@@ -31,9 +33,9 @@ pub enum Attempt {
     NotMade(String),
 }
 
-/// Where a breaker can turn to.
+/// Where a breaker can transition to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum Transition {
     /// The target is not used.
     Open,
     /// The control plane tries to connect to it.
@@ -42,9 +44,9 @@ pub(crate) enum Turn {
     Closed,
 }
 
-/// How often the breakers of all targets have turned, since the start.
+/// How often the breakers of all targets have changed, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Turns {
+pub struct Transitions {
     /// To open.
     pub open: u64,
     /// To half open.
@@ -53,12 +55,12 @@ pub struct Turns {
     pub closed: u64,
 }
 
-impl Turns {
-    pub(crate) fn count(&mut self, turn: Option<Turn>) {
-        match turn {
-            Some(Turn::Open) => self.open += 1,
-            Some(Turn::HalfOpen) => self.half_open += 1,
-            Some(Turn::Closed) => self.closed += 1,
+impl Transitions {
+    pub(crate) fn count(&mut self, transition: Option<Transition>) {
+        match transition {
+            Some(Transition::Open) => self.open += 1,
+            Some(Transition::HalfOpen) => self.half_open += 1,
+            Some(Transition::Closed) => self.closed += 1,
             None => {}
         }
     }
@@ -74,7 +76,7 @@ impl Turns {
 /// plane. What fails meanwhile puts nothing off.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    settings: Settings,
+    settings: BreakerSettings,
     /// Whether health checks connect where clients are sent: then they find out.
     is_checked: bool,
     phase: Phase,
@@ -110,12 +112,17 @@ enum Next {
 
 impl Breaker {
     /// A closed one; `is_checked`: health checks connect where clients are sent.
-    pub(crate) fn new(settings: Settings, is_checked: bool) -> Self {
+    pub(crate) fn new(settings: BreakerSettings, is_checked: bool) -> Self {
         Self { settings, is_checked, phase: Phase::Closed { row: 0, successes: 0 } }
     }
 
     /// A core has reported; `connected` connects have succeeded by now.
-    pub(crate) fn failed(&mut self, report: &Report, connected: u64, now: Instant) -> Option<Turn> {
+    pub(crate) fn failed(
+        &mut self,
+        report: &Report,
+        connected: u64,
+        now: Instant,
+    ) -> Option<Transition> {
         let Phase::Closed { row, successes } = &mut self.phase else { return None };
         if report.successes < connected {
             return None;
@@ -139,54 +146,54 @@ impl Breaker {
             next: Next::Due(now + wait),
             reason: reason(&format!("{connects}: {}", report.error), self.is_checked, wait),
         });
-        Some(Turn::Open)
+        Some(Transition::Open)
     }
 
     /// A health check that began then has passed.
-    pub(crate) fn passed(&mut self, began: Instant) -> Option<Turn> {
+    pub(crate) fn passed(&mut self, began: Instant) -> Option<Transition> {
         let is_reached = self.is_checked && self.open().is_some_and(|open| open.since < began);
         is_reached.then(|| self.close())
     }
 
     /// So many connects of clients have succeeded by now.
-    pub(crate) fn connected(&mut self, successes: u64) -> Option<Turn> {
+    pub(crate) fn connected(&mut self, successes: u64) -> Option<Transition> {
         let is_reached = self.open().is_some_and(|open| open.successes != successes);
         is_reached.then(|| self.close())
     }
 
     /// Begins an attempt of the control plane, if one is due.
-    pub(crate) fn attempt(&mut self, now: Instant) -> Option<Turn> {
+    pub(crate) fn attempt(&mut self, now: Instant) -> Option<Transition> {
         let Phase::Open(open) = &mut self.phase else { return None };
         if !matches!(open.next, Next::Due(due) if due <= now) {
             return None;
         }
         open.next = Next::UnderWay { began: now };
-        Some(Turn::HalfOpen)
+        Some(Transition::HalfOpen)
     }
 
     /// The attempt that began then is over.
     pub(crate) fn attempted(
         &mut self,
         began: Instant,
-        result: Attempt,
+        result: ConnectAttempt,
         now: Instant,
-    ) -> Option<Turn> {
+    ) -> Option<Transition> {
         let Phase::Open(open) = &mut self.phase else { return None };
         if open.next != (Next::UnderWay { began }) {
             // Of an earlier opening, or of an earlier life of the target.
             return None;
         }
         let what = match result {
-            Attempt::Reached => return Some(self.close()),
-            Attempt::Failed(error) => {
+            ConnectAttempt::Reached => return Some(self.close()),
+            ConnectAttempt::Failed(error) => {
                 open.wait = open.wait.saturating_mul(2).min(self.settings.timeout);
                 format!("connecting failed: {error}")
             }
-            Attempt::NotMade(why) => format!("no attempt to connect could be made: {why}"),
+            ConnectAttempt::NotMade(why) => format!("no attempt to connect could be made: {why}"),
         };
         open.next = Next::Due(now + open.wait);
         open.reason = reason(&what, self.is_checked, open.wait);
-        Some(Turn::Open)
+        Some(Transition::Open)
     }
 
     /// When an attempt is due, if one will be.
@@ -221,9 +228,9 @@ impl Breaker {
         }
     }
 
-    fn close(&mut self) -> Turn {
+    fn close(&mut self) -> Transition {
         self.phase = Phase::Closed { row: 0, successes: 0 };
-        Turn::Closed
+        Transition::Closed
     }
 }
 

@@ -32,7 +32,7 @@ impl Drain {
     }
 
     /// An operator wants the target to drain, since then, or does not.
-    pub(crate) fn wish(&mut self, since: Option<Instant>) {
+    pub(crate) fn order(&mut self, since: Option<Instant>) {
         self.operator = since;
     }
 
@@ -90,12 +90,12 @@ mod tests {
         let due = |drain: &Drain| drain.due(Duration::from_secs(100));
         let mut drain = Drain::default();
         assert_eq!(due(&drain), None);
-        drain.wish(Some(after(10)));
+        drain.order(Some(after(10)));
         drain.withdraw(after(20));
         assert_eq!((due(&drain), drain.reason()), (Some(after(110)), Some("left discovery")));
         drain.discover();
         assert_eq!((due(&drain), drain.reason()), (Some(after(110)), Some("drained by operator")));
-        drain.wish(None);
+        drain.order(None);
         assert!(!drain.is_draining() && drain.reason().is_none());
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn localities<'a>(
     let size = |entries: &[usize]| entries.len() as u128 * zones;
     let kept = size(&own);
     if kept >= targets {
-        return vec![Locality { share: Locality::WHOLE, entries: own }];
+        return vec![Locality::new(Locality::WHOLE, own)];
     }
     let room = |entries: &[usize]| size(entries).saturating_sub(targets);
     // Not 0: where one zone is smaller than the mean, another is larger.
@@ -57,9 +57,9 @@ fn shared_out(parts: impl Iterator<Item = (u128, Vec<usize>)>, whole: u128) -> V
         let up_to = u32::try_from(up_to).expect("parts do not exceed the whole");
         let share = up_to - given;
         given = up_to;
-        Locality { share, entries }
+        Locality::new(share, entries)
     });
-    localities.filter(|locality| locality.share > 0).collect()
+    localities.filter(|locality| locality.share() > 0).collect()
 }
 
 #[cfg(test)]
@@ -76,8 +76,8 @@ mod tests {
         let eligible = zone_of.iter().enumerate().map(|(i, &zone)| (i, Some(&*zones[zone])));
         let localities = localities(&zones[own], eligible);
         let in_zones = localities.into_iter().map(|locality| {
-            let zones: Vec<_> = locality.entries.iter().map(|&index| zone_of[index]).collect();
-            (locality.share, zones)
+            let zones: Vec<_> = locality.entries().iter().map(|&index| zone_of[index]).collect();
+            (locality.share(), zones)
         });
         in_zones.collect()
     }

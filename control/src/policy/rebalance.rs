@@ -1,4 +1,4 @@
-//! When connections of long standing make room for targets that join: how many, and of which
+//! When old connections are closed in favour of targets that join: how many, and of which
 //! targets. Pure.
 
 mod share;
@@ -37,8 +37,8 @@ pub(crate) struct Load {
 impl Load {
     /// That of a target with these counters.
     pub(crate) fn of(counters: &TargetCounters, share: f64) -> Self {
-        let leaving = counters.surplus().leaving();
-        Self { share, connections: counters.active().saturating_sub(leaving) }
+        let closing = counters.rebalance_budget().closing();
+        Self { share, connections: counters.active().saturating_sub(closing) }
     }
 }
 

@@ -1,56 +1,32 @@
+mod assessment;
 mod breakers;
-mod identity;
+mod drain_orders;
 mod member;
-mod news;
+mod members;
+mod rules;
 mod warmup;
-mod wishes;
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry as Slot;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use exchange::{Affinity, Entry, Generation, Locality, Ramp, Snapshot, Surplus, Target, TargetId};
+use exchange::{
+    Affinity, Eligibility, Entry, Ramp, RebalanceBudget, Routing, Snapshot, Target, TargetId,
+};
 
-use crate::policy::breaker::{self, Turns};
+use crate::policy::breaker::Transitions;
+use crate::policy::identity::Identity;
 use crate::policy::locality::localities;
 use crate::policy::rebalance::{Load, Rebalance, shares};
-pub use identity::Identity;
+use crate::status::{Status, TargetStatus};
+use assessment::Assessment;
+pub(crate) use drain_orders::address_in;
+use drain_orders::{DrainOrders, Whom};
 use member::{Member, Used};
-use news::is_same;
+use members::Members;
+pub use rules::Rules;
 use warmup::{Facts, Warmup};
-pub(crate) use wishes::address_in;
-use wishes::{Whom, Wishes};
-
-/// What the roster is told once.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// As in [`crate::health::Settings`].
-    pub rise: u32,
-    /// As in [`crate::health::Settings`].
-    pub fall: u32,
-    /// As in [`crate::Settings`], in percent.
-    pub fail_open_threshold: u8,
-    /// When a target's circuit breaker opens, and how rarely it is tried again.
-    pub breaker: breaker::Settings,
-    /// As in [`crate::health::Settings::port`].
-    pub check_port: Option<u16>,
-    /// As in [`crate::Settings`].
-    pub drain_timeout: Duration,
-    /// As in [`crate::Settings`].
-    pub reset_unhealthy: bool,
-    /// As in [`crate::Settings`].
-    pub slow_start: Duration,
-    /// As in [`crate::Settings`].
-    pub rebalance_rate: u32,
-    /// How long, once a target has passed its first check, clients wait for the first checks of all
-    /// others.
-    pub warmup_max: Duration,
-    /// Whether clients keep their targets, so that they wait for the table, too.
-    pub affinity: bool,
-    /// Data-plane cores.
-    pub cores: usize,
-}
 
 /// All known targets and what follows from them. Pure: it does no I/O and reads no clock. The times
 /// it is told are monotonic and never go back.
@@ -58,20 +34,20 @@ pub struct Rules {
 pub struct Roster {
     rules: Rules,
     /// Ordered, so that every instance lists the same targets alike.
-    members: BTreeMap<Identity, Member>,
+    members: Members,
     /// Where this balancer is, once known and where it matters.
     own_zone: Option<Arc<str>>,
     /// Where clients keep their targets, the latest table.
     affinity: Option<Arc<Affinity>>,
     /// How often circuit breakers have turned.
-    turns: Turns,
+    transitions: Transitions,
     /// What operators want to drain, known or not.
-    wishes: Wishes,
+    drain_orders: DrainOrders,
     /// Whether clients are let in.
     warmup: Warmup,
-    /// Which connections make room for targets that join.
+    /// Which connections are closed in favour of targets that join.
     rebalance: Rebalance,
-    latest: Arc<Snapshot>,
+    latest: Arc<Status>,
 }
 
 impl Roster {
@@ -79,13 +55,13 @@ impl Roster {
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
-            members: BTreeMap::new(),
+            members: Members::default(),
             own_zone: None,
             affinity: None,
-            turns: Turns::default(),
-            wishes: Wishes::default(),
-            warmup: Warmup::new(rules.warmup_max, rules.affinity),
-            rebalance: Rebalance::new(rules.rebalance_rate),
+            transitions: Transitions::default(),
+            drain_orders: DrainOrders::default(),
+            warmup: Warmup::new(rules.warmup_max, rules.policy.affinity),
+            rebalance: Rebalance::new(rules.policy.rebalance_rate),
             latest: Arc::default(),
         }
     }
@@ -108,8 +84,8 @@ impl Roster {
                     }
                 }
                 Slot::Vacant(slot) => {
-                    let wish = self.wishes.since(slot.key());
-                    slot.insert(Member::new(target, &self.rules)).drain.wish(wish);
+                    let order = self.drain_orders.since(slot.key());
+                    slot.insert(Member::new(target, &self.rules)).drain.order(order);
                 }
             }
         }
@@ -124,62 +100,35 @@ impl Roster {
     /// away: those with this id or, where there are none, the one at this address. False if there
     /// are none and never were.
     pub fn drain(&mut self, name: &TargetId, now: Instant) -> bool {
-        for target in self.called(name) {
+        for target in members::called(&self.members, name) {
             let whom = if target.id == *name { Whom::all(name) } else { Whom::only(&target) };
-            self.wish(whom, now);
+            self.order_drain(whom, now);
         }
-        self.heed_wishes();
-        self.wishes.are_for(name)
+        members::follow(&mut self.members, &self.drain_orders);
+        self.drain_orders.are_for(name)
     }
 
     /// An operator does not want the targets called so to drain any more, nor when they come back
     /// after having been away. False if there are none and no such order stood.
     pub fn undrain(&mut self, name: &TargetId) -> bool {
-        let was_drained = self.wishes.remove_called(name);
-        let called = self.called(name);
+        let was_drained = self.drain_orders.remove_called(name);
+        let called = members::called(&self.members, name);
         for target in called.iter().filter(|target| target.id != *name) {
             // The others with its id go on draining.
-            let Some(since) = self.wishes.remove(&Whom::all(&target.id)) else { continue };
+            let Some(since) = self.drain_orders.remove(&Whom::all(&target.id)) else { continue };
             let others =
                 self.members.keys().filter(|it| it.id == target.id && !called.contains(it));
             for other in others.map(Whom::only).collect::<Vec<_>>() {
-                self.wish(other, since);
+                self.order_drain(other, since);
             }
         }
-        self.heed_wishes();
+        members::follow(&mut self.members, &self.drain_orders);
         was_drained || !called.is_empty()
     }
 
-    /// The known targets with this id; where there are none, the one at this address, which is among
-    /// those that are discovered if it can be.
-    fn called(&self, name: &TargetId) -> Vec<Identity> {
-        let find = |is_it: &dyn Fn(&Identity, &Member) -> bool| -> Vec<Identity> {
-            let found = self.members.iter().filter(|(identity, member)| is_it(identity, member));
-            found.map(|(identity, _)| identity.clone()).collect()
-        };
-        let is_there = |it: &Identity| Some(it.address) == address_in(name);
-        let mut called = find(&|it, _| it.id == *name);
-        if called.is_empty() {
-            called = find(&|it, member| is_there(it) && !member.drain.is_withdrawn());
-        }
-        if called.is_empty() {
-            called = find(&|it, _| is_there(it));
-        }
-        called
-    }
-
-    fn wish(&mut self, whom: Whom, since: Instant) {
+    fn order_drain(&mut self, whom: Whom, since: Instant) {
         let members = &self.members;
-        self.wishes.add(whom, since, |whom| match whom.address {
-            Some(address) => members.contains_key(&Identity { address, id: whom.id.clone() }),
-            None => members.keys().any(|member| member.id == whom.id),
-        });
-    }
-
-    fn heed_wishes(&mut self) {
-        for (identity, member) in &mut self.members {
-            member.drain.wish(self.wishes.since(identity));
-        }
+        self.drain_orders.add(whom, since, |whom| members::is_known(members, whom));
     }
 
     /// The targets to be checked: all that are discovered, also those an operator drains.
@@ -203,7 +152,7 @@ impl Roster {
     pub fn to_be_mapped(&self) -> impl Iterator<Item = &Arc<Target>> {
         let awaited = self.warmup.awaited();
         let eligible = self.latest.eligible().filter(move |_| awaited.is_none());
-        awaited.into_iter().flatten().chain(eligible.map(|entry| &entry.target))
+        awaited.into_iter().flatten().chain(eligible.map(TargetStatus::target))
     }
 
     /// A check of `target` that began then has passed, or failed for the reason given. Late results
@@ -215,7 +164,7 @@ impl Roster {
         }
         member.health.record(result.is_ok(), self.rules.rise, self.rules.fall);
         match result {
-            Ok(()) => self.turns.count(member.breaker.passed(began)),
+            Ok(()) => self.transitions.count(member.breaker.passed(began)),
             Err(reason) => {
                 member.counters.failed_checks().increment();
                 if member.failure.as_deref() != Some(reason) {
@@ -237,26 +186,36 @@ impl Roster {
         self.members.retain(|_, member| !member.drain.tick(member.counters.active() == 0));
     }
 
-    /// The snapshot of `now`; of a new generation if anything in it has changed since the last call.
-    pub fn snapshot(&mut self, now: Instant) -> Arc<Snapshot> {
+    /// The status at `now`, another one if anything in it has changed since the last call. The snapshot
+    /// in it is another one only if cores are to route in another way.
+    pub fn status(&mut self, now: Instant) -> Arc<Status> {
         for member in self.members.values_mut() {
-            self.turns.count(member.breaker.connected(member.counters.connected()));
+            self.transitions.count(member.breaker.connected(member.counters.connected()));
         }
-        let mut next = self.assess(now);
-        self.ramp_up(&mut next, now);
-        next.rebalanced_since = self.rebalance.since();
-        if !is_same(&next, &self.latest) {
-            self.latest = Arc::new(next);
+        let assessment = self.assess(now);
+        let Assessment { fail_open, admits, mut entries, conditions } = assessment;
+        self.ramp_up(&mut entries, fail_open, now);
+        let snapshot = self.route(entries, fail_open, admits, now);
+        let next = Status::new(
+            snapshot,
+            fail_open,
+            conditions,
+            members::drained_absent(&self.members, &self.drain_orders),
+        );
+        let generation = self.latest.generation();
+        let next = next.with_generation(generation);
+        if next != *self.latest {
+            self.latest = Arc::new(next.with_generation(generation.next()));
         }
         Arc::clone(&self.latest)
     }
 
-    /// When a later call of [`Roster::snapshot`] or [`Roster::begin_attempts`] than one at `now` will
+    /// When a later call of [`Roster::status`] or [`Roster::begin_attempts`] than one at `now` will
     /// say something else although nothing has happened.
     pub fn next_due(&self, now: Instant) -> Option<Instant> {
         let dues = self.members.values().filter_map(|member| {
             let attempt = member.breaker.due().filter(|_| member.is_wanted());
-            attempt.or_else(|| member.drain.due(self.rules.drain_timeout))
+            attempt.or_else(|| member.drain.due(self.rules.policy.drain_timeout))
         });
         dues.chain(self.warmup.due()).filter(|due| *due > now).min()
     }
@@ -266,29 +225,31 @@ impl Roster {
         self.rebalance.due()
     }
 
-    /// Lets connections of long standing end, by the latest snapshot, in favour of targets that have
+    /// Lets old connections be closed, by the latest snapshot, in favour of targets that have
     /// joined. `draw` draws from 0.0 up to, not including, 1.0.
     pub fn rebalance(&mut self, now: Instant, draw: &mut dyn FnMut() -> f64) {
-        let surpluses = self.members.values().map(|member| member.counters.surplus());
-        let unused = surpluses.map(Surplus::take_back).sum();
-        if self.latest.fail_open {
+        let budgets = self.members.values().map(|member| member.counters.rebalance_budget());
+        let unused = budgets.map(RebalanceBudget::take_back).sum();
+        if self.latest.fail_open() {
             // Nobody knows what a target can carry.
             return self.rebalance.pause(now, draw);
         }
         // Those that get no new connections keep what they have.
-        let used = self.latest.entries.iter().zip(shares(&self.latest, now));
+        let routing = self.latest.snapshot().routing();
+        let used = routing.entries().iter().zip(shares(routing, now));
         let (entries, loads): (Vec<_>, Vec<_>) = used
             .filter(|(_, share)| *share > 0.0)
-            .map(|(entry, share)| (entry, Load::of(&entry.counters, share)))
+            .map(|(entry, share)| (entry, Load::of(entry.counters(), share)))
             .unzip();
-        let is_final = !entries.iter().any(|it| it.ramp.is_some_and(|ramp| ramp.part(now) < 1.0));
+        let is_final = !entries.iter().any(|it| it.ramp().is_some_and(|ramp| ramp.part(now) < 1.0));
         let grants = self.rebalance.grant(now, &loads, unused, is_final, draw);
         for (entry, count) in entries.into_iter().zip(grants) {
-            entry.counters.surplus().grant(count);
+            entry.counters().rebalance_budget().grant(count);
         }
     }
 
-    fn assess(&mut self, now: Instant) -> Snapshot {
+    /// What becomes of each target. The entries' ramps are still missing.
+    fn assess(&mut self, now: Instant) -> Assessment {
         let present = || self.members.values().filter(|member| !member.drain.is_draining());
         let count = present().count();
         let healthy = present().filter(|member| member.is_fit()).count();
@@ -296,12 +257,13 @@ impl Roster {
         let known = present().filter(|member| member.health.has_first_result()).count();
 
         let are_all_checked = count > 0 && known == count;
-        let are_too_few = |good| good * 100 <= usize::from(self.rules.fail_open_threshold) * count;
+        let are_too_few =
+            |good| good * 100 <= usize::from(self.rules.policy.fail_open_threshold) * count;
         // It begins only once all are known, or where circuit breakers leave nobody else. A newcomer
         // does not end it: that would leave clients without any target until the newcomer's first
         // check is over.
         let may_be =
-            are_all_checked || self.latest.fail_open && known > 0 || healthy == 0 && passing > 0;
+            are_all_checked || self.latest.fail_open() && known > 0 || healthy == 0 && passing > 0;
         let used = match are_too_few(healthy) && may_be {
             false => Used::Fit,
             // Only circuit breakers are to blame.
@@ -309,73 +271,84 @@ impl Roster {
             true => Used::All,
         };
 
-        let entries = self.members.values().map(|it| it.assess(used, &self.rules, now));
-        let mut entries: Vec<_> = entries.collect();
-        let usable = entries.iter().filter(|it| it.eligible).map(|it| &it.target).collect();
+        let assessed = self.members.values().map(|it| it.assess(used, &self.rules, now));
+        let (mut entries, conditions): (Vec<_>, Vec<_>) = assessed.unzip();
+        let usable = entries.iter().filter(|it| it.is_eligible()).map(Entry::target).collect();
         let table = self.affinity.as_deref();
         let facts = Facts { is_any: count > 0, are_all_checked, usable, table };
         let admits = self.warmup.admits(&facts, now);
         if !admits {
-            for entry in &mut entries {
-                entry.eligible = false;
-            }
+            let unused = |entry: Entry| entry.with_eligibility(Eligibility::None);
+            entries = entries.into_iter().map(unused).collect();
         }
-        let fail_open = admits && used != Used::Fit;
-        Snapshot {
-            generation: Generation(self.latest.generation.0 + 1),
-            fail_open,
-            admits,
-            own_zone: self.own_zone.clone(),
-            affinity: self.affinity.clone(),
-            drained_absent: self.drained_absent(),
-            rebalanced_since: None,
-            // Under fail-open nobody knows what a zone can carry.
-            localities: if fail_open { Vec::new() } else { self.localities(&entries) },
-            entries,
-        }
+        Assessment { fail_open: admits && used != Used::Fit, admits, entries, conditions }
     }
 
-    fn drained_absent(&self) -> Vec<TargetId> {
-        let is_discovered = |member: &&Member| !member.drain.is_withdrawn();
-        let discovered = self.members.values().filter(is_discovered);
-        let drained = discovered.filter(|member| member.drain.is_ordered());
-        let ids: BTreeSet<_> = drained.map(|member| &member.target.id).collect();
-        self.wishes.except(|whom| match whom.address {
-            Some(address) => {
-                let one = self.members.get(&Identity { address, id: whom.id.clone() });
-                one.as_ref().is_some_and(is_discovered)
-            }
-            None => ids.contains(&whom.id),
-        })
+    /// The latest snapshot, if there is nothing new to route by, or the next one.
+    fn route(
+        &mut self,
+        entries: Vec<Entry>,
+        fail_open: bool,
+        admits: bool,
+        now: Instant,
+    ) -> Arc<Snapshot> {
+        // Under fail-open nobody knows what a zone can carry.
+        let localities = match &self.own_zone {
+            Some(own_zone) if !fail_open => localities(own_zone, zones_of(&entries)),
+            _ => Vec::new(),
+        };
+        let routing = Routing::to(entries)
+            .with_admits(admits)
+            .with_own_zone(self.own_zone.clone())
+            .with_localities(localities)
+            .with_affinity(self.affinity.clone())
+            .with_rebalanced_since(self.rebalance.since());
+        let latest = Arc::clone(self.latest.snapshot());
+        if routing == *latest.routing() {
+            return latest;
+        }
+        let routing = self.without_past_ramps(routing, now);
+        Arc::new(Snapshot::new(self.latest.generation().next(), routing))
+    }
+
+    /// That a ramp is over is no news, since it says so itself: it goes with whatever is news.
+    fn without_past_ramps(&mut self, routing: Routing, now: Instant) -> Routing {
+        for member in self.members.values_mut() {
+            member.ramp = member.ramp.filter(|ramp| ramp.part(now) < 1.0);
+        }
+        let ramps = self.members.values().map(|member| member.ramp);
+        let entries = routing.entries().iter().cloned().zip(ramps);
+        let entries = entries.map(|(entry, ramp)| entry.with_ramp(ramp)).collect();
+        routing.with_entries(entries)
     }
 
     /// Begins the ramps of targets that become eligible, as far as they join others: not those that
     /// clients are let in to at once, be it at the start or after none was left, nor under fail-open.
-    fn ramp_up(&mut self, next: &mut Snapshot, now: Instant) {
-        let joins = self.latest.eligible().next().is_some() && !next.fail_open;
-        let ramps = joins && !self.rules.slow_start.is_zero();
-        let ramp = ramps.then_some(Ramp { since: now, duration: self.rules.slow_start });
+    fn ramp_up(&mut self, entries: &mut [Entry], fail_open: bool, now: Instant) {
+        let joins = self.latest.eligible().next().is_some() && !fail_open;
+        let ramps = joins && !self.rules.policy.slow_start.is_zero();
+        let ramp = ramps.then(|| Ramp::new(now, self.rules.policy.slow_start));
         let mut has_joined = false;
-        for (member, entry) in self.members.values_mut().zip(&mut next.entries) {
-            member.ramp = match (entry.eligible, member.was_eligible) {
+        for (member, entry) in self.members.values_mut().zip(entries) {
+            member.ramp = match (entry.is_eligible(), member.was_eligible) {
                 (false, _) => None,
                 (true, false) => ramp,
-                (true, true) => member.ramp.filter(|ramp| ramp.part(now) < 1.0),
+                (true, true) => member.ramp,
             };
-            has_joined |= joins && entry.eligible && !member.was_eligible;
-            member.was_eligible = entry.eligible;
-            entry.ramp = member.ramp;
+            has_joined |= joins && entry.is_eligible() && !member.was_eligible;
+            member.was_eligible = entry.is_eligible();
+            *entry = entry.clone().with_ramp(member.ramp);
         }
         if has_joined {
             self.rebalance.begin(now);
         }
     }
+}
 
-    fn localities(&self, entries: &[Entry]) -> Vec<Locality> {
-        let Some(own_zone) = &self.own_zone else { return Vec::new() };
-        let eligible = entries.iter().enumerate().filter(|(_, entry)| entry.eligible);
-        localities(own_zone, eligible.map(|(index, entry)| (index, entry.target.zone.as_deref())))
-    }
+/// The eligible entries' numbers and zones.
+fn zones_of(entries: &[Entry]) -> impl Iterator<Item = (usize, Option<&str>)> {
+    let eligible = entries.iter().enumerate().filter(|(_, entry)| entry.is_eligible());
+    eligible.map(|(index, entry)| (index, entry.target().zone.as_deref()))
 }
 
 #[cfg(test)]

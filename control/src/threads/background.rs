@@ -61,19 +61,19 @@ mod tests {
     use super::*;
 
     /// The policy and the nice value of the thread that asks.
-    fn standing() -> (ThreadSchedulePolicy, i32) {
+    fn seen_policy() -> (ThreadSchedulePolicy, i32) {
         let nice = rustix::process::getpriority_process(None).unwrap();
         (thread_schedule_policy().unwrap(), nice)
     }
 
     #[test]
     fn only_the_thread_that_is_started_is_below_the_others() {
-        let before = standing();
+        let before = seen_policy();
         let seen = |priority| {
             let (sender, receiver) = mpsc::channel();
             let look = move || {
-                let inherited = thread::spawn(standing).join().unwrap();
-                sender.send((standing(), inherited)).unwrap();
+                let inherited = thread::spawn(seen_policy).join().unwrap();
+                sender.send((seen_policy(), inherited)).unwrap();
             };
             spawn("test", priority, look).unwrap();
             receiver.recv().unwrap()
@@ -85,6 +85,6 @@ mod tests {
         let idle = seen(Priority::Idle);
         assert_eq!(idle.0.0, normal(NormalThreadSchedulePolicy::Idle));
         assert_eq!(idle.1.0, normal(NormalThreadSchedulePolicy::Idle));
-        assert_eq!(standing(), before);
+        assert_eq!(seen_policy(), before);
     }
 }

@@ -4,21 +4,15 @@
 //! A guard is set on a thread while it is in such a library. The process's panic hook asks
 //! [`takes`], and aborts where nothing is set; without a hook that does, all panics are caught.
 
-#[cfg(any(test, feature = "aws"))]
-mod guarded;
-
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
-use crate::escaped::Escaped;
-
-#[cfg(feature = "aws")]
-pub(crate) use guarded::Guarded;
+use crate::log_lines::escaped::Escaped;
 
 thread_local! {
-    static IS_SET: Cell<bool> = const { Cell::new(false) };
+    pub(super) static IS_SET: Cell<bool> = const { Cell::new(false) };
     /// Where the latest panic was that this thread's guard has taken.
     static PLACE: Cell<Option<String>> = const { Cell::new(None) };
 }

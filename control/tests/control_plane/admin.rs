@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use testkit::wait::wait_for;
 
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -49,12 +49,12 @@ fn targets_are_listed_as_json() {
     let targets = vec![target(six), target(four).in_zone("eu-west-1a")];
     let plane = Plane::start(settings(Static(targets), TIMEOUT));
     plane.wait_for_states("healthy* healthy*");
-    plane.snapshot().entries[1].counters.on(0).active.add(7);
+    plane.snapshot().entries()[1].counters().on(0).active.add(7);
     let (status, body) = plane.get("/targets");
     assert_eq!(status, 200);
     let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
     let expected = serde_json::json!({
-        "generation": plane.snapshot().generation.0,
+        "generation": plane.status().generation().number(),
         "targets": [
             {"id": four.address.to_string(), "address": four.address.to_string(),
              "zone": "eu-west-1a", "state": "healthy", "reason": null,
@@ -189,4 +189,23 @@ fn silent_and_slow_clients_are_closed_and_lock_nobody_out() {
         |end| end.as_ref().map_or_else(|e| e.kind() != std::io::ErrorKind::WouldBlock, |_| true),
     );
     drop(end);
+}
+
+#[test]
+fn another_reason_changes_what_is_told_and_not_what_the_cores_go_by() {
+    let server = serve(500);
+    let plane = Plane::start(settings(Static(vec![target(server)]), TIMEOUT));
+    let told = || {
+        let targets: serde_json::Value = serde_json::from_str(&plane.get("/targets").1).unwrap();
+        let target = &targets["targets"][0];
+        [&target["reason"], &target["check_failure"]].map(|why| why.as_str().map(str::to_owned))
+    };
+    let both = |why: &str| [Some(why.to_owned()), Some(why.to_owned())];
+    wait_for("the first reason", told, |it| *it == both("GET /ping: status 500"));
+    let (before, status) = (plane.snapshot().generation(), plane.status().generation());
+    server.set_status(503);
+    wait_for("another reason", told, |it| *it == both("GET /ping: status 503"));
+    assert_eq!(plane.snapshot().generation(), before);
+    assert!(plane.status().generation() > status, "/targets counts every change");
+    plane.wait_for_states("unhealthy*");
 }

@@ -4,14 +4,16 @@ use std::time::Duration;
 use testkit::backend::HealthServer;
 use testkit::wait::wait_for;
 
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 use exchange::{Affinity, Snapshot};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn start(servers: &[&HealthServer], affinity: bool) -> Plane {
     let targets = servers.iter().map(|it| target(it)).collect();
-    Plane::start(control::Settings { affinity, ..settings(Static(targets), TIMEOUT) })
+    let mut settings = settings(Static(targets), TIMEOUT);
+    settings.policy.affinity = affinity;
+    Plane::start(settings)
 }
 
 /// The ports of the targets that clients are led to, in order.
@@ -21,7 +23,7 @@ fn mapped(snapshot: &Snapshot) -> Option<Vec<u16>> {
         ports.sort_unstable();
         ports
     };
-    snapshot.affinity.as_deref().map(ports)
+    snapshot.affinity().map(|it| ports(it))
 }
 
 #[test]
@@ -46,5 +48,5 @@ fn there_is_no_table_where_none_is_wanted() {
     let servers = [serve(200)];
     let plane = start(&servers, false);
     plane.wait_for_states("healthy*");
-    assert!(plane.snapshot().affinity.is_none());
+    assert!(plane.snapshot().affinity().is_none());
 }

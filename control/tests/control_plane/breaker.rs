@@ -8,7 +8,7 @@ use testkit::backend::HealthServer;
 use testkit::wait::wait_for;
 
 use control::breaker;
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 use control::health::ProxyHeader;
 use exchange::Target;
 
@@ -29,7 +29,7 @@ impl Fleet {
     ) -> Self {
         let [first, second] = targets.clone();
         let mut settings = settings(Static(targets.into()), Duration::from_secs(5));
-        settings.breaker = breaker::Settings { threshold: 3, timeout };
+        settings.policy.breaker = breaker::BreakerSettings { threshold: 3, timeout };
         change(&mut settings);
         let plane = Plane::start(settings);
         plane.wait_for_states("healthy* healthy*");
@@ -220,12 +220,12 @@ fn when_all_are_ejected_those_that_pass_their_checks_are_used() {
     fleet.fail(3);
     fleet.plane.connects_failed(&fleet.second, 3);
     fleet.plane.wait_for_states("ejected* ejected*");
-    assert!(fleet.plane.snapshot().fail_open);
+    assert!(fleet.plane.status().fail_open());
     assert_eq!(fleet.plane.metric("load_balancer_fail_open"), Some(1.0));
     // A client's connect has succeeded: without anything else happening it is noticed.
-    fleet.plane.snapshot().entries[0].counters.on(0).connected.increment();
+    fleet.plane.snapshot().entries()[0].counters().on(0).connected.increment();
     fleet.plane.wait_for_states("healthy* ejected");
-    assert!(!fleet.plane.snapshot().fail_open);
+    assert!(!fleet.plane.status().fail_open());
 }
 
 #[test]

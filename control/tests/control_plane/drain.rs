@@ -8,7 +8,7 @@ use testkit::backend::HealthServer;
 use testkit::skip::skip;
 use testkit::wait::wait_for;
 
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 use exchange::{Target, TargetId};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,9 +49,9 @@ fn a_target_is_drained_and_undrained_by_its_id() {
     let named = |server: &HealthServer, id| Target { id: TargetId::new(id), ..target(server) };
     let plane = plane_of(vec![named(one, "i-1"), named(two, "a/b%é")]);
     let drained = |id: &str| {
-        let snapshot = plane.snapshot();
-        let entry = snapshot.entries.iter().find(|entry| entry.target.id.as_str() == id).unwrap();
-        (!entry.eligible, entry.reason.as_deref().map(str::to_owned))
+        let status = plane.status();
+        let target = status.targets().iter().find(|it| it.target().id.as_str() == id).unwrap();
+        (!target.is_eligible(), target.reason().map(str::to_owned))
     };
     let by_operator = || Some("drained by operator".to_owned());
 
@@ -60,7 +60,7 @@ fn a_target_is_drained_and_undrained_by_its_id() {
     let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
     // The cores know by the time of the answer.
     assert_eq!(drained("i-1"), (true, by_operator()));
-    assert_eq!(answer["generation"], plane.snapshot().generation.0);
+    assert_eq!(answer["generation"], plane.status().generation().number());
     let expected = serde_json::json!([
         {"id": "i-1", "address": one.address.to_string(), "zone": null, "state": "draining",
          "reason": "drained by operator", "checks": "passing", "check_failure": null,
@@ -120,7 +120,7 @@ fn a_target_with_an_id_is_drained_by_its_address_too() {
 fn what_cannot_be_obeyed_is_refused_as_json_and_changes_nothing() {
     let server = serve(200);
     let plane = plane_of(vec![target(server)]);
-    let generation = plane.snapshot().generation;
+    let generation = plane.status().generation();
     let path = format!("/targets/{}/drain", server.address);
     for wish in ["drain", "undrain"] {
         let unknown = post(&plane, &format!("/targets/i-9/{wish}"), "");
@@ -149,7 +149,7 @@ fn what_cannot_be_obeyed_is_refused_as_json_and_changes_nothing() {
     }
     assert_refused(&post(&plane, "/targets", ""), 405, "method not allowed");
     assert_refused(&post(&plane, &path, "Origin: http://evil.example\r\n"), 403, "web page");
-    assert_eq!(plane.snapshot().generation, generation);
+    assert_eq!(plane.status().generation(), generation);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use testkit::backend::HealthServer;
 use testkit::wait::wait_for;
 
-use control::discovery::{FileSettings, Settings::File};
+use control::discovery::{DiscoverySettings::File, FileSettings};
 
 /// A target file that is removed with the test.
 struct TargetFile(PathBuf);
@@ -60,7 +60,7 @@ fn a_bad_file_keeps_the_last_good_targets() {
     let file = TargetFile::new("bad", &list(&[(one, "i-1")]));
     let plane = file.start();
     plane.wait_for_states("healthy*");
-    let generation = plane.snapshot().generation;
+    let generation = plane.status().generation();
 
     file.write(&whole[..whole.len() / 2]);
     wait_for("a failure: half-written", || failures(&plane, "invalid"), |n| *n >= 1.0);
@@ -68,7 +68,7 @@ fn a_bad_file_keeps_the_last_good_targets() {
     wait_for("a failure: refused target", || failures(&plane, "refused"), |n| *n >= 1.0);
     fs::remove_file(&file.0).unwrap();
     wait_for("a failure: missing", || failures(&plane, "unreadable"), |n| *n >= 1.0);
-    assert_eq!(plane.snapshot().generation, generation);
+    assert_eq!(plane.status().generation(), generation);
     assert_eq!(plane.states(), "healthy*");
 
     file.write(&whole);
@@ -82,7 +82,7 @@ fn targets_drain_and_an_empty_list_is_believed() {
     let file = TargetFile::new("drain", &list(&[(server, "i-1")]));
     let plane = file.start();
     plane.wait_for_states("healthy*");
-    let active = std::sync::Arc::clone(&plane.snapshot().entries[0].counters);
+    let active = std::sync::Arc::clone(plane.snapshot().entries()[0].counters());
     active.on(0).active.increment();
 
     file.write("[]");
@@ -104,5 +104,5 @@ fn targets_drain_and_an_empty_list_is_believed() {
     plane.wait_for_states("draining healthy*");
     active.on(0).active.decrement();
     plane.wait_for_states("healthy*");
-    assert_eq!(plane.snapshot().entries[0].target.id.as_str(), "i-2");
+    assert_eq!(plane.snapshot().entries()[0].target().id.as_str(), "i-2");
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use testkit::wait::wait_for;
 
 use control::Settings;
-use control::discovery::Settings::Static;
+use control::discovery::DiscoverySettings::Static;
 
 const LONG: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_millis(200);
@@ -62,7 +62,7 @@ fn when_all_fail_all_are_used() {
     let server = serve(503);
     let plane = Plane::start(settings(Static(vec![target(server)]), LONG));
     plane.wait_for_states("unhealthy*");
-    assert!(plane.snapshot().fail_open && plane.snapshot().admits);
+    assert!(plane.status().fail_open() && plane.snapshot().admits());
     assert_eq!(plane.metric("load_balancer_fail_open"), Some(1.0));
     let series = format!("load_balancer_node_health_status{{node=\"{}\"}}", server.address);
     assert_eq!(plane.metric(&series), Some(0.0));
@@ -169,8 +169,8 @@ fn targets_that_hang_delay_no_check_of_one_that_passes() {
     let plane = Plane::start(settings);
     let is_checked = || {
         let snapshot = plane.snapshot();
-        let entry = snapshot.entries.iter().find(|it| it.target.address == well.address);
-        entry.is_some_and(|entry| entry.eligible)
+        let entry = snapshot.entries().iter().find(|it| it.target().address == well.address);
+        entry.is_some_and(exchange::Entry::is_eligible)
     };
     wait_for("its turn among all that were never checked", is_checked, |checked| *checked);
     let (before, hung, started) = (well.checks(), hanging.checks(), Instant::now());

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use control::{Control, Settings, breaker, discovery, health, zone};
+use control::status::Status;
+use control::{Control, Settings, breaker, discovery, health, policy, zone};
 use exchange::{CoreCounters, Report, Reporter, Snapshot, Subscriber, Target};
 use testkit::backend::HealthServer;
 use testkit::http;
@@ -32,11 +33,11 @@ pub(crate) fn target(server: &HealthServer) -> Target {
 }
 
 /// Quick checks: every 50 ms, rise 2, fall 3.
-pub(crate) fn settings(discovery: discovery::Settings, timeout: Duration) -> Settings {
+pub(crate) fn settings(discovery: discovery::DiscoverySettings, timeout: Duration) -> Settings {
     Settings {
         discovery,
         discovery_period: Duration::from_mins(1),
-        health: health::Settings {
+        health: health::HealthSettings {
             period: Duration::from_millis(50),
             path: "/ping".parse().unwrap(),
             timeout,
@@ -46,17 +47,19 @@ pub(crate) fn settings(discovery: discovery::Settings, timeout: Duration) -> Set
             fall: 3,
             proxy_header: None,
         },
-        fail_open_threshold: 0,
-        affinity: false,
-        drain_timeout: Duration::from_mins(5),
-        reset_unhealthy: false,
-        slow_start: Duration::ZERO,
-        rebalance_rate: 0,
-        breaker: breaker::Settings { threshold: 5, timeout: Duration::from_mins(5) },
         connect_timeout: Duration::from_secs(2),
-        zone: zone::Settings::Ignored,
+        zone: zone::ZoneSettings::Ignored,
         source_addresses: Vec::new(),
         probes_max: control::MAX_PROBES,
+        policy: policy::PolicySettings {
+            fail_open_threshold: 0,
+            affinity: false,
+            drain_timeout: Duration::from_mins(5),
+            reset_unhealthy: false,
+            slow_start: Duration::ZERO,
+            rebalance_rate: 0,
+            breaker: breaker::BreakerSettings { threshold: 5, timeout: Duration::from_mins(5) },
+        },
     }
 }
 
@@ -114,10 +117,15 @@ impl Plane {
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         let mut latest = self.latest.lock().unwrap();
         if let Some(newer) = self.subscriber.latest() {
-            assert!(newer.generation > latest.generation);
+            assert!(newer.generation() > latest.generation());
             *latest = newer;
         }
         Arc::clone(&latest)
+    }
+
+    /// What operators would be told now.
+    pub(crate) fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.control.statuses().borrow())
     }
 
     /// A core says that so many connects of `target` have failed since the last that succeeded.
@@ -128,14 +136,14 @@ impl Plane {
         self.reporter.lock().unwrap().report(report);
     }
 
-    /// Each target's state as a core would see it, in order; eligible ones with a star.
+    /// Each target's state in order; those that are eligible, as a core would see it, with a star.
     pub(crate) fn states(&self) -> String {
-        let snapshot = self.snapshot();
-        let states = snapshot
-            .entries
+        let status = self.status();
+        let shown = status
+            .targets()
             .iter()
-            .map(|entry| format!("{}{}", entry.state, if entry.eligible { "*" } else { "" }));
-        states.collect::<Vec<_>>().join(" ")
+            .map(|it| format!("{}{}", it.state(), if it.is_eligible() { "*" } else { "" }));
+        shown.collect::<Vec<_>>().join(" ")
     }
 
     pub(crate) fn wait_for_states(&self, expected: &str) {

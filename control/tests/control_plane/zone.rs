@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 use testkit::wait::wait_for;
 
-use control::discovery::Settings::Static;
-use control::zone::Settings;
+use control::discovery::DiscoverySettings::Static;
+use control::zone::ZoneSettings;
 use exchange::Locality;
 
 const TOKEN: &str = "AQAEAFdSZQ==";
@@ -48,8 +48,8 @@ impl Metadata {
         metadata
     }
 
-    fn settings(&self) -> Settings {
-        Settings::Metadata(format!("http://{}", self.address).parse().unwrap())
+    fn settings(&self) -> ZoneSettings {
+        ZoneSettings::Metadata(format!("http://{}", self.address).parse().unwrap())
     }
 
     fn tokens_asked(&self) -> usize {
@@ -113,24 +113,21 @@ fn the_own_zone_is_asked_for_until_it_is_known() {
     plane.wait_for_states("healthy* healthy* healthy*");
     wait_for("four attempts", || metadata.tokens_asked(), |asked| *asked >= 4);
     let snapshot = plane.snapshot();
-    assert_eq!((snapshot.own_zone.as_deref(), &*snapshot.localities), (None, &[][..]));
+    assert_eq!((snapshot.own_zone().map(|zone| &**zone), snapshot.localities()), (None, &[][..]));
 
     metadata.shared.is_good.store(true, Ordering::SeqCst);
-    let snapshot = wait_for("the own zone", || plane.snapshot(), |it| it.own_zone.is_some());
-    assert_eq!(snapshot.own_zone.as_deref(), Some("b"));
+    let snapshot = wait_for("the own zone", || plane.snapshot(), |it| it.own_zone().is_some());
+    assert_eq!(snapshot.own_zone().map(|zone| &**zone), Some("b"));
     // One of three for one half: two thirds stay.
     let share = Locality::WHOLE * 2 / 3;
     assert_eq!(
-        snapshot.localities,
-        [
-            Locality { share, entries: vec![1] },
-            Locality { share: Locality::WHOLE - share, entries: vec![0, 2] },
-        ]
+        snapshot.localities(),
+        [Locality::new(share, vec![1]), Locality::new(Locality::WHOLE - share, vec![0, 2]),]
     );
     assert_eq!(metadata.shared.unauthorized.load(Ordering::SeqCst), 0);
     let asked = metadata.tokens_asked();
     servers[0].set_status(500);
     plane.wait_for_states("unhealthy healthy* healthy*");
-    assert_eq!(plane.snapshot().localities, [Locality { share: 65536, entries: vec![1] }]);
+    assert_eq!(plane.snapshot().localities(), [Locality::new(65536, vec![1])]);
     assert_eq!(metadata.tokens_asked(), asked, "it is asked once it is known");
 }

@@ -23,19 +23,19 @@ pub(crate) struct Pool {
     life: IdleLife,
     connecting: Vec<Key>,
     /// Ready for a client, in the order in which they became so.
-    idle: VecDeque<Idle>,
+    idle: VecDeque<IdleConnection>,
     /// Too old for clients, kept to see how long the target allows.
-    probe: Option<Idle>,
+    probe: Option<IdleConnection>,
     probed: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Idle {
+struct IdleConnection {
     key: Key,
     since: Instant,
 }
 
-impl Idle {
+impl IdleConnection {
     fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.since)
     }
@@ -105,7 +105,7 @@ impl Pool {
     /// A connection that was being connected is there.
     pub(crate) fn note_ready(&mut self, key: Key, now: Instant) {
         self.connecting.retain(|&connecting| connecting != key);
-        let idle = Idle { key, since: now };
+        let idle = IdleConnection { key, since: now };
         if self.needs_probe(now) {
             self.probe = Some(idle);
             self.probed = Some(now);

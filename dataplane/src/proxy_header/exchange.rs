@@ -10,7 +10,7 @@ use crate::sys::peer_address;
 /// Whose connection it is, as far as that is known before a target was told. Only there while
 /// PROXY protocol headers are in use.
 #[derive(Debug)]
-pub(crate) struct Introduction {
+pub(crate) struct HeaderExchange {
     /// The client's header as far as it has come.
     received: Vec<u8>,
     /// What the target is going to be told.
@@ -19,7 +19,7 @@ pub(crate) struct Introduction {
 
 /// What the bytes that came last mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum HeaderRead {
     /// The header goes on.
     Incomplete,
     /// The header is whole.
@@ -27,22 +27,22 @@ pub(crate) enum Progress {
         /// So many of the bytes still belong to it.
         header_bytes: usize,
         /// Whose connection it says that it is.
-        client: Claim,
+        client: HeaderSource,
     },
 }
 
 /// Whom a header is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
+pub(crate) enum HeaderSource {
     /// The proxy itself, which checks our health: nobody connects through it.
     Proxy,
     /// Somebody of whom only the proxy's address is known.
-    Nobody,
+    Unknown,
     /// The client at this address.
     Client(SocketAddr),
 }
 
-impl Introduction {
+impl HeaderExchange {
     /// By the connection itself, to be replaced by what its header says if one is expected.
     pub(crate) fn of(client: &OwnedFd) -> Self {
         Self { received: Vec::new(), header: own(client).unwrap_or(Header::Unknown) }
@@ -57,26 +57,26 @@ impl Introduction {
         &mut self,
         read: impl FnOnce(&mut Vec<u8>),
         drops_fields: bool,
-    ) -> Result<Progress, Rejection> {
+    ) -> Result<HeaderRead, Rejection> {
         let before = self.received.len();
         debug_assert!(before < HEADER_MAX_BYTES);
         read(&mut self.received);
         let Some((header, bytes)) = Header::parse(&self.received).map_err(rejection)? else {
-            return Ok(Progress::Incomplete);
+            return Ok(HeaderRead::Incomplete);
         };
         self.received = Vec::new();
         let client = match header {
             // For the target both are what they seem to be.
-            Header::Local => Claim::Proxy,
-            Header::Unknown => Claim::Nobody,
+            Header::Local => HeaderSource::Proxy,
+            Header::Unknown => HeaderSource::Unknown,
             Header::Proxied(addresses, fields) => {
                 let fields = if drops_fields { Tlvs::default() } else { fields };
                 let source = addresses.source();
                 self.header = Header::Proxied(addresses, fields);
-                Claim::Client(source)
+                HeaderSource::Client(source)
             }
         };
-        Ok(Progress::Complete { header_bytes: bytes - before, client })
+        Ok(HeaderRead::Complete { header_bytes: bytes - before, client })
     }
 
     /// Why a client that has ended before its header was whole is turned away.

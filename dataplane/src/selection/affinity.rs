@@ -36,7 +36,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
     use std::time::Instant;
 
-    use exchange::{Entry, Snapshot, Target, TargetCounters, TargetState};
+    use exchange::{Eligibility, Entry, Routing, Snapshot, Target, TargetCounters};
 
     use super::*;
     use crate::selection::balance::Balance;
@@ -46,13 +46,12 @@ mod tests {
     /// Targets at these ports, and a table of those in `mapped`.
     fn snapshot(ports: &[u16], mapped: &[u16]) -> Snapshot {
         let target = |&port: &u16| Arc::new(Target::at(([10, 0, 0, 1], port).into()));
-        let entries = ports.iter().map(target).map(|target| Entry {
-            state: TargetState::Healthy,
-            eligible: true,
-            ..Entry::new(target, Arc::new(TargetCounters::new(2)))
+        let entries = ports.iter().map(target).map(|target| {
+            let entry = Entry::new(target, Arc::new(TargetCounters::new(2)));
+            entry.with_eligibility(Eligibility::Full)
         });
         let affinity = Some(Arc::new(Affinity::of(mapped.iter().map(target).collect())));
-        Snapshot { entries: entries.collect(), affinity, ..Snapshot::default() }
+        Routing::to(entries.collect()).with_affinity(affinity).into()
     }
 
     /// One core that goes by a snapshot.
@@ -103,7 +102,7 @@ mod tests {
     #[test]
     fn the_first_choice_is_the_tables_for_as_long_as_it_can_be() {
         let table = Affinity::of(
-            snapshot(&PORTS, &[]).entries.iter().map(|it| Arc::clone(&it.target)).collect(),
+            snapshot(&PORTS, &[]).entries().iter().map(|it| Arc::clone(it.target())).collect(),
         );
         let mut all = Core::new(0, &snapshot(&PORTS, &PORTS));
         // One has left, and no table without it is there yet.

@@ -17,7 +17,7 @@ impl FromIterator<Rc<LocalTarget>> for Candidates {
     fn from_iter<I: IntoIterator<Item = Rc<LocalTarget>>>(targets: I) -> Self {
         let all: Vec<_> = targets.into_iter().collect();
         let ramps = all.iter().filter_map(|target| target.ramp());
-        let ramps_until = ramps.map(|ramp| ramp.since + ramp.duration).max();
+        let ramps_until = ramps.map(|ramp| ramp.end()).max();
         let steady = match ramps_until {
             Some(_) => all.iter().filter(|target| target.ramp().is_none()).cloned().collect(),
             None => Vec::new(),

@@ -80,6 +80,11 @@ impl Chooser {
         }
     }
 
+    /// Whether as many targets were tried for a client as may be.
+    pub fn is_spent(&self, tried: &Tried) -> bool {
+        tried.attempts() >= self.connect_attempts
+    }
+
     /// What to connect for a client for whom all of `tried` were tried in vain. A `client` that is
     /// given keeps its target: its own comes first, then those that it prefers.
     pub fn choose(
@@ -92,7 +97,7 @@ impl Chooser {
         if tried.targets.is_empty() {
             self.budget.deposit(now);
         }
-        if tried.attempts() >= self.connect_attempts {
+        if self.is_spent(tried) {
             return Choice::NoTarget;
         }
         let picked = match client {

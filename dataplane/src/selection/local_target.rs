@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use exchange::{
-    Counter, Entry, Ramp, Report, Target, TargetCounters, TargetKey, TargetOnCore, TargetState,
+    CoreCounters, Counter, Entry, Ramp, Report, ResetReason, Target, TargetCounters, TargetKey,
+    TargetOnCore,
 };
 use socket2::SockAddr;
 
@@ -58,15 +59,15 @@ pub enum LastConnect {
 impl LocalTarget {
     pub(crate) fn new(entry: &Entry, core: usize, turnover: &Rc<Turnover>) -> Rc<Self> {
         let target = Self {
-            target: Arc::clone(&entry.target),
-            key: TargetKey::of(&entry.target),
-            socket_address: Rc::new(entry.target.address.into()),
-            counters: Arc::clone(&entry.counters),
+            target: Arc::clone(entry.target()),
+            key: TargetKey::of(entry.target()),
+            socket_address: Rc::new(entry.target().address.into()),
+            counters: Arc::clone(entry.counters()),
             core,
             connections: Cell::new(0),
             elsewhere: Cell::new(0),
             ended_elsewhere: Cell::default(),
-            turn: Cell::new(entry.counters.last_turn()),
+            turn: Cell::new(entry.counters().last_turn()),
             lingering: Lingering::default(),
             turnover: Rc::clone(turnover),
             is_in_own_zone: Cell::new(None),
@@ -85,19 +86,17 @@ impl LocalTarget {
 
     /// Whether the entry is about this target.
     pub(crate) fn is(&self, entry: &Entry) -> bool {
-        Arc::ptr_eq(&self.counters, &entry.counters)
+        Arc::ptr_eq(&self.counters, entry.counters())
     }
 
     /// Takes over what a newer snapshot says of it.
     pub(crate) fn update(&self, entry: &Entry, own_zone: Option<&Arc<str>>) {
-        let zones = own_zone.zip(entry.target.zone.as_ref());
+        let zones = own_zone.zip(entry.target().zone.as_ref());
         self.is_in_own_zone.set(zones.map(|(own, its)| own == its));
-        self.ramp.set(entry.ramp);
+        self.ramp.set(entry.ramp());
         self.reset.set(cause_of_reset(entry));
-        // Under fail-open one that is ejected is used, but not more than has to be.
-        let is_sound = entry.eligible && entry.state != TargetState::Ejected && !entry.reset;
-        self.may_be_preconnected.set(is_sound);
-        if !self.is_eligible.replace(entry.eligible) {
+        self.may_be_preconnected.set(entry.may_be_preconnected());
+        if !self.is_eligible.replace(entry.is_eligible()) {
             // What ended while it was out of use says nothing of how it serves now.
             self.ended_elsewhere.set(self.count_ended_elsewhere());
         }
@@ -251,9 +250,16 @@ impl LocalTarget {
         }
     }
 
-    /// A client got a connection to it.
-    pub(crate) fn got_client(&self) {
+    /// A client got a connection to it: counts that, for the core in `count`, too.
+    pub(crate) fn count_client(&self, count: &CoreCounters) {
+        let count = &count.connections;
+        count.successful.increment();
         self.counters.on(self.core).connections.increment();
+        match self.is_in_own_zone() {
+            Some(true) => count.same_zone.increment(),
+            Some(false) => count.other_zone.increment(),
+            None => (),
+        }
     }
 
     /// A connect has reached it.
@@ -273,8 +279,8 @@ impl LocalTarget {
 }
 
 fn cause_of_reset(entry: &Entry) -> Option<AbortReason> {
-    entry.reset.then_some(match entry.state {
-        TargetState::Draining => AbortReason::TargetWithdrawn,
-        _ => AbortReason::TargetUnhealthy,
+    entry.reset().map(|reason| match reason {
+        ResetReason::DrainTimeout => AbortReason::TargetWithdrawn,
+        ResetReason::Unhealthy => AbortReason::TargetUnhealthy,
     })
 }

@@ -73,7 +73,8 @@ impl Targets {
     #[cfg(test)]
     pub(crate) fn for_test(count: u16, localities: Vec<Locality>) -> Self {
         let mut targets = Self::new(0, 1);
-        targets.update(&Snapshot { localities, ..tests::snapshot(count, 1) });
+        let routing = tests::snapshot(count, 1).routing().clone().with_localities(localities);
+        targets.update(&routing.into());
         targets
     }
 
@@ -83,13 +84,13 @@ impl Targets {
         // Entries come in a stable order: a target is usually found where it was.
         old.reverse();
         let mut eligible = Vec::new();
-        for entry in &snapshot.entries {
+        for entry in snapshot.entries() {
             let known = old.iter().rposition(|local| local.is(entry));
             let local = known.map(|index| old.remove(index));
             let local = local.unwrap_or_else(|| LocalTarget::new(entry, self.core, &self.turnover));
             local.pool().borrow_mut().limit(self.pooled_max);
-            local.update(entry, snapshot.own_zone.as_ref());
-            if entry.eligible {
+            local.update(entry, snapshot.own_zone());
+            if entry.is_eligible() {
                 eligible.push(Rc::clone(&local));
             }
             self.known.push(local);
@@ -101,11 +102,10 @@ impl Targets {
         let elsewhere = eligible.iter().map(|target| u64::from(target.open_elsewhere())).sum();
         self.turnover.set_elsewhere(elsewhere);
         self.eligible = eligible.into_iter().collect();
-        self.localities = snapshot.localities.iter().filter_map(|it| self.local(it)).collect();
-        let affinity = snapshot.affinity.as_ref();
-        self.affinity = affinity.map(|it| LocalAffinity::new(it, self.eligible.all()));
-        self.admits = snapshot.admits;
-        self.rebalanced_since = snapshot.rebalanced_since;
+        self.localities = snapshot.localities().iter().filter_map(|it| self.local(it)).collect();
+        self.affinity = snapshot.affinity().map(|it| LocalAffinity::new(it, self.eligible.all()));
+        self.admits = snapshot.admits();
+        self.rebalanced_since = snapshot.rebalanced_since();
     }
 
     /// Whether there are connections to targets of which none is to be kept.
@@ -114,10 +114,10 @@ impl Targets {
     }
 
     fn local(&self, locality: &Locality) -> Option<LocalLocality> {
-        let targets = locality.entries.iter().filter_map(|&index| self.known.get(index));
+        let targets = locality.entries().iter().filter_map(|&index| self.known.get(index));
         let targets: Candidates = targets.cloned().collect();
         let is_empty = targets.all().is_empty();
-        (!is_empty).then_some(LocalLocality { share: locality.share, targets })
+        (!is_empty).then_some(LocalLocality { share: locality.share(), targets })
     }
 
     /// Those that may get new connections.
@@ -189,25 +189,29 @@ impl Targets {
 pub(crate) mod tests {
     use std::sync::Arc;
 
-    use exchange::{Entry, Target, TargetCounters, TargetState};
+    use exchange::{Eligibility, Entry, ResetReason, Routing, Target, TargetCounters};
 
     use super::*;
     use crate::flow::AbortReason;
 
     /// So many eligible targets, at the ports from 1 up, for `cores` cores.
     pub(crate) fn snapshot(targets: u16, cores: usize) -> Snapshot {
-        let entries = (1..=targets).map(|port| eligible(port, cores)).collect();
-        Snapshot { entries, ..Snapshot::default() }
+        routing_to((1..=targets).map(|port| eligible(port, cores)).collect())
+    }
+
+    fn routing_to(entries: Vec<Entry>) -> Snapshot {
+        Routing::to(entries).into()
     }
 
     fn eligible(port: u16, cores: usize) -> Entry {
         let target = Arc::new(Target::at(([127, 0, 0, 1], port).into()));
         let entry = Entry::new(target, Arc::new(TargetCounters::new(cores)));
-        Entry { state: TargetState::Healthy, eligible: true, ..entry }
+        entry.with_eligibility(Eligibility::Full)
     }
 
     fn entry(port: u16, is_eligible: bool) -> Entry {
-        Entry { eligible: is_eligible, ..eligible(port, 1) }
+        let entry = eligible(port, 1);
+        if is_eligible { entry } else { entry.with_eligibility(Eligibility::None) }
     }
 
     fn ports_of(targets: &[Rc<LocalTarget>]) -> Vec<u16> {
@@ -223,15 +227,15 @@ pub(crate) mod tests {
         let mut entries = vec![entry(1, true), entry(2, false), entry(3, true)];
         let mut targets = Targets::new(0, 1);
         assert!(!targets.admits(), "nobody has said so yet");
-        targets.update(&Snapshot { entries: entries.clone(), ..Snapshot::default() });
+        targets.update(&routing_to(entries.clone()));
         assert_eq!(ports(&targets), [1, 3]);
         targets.eligible()[1].opened();
         entries.remove(0);
-        entries[0].eligible = true;
-        targets.update(&Snapshot { entries: entries.clone(), ..Snapshot::default() });
+        entries[0] = entries[0].clone().with_eligibility(Eligibility::Full);
+        targets.update(&routing_to(entries.clone()));
         assert_eq!(ports(&targets), [2, 3]);
         assert_eq!(targets.eligible()[1].connections(), 1);
-        assert_eq!(entries[1].counters.active(), 1);
+        assert_eq!(entries[1].counters().active(), 1);
     }
 
     #[test]
@@ -239,7 +243,7 @@ pub(crate) mod tests {
         let mut entries = vec![entry(1, true), entry(2, true)];
         let mut targets = Targets::new(0, 1);
         let mut update = |entries: &[Entry]| {
-            targets.update(&Snapshot { entries: entries.to_vec(), ..Snapshot::default() });
+            targets.update(&routing_to(entries.to_vec()));
             let [first, second] = [0, 1].map(|index| targets.known[index].reset());
             assert_eq!(second, None);
             (first, targets.has_connections_to_reset(), Rc::clone(&targets.known[0]))
@@ -247,33 +251,33 @@ pub(crate) mod tests {
         let (reset, _, first) = update(&entries);
         assert_eq!(reset, None);
         first.opened();
-        entries[0].reset = true;
-        entries[0].state = TargetState::Unhealthy;
+        let first_entry = entries[0].clone();
+        let reset_for = |reason| first_entry.clone().with_reset(Some(reason));
+        entries[0] = reset_for(ResetReason::Unhealthy);
         assert!(matches!(update(&entries), (Some(AbortReason::TargetUnhealthy), true, _)));
-        entries[0].state = TargetState::Draining;
+        entries[0] = reset_for(ResetReason::DrainTimeout);
         assert!(matches!(update(&entries), (Some(AbortReason::TargetWithdrawn), true, _)));
         first.closed();
         assert!(matches!(update(&entries), (Some(AbortReason::TargetWithdrawn), false, _)));
-        entries[0].reset = false;
+        entries[0] = first_entry;
         assert!(matches!(update(&entries), (None, false, _)));
     }
 
     #[test]
     fn localities_and_zones_follow_the_snapshot() {
         let in_zone = |port, zone: &str| {
-            let mut entry = entry(port, true);
-            entry.target = Arc::new(entry.target.as_ref().clone().in_zone(zone));
-            entry
+            let entry = entry(port, true);
+            let target = Arc::new(entry.target().as_ref().clone().in_zone(zone));
+            Entry::new(target, Arc::clone(entry.counters())).with_eligibility(Eligibility::Full)
         };
         let mut entries = vec![in_zone(1, "a"), in_zone(2, "b"), entry(3, true)];
         let mut targets = Targets::new(0, 1);
-        let locality = |share, entries: &[usize]| Locality { share, entries: entries.to_vec() };
-        targets.update(&Snapshot {
-            entries: entries.clone(),
-            own_zone: Some("a".into()),
-            localities: vec![locality(5, &[1]), locality(6, &[7, 2, 0]), locality(7, &[9])],
-            ..Snapshot::default()
-        });
+        let locality = |share, entries: &[usize]| Locality::new(share, entries.to_vec());
+        let localities = vec![locality(5, &[1]), locality(6, &[7, 2, 0]), locality(7, &[9])];
+        let routing = Routing::to(entries.clone())
+            .with_own_zone(Some("a".into()))
+            .with_localities(localities);
+        targets.update(&routing.into());
         let zones: Vec<_> = targets.eligible().iter().map(|it| it.is_in_own_zone()).collect();
         assert_eq!(zones, [Some(true), Some(false), None]);
         let shown: Vec<_> =
@@ -281,8 +285,8 @@ pub(crate) mod tests {
         let expected: [(u32, Vec<u16>); 2] = [(5, vec![2]), (6, vec![3, 1])];
         assert_eq!(shown, expected, "what is not there is left out");
 
-        entries[0].eligible = false;
-        targets.update(&Snapshot { entries, ..Snapshot::default() });
+        entries[0] = entries[0].clone().with_eligibility(Eligibility::None);
+        targets.update(&routing_to(entries));
         assert!(targets.localities().is_empty());
         assert!(targets.eligible().iter().all(|it| it.is_in_own_zone().is_none()));
     }
@@ -290,9 +294,9 @@ pub(crate) mod tests {
     #[test]
     fn the_same_address_with_other_counters_is_another_target() {
         let mut targets = Targets::new(0, 1);
-        targets.update(&Snapshot { entries: vec![entry(1, true)], ..Snapshot::default() });
+        targets.update(&routing_to(vec![entry(1, true)]));
         targets.eligible()[0].opened();
-        targets.update(&Snapshot { entries: vec![entry(1, true)], ..Snapshot::default() });
+        targets.update(&routing_to(vec![entry(1, true)]));
         assert_eq!(targets.eligible()[0].connections(), 0);
     }
 }

@@ -2,7 +2,7 @@ use crate::flow::{AbortReason, Side};
 
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum CloseReason {
     /// Both sides sent FIN and have all bytes.
     Complete,
     /// The client's connection was reset or lost.
@@ -25,4 +25,11 @@ pub(crate) enum Ending {
     Broken,
     /// Ended from outside.
     Aborted(AbortReason),
+}
+
+impl CloseReason {
+    /// Whether both sides are ended by FIN, and not by RST.
+    pub(super) fn is_by_fin(self) -> bool {
+        matches!(self, Self::Complete | Self::Rebalanced | Self::GivenUp | Self::Broken)
+    }
 }

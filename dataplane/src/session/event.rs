@@ -1,32 +1,38 @@
 #[cfg(doc)]
-use super::Op;
-use super::Preface;
+use super::op::Op;
 use crate::flow::{AbortReason, Piece, Side};
+
+/// How far the header has come that a client may have to begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderProgress {
+    /// More is to come.
+    Incomplete,
+    /// It is whole; payload may have come with it.
+    Complete,
+    /// It is none.
+    Refused,
+}
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// Bytes of the header that a client begins with arrived; `piece` is what of them is payload.
     /// `more`: the receive goes on.
-    Prefaced { piece: Piece, preface: Preface, more: bool },
+    ProxyHeader { piece: Piece, progress: HeaderProgress, more: bool },
     /// The client is not to be served.
     Refused,
     /// A header for the target is ready: it goes before everything else. Comes right before
     /// `Connected` or `ClientArrived`.
-    Header { piece: Piece },
+    HeaderForTarget { piece: Piece },
     /// The client of a connection that was preconnected is there; `payload` came from it already.
-    /// Should the target turn out to be gone, up to `connects_max` targets may be connected.
-    ClientArrived { payload: Option<Piece>, connects_max: u8 },
+    ClientArrived { payload: Option<Piece> },
     /// No client is going to come for a connection that was preconnected.
     Unwanted,
     /// The connect succeeded: the target's side is open.
     Connected,
-    /// The connect failed or was cancelled; nothing is left of it.
+    /// The connect failed, was cancelled or revoked; nothing is left of it.
     ConnectFailed,
-    /// The connect's target is not to be used any more, and nothing is left of the connect: it counts as
-    /// if it had not been made.
-    ConnectRevoked,
-    /// There is no (further) target to connect.
+    /// There is no target, or no further one, that may be tried.
     NoTarget,
     /// Bytes arrived; `full`: they filled a buffer; `more`: the receive goes on.
     Received { from: Side, piece: Piece, full: bool, more: bool },
@@ -60,7 +66,7 @@ pub(crate) enum Event {
     /// [`Op::MeasureSendQueue`] is due: `bytes` queued to `to` were not acknowledged yet.
     SendQueue { to: Side, bytes: usize },
     /// End by FIN on both sides if the connection rests, and if nothing comes while it does.
-    Retire,
+    Rebalance,
     /// The answer to [`Op::Inspect`].
     Inspected { is_empty: bool },
     /// Nothing moves any more: end, by resets.

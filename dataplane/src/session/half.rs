@@ -1,47 +1,34 @@
-use std::collections::VecDeque;
+//! One side's connection: what is in flight for it, and what it still has to get.
 
-use super::Op;
-use crate::flow::{Piece, Side};
+mod outbox;
+mod receive;
+mod send;
+mod sizes;
+mod watch;
 
-/// Whether an operation is in flight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Activity {
-    #[default]
-    Off,
-    On,
-    /// In flight, and its cancellation was asked for.
-    Cancelling,
-}
+use super::op::Op;
+use crate::flow::Side;
+use outbox::Outbox;
+pub(super) use receive::Receive;
+pub(super) use send::Send;
+use sizes::Sizes;
+pub(super) use watch::Watch;
 
-/// After so many small receives in a row a side counts as interactive: until then it may as well be
-/// the beginning of something large.
-const INTERACTIVE_AFTER: u8 = 3;
+/// Pieces read from one side and not yet sent to the other, above which a multishot receive ends.
+pub(super) const PIECES_HELD_MAX: usize = 2;
 
-/// After so many receives in a row that filled their buffers, 128 KiB, a side is spliced from: that
-/// moves pages instead of bytes, but costs more for each move.
-const SPLICE_AFTER: u8 = 8;
-
-/// The state of one side's connection.
-#[derive(Debug)]
-#[expect(clippy::struct_field_names, reason = "the term of the field")]
+/// One of the two halves of a session.
+#[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its own use")]
-pub(super) struct End {
-    /// What is to be sent to this side; while `send` is not off, the first piece is in flight.
+pub(crate) struct Half {
+    /// What is to be sent to this side; while a piece is being sent, it is the first one.
     pub(super) outbox: Outbox,
     pub(super) received_bytes: u64,
     pub(super) sent_bytes: u64,
-    pub(super) receive: Activity,
-    pub(super) send: Activity,
-    pub(super) watch: Activity,
-    /// Whether the receive in flight is a multishot one.
-    pub(super) multishot: bool,
-    /// Whether the receive in flight is a wait for something to splice.
-    pub(super) splicing: bool,
-    /// Whether the send in flight is out of the pipe.
-    pub(super) draining: bool,
-    /// Bytes in the pipe to this side; none while something is in the outbox.
-    pub(super) piped_bytes: usize,
-    pub(super) receive_started: bool,
+    pub(super) receive: Receive,
+    pub(super) send: Send,
+    pub(super) watch: Watch,
+    pub(super) sizes: Sizes,
     /// There is a connection that was not closed yet.
     pub(super) open: bool,
     /// Nothing more comes from this side.
@@ -52,84 +39,66 @@ pub(super) struct End {
     pub(super) ended_first: bool,
     /// FIN was sent to this side.
     pub(super) shut: bool,
-    /// How often in a row, up to `INTERACTIVE_AFTER`, it said little and it was passed on at once.
-    small_in_a_row: u8,
-    /// How often in a row, up to `SPLICE_AFTER`, it filled a buffer.
-    full_in_a_row: u8,
 }
 
-impl Default for End {
-    fn default() -> Self {
-        Self {
-            outbox: Outbox::default(),
-            received_bytes: 0,
-            sent_bytes: 0,
-            receive: Activity::Off,
-            send: Activity::Off,
-            watch: Activity::Off,
-            multishot: false,
-            splicing: false,
-            draining: false,
-            piped_bytes: 0,
-            receive_started: false,
-            open: false,
-            end_of_stream: false,
-            broken: false,
-            ended_first: false,
-            shut: false,
-            small_in_a_row: 0,
-            full_in_a_row: 0,
-        }
+/// What the other half means for receiving from this one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Onward {
+    /// Pieces that wait to be sent.
+    pub(super) held: usize,
+    /// With as many no further receive begins.
+    pub(super) held_max: usize,
+    /// Not everything was handed to its socket.
+    pub(super) behind: bool,
+    /// Nothing can be sent to it any more.
+    pub(super) broken: bool,
+}
+
+impl Half {
+    /// Bytes received from this side.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.received_bytes
     }
-}
 
-impl End {
+    /// Whether the connection was reset or lost.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Whether a receive's completion is the end of [`Op::AwaitReadable`].
+    pub(crate) fn awaits_readable(&self) -> bool {
+        matches!(self.receive, Receive::Splice { .. })
+    }
+
+    /// Whether a send's completion is the end of [`Op::AwaitWritable`].
+    pub(crate) fn awaits_writable(&self) -> bool {
+        matches!(self.send, Send::Pipe { .. })
+    }
+
+    /// Whether nothing is received from this side although it may have more to say.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.watch != Watch::Off && self.receive.is_off() && !self.end_of_stream
+    }
+
     pub(super) fn note_end_of_stream(&mut self) {
-        self.receive = Activity::Off;
+        self.receive = Receive::Off;
         self.end_of_stream = true;
     }
 
-    /// `full`: a receive filled its buffer; `behind`: what came before it is not sent yet.
-    pub(super) fn note_size(&mut self, full: bool, behind: bool) {
-        if full {
-            self.note_bulk();
-            self.full_in_a_row = (self.full_in_a_row + 1).min(SPLICE_AFTER);
+    /// Sends what comes next, if nothing is being sent.
+    pub(super) fn start_send(&mut self, to: Side, ops: &mut Vec<Op>) {
+        if self.send != Send::Off || !self.open || self.broken {
             return;
         }
-        self.full_in_a_row = 0;
-        if !behind {
-            self.small_in_a_row = (self.small_in_a_row + 1).min(INTERACTIVE_AFTER);
+        if let Some(piece) = self.outbox.front() {
+            self.send = Send::Piece { cancelling: false };
+            ops.push(Op::Send { to, piece });
         }
     }
 
-    pub(super) fn note_bulk(&mut self) {
-        self.small_in_a_row = 0;
-    }
-
-    pub(super) fn is_worth_splicing(&self) -> bool {
-        self.full_in_a_row == SPLICE_AFTER
-    }
-
-    /// Waits for something to splice, in a receive's place.
-    pub(super) fn start_splice(&mut self, side: Side, ops: &mut Vec<Op>) {
-        self.multishot = false;
-        self.splicing = true;
-        self.receive = Activity::On;
-        ops.push(Op::AwaitReadable { from: side });
-    }
-
-    /// Receives into buffers again, until it fills as many of them as before.
-    pub(super) fn leave_splice(&mut self) {
-        self.full_in_a_row = 0;
-    }
-
-    pub(super) fn is_interactive(&self) -> bool {
-        self.small_in_a_row == INTERACTIVE_AFTER
-    }
-
+    /// A send has ended that queued so many bytes.
     pub(super) fn note_sent(&mut self, side: Side, bytes: usize, ops: &mut Vec<Op>) {
-        self.send = Activity::Off;
-        self.draining = false;
+        self.send = Send::Off;
         self.sent_bytes += bytes as u64;
         if let Some(buffer) = self.outbox.advance(bytes) {
             ops.push(Op::Recycle { buffer });
@@ -139,12 +108,86 @@ impl End {
         }
     }
 
-    /// Gives back every buffer of the outbox that is not in flight, and the pipe.
-    pub(super) fn drop_unsent(&mut self, side: Side, ops: &mut Vec<Op>) {
-        if std::mem::take(&mut self.piped_bytes) > 0 {
+    /// A send has ended with an error, or what emptied the pipe has.
+    pub(super) fn note_send_failed(&mut self, side: Side, ops: &mut Vec<Op>) {
+        if self.send.give_up_pipe() {
             ops.push(Op::DiscardPipe { to: side });
         }
-        let in_flight = if self.send == Activity::Off { None } else { self.outbox.pop() };
+        self.send = Send::Off;
+    }
+
+    /// So many bytes have left the pipe.
+    pub(super) fn note_drained(&mut self, to: Side, drained: usize, ops: &mut Vec<Op>) {
+        self.sent_bytes += drained as u64;
+        let Send::Pipe { bytes, .. } = &mut self.send else {
+            debug_assert!(false, "{self:?} has no pipe");
+            return;
+        };
+        *bytes = bytes.saturating_sub(u32::try_from(drained).unwrap_or(u32::MAX));
+        if *bytes > 0 {
+            ops.push(Op::AwaitWritable { to });
+        } else {
+            self.send = Send::Off;
+        }
+    }
+
+    /// There is room for what is in the pipe.
+    pub(super) fn note_writable(&mut self, to: Side, ops: &mut Vec<Op>) {
+        if matches!(self.send, Send::Pipe { bytes: 1.., cancelling: false }) {
+            ops.push(Op::Drain { to });
+        } else {
+            self.send = Send::Off;
+        }
+    }
+
+    /// Begins to receive, goes on or stops, as the other half needs it.
+    pub(super) fn steer_receive(&mut self, from: Side, onward: Onward, ops: &mut Vec<Op>) {
+        match self.receive {
+            Receive::NotYet | Receive::Off => {
+                if self.open && !self.end_of_stream && !onward.broken {
+                    self.start_receive(from, onward, ops);
+                }
+            }
+            Receive::Buffers { cancelling: true, .. } | Receive::Splice { cancelling: true } => {}
+            Receive::Buffers { multishot, .. } => {
+                let bulk_held = onward.held > 0 && !self.sizes.is_interactive();
+                let too_much = multishot && (bulk_held || onward.held > PIECES_HELD_MAX);
+                self.stop_receive_if(onward.broken || too_much, from, ops);
+            }
+            Receive::Splice { .. } => self.stop_receive_if(onward.broken, from, ops),
+        }
+    }
+
+    fn start_receive(&mut self, from: Side, onward: Onward, ops: &mut Vec<Op>) {
+        if self.sizes.is_worth_splicing() {
+            // What was received into buffers goes first.
+            if !onward.behind {
+                self.receive = Receive::Splice { cancelling: false };
+                ops.push(Op::AwaitReadable { from });
+            }
+        } else if onward.held < onward.held_max {
+            // One wake of a multishot receive may take dozens of buffers.
+            let multishot = self.sizes.is_interactive();
+            let idle = from == Side::Target && self.receive == Receive::NotYet;
+            self.receive = Receive::Buffers { multishot, cancelling: false };
+            ops.push(Op::Receive { from, multishot, idle });
+        }
+    }
+
+    fn stop_receive_if(&mut self, is_due: bool, from: Side, ops: &mut Vec<Op>) {
+        if is_due {
+            self.sizes.note_bulk();
+            self.cancel_receive(from, ops);
+        }
+    }
+
+    /// Gives back every buffer of the outbox that is not in flight, and the pipe.
+    pub(super) fn drop_unsent(&mut self, side: Side, ops: &mut Vec<Op>) {
+        if self.send.give_up_pipe() {
+            ops.push(Op::DiscardPipe { to: side });
+        }
+        let is_sending = matches!(self.send, Send::Piece { .. });
+        let in_flight = if is_sending { self.outbox.pop() } else { None };
         while let Some(piece) = self.outbox.pop() {
             ops.push(Op::Recycle { buffer: piece.buffer });
         }
@@ -154,22 +197,20 @@ impl End {
     }
 
     pub(super) fn cancel_receive(&mut self, side: Side, ops: &mut Vec<Op>) {
-        if self.receive == Activity::On {
-            self.receive = Activity::Cancelling;
+        if self.receive.cancel() {
             ops.push(Op::CancelReceive { from: side });
         }
     }
 
     pub(super) fn cancel_send(&mut self, side: Side, ops: &mut Vec<Op>) {
-        if self.send == Activity::On {
-            self.send = Activity::Cancelling;
+        if self.send.cancel() {
             ops.push(Op::CancelSend { to: side });
         }
     }
 
     pub(super) fn cancel_watch(&mut self, side: Side, ops: &mut Vec<Op>) {
-        if self.watch == Activity::On {
-            self.watch = Activity::Cancelling;
+        if self.watch == Watch::On {
+            self.watch = Watch::Cancelling;
             ops.push(Op::CancelWatch { side });
         }
     }
@@ -184,67 +225,21 @@ impl End {
 
     /// Whether everything that came from the peer was handed to this side's socket.
     pub(super) fn has_sent_all(&self) -> bool {
-        self.outbox.is_empty() && self.send == Activity::Off
+        self.outbox.is_empty() && self.send == Send::Off
     }
 
     /// Whether nothing is in flight.
     pub(super) fn is_idle(&self) -> bool {
-        [self.receive, self.send, self.watch] == [Activity::Off; 3]
+        self.receive.is_off() && self.send == Send::Off && self.watch == Watch::Off
     }
 
     /// Whether the connection could be lost without any operation noticing.
     pub(super) fn is_unwatched(&self) -> bool {
-        self.open && !self.broken && self.receive == Activity::Off && self.watch == Activity::Off
-    }
-}
-
-/// Pieces in the order in which they are to be sent. The first one needs no memory of its own:
-/// most sessions never have a second.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
-    first: Option<Piece>,
-    rest: VecDeque<Piece>,
-}
-
-impl Outbox {
-    pub(super) fn push(&mut self, piece: Piece) {
-        if self.first.is_none() {
-            self.first = Some(piece);
-        } else {
-            self.rest.push_back(piece);
-        }
+        self.open && !self.broken && self.receive.is_off() && self.watch == Watch::Off
     }
 
-    /// Puts `piece` before all others; none of them may be in flight.
-    pub(super) fn push_front(&mut self, piece: Piece) {
-        if let Some(second) = self.first.replace(piece) {
-            self.rest.push_front(second);
-        }
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Piece> {
-        let piece = self.first.take()?;
-        self.first = self.rest.pop_front();
-        Some(piece)
-    }
-
-    pub(super) fn front(&self) -> Option<Piece> {
-        self.first
-    }
-
-    /// Takes `bytes` off the first piece; its buffer if that was all of it.
-    pub(super) fn advance(&mut self, bytes: usize) -> Option<u16> {
-        let first = self.first.as_mut()?;
-        let sent = u16::try_from(bytes).unwrap_or(u16::MAX).min(first.end - first.start);
-        first.start += sent;
-        if first.start < first.end { None } else { self.pop().map(|piece| piece.buffer) }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+    /// Whether all that was to be sent to it was, and it has not begun to close.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.open && !(self.broken || self.end_of_stream || self.shut) && self.has_sent_all()
     }
 }

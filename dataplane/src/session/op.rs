@@ -1,16 +1,18 @@
 use std::time::Duration;
 
-#[cfg(doc)]
-use super::WATCH_DELAY;
 use crate::flow::{Piece, Side};
+
+/// How long nothing may be received from a side before errors on it are watched for: sides that
+/// pause for an instant only, as they do all the time, shouldn't cost an operation each time.
+pub(crate) const WATCH_DELAY: Duration = Duration::from_millis(100);
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// Connect a target not tried before, or the one that a connection is made to ahead: `Connected`,
-    /// `ConnectFailed`, `ConnectRevoked` or `NoTarget` follows.
+    /// Connect a target not tried before, or the one that is preconnected: `Connected`,
+    /// `ConnectFailed` or `NoTarget` follows.
     Connect,
-    /// End the connect: `ConnectFailed`, `ConnectRevoked` or `Connected` follows.
+    /// End the connect: `ConnectFailed` or `Connected` follows.
     CancelConnect,
     /// Receive once, or for as long as it goes. `idle`: nothing can have arrived yet.
     Receive { from: Side, multishot: bool, idle: bool },

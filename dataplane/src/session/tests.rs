@@ -1,8 +1,9 @@
 mod simulation;
+mod unanswered;
 
 use std::time::Duration;
 
-use super::{Ending, Event, Op, Session};
+use super::{CloseReason, Event, Op, Session};
 use crate::flow::{AbortReason, Piece, Side};
 
 /// A session and the operations it asked for last.
@@ -12,14 +13,14 @@ struct Tested {
 }
 
 impl Tested {
-    fn accepted(connects_max: u8) -> Self {
+    fn accepted() -> Self {
         let mut ops = Vec::new();
-        let session = Session::accepted(connects_max, &mut ops);
+        let session = Session::accepted(&mut ops);
         Self { session, ops }
     }
 
     fn connected() -> Self {
-        let mut tested = Self::accepted(1);
+        let mut tested = Self::accepted();
         tested.feed(Event::Connected);
         tested
     }
@@ -88,15 +89,15 @@ fn a_full_buffer_ends_multishot() {
 }
 
 #[test]
-fn as_many_targets_are_connected_as_allowed() {
-    let mut tested = Tested::accepted(3);
+fn targets_are_connected_until_there_is_none() {
+    let mut tested = Tested::accepted();
     assert!(tested.ops.contains(&Op::Connect));
-    for _ in 0..2 {
+    for _ in 0..7 {
         assert_eq!(tested.feed(Event::ConnectFailed), [Op::Connect]);
     }
-    let ops = tested.feed(Event::ConnectFailed);
+    let ops = tested.feed(Event::NoTarget);
     assert!(!ops.contains(&Op::Connect), "{ops:?}");
-    assert_eq!(tested.session.ending(), Some(Ending::NoTarget));
+    assert_eq!(tested.session.close_reason(), Some(CloseReason::NoTarget));
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn both_gone_at_once_is_the_clients_doing() {
     tested.receive(Side::Client, 1, false, false);
     tested.feed(Event::SendFailed { to: Side::Target });
     tested.feed(Event::ReceiveFailed { from: Side::Client });
-    assert_eq!(tested.session.ending(), Some(Ending::ClientReset));
+    assert_eq!(tested.session.close_reason(), Some(CloseReason::ClientReset));
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn a_peer_that_takes_nothing_is_given_up_after_five_seconds() {
     tested.receive(Side::Client, 1, false, false);
     let mut ops = tested.feed(Event::ReceiveFailed { from: Side::Client }).to_vec();
     let mut waited = Duration::ZERO;
-    while tested.session.ending().is_none() {
+    while tested.session.close_reason().is_none() {
         let delay = ops.iter().find_map(|op| match op {
             Op::MeasureSendQueue { to: Side::Target, delay } => Some(*delay),
             _ => None,
@@ -172,7 +173,7 @@ fn a_peer_that_takes_nothing_is_given_up_after_five_seconds() {
         ops = tested.feed(Event::SendQueue { to: Side::Target, bytes: 3 }).to_vec();
     }
     assert!((5000..5200).contains(&waited.as_millis()), "{waited:?}");
-    assert_eq!(tested.session.ending(), Some(Ending::ClientReset));
+    assert_eq!(tested.session.close_reason(), Some(CloseReason::ClientReset));
 }
 
 #[test]
@@ -181,22 +182,12 @@ fn an_idle_session_is_small() {
 }
 
 #[test]
-fn a_revoked_connect_is_none_of_those_a_client_has() {
-    let mut tested = Tested::accepted(1);
-    for _ in 0..3 {
-        assert_eq!(tested.feed(Event::ConnectRevoked), [Op::Connect]);
-    }
-    tested.feed(Event::ConnectFailed);
-    assert_eq!(tested.session.ending(), Some(Ending::NoTarget));
-}
-
-#[test]
 fn a_client_that_left_is_not_connected_for_again_when_its_connect_is_revoked() {
-    let mut tested = Tested::accepted(2);
+    let mut tested = Tested::accepted();
     tested.feed(Event::Abort(AbortReason::TargetWithdrawn));
-    assert!(!tested.feed(Event::ConnectRevoked).contains(&Op::Connect));
+    assert!(!tested.feed(Event::ConnectFailed).contains(&Op::Connect));
     tested.feed(Event::ReceiveStopped { from: Side::Client });
-    assert!(tested.session.is_finished());
+    assert!(tested.session.finished);
 }
 
 /// One that has answered a request.
@@ -210,20 +201,20 @@ fn rested() -> Tested {
 }
 
 #[test]
-fn who_rests_is_retired_by_fin_on_both_sides() {
+fn who_rests_is_closed_for_rebalancing_by_fin_on_both_sides() {
     let mut tested = rested();
     let cancels = Side::BOTH.map(|from| Op::CancelReceive { from });
-    assert_eq!(tested.feed(Event::Retire), cancels);
+    assert_eq!(tested.feed(Event::Rebalance), cancels);
     tested.feed(Event::ReceiveStopped { from: Side::Target });
     assert_eq!(tested.feed(Event::ReceiveStopped { from: Side::Client }), [Op::Inspect]);
     let closes = Side::BOTH.map(|side| Op::Close { side, reset: false });
     let ops = tested.feed(Event::Inspected { is_empty: true });
     assert_eq!(ops, [closes[0], closes[1], Op::Finish]);
-    assert_eq!(tested.session.ending(), Some(Ending::Rebalanced));
+    assert_eq!(tested.session.close_reason(), Some(CloseReason::Rebalanced));
 }
 
 #[test]
-fn who_awaits_an_answer_or_is_in_the_middle_of_something_is_not_retired() {
+fn who_awaits_an_answer_or_is_in_the_middle_of_something_is_not_closed_for_rebalancing() {
     let in_request = |tested: &mut Tested| {
         tested.receive(Side::Client, 3, false, false);
         tested.feed(Event::Sent { to: Side::Target, bytes: 10 });
@@ -238,28 +229,28 @@ fn who_awaits_an_answer_or_is_in_the_middle_of_something_is_not_retired() {
         let mut tested = rested();
         busy(&mut tested);
         assert!(!tested.session.is_at_rest());
-        assert!(tested.feed(Event::Retire).is_empty());
-        assert!(!tested.session.is_retiring());
+        assert!(tested.feed(Event::Rebalance).is_empty());
+        assert!(!tested.session.is_rebalancing());
     }
-    assert!(!Tested::accepted(1).session.is_at_rest(), "there is no target yet");
+    assert!(!Tested::accepted().session.is_at_rest(), "there is no target yet");
     assert!(Tested::connected().session.is_at_rest(), "nobody waits for anything");
 }
 
 #[test]
-fn what_comes_while_one_is_retired_is_passed_on_and_it_stays() {
+fn what_comes_while_one_is_closed_for_rebalancing_is_passed_on_and_it_stays() {
     let mut tested = rested();
-    tested.feed(Event::Retire);
+    tested.feed(Event::Rebalance);
     let ops = tested.receive(Side::Client, 3, false, false);
     assert!(ops.contains(&Op::Send { to: Side::Target, piece: piece(3) }), "{ops:?}");
     let again = tested.feed(Event::ReceiveStopped { from: Side::Target });
     assert!(matches!(again, [Op::Receive { from: Side::Target, .. }]), "{again:?}");
 
     let mut tested = rested();
-    tested.feed(Event::Retire);
+    tested.feed(Event::Rebalance);
     for from in Side::BOTH {
         tested.feed(Event::ReceiveStopped { from });
     }
     let ops = tested.feed(Event::Inspected { is_empty: false });
     assert!(ops.iter().all(|op| matches!(op, Op::Receive { .. })) && ops.len() == 2, "{ops:?}");
-    assert!(tested.session.ending().is_none() && !tested.session.is_retiring());
+    assert!(tested.session.close_reason().is_none() && !tested.session.is_rebalancing());
 }

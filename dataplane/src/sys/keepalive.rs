@@ -9,12 +9,12 @@ const FURTHER_PROBES: u32 = 4;
 pub const KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
 /// How the kernel is told to find out that a peer is gone without having said so.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Liveness {
+pub(crate) struct Keepalive {
     /// How long a peer is silent before it is asked for a sign of life.
     keepalive: Option<Duration>,
 }
 
-impl Liveness {
+impl Keepalive {
     /// `TCP_USER_TIMEOUT` (tcp(7), RFC 5482) is not set: the kernel counts it from the first probe of
     /// a closed window, also where bytes are acknowledged all the while, so it would end live peers
     /// that read slowly. Whoever acknowledges nothing is found by the sweep instead.
@@ -58,8 +58,8 @@ mod tests {
             (KEEPALIVE_MAX, 32_767),
         ] {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            let liveness = Liveness::new(Some(given));
-            liveness.apply(&SockRef::from(&socket));
+            let keepalive = Keepalive::new(Some(given));
+            keepalive.apply(&SockRef::from(&socket));
             assert!(socket.keepalive().unwrap());
             assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(expected_s));
             assert_eq!(socket.tcp_keepalive_retries().unwrap(), FURTHER_PROBES);

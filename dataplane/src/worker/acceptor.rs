@@ -1,28 +1,37 @@
+//! A core's listener, and whether and how it is accepted from.
+
 pub(crate) mod pause_log;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Worker;
+use super::core::{Core, is_cancellation};
 use crate::limits::SINGLE_ACCEPTS_MAX;
 use crate::sys::listen_drops;
 use crate::sys::listener::{Listener, is_about_one_connection, is_exhaustion};
+use pause_log::PauseLog;
 
 /// How long accepting pauses at most before it is tried again: other cores, too, end connections.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the kernel may take to complete a handshake that it has begun to.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(20);
 
-/// Whether and how the core takes new connections.
+/// Takes a core's new connections.
 ///
 /// A multishot accept may take everything that is queued before anybody can say stop. So it is used
 /// only while there is room for all that all cores could take in that way; with less room accepts
 /// are single ones. So they are on a socket that all cores accept from: the kernel wakes whoever has
 /// waited longest, and a multishot accept would stay first in line for ever.
 #[derive(Debug)]
-pub(super) struct Accepting {
-    state: State,
+pub(super) struct Acceptor {
+    listener: Option<Listener>,
+    backlog: u32,
+    connections_max: usize,
+    /// For lines about accepting having paused.
+    pause_log: Arc<PauseLog>,
+    state: AcceptState,
     in_flight: usize,
     multishot: bool,
     /// The accepts in flight were cancelled.
@@ -32,7 +41,7 @@ pub(super) struct Accepting {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum AcceptState {
     /// Clients wait in the listen queue: until the control plane lets them in, and until it is one.
     Waiting,
     /// Accepts are in flight.
@@ -48,207 +57,242 @@ enum State {
     Over,
 }
 
-impl Accepting {
-    /// Nothing is accepted from `listener` yet.
-    pub(super) fn waiting(listener: &Listener) -> Self {
+/// What accepting came to.
+#[derive(Debug, Default)]
+pub(super) struct Steered {
+    /// Clients that were queued when the listener was about to be closed.
+    pub(super) queued: Vec<OwnedFd>,
+    /// There is no room for more connections.
+    pub(super) is_short: bool,
+}
+
+impl Acceptor {
+    /// Nothing is accepted from `listener` yet; see [`crate::Settings`] for the numbers.
+    pub(super) fn new(
+        listener: Listener,
+        backlog: u32,
+        connections_max: usize,
+        pause_log: Arc<PauseLog>,
+    ) -> Self {
         // A socket from outside may have served others before.
         let drops = listen_drops(listener.as_fd()).unwrap_or(0);
-        Self { state: State::Waiting, in_flight: 0, multishot: false, cancelled: false, drops }
+        Self {
+            listener: Some(listener),
+            backlog,
+            connections_max,
+            pause_log,
+            state: AcceptState::Waiting,
+            in_flight: 0,
+            multishot: false,
+            cancelled: false,
+            drops,
+        }
     }
 
     /// Whether it serves clients, and there is room for more.
     pub(super) fn is_open(&self) -> bool {
-        self.state == State::Open
+        self.state == AcceptState::Open
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.state == State::Over
+        self.state == AcceptState::Over
     }
 
     /// When there is something to do without anything having happened.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {
-            State::Paused { until } | State::Closing { until } => Some(until),
-            State::Waiting | State::Open | State::Stopping | State::Over => None,
+            AcceptState::Paused { until } | AcceptState::Closing { until } => Some(until),
+            _ => None,
         }
     }
 
     /// A pause ends early when a connection has ended.
     pub(super) fn note_room(&mut self, now: Instant) {
-        if let State::Paused { until } = &mut self.state {
+        if let AcceptState::Paused { until } = &mut self.state {
             *until = now;
         }
     }
-}
 
-impl Worker {
-    pub(super) fn handle_accepted(&mut self, result: io::Result<OwnedFd>, more: bool) {
+    /// Takes what an accept brought.
+    ///
+    /// # Errors
+    /// Why there is no room for more.
+    pub(super) fn note_accepted(
+        &mut self,
+        result: io::Result<OwnedFd>,
+        more: bool,
+    ) -> io::Result<Option<OwnedFd>> {
         if !more {
-            self.accepting.in_flight -= 1;
+            self.in_flight -= 1;
+        }
+        if self.in_flight == 0 {
+            self.cancelled = false;
         }
         match result {
-            Ok(client) => self.place(client),
-            Err(error) if is_about_one_connection(&error) || super::is_cancellation(&error) => {}
+            Ok(client) => Ok(Some(client)),
+            Err(error) if is_about_one_connection(&error) || is_cancellation(&error) => Ok(None),
             Err(error) => {
                 // Anything else that stays as it is would come back at once, too.
                 debug_assert!(is_exhaustion(&error), "accept: {error}");
-                self.pause_accepting(&error.to_string());
+                Err(error)
             }
-        }
-        if self.accepting.in_flight == 0 {
-            self.accepting.cancelled = false;
-        }
-        if !more {
-            self.steer_accepting();
         }
     }
 
     /// Accepts while clients are let in, goes on after a pause, and adapts to how many more
-    /// connections there is room for.
-    pub(super) fn steer_accepting(&mut self) {
-        match self.accepting.state {
-            State::Waiting if self.may_accept() => self.change_accepting(State::Open),
-            State::Open | State::Paused { .. } if !self.may_accept() => {
-                self.change_accepting(State::Waiting);
-                self.cancel_accepts();
+    /// connections there is room for. `in_transit` are on their way between cores.
+    pub(super) fn steer(
+        &mut self,
+        core: &mut Core,
+        may_accept: bool,
+        in_transit: usize,
+    ) -> Steered {
+        let mut steered = Steered::default();
+        match self.state {
+            AcceptState::Waiting if may_accept => self.change(core, AcceptState::Open),
+            AcceptState::Open | AcceptState::Paused { .. } if !may_accept => {
+                self.change(core, AcceptState::Waiting);
+                self.cancel(core);
             }
-            State::Paused { until } if until <= self.now => self.change_accepting(State::Open),
-            State::Stopping if self.accepting.in_flight == 0 => self.begin_to_close(),
-            State::Closing { until } if until <= self.now => self.close_listener(),
+            AcceptState::Paused { until } if until <= core.now => {
+                self.change(core, AcceptState::Open);
+            }
+            AcceptState::Stopping if self.in_flight == 0 => {
+                steered.queued = self.begin_to_close(core, may_accept);
+            }
+            AcceptState::Closing { until } if until <= core.now => {
+                steered.queued = self.close_listener(core, may_accept);
+            }
             _ => {}
         }
-        if self.accepting.state == State::Open && !self.accepting.cancelled {
-            self.accept_more();
+        if self.state == AcceptState::Open && !self.cancelled {
+            steered.is_short = !self.accept_more(core, in_transit);
         }
+        steered
     }
 
-    /// Whether there is something to accept from, and clients need not wait.
-    fn may_accept(&self) -> bool {
-        self.orders.is_listening() && self.targets.admits()
-    }
-
-    /// Takes no connections any more, except those that are queued already.
-    pub(super) fn stop_accepting(&mut self) {
-        let state = self.accepting.state;
-        if !matches!(state, State::Stopping | State::Closing { .. } | State::Over) {
-            self.change_accepting(State::Stopping);
-            self.handover.stop_giving();
-            self.cancel_accepts();
-            self.steer_accepting();
+    /// Takes no connections any more, except those that are queued already: whether that is news.
+    pub(super) fn stop(&mut self, core: &mut Core) -> bool {
+        let is_news = matches!(
+            self.state,
+            AcceptState::Waiting | AcceptState::Open | AcceptState::Paused { .. }
+        );
+        if is_news {
+            self.change(core, AcceptState::Stopping);
+            self.cancel(core);
         }
+        is_news
     }
 
-    fn accept_more(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        let open = self.open_and_pooled() + self.handover.in_transit();
-        let room = self.settings.connections_max.saturating_sub(open);
-        let queued_max = self.settings.listen_backlog as usize * self.counters.len();
-        let accepting = &mut self.accepting;
+    /// Whether there was room.
+    fn accept_more(&mut self, core: &mut Core, in_transit: usize) -> bool {
+        let Some(listener) = &self.listener else { return true };
+        let open = core.open_and_preconnected() + in_transit;
+        let room = self.connections_max.saturating_sub(open);
+        let queued_max = self.backlog as usize * core.counters.len();
         if room > queued_max && !listener.is_inherited() {
-            if accepting.in_flight == 0 {
-                accepting.multishot = true;
-                accepting.in_flight = 1;
-                self.ring.accept(listener.as_fd(), true);
+            if self.in_flight == 0 {
+                self.multishot = true;
+                self.in_flight = 1;
+                core.ring.accept(listener.as_fd(), true);
             }
-        } else if accepting.in_flight > 0 && accepting.multishot {
-            self.cancel_accepts();
+        } else if self.in_flight > 0 && self.multishot {
+            self.cancel(core);
         } else {
-            accepting.multishot = false;
-            for _ in accepting.in_flight..room.min(SINGLE_ACCEPTS_MAX) {
-                accepting.in_flight += 1;
-                self.ring.accept(listener.as_fd(), false);
+            self.multishot = false;
+            for _ in self.in_flight..room.min(SINGLE_ACCEPTS_MAX) {
+                self.in_flight += 1;
+                core.ring.accept(listener.as_fd(), false);
             }
-            if accepting.in_flight == 0 {
-                let max = self.settings.connections_max;
-                self.pause_accepting(&format!("there are {open} connections, the limit is {max}"));
+            if self.in_flight == 0 {
+                let max = self.connections_max;
+                self.pause(core, &format!("there are {open} connections, the limit is {max}"));
+                return false;
             }
+        }
+        true
+    }
+
+    fn cancel(&mut self, core: &mut Core) {
+        if self.in_flight > 0 && !self.cancelled {
+            self.cancelled = true;
+            core.ring.cancel_accepts();
         }
     }
 
-    fn cancel_accepts(&mut self) {
-        if self.accepting.in_flight > 0 && !self.accepting.cancelled {
-            self.accepting.cancelled = true;
-            self.ring.cancel_accepts();
-        }
-    }
-
-    pub(super) fn pause_accepting(&mut self, cause: &str) {
-        self.pooling.note_shortage(self.now);
-        if self.accepting.state != State::Open {
+    /// Accepts nothing for a moment, since something has run out.
+    pub(super) fn pause(&mut self, core: &mut Core, cause: &str) {
+        if self.state != AcceptState::Open {
             return;
         }
-        if self.pause_log.pauses(self.now) {
+        if self.pause_log.pauses(core.now) {
             log::warn!(
                 "accepting pauses until connections end: {cause}; a higher limit of open files \
                  (ulimit -n, LimitNOFILE=) allows more"
             );
         }
-        self.change_accepting(State::Paused { until: self.now + PAUSE });
-        self.cancel_accepts();
+        self.change(core, AcceptState::Paused { until: core.now + PAUSE });
+        self.cancel(core);
     }
 
     /// Says so once no core has paused for a while.
-    pub(super) fn note_calm(&self) {
-        let is_calm = self.counters.iter().all(|core| core.accept_paused.get() == 0);
-        if is_calm && self.pause_log.goes_on(self.now) {
+    pub(super) fn note_calm(&self, core: &Core) {
+        let is_calm = core.counters.iter().all(|core| core.accept_paused.get() == 0);
+        if is_calm && self.pause_log.goes_on(core.now) {
             log::info!("accepting again");
         }
     }
 
     /// Reads what the kernel has dropped at the listener: for want of room in its queue, and for other
     /// reasons.
-    pub(super) fn count_drops(&mut self) {
+    pub(super) fn count_drops(&mut self, core: &Core) {
         let Some(listener) = &self.listener else { return };
-        if listener.is_inherited() && self.core != 0 {
+        if listener.is_inherited() && core.number() != 0 {
             // It is one socket for all cores: what it drops is counted once.
             return;
         }
-        if matches!(self.accepting.state, State::Closing { .. }) {
+        if matches!(self.state, AcceptState::Closing { .. }) {
             return; // what is held back is counted as dropped, too
         }
         // Without an answer the count stays as it is.
         let Ok(drops) = listen_drops(listener.as_fd()) else { return };
-        let more = drops.wrapping_sub(std::mem::replace(&mut self.accepting.drops, drops));
-        self.count().listen_drops.add(more.into());
+        let more = drops.wrapping_sub(std::mem::replace(&mut self.drops, drops));
+        core.count().listen_drops.add(more.into());
     }
 
-    fn change_accepting(&mut self, state: State) {
-        let is_paused = |state: State| matches!(state, State::Paused { .. });
-        match (is_paused(self.accepting.state), is_paused(state)) {
-            (false, true) => self.count().accept_paused.increment(),
-            (true, false) => self.count().accept_paused.decrement(),
+    fn change(&mut self, core: &Core, state: AcceptState) {
+        let is_paused = |state: AcceptState| matches!(state, AcceptState::Paused { .. });
+        match (is_paused(self.state), is_paused(state)) {
+            (false, true) => core.count().accept_paused.increment(),
+            (true, false) => core.count().accept_paused.decrement(),
             _ => {}
         }
-        self.accepting.state = state;
-        self.handover.set_open(state == State::Open);
+        self.state = state;
     }
 
-    fn begin_to_close(&mut self) {
-        self.count_drops();
+    fn begin_to_close(&mut self, core: &Core, may_accept: bool) -> Vec<OwnedFd> {
+        self.count_drops(core);
         if !self.listener.as_ref().is_some_and(Listener::hold_handshakes) {
-            return self.close_listener();
+            return self.close_listener(core, may_accept);
         }
-        self.take_queued();
-        self.change_accepting(State::Closing { until: self.now + LAST_HANDSHAKES });
+        self.change(core, AcceptState::Closing { until: core.now + LAST_HANDSHAKES });
+        self.take_queued(may_accept)
     }
 
-    fn close_listener(&mut self) {
-        self.take_queued();
+    fn close_listener(&mut self, core: &Core, may_accept: bool) -> Vec<OwnedFd> {
+        let queued = self.take_queued(may_accept);
         self.listener = None;
-        self.change_accepting(State::Over);
+        self.change(core, AcceptState::Over);
+        queued
     }
 
-    fn take_queued(&mut self) {
-        if !self.may_accept() {
+    fn take_queued(&self, may_accept: bool) -> Vec<OwnedFd> {
+        if !may_accept {
             // Who waits is left to others that listen on the port: nobody here could serve them.
-            return;
+            return Vec::new();
         }
         // Bounded: under a flood the queue would never be seen empty.
-        for _ in 0..self.settings.listen_backlog {
-            let Some(client) = self.listener.as_ref().and_then(Listener::accept_queued) else {
-                break;
-            };
-            self.admit(client);
-        }
+        let next = || self.listener.as_ref().and_then(Listener::accept_queued);
+        std::iter::from_fn(next).take(self.backlog as usize).collect()
     }
 }

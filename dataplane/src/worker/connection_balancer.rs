@@ -20,11 +20,11 @@ const LEAD_MAX: u64 = 1;
 /// A core may have this many percent of what cores have on average.
 const PERCENT_OF_MEAN_MAX: u64 = 105;
 
-/// One core's end of the ways between all cores. A connection is in exactly one place: with the core
+/// One core's end of the lanes between all cores. A connection is in exactly one place: with the core
 /// that accepted it, in a queue, or with the core that took it from there.
 #[derive(Debug)]
-pub(crate) struct Handover {
-    ways: Arc<Ways>,
+pub(crate) struct ConnectionBalancer {
+    lanes: Arc<Lanes>,
     core: usize,
     /// What each core has to serve, as last seen; `None` where nothing is to be handed to.
     loads: Vec<Option<u64>>,
@@ -32,14 +32,14 @@ pub(crate) struct Handover {
     /// Whom something was handed to since they were last woken.
     to_wake: Vec<usize>,
     /// It has not said yet that it hands nothing over any more.
-    may_give: bool,
+    may_move: bool,
 }
 
 #[derive(Debug)]
-struct Ways {
-    lanes: Box<[Lane]>,
+struct Lanes {
+    by_core: Box<[Lane]>,
     /// Cores that may still hand something over.
-    givers: AtomicUsize,
+    senders: AtomicUsize,
 }
 
 /// The way to one core. On cache lines of its own.
@@ -55,7 +55,7 @@ struct Lane {
     waker: Waker,
 }
 
-impl Handover {
+impl ConnectionBalancer {
     /// The ends for as many cores as there are wakers, in their order.
     pub(crate) fn between(wakers: Vec<Waker>) -> Vec<Self> {
         let cores = wakers.len();
@@ -64,14 +64,14 @@ impl Handover {
             let (is_open, in_transit) = (AtomicBool::new(false), AtomicUsize::new(0));
             Lane { is_open, in_transit, sender, receiver, waker }
         });
-        let ways = Arc::new(Ways { lanes: lanes.collect(), givers: AtomicUsize::new(cores) });
+        let lanes = Arc::new(Lanes { by_core: lanes.collect(), senders: AtomicUsize::new(cores) });
         let end = |core| Self {
-            ways: Arc::clone(&ways),
+            lanes: Arc::clone(&lanes),
             core,
             loads: vec![None; cores],
             next_look: 0,
             to_wake: Vec::new(),
-            may_give: true,
+            may_move: true,
         };
         (0..cores).map(end).collect()
     }
@@ -87,7 +87,7 @@ impl Handover {
         for _ in 0..self.loads.len().min(LOOKS_MAX) {
             let core = self.next_look;
             self.next_look = (core + 1) % self.loads.len();
-            let lane = &self.ways.lanes[core];
+            let lane = &self.lanes.by_core[core];
             self.loads[core] = lane.is_open.load(Ordering::Relaxed).then(|| {
                 let in_transit = lane.in_transit.load(Ordering::Relaxed) as u64;
                 counters[core].connections.active.get() + in_transit
@@ -97,57 +97,57 @@ impl Handover {
 
     /// Hands `client` to a core that has clearly fewer connections than this one, which has `own`.
     /// It comes back if there is none, or no place for it on the way.
-    pub(crate) fn give(&mut self, client: OwnedFd, own: u64) -> Option<OwnedFd> {
-        debug_assert!(self.may_give, "a core that has stopped hands nothing over");
+    pub(crate) fn offer(&mut self, client: OwnedFd, own: u64) -> Option<OwnedFd> {
+        debug_assert!(self.may_move, "a core that has stopped hands nothing over");
         // What others have handed to this core is its own, too.
         let own = own + self.own_lane().in_transit.load(Ordering::Relaxed) as u64;
         self.loads[self.core] = Some(own);
-        let Some(taker) = lighter_core(&self.loads, own) else { return Some(client) };
-        let lane = &self.ways.lanes[taker];
+        let Some(receiver_core) = lighter_core(&self.loads, own) else { return Some(client) };
+        let lane = &self.lanes.by_core[receiver_core];
         lane.in_transit.fetch_add(1, Ordering::Relaxed);
         if let Err(unsent) = lane.sender.try_send(client) {
             lane.in_transit.fetch_sub(1, Ordering::Relaxed);
-            self.loads[taker] = None;
+            self.loads[receiver_core] = None;
             return Some(unsent.into_inner());
         }
-        self.loads[taker] = self.loads[taker].map(|load| load + 1);
-        if !self.to_wake.contains(&taker) {
-            self.to_wake.push(taker);
+        self.loads[receiver_core] = self.loads[receiver_core].map(|load| load + 1);
+        if !self.to_wake.contains(&receiver_core) {
+            self.to_wake.push(receiver_core);
         }
         None
     }
 
     /// Wakes those whom something was handed to.
-    pub(crate) fn wake_takers(&mut self) {
+    pub(crate) fn wake_receivers(&mut self) {
         for core in self.to_wake.drain(..) {
-            self.ways.lanes[core].waker.wake();
+            self.lanes.by_core[core].waker.wake();
         }
     }
 
-    /// A connection that was handed to this core. [`Self::note_taken`] has to follow once it is
+    /// A connection that was handed to this core. [`Self::note_received`] has to follow once it is
     /// counted.
-    pub(crate) fn take(&self) -> Option<OwnedFd> {
+    pub(crate) fn receive(&self) -> Option<OwnedFd> {
         self.own_lane().receiver.try_recv().ok()
     }
 
     /// What was taken is counted among this core's connections.
-    pub(crate) fn note_taken(&self) {
+    pub(crate) fn note_received(&self) {
         self.own_lane().in_transit.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Connections on their way, to all cores together.
     pub(crate) fn in_transit(&self) -> usize {
-        self.ways.lanes.iter().map(|lane| lane.in_transit.load(Ordering::Relaxed)).sum()
+        self.lanes.by_core.iter().map(|lane| lane.in_transit.load(Ordering::Relaxed)).sum()
     }
 
     /// Says that this core hands nothing over any more.
-    pub(crate) fn stop_giving(&mut self) {
-        self.wake_takers();
-        if std::mem::take(&mut self.may_give) {
+    pub(crate) fn stop_moving(&mut self) {
+        self.wake_receivers();
+        if std::mem::take(&mut self.may_move) {
             // What this core handed over is in the queues for everybody who reads the 0.
-            let givers = self.ways.givers.fetch_sub(1, Ordering::AcqRel) - 1;
-            if givers == 0 {
-                self.ways.lanes.iter().for_each(|lane| lane.waker.wake());
+            let senders = self.lanes.senders.fetch_sub(1, Ordering::AcqRel) - 1;
+            if senders == 0 {
+                self.lanes.by_core.iter().for_each(|lane| lane.waker.wake());
             }
         }
     }
@@ -155,11 +155,11 @@ impl Handover {
     /// Whether nothing can come any more.
     pub(crate) fn is_over(&self) -> bool {
         // In this order: what is handed over comes before the 0.
-        self.ways.givers.load(Ordering::Acquire) == 0 && self.own_lane().receiver.is_empty()
+        self.lanes.senders.load(Ordering::Acquire) == 0 && self.own_lane().receiver.is_empty()
     }
 
     fn own_lane(&self) -> &Lane {
-        &self.ways.lanes[self.core]
+        &self.lanes.by_core[self.core]
     }
 }
 

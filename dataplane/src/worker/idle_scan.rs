@@ -1,21 +1,24 @@
-pub(crate) mod activity;
-pub(crate) mod schedule;
+//! The walk over all connections in search of those that nothing moves on any more.
 
+pub(crate) mod activity;
+mod rebalance;
+mod schedule;
+
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::Worker;
-use super::pressure::bound;
-use crate::Settings;
+use super::core::Core;
+use super::sessions::bound;
 use crate::flow::Key;
-use crate::flow::Side;
 use crate::session::Event;
-use crate::sys::keepalive::Liveness;
+use crate::settings::Settings;
+use crate::sys::keepalive::Keepalive;
 use crate::sys::{acknowledged_bytes, send_queue_bytes};
-use crate::worker::idle_scan::activity::{Acknowledged, IdleTimeouts};
-use crate::worker::idle_scan::schedule::Pace;
+use activity::{Acknowledged, IdleTimeouts};
+use schedule::ScanSchedule;
 
 /// Each connection is visited so often while it may be idle. It ends at the first visit after its
 /// timeout, and its last byte may have come just after a visit: two passes late at most.
@@ -29,17 +32,15 @@ const PASS_MIN: Duration = Duration::from_millis(5);
 
 /// The walk over all connections of a core in search of those that nothing moves on any more.
 #[derive(Debug)]
-pub(super) struct Sweep {
+pub(super) struct IdleScan {
     timeouts: IdleTimeouts,
-    liveness: Liveness,
-    pace: Pace,
+    keepalive: Keepalive,
+    schedule: ScanSchedule,
     /// How long a pass takes while nothing is urgent.
     pass: Duration,
-    /// Where the clock of [`crate::worker::idle_scan::activity::Idle`] began.
-    epoch: Instant,
 }
 
-impl Sweep {
+impl IdleScan {
     pub(super) fn new(settings: &Settings, now: Instant) -> Self {
         let timeouts = settings.idle_timeouts;
         let shortest = [timeouts.open, timeouts.half_closed].into_iter().flatten().min();
@@ -48,92 +49,80 @@ impl Sweep {
         let pass = visits.into_iter().chain(settings.keepalive).min().unwrap_or(PASS_MAX);
         Self {
             timeouts,
-            liveness: Liveness::new(settings.keepalive),
-            pace: Pace::new(pass.clamp(PASS_MIN, PASS_MAX), now),
+            keepalive: Keepalive::new(settings.keepalive),
+            schedule: ScanSchedule::new(pass.clamp(PASS_MIN, PASS_MAX), now),
             pass: pass.clamp(PASS_MIN, PASS_MAX),
-            epoch: now,
         }
     }
 
     fn hurry(&mut self, is_urgent: bool) {
         let most = if is_urgent { HASTY_PASS } else { PASS_MAX };
-        self.pace.set_pass(self.pass.min(most));
+        self.schedule.set_pass(self.pass.min(most));
     }
 
     /// When there is something to do without anything having happened.
-    pub(super) fn next(&self) -> Instant {
-        self.pace.next()
-    }
-
-    /// The time on the clock of [`crate::worker::idle_scan::activity::Idle`]: milliseconds, wrapping after 49 days.
-    #[expect(clippy::cast_possible_truncation, reason = "wraps")]
-    pub(super) fn clock_ms(&self, now: Instant) -> u32 {
-        now.saturating_duration_since(self.epoch).as_millis() as u32
-    }
-
-    /// Has the time of a stall not count: nobody could have seen whether anything moved.
-    pub(super) fn leave_out(&mut self, missed: Duration) {
-        self.epoch += missed;
+    pub(super) fn due(&self) -> Instant {
+        self.schedule.next()
     }
 
     fn timeout(&self, is_half_closed: bool) -> Option<Duration> {
         if is_half_closed { self.timeouts.half_closed } else { self.timeouts.open }
     }
-}
 
-impl Worker {
-    /// Visits the connections whose turn it is.
-    pub(super) fn sweep(&mut self) {
-        let is_urgent = self.is_under_pressure() || self.targets.rebalanced_since().is_some();
-        self.sweep.hurry(is_urgent);
-        let turns = self.sweep.pace.due(self.now, self.connections.slots());
-        for slot in turns.into_iter().flatten() {
-            if let Some(key) = self.connections.key_at(slot) {
-                self.visit(key);
-            }
-        }
+    /// The slots whose visit is due, of so many.
+    pub(super) fn due_slots(
+        &mut self,
+        now: Instant,
+        slots: usize,
+        is_urgent: bool,
+    ) -> [Range<usize>; 2] {
+        self.hurry(is_urgent);
+        self.schedule.due(now, slots)
     }
 
-    fn visit(&mut self, key: Key) {
-        for side in Side::BOTH {
-            self.note_held_up(key, side);
-        }
-        let now_ms = self.sweep.clock_ms(self.now);
-        let is_under_pressure = self.is_under_pressure();
-        let Some(connection) = self.connections.get_mut(key) else { return };
+    /// Looks at a connection: what follows for its session. `is_under_pressure`: what it may make
+    /// the kernel hold is to be bounded; `rebalanced_since`: when targets joined that it may have to
+    /// make room for.
+    pub(super) fn visit(
+        &self,
+        core: &mut Core,
+        key: Key,
+        is_under_pressure: bool,
+        rebalanced_since: Option<Instant>,
+    ) -> Option<Event> {
+        let now_ms = core.clock_ms(core.now);
+        let since_ms = rebalanced_since.map(|since| core.clock_ms(since));
+        let connection = core.connections.get_mut(key)?;
         let session = &connection.session;
-        if session.ending().is_some() || session.awaits_client() {
-            return;
+        if session.close_reason().is_some() || session.awaits_client() {
+            return None;
         }
         if !session.is_connected() {
             // Bounded by the time that a connect may take, and before it by the targets' first checks.
-            return connection.idle.renew(now_ms);
+            connection.scan.activity.renew(now_ms);
+            return None;
         }
-        if !std::mem::replace(&mut connection.is_watched_over, true) {
+        if !std::mem::replace(&mut connection.scan.has_keepalive, true) {
             // Not before: most connections are over by the first visit, and pay nothing.
-            for socket in Side::BOTH.iter().filter_map(|side| connection.socket(*side)) {
-                self.sweep.liveness.apply(&SockRef::from(socket));
+            for socket in connection.sockets.iter() {
+                self.keepalive.apply(&SockRef::from(socket));
             }
         }
-        if is_under_pressure && !std::mem::replace(&mut connection.is_bounded, true) {
-            for socket in Side::BOTH.iter().filter_map(|side| connection.socket(*side)) {
-                bound(&SockRef::from(socket));
-            }
+        if is_under_pressure && !std::mem::replace(&mut connection.scan.is_bounded, true) {
+            connection.sockets.iter().for_each(bound);
         }
-        let session = &connection.session;
-        let timeout = self.sweep.timeout(session.is_half_closed());
-        let mut idle = connection.idle;
-        let quiet = idle.visit(now_ms, session.progress(), |side| {
+        let relay = connection.session.relay();
+        let timeout = self.timeout(relay.is_half_closed());
+        let quiet = connection.scan.activity.visit(now_ms, relay.progress(), |side| {
             // One that is gone acknowledges nothing any more, and the other may still take what it said.
-            let socket = connection.socket(side).filter(|_| !session.is_broken(side));
+            let socket = connection.sockets.get(side).filter(|_| !relay.half(side).is_broken());
             socket.map_or(Acknowledged::All, acknowledged)
         });
-        connection.idle = idle;
         if timeout.is_some_and(|timeout| quiet.is_over(timeout)) {
-            self.count().connections.idle_timeouts.increment();
-            return self.feed(key, Event::IdleTimeout { stuck: quiet.stuck() });
+            core.count().connections.idle_timeouts.increment();
+            return Some(Event::IdleTimeout { stuck: quiet.stuck() });
         }
-        self.make_room(key, quiet.all);
+        rebalance::visit(connection, quiet.all, since_ms, now_ms)
     }
 }
 

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 /// What the cores are told beside snapshots. Given once, never taken back.
 #[derive(Debug, Default)]
-pub(crate) struct Orders {
+pub(crate) struct Lifecycle {
     is_listening: AtomicBool,
     accepting_stopped_at: OnceLock<Instant>,
 }
 
-impl Orders {
+impl Lifecycle {
     /// All listeners listen: there is something to accept from.
     pub(crate) fn start_accepting(&self) {
         // After the system calls that it tells of, which no core could overtake anyway.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dataplane::Settings;
-use exchange::{Entry, TargetState};
+use exchange::{Eligibility, Entry};
 
 /// A core, and two targets that say which one they are.
 struct Core {
@@ -25,8 +25,9 @@ impl Core {
     /// From now on only this one is used.
     fn use_only(&mut self, number: u8) {
         for (index, entry) in self.entries.iter_mut().enumerate() {
-            entry.eligible = index == usize::from(number);
-            entry.state = if entry.eligible { TargetState::Healthy } else { TargetState::Draining };
+            let is_used = index == usize::from(number);
+            let eligibility = if is_used { Eligibility::Full } else { Eligibility::None };
+            *entry = entry.clone().with_eligibility(eligibility);
         }
         self.plane.publish(self.entries.to_vec());
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dataplane::{Core, DataPlane, Listener, Settings};
 use exchange::{
-    CoreCounters, Counter, Entry, Publisher, Report, Reports, Snapshot, Target, TargetCounters,
-    TargetState, broadcast, reports,
+    CoreCounters, Counter, Eligibility, Entry, Publisher, Report, Reports, Routing, Target,
+    TargetCounters, broadcast, reports,
 };
 use testkit::net::stream;
 use testkit::wait::wait_until;
@@ -49,16 +49,13 @@ impl Plane {
 
     /// As [`Self::entry`], eligible.
     pub(crate) fn healthy(&self, address: SocketAddr) -> Entry {
-        Entry { state: TargetState::Healthy, eligible: true, ..self.entry(address) }
+        self.entry(address).with_eligibility(Eligibility::Full)
     }
 
     /// From now on these are the targets.
     pub(crate) fn publish(&self, entries: Vec<Entry>) {
-        self.publisher.publish(&Arc::new(Snapshot {
-            entries,
-            admits: true,
-            ..Snapshot::default()
-        }));
+        let routing = Routing::to(entries).with_admits(true);
+        self.publisher.publish(&Arc::new(routing.into()));
     }
 
     /// From now on there is none, and clients wait.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use testkit::wait::{PATIENCE, wait_until};
 
 use dataplane::{ProxyProtocol, Settings};
-use exchange::{CoreCounters, Entry, TargetState};
+use exchange::{CoreCounters, Eligibility, Entry, ResetReason};
 
 /// What waits for a client longer than this has not been let go at once.
 const LIFE: Duration = Duration::from_millis(500);
@@ -62,7 +62,7 @@ impl Core {
     /// Does something while the core is busy, with so many targets that it takes a while to learn of
     /// them. Whether all that has come is in one batch of the core.
     fn do_while_busy(&self, entry: &Entry, act: impl FnOnce()) -> bool {
-        let others = (0..50_000).map(|_| Entry { eligible: false, ..self.entry() });
+        let others = (0..50_000).map(|_| self.entry().with_eligibility(Eligibility::None));
         let entries = [entry.clone()].into_iter().chain(others).collect();
         let turns = self.counters().iterations.get();
         self.plane.publish(entries);
@@ -170,12 +170,14 @@ fn another_instance_at_the_same_address_gets_none_of_the_old_ones_connections() 
 #[test]
 fn a_target_that_gets_no_clients_has_no_connection_waiting() {
     let core = Core::start(&settings());
-    let changes: [fn(&mut Entry); 4] = [
-        |entry| entry.eligible = false,
-        |entry| (entry.eligible, entry.state) = (false, TargetState::Draining),
-        |entry| entry.reset = true,
+    let changes: [fn(Entry) -> Entry; 4] = [
+        |entry| entry.with_eligibility(Eligibility::None),
+        |entry| {
+            entry.with_eligibility(Eligibility::None).with_reset(Some(ResetReason::DrainTimeout))
+        },
+        |entry| entry.with_reset(Some(ResetReason::Unhealthy)),
         // Under fail-open it may get clients all the same.
-        |entry| entry.state = TargetState::Ejected,
+        |entry| entry.with_eligibility(Eligibility::Ejected),
     ];
     let mut entry = core.entry();
     core.publish(entry.clone());
@@ -183,8 +185,7 @@ fn a_target_that_gets_no_clients_has_no_connection_waiting() {
         // Known to be slow again: it is another one.
         core.make_first_connect_slow();
         let waiting = core.fill();
-        change(&mut entry);
-        core.publish(entry);
+        core.publish(change(entry));
         assert_let_go_at_once(waiting);
         entry = core.entry();
         core.publish(entry.clone());

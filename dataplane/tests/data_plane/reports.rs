@@ -26,7 +26,7 @@ impl Core {
         };
         let plane = Plane::start(1, &settings);
         let entry = plane.healthy(target);
-        let counters = Arc::clone(&entry.counters);
+        let counters = Arc::clone(entry.counters());
         plane.publish(vec![entry]);
         Self { plane, counters }
     }

@@ -7,7 +7,7 @@ use crate::logging::LogFormat;
 
 /// `format` as it suits standard error: text that the journal reads has no time of its own there.
 /// Each object of JSON stays as it is, for whoever reads them: their `ts` and `level` tell.
-pub(in crate::config) fn adapt(format: LogFormat) -> LogFormat {
+pub(crate) fn adapt(format: LogFormat) -> LogFormat {
     let stream = std::env::var_os("JOURNAL_STREAM");
     match format {
         LogFormat::Text if stream.is_some_and(|stream| is_stderr(&stream)) => LogFormat::Journal,

@@ -2,16 +2,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 #[cfg(feature = "aws")]
-use control::discovery::Settings;
+use control::discovery::DiscoverySettings;
 
 use crate::config::reader::Reader;
-use crate::config::table::{self as var, Raw};
-use crate::config::value;
+use crate::config::table as var;
 
 /// The variables of the modes that find targets in AWS. They are checked in every mode and build.
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "this build only checks them"))]
 #[derive(Debug)]
-pub(in crate::config) struct Aws {
+pub(super) struct Aws {
     region: Option<String>,
     tag_name: String,
     tag_value: String,
@@ -23,39 +22,30 @@ pub(in crate::config) struct Aws {
 /// What holds in both modes, from variables of other parts.
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "this build only checks them"))]
 #[derive(Clone, Copy, Debug)]
-pub(in crate::config) struct Common {
-    pub(in crate::config) default_port: u16,
-    pub(in crate::config) own_address: SocketAddr,
-    pub(in crate::config) period: Duration,
+pub(super) struct Shared {
+    pub(super) default_port: u16,
+    pub(super) own_address: SocketAddr,
+    pub(super) period: Duration,
 }
 
 impl Aws {
-    pub(in crate::config) fn read(raw: &Raw, read: &mut Reader) -> Option<Self> {
-        let region = read.optional(var::AWS_REGION, raw.aws_region.as_deref(), value::region);
-        let text = raw.aws_default_region.as_deref();
-        let default_region = read.optional(var::AWS_DEFAULT_REGION, text, value::region);
-        // The lengths that AWS allows: tags in the EC2 User Guide, groups in CreateAutoScalingGroup.
-        let tag_name = read.value(var::TAG_NAME, raw.tag_name.as_deref(), value::name(128));
-        let tag_value = read.value(var::TAG_VALUE, raw.tag_value.as_deref(), value::name(256));
-        let asg_name = read.value(var::ASG_NAME, raw.asg_name.as_deref(), value::name(255));
-        let limit = raw.discovery_shrink_limit.as_deref();
-        let shrink_limit =
-            read.value(var::DISCOVERY_SHRINK_LIMIT, limit, value::number(0..=100_u8));
-        let allow = raw.allow_loopback_targets.as_deref();
-        let allow_loopback = read.value(var::ALLOW_LOOPBACK_TARGETS, allow, value::boolean);
+    pub(super) fn read(read: &Reader<'_>) -> Option<Self> {
+        // Its default comes after the profile's.
+        let region = read.value(&var::AWS_REGION)?;
+        let region = Some(region).filter(|_| read.is_set(&var::AWS_REGION));
         Some(Self {
-            region: region?.or(default_region?),
-            tag_name: tag_name?,
-            tag_value: tag_value?,
-            asg_name: asg_name?,
-            shrink_limit: shrink_limit?,
-            allow_loopback: allow_loopback?,
+            region: region.or(read.value(&var::AWS_DEFAULT_REGION)?),
+            tag_name: read.value(&var::TAG_NAME)?,
+            tag_value: read.value(&var::TAG_VALUE)?,
+            asg_name: read.value(&var::ASG_NAME)?,
+            shrink_limit: read.value(&var::DISCOVERY_SHRINK_LIMIT)?,
+            allow_loopback: read.value(&var::ALLOW_LOOPBACK_TARGETS)?,
         })
     }
 
     /// Where the targets come from: for `NODE_FILTER` = `tag` if `by_tag`, else for `asg`.
     #[cfg(feature = "aws")]
-    pub(in crate::config) fn settings(self, by_tag: bool, common: Common) -> Settings {
+    pub(super) fn settings(self, by_tag: bool, common: Shared) -> DiscoverySettings {
         use control::discovery::{AwsSettings, Mode};
 
         let mode = if by_tag {
@@ -63,10 +53,10 @@ impl Aws {
         } else {
             Mode::Asg { name: self.asg_name }
         };
-        Settings::Aws(AwsSettings {
+        DiscoverySettings::Aws(AwsSettings {
             mode,
             region: self.region,
-            default_region: var::AWS_REGION.default.as_str().to_owned(),
+            default_region: var::AWS_REGION.row.default.as_str().to_owned(),
             default_port: common.default_port,
             own_address: common.own_address,
             allow_loopback: self.allow_loopback,

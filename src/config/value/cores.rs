@@ -5,7 +5,7 @@ use super::list::each;
 
 /// `CORES`: which CPUs carry traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::config) enum Cores {
+pub(crate) enum Cores {
     /// So many of the allowed ones.
     Count(usize),
     /// Exactly these, as the kernel numbers them.
@@ -55,10 +55,7 @@ impl Cores {
     ///
     /// # Errors
     /// A phrase naming what is asked too much.
-    pub(in crate::config) fn choose(
-        wanted: Option<&Self>,
-        allowed: &[usize],
-    ) -> Result<Vec<usize>, String> {
+    pub(crate) fn choose(wanted: Option<&Self>, allowed: &[usize]) -> Result<Vec<usize>, String> {
         let allowed_list = join(allowed);
         match wanted {
             None => Ok(allowed.to_vec()),

@@ -1,4 +1,4 @@
-use crate::config::value::Parsed;
+use super::Parsed;
 
 /// So many bad entries are told one by one; a list of another kind altogether has no end of them.
 const BAD_TOLD_MAX: usize = 20;
@@ -7,7 +7,7 @@ const BAD_TOLD_MAX: usize = 20;
 ///
 /// # Errors
 /// What is wrong with each one that is refused, and what is `accepted`.
-pub(in crate::config) fn each(
+pub(super) fn each(
     text: &str,
     accepted: &str,
     mut take: impl FnMut(&str) -> Parsed<()>,

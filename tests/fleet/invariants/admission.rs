@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use control::policy::Identity;
-use exchange::{Checks, Entry, Snapshot, TargetState};
+use control::status::{Checks, Status, TargetState, TargetStatus};
 
 use super::fleet::is_same;
 use crate::rules::{CHECK_TIMEOUT, Setting, WARMUP_MAX};
@@ -30,24 +30,24 @@ impl Admission {
     /// Control publishes `after` in place of `before`.
     pub(crate) fn published(
         &mut self,
-        before: &Snapshot,
-        after: &Snapshot,
+        before: &Status,
+        after: &Status,
         setting: &Setting,
         now: Instant,
     ) {
         follow(&mut self.usable, after, is_usable, now);
         follow(&mut self.unchecked, after, is_unchecked, now);
         let eligible = after.eligible().count();
-        if after.admits {
-            let is_any = after.entries.iter().any(is_present);
+        if after.admits() {
+            let is_any = after.targets().iter().any(is_present);
             assert_eq!(eligible > 0, is_any, "let in, and nobody is there for them: {after:?}");
-            for entry in after.entries.iter().filter(|it| it.state == TargetState::Healthy) {
-                assert!(entry.eligible, "healthy, and not used: {entry:?}");
+            for entry in after.targets().iter().filter(|it| it.state() == TargetState::Healthy) {
+                assert!(entry.is_eligible(), "healthy, and not used: {entry:?}");
             }
         } else {
             assert_eq!(eligible, 0, "clients wait, and some would be served: {after:?}");
         }
-        match (before.admits, after.admits) {
+        match (before.admits(), after.admits()) {
             (false, true) if eligible > 0 => {
                 self.warm_starts += 1;
                 self.late_starts += u64::from(!self.unchecked.is_empty());
@@ -55,9 +55,10 @@ impl Admission {
                 assert!(is_over, "let in too early: {after:?}");
             }
             (true, false) => {
-                let is_left =
-                    |new: &Entry| is_usable(new) && before.eligible().any(|old| is_same(old, new));
-                assert!(!after.entries.iter().any(is_left), "a target was left: {after:?}");
+                let is_left = |new: &TargetStatus| {
+                    is_usable(new) && before.eligible().any(|old| is_same(old, new))
+                };
+                assert!(!after.targets().iter().any(is_left), "a target was left: {after:?}");
             }
             _ => {}
         }
@@ -66,8 +67,8 @@ impl Admission {
     }
 
     /// Nobody waits for nothing, nor for longer than it is said.
-    pub(crate) fn assert_waiting(&self, latest: &Snapshot, now: Instant) {
-        if latest.admits || !self.is_discovered {
+    pub(crate) fn assert_waiting(&self, latest: &Status, now: Instant) {
+        if latest.admits() || !self.is_discovered {
             return;
         }
         assert!(!self.unchecked.is_empty(), "what do clients wait for? {latest:?}");
@@ -91,38 +92,38 @@ impl Admission {
 /// Notes since when targets are such.
 fn follow(
     targets: &mut BTreeMap<Identity, Instant>,
-    snapshot: &Snapshot,
-    is_such: impl Fn(&Entry) -> bool,
+    snapshot: &Status,
+    is_such: impl Fn(&TargetStatus) -> bool,
     now: Instant,
 ) {
-    let such: Vec<_> = snapshot.entries.iter().filter(|entry| is_such(entry)).collect();
-    let such: Vec<_> = such.iter().map(|entry| Identity::of(&entry.target)).collect();
+    let such: Vec<_> = snapshot.targets().iter().filter(|entry| is_such(entry)).collect();
+    let such: Vec<_> = such.iter().map(|entry| Identity::of(entry.target())).collect();
     targets.retain(|target, _| such.contains(target));
     for target in such {
         targets.entry(target).or_insert(now);
     }
 }
 
-fn is_present(entry: &Entry) -> bool {
-    entry.state != TargetState::Draining
+fn is_present(entry: &TargetStatus) -> bool {
+    entry.state() != TargetState::Draining
 }
 
-fn is_usable(entry: &Entry) -> bool {
-    is_present(entry) && entry.checks == Some(Checks::Passing)
+fn is_usable(entry: &TargetStatus) -> bool {
+    is_present(entry) && entry.checks() == Some(&Checks::Passing)
 }
 
-fn is_unchecked(entry: &Entry) -> bool {
-    is_present(entry) && entry.checks == Some(Checks::Pending)
+fn is_unchecked(entry: &TargetStatus) -> bool {
+    is_present(entry) && entry.checks() == Some(&Checks::Pending)
 }
 
 /// Who becomes eligible beside others has joined, and nobody else has.
-fn assert_ramps(before: &Snapshot, after: &Snapshot, setting: &Setting) {
+fn assert_ramps(before: &Status, after: &Status, setting: &Setting) {
     if setting.slow_start.is_zero() {
         return;
     }
-    let joins = before.eligible().next().is_some() && !after.fail_open;
-    let was_eligible = |new: &Entry| before.eligible().any(|old| is_same(old, new));
+    let joins = before.eligible().next().is_some() && !after.fail_open();
+    let was_eligible = |new: &TargetStatus| before.eligible().any(|old| is_same(old, new));
     for entry in after.eligible().filter(|entry| !was_eligible(entry)) {
-        assert_eq!(entry.ramp.is_some(), joins, "{entry:?}");
+        assert_eq!(entry.entry().ramp().is_some(), joins, "{entry:?}");
     }
 }

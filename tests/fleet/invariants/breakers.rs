@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use control::policy::Identity;
-use exchange::{BreakerState, Checks, Entry, Snapshot, TargetState};
+use control::status::{BreakerState, Checks, Status, TargetState, TargetStatus};
 
 use super::fleet::is_same;
 use crate::rules::Setting;
@@ -85,30 +85,30 @@ impl Breakers {
     /// Control publishes `after` in place of `before`.
     pub(crate) fn published(
         &mut self,
-        before: &Snapshot,
-        after: &Snapshot,
+        before: &Status,
+        after: &Status,
         setting: &Setting,
         now: Instant,
     ) {
-        for entry in &after.entries {
-            let old = before.entries.iter().find(|old| is_same(old, entry));
+        for entry in after.targets() {
+            let old = before.targets().iter().find(|old| is_same(old, entry));
             self.assert_turn(old, entry, now);
         }
         let is_known = |target: &Identity| {
-            after.entries.iter().any(|entry| Identity::of(&entry.target) == *target)
+            after.targets().iter().any(|entry| Identity::of(entry.target()) == *target)
         };
         self.open.retain(|target, _| is_known(target));
         self.assert_fail_open(before, after, setting);
     }
 
     /// A breaker closes when something has connected to its target, and for no other reason.
-    fn assert_turn(&mut self, old: Option<&Entry>, new: &Entry, now: Instant) {
-        let identity = Identity::of(&new.target);
+    fn assert_turn(&mut self, old: Option<&TargetStatus>, new: &TargetStatus, now: Instant) {
+        let identity = Identity::of(new.target());
         if old.is_none() {
             self.open.remove(&identity); // that was another life of it
         }
-        let was_closed = old.is_none_or(|old| old.breaker == BreakerState::Closed);
-        let is_closed = new.breaker == BreakerState::Closed;
+        let was_closed = old.is_none_or(|old| old.breaker() == BreakerState::Closed);
+        let is_closed = new.breaker() == BreakerState::Closed;
         if was_closed && !is_closed {
             self.ejections += 1;
             self.open.insert(identity, Opening::new(now));
@@ -119,20 +119,21 @@ impl Breakers {
 
     /// While enough targets pass their checks no other gets clients, and while enough of those can
     /// be connected to, too, no other gets any.
-    fn assert_fail_open(&mut self, before: &Snapshot, after: &Snapshot, setting: &Setting) {
+    fn assert_fail_open(&mut self, before: &Status, after: &Status, setting: &Setting) {
         let present: Vec<_> =
-            after.entries.iter().filter(|entry| entry.state != TargetState::Draining).collect();
-        let are_enough = |good: &dyn Fn(&Entry) -> bool| {
+            after.targets().iter().filter(|entry| entry.state() != TargetState::Draining).collect();
+        let are_enough = |good: &dyn Fn(&TargetStatus) -> bool| {
             let count = present.iter().filter(|entry| good(entry)).count();
             count * 100 > usize::from(setting.fail_open_threshold) * present.len()
         };
-        let passes = |entry: &Entry| entry.checks == Some(Checks::Passing);
-        let is_fit = |entry: &Entry| passes(entry) && entry.breaker == BreakerState::Closed;
-        let uses_only = |good: &dyn Fn(&Entry) -> bool| after.eligible().all(good);
+        let passes = |entry: &TargetStatus| entry.checks() == Some(&Checks::Passing);
+        let is_fit =
+            |entry: &TargetStatus| passes(entry) && entry.breaker() == BreakerState::Closed;
+        let uses_only = |good: &dyn Fn(&TargetStatus) -> bool| after.eligible().all(good);
         assert!(!are_enough(&is_fit) || uses_only(&is_fit), "{after:?}");
         assert!(!are_enough(&passes) || uses_only(&passes), "{after:?}");
-        let is_by_breakers = after.fail_open && are_enough(&passes);
-        self.fail_opens += u64::from(is_by_breakers && !before.fail_open);
+        let is_by_breakers = after.fail_open() && are_enough(&passes);
+        self.fail_opens += u64::from(is_by_breakers && !before.fail_open());
     }
 }
 

@@ -2,8 +2,8 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use control::status::{Status, TargetState};
 use dataplane::policy::{Choice, LocalTarget, Tried};
-use exchange::{Snapshot, TargetState};
 
 use crate::core::find;
 
@@ -54,7 +54,7 @@ impl Connects {
         &mut self,
         choice: &Choice,
         tried: &Tried,
-        snapshot: &Snapshot,
+        snapshot: &Status,
         now: Instant,
     ) {
         match choice {
@@ -76,12 +76,12 @@ impl Connects {
         &mut self,
         target: &Rc<LocalTarget>,
         tried: &Tried,
-        snapshot: &Snapshot,
+        snapshot: &Status,
         now: Instant,
     ) {
         let entry = find(snapshot, target).expect("what is connected is in the snapshot");
-        assert_ne!(entry.state, TargetState::Draining, "a connect of a withdrawn target");
-        assert!(entry.eligible, "a connect of a target that is not eligible: {entry:?}");
+        assert_ne!(entry.state(), TargetState::Draining, "a connect of a withdrawn target");
+        assert!(entry.is_eligible(), "a connect of a target that is not eligible: {entry:?}");
         let is_new = !tried.targets().iter().any(|old| Rc::ptr_eq(old, target));
         assert!(is_new, "a second connect of one target for one client");
         assert!(tried.attempts() < self.connect_attempts, "one connect too many");
@@ -104,12 +104,12 @@ impl Connects {
 }
 
 /// How many eligible targets were not tried.
-fn left(tried: &Tried, snapshot: &Snapshot) -> usize {
+fn left(tried: &Tried, snapshot: &Status) -> usize {
     let is_tried = |target: &exchange::Target| {
         tried
             .targets()
             .iter()
             .any(|old| old.target().address == target.address && old.target().id == target.id)
     };
-    snapshot.eligible().filter(|entry| !is_tried(&entry.target)).count()
+    snapshot.eligible().filter(|entry| !is_tried(entry.target())).count()
 }

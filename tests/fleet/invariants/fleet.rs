@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use control::policy::Identity;
-use exchange::{Entry, Snapshot, TargetId, TargetState};
+use control::status::{Status, TargetState, TargetStatus};
+use exchange::TargetId;
 
 use super::admission::Admission;
 use super::breakers::Breakers;
@@ -63,9 +64,9 @@ impl Invariants {
     }
 
     /// Control was told that these are the targets.
-    pub(crate) fn listed(&mut self, targets: &BTreeSet<Identity>, known: &Snapshot, now: Instant) {
-        for entry in &known.entries {
-            let identity = Identity::of(&entry.target);
+    pub(crate) fn listed(&mut self, targets: &BTreeSet<Identity>, known: &Status, now: Instant) {
+        for entry in known.targets() {
+            let identity = Identity::of(entry.target());
             if !targets.contains(&identity) {
                 self.withdrawn.entry(identity).or_insert_with(|| {
                     self.tally.withdrawals += 1;
@@ -103,8 +104,8 @@ impl Invariants {
     }
 
     /// A connect of this target begins.
-    pub(crate) fn connected(&mut self, entry: &Entry, now: Instant) {
-        let identity = Identity::of(&entry.target);
+    pub(crate) fn connected(&mut self, entry: &TargetStatus, now: Instant) {
+        let identity = Identity::of(entry.target());
         if let Some(since) = self.draining_since(&identity) {
             let late = now - since;
             assert!(late <= PICKUP_MAX, "a connect of {identity:?} {late:?} after its withdrawal");
@@ -121,21 +122,21 @@ impl Invariants {
     /// Control publishes `after` in place of `before`.
     pub(crate) fn published(
         &mut self,
-        before: &Snapshot,
-        after: &Snapshot,
+        before: &Status,
+        after: &Status,
         hosts: &[Host],
         setting: &Setting,
         now: Instant,
     ) {
         self.breakers.published(before, after, setting, now);
         self.admission.published(before, after, setting, now);
-        self.tally.fail_opens += u64::from(after.fail_open && !before.fail_open);
-        for entry in &after.entries {
-            let identity = Identity::of(&entry.target);
+        self.tally.fail_opens += u64::from(after.fail_open() && !before.fail_open());
+        for entry in after.targets() {
+            let identity = Identity::of(entry.target());
             let is_withdrawn = self.draining_since(&identity).is_some();
-            assert_eq!(is_withdrawn, entry.state == TargetState::Draining, "{entry:?}");
-            assert!(!(is_withdrawn && entry.eligible), "withdrawn and eligible: {entry:?}");
-            let old = before.entries.iter().find(|old| is_same(old, entry));
+            assert_eq!(is_withdrawn, entry.state() == TargetState::Draining, "{entry:?}");
+            assert!(!(is_withdrawn && entry.is_eligible()), "withdrawn and eligible: {entry:?}");
+            let old = before.targets().iter().find(|old| is_same(old, entry));
             if let Some(old) = old {
                 assert_thirds(old, entry, hosts);
             }
@@ -143,14 +144,14 @@ impl Invariants {
     }
 
     /// No connection outlives its target's drain.
-    fn assert_drains(&self, latest: &Snapshot, setting: &Setting, now: Instant) {
+    fn assert_drains(&self, latest: &Status, setting: &Setting, now: Instant) {
         let longest = setting.drain_timeout + PICKUP_MAX + CONNECT_TIMEOUT;
-        for entry in &latest.entries {
-            let since = self.draining_since(&Identity::of(&entry.target));
+        for entry in latest.targets() {
+            let since = self.draining_since(&Identity::of(entry.target()));
             if let Some(drained) = since.map(|since| now - since)
                 && drained > longest
             {
-                let live = entry.counters.active();
+                let live = entry.counters().active();
                 assert_eq!(live, 0, "connections left after {drained:?}: {entry:?}");
             }
         }
@@ -160,7 +161,7 @@ impl Invariants {
     /// are not.
     pub(crate) fn assert_outcome(
         &self,
-        latest: &Snapshot,
+        latest: &Status,
         hosts: &[Host],
         setting: &Setting,
         now: Instant,
@@ -179,30 +180,30 @@ impl Invariants {
             let has = |time: Option<Duration>, enough: Duration| {
                 time.is_some_and(|time| time > enough && now - listed > enough)
             };
-            let entry = latest.entries.iter().find(|it| Identity::of(&it.target) == identity);
+            let entry = latest.targets().iter().find(|it| Identity::of(it.target()) == identity);
             let entry = entry.expect("what is listed is in the snapshot");
             if has(host.well_for(now), recovery) && !self.drained.contains_key(&identity.id) {
-                assert!(entry.eligible, "well for {recovery:?} and not used: {entry:?}");
+                assert!(entry.is_eligible(), "well for {recovery:?} and not used: {entry:?}");
             }
-            if has(host.failing_for(now), detection) && !latest.fail_open {
-                assert!(!entry.eligible, "bad for {detection:?} and used: {entry:?}");
+            if has(host.failing_for(now), detection) && !latest.fail_open() {
+                assert!(!entry.is_eligible(), "bad for {detection:?} and used: {entry:?}");
             }
         }
     }
 }
 
 /// Whether both are about the same stay of the same target.
-pub(super) fn is_same(old: &Entry, new: &Entry) -> bool {
-    Arc::ptr_eq(&old.counters, &new.counters)
+pub(super) fn is_same(old: &TargetStatus, new: &TargetStatus) -> bool {
+    Arc::ptr_eq(old.counters(), new.counters())
 }
 
 /// With every third check failing a target that is in use stays so.
-fn assert_thirds(old: &Entry, new: &Entry, hosts: &[Host]) {
+fn assert_thirds(old: &TargetStatus, new: &TargetStatus, hosts: &[Host]) {
     let has_bad_thirds = hosts.iter().any(|host| {
-        host.has_bad_thirds() && Identity::of(&host.target()) == Identity::of(&new.target)
+        host.has_bad_thirds() && Identity::of(&host.target()) == Identity::of(new.target())
     });
-    if has_bad_thirds && old.state == TargetState::Healthy {
-        let stays = matches!(new.state, TargetState::Healthy | TargetState::Draining);
+    if has_bad_thirds && old.state() == TargetState::Healthy {
+        let stays = matches!(new.state(), TargetState::Healthy | TargetState::Draining);
         assert!(stays, "every third check fails, and that is enough: {new:?}");
     }
 }

@@ -1,6 +1,7 @@
 mod credentials;
 mod denial;
 mod endpoint;
+mod error_chain;
 mod failure;
 mod transport;
 mod wholeness;
@@ -21,13 +22,19 @@ use ec2::error::{ProvideErrorMetadata, SdkError};
 use ec2::types::InstanceStateName;
 use exchange::Target;
 
-use super::api::{Api, Filter, Group, Instance, Member, Page};
-use super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
-use super::survey::survey;
+use super::poll::poll;
 use super::timeouts::REFRESH_MAX;
-use super::{AwsSettings, Fault, FaultKind, Found, Timeouts};
-use crate::threads::guard::{Guarded, Panicked};
-use credentials::{Patience, Screened};
+use crate::discovery::ec2::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
+use crate::discovery::ec2::fault::{Fault, FaultKind};
+use crate::discovery::ec2::poll::Found;
+use crate::discovery::ec2::poll::api::{
+    Api, AutoScalingGroup, Filter, GroupMember, Instance, Page,
+};
+use crate::discovery::ec2::settings::AwsSettings;
+use crate::discovery::ec2::timeouts::Timeouts;
+use crate::threads::guard::Panicked;
+use crate::threads::guarded::Guarded;
+use credentials::{CheckedCredentials, Patience};
 use endpoint::Endpoint;
 use failure::fault;
 use transport::{Sightings, Transport};
@@ -65,11 +72,14 @@ impl Access {
             .load()
             .await;
         let source = config.credentials_provider().expect("the default is one");
-        let screened =
-            Screened { source, patience: Arc::clone(&patience), asked: Arc::clone(&asked) };
+        let checked = CheckedCredentials {
+            source,
+            patience: Arc::clone(&patience),
+            asked: Arc::clone(&asked),
+        };
         // AWS itself goes the way of the environment, also where it is replaced on this machine.
         let mut config =
-            config.into_builder().credentials_provider(SharedCredentialsProvider::new(screened));
+            config.into_builder().credentials_provider(SharedCredentialsProvider::new(checked));
         config.set_http_client(None);
         Self { config: config.build(), asked, patience }
     }
@@ -123,11 +133,11 @@ impl Client {
         }
     }
 
-    /// Asks once for everything, in bounded time. `in_use` are the targets that are believed in.
+    /// Asks once for everything, in bounded time. `in_use` are the targets that are confirmed.
     pub(super) async fn refresh(&self, in_use: &[Target]) -> Result<Found, Fault> {
         self.patience.set(self.timeouts.credentials);
-        let survey = survey(self, &self.settings, in_use);
-        let refresh = tokio::time::timeout(self.timeouts.refresh, survey);
+        let poll = poll(self, &self.settings, in_use);
+        let refresh = tokio::time::timeout(self.timeouts.refresh, poll);
         refresh.await.unwrap_or_else(|_| Err(self.too_late()))
     }
 
@@ -168,7 +178,11 @@ pub(super) async fn region(settings: &AwsSettings) -> String {
 }
 
 impl Api for Client {
-    async fn members(&self, name: &str, token: Option<String>) -> Result<Page<Group>, Fault> {
+    async fn members(
+        &self,
+        name: &str,
+        token: Option<String>,
+    ) -> Result<Page<AutoScalingGroup>, Fault> {
         if let Some(problem) = &self.obstacles[0] {
             return Err(self.unsent(DESCRIBE_GROUPS, problem));
         }
@@ -182,7 +196,9 @@ impl Api for Client {
         let items = groups
             .into_iter()
             .filter(|group| group.auto_scaling_group_name() == Some(name))
-            .map(|group| Group { members: group.instances().iter().map(member).collect() });
+            .map(|group| AutoScalingGroup {
+                members: group.instances().iter().map(member).collect(),
+            });
         Ok(Page { items: items.collect(), next: next(answer.next_token) })
     }
 
@@ -212,9 +228,9 @@ impl Api for Client {
     }
 }
 
-fn member(instance: &autoscaling::types::Instance) -> Member {
+fn member(instance: &autoscaling::types::Instance) -> GroupMember {
     let in_service = autoscaling::types::LifecycleState::InService;
-    Member {
+    GroupMember {
         id: instance.instance_id().unwrap_or_default().to_owned(),
         in_service: instance.lifecycle_state() == Some(&in_service),
     }

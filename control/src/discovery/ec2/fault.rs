@@ -2,7 +2,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::{AwsSettings, Timeouts};
+use crate::discovery::ec2::settings::AwsSettings;
+use crate::discovery::ec2::timeouts::Timeouts;
 use crate::threads::guard::Panicked;
 
 /// The IAM action behind looking up a group.

@@ -1,48 +1,49 @@
-use std::collections::BTreeMap;
+pub(crate) mod counts;
+mod log_lines;
+pub(crate) mod outcome;
+pub(super) mod pace;
 
 use exchange::{Target, TargetId};
 use log::Level;
 
-use super::log_lines::LogLines;
-use super::{AwsSettings, Fault, Found, Outcome};
-use crate::discovery::belief::{Answer, Belief};
+use crate::discovery::confirmed_targets::{Answer, ConfirmedTargets};
+use crate::discovery::ec2::fault::Fault;
+use crate::discovery::ec2::poll::Found;
+use crate::discovery::ec2::settings::AwsSettings;
+use crate::discovery::ec2::tracker::outcome::RefreshOutcome;
+use counts::InstanceCounts;
+use log_lines::LogLines;
 
 /// What follows from each refresh. Pure.
 #[derive(Debug)]
 pub(super) struct Tracker {
-    belief: Belief,
+    confirmed: ConfirmedTargets,
     lines: LogLines,
 }
 
 /// What follows from one refresh.
 #[derive(Debug)]
 pub(super) struct Progress {
-    pub(super) outcome: Outcome,
+    pub(super) outcome: RefreshOutcome,
     /// What was counted, if there was an answer.
-    pub(super) census: Option<Census>,
+    pub(super) counts: Option<InstanceCounts>,
     /// The targets that there are now, if there was an answer that says so.
     pub(super) targets: Option<Vec<Target>>,
     /// What is worth telling.
     pub(super) lines: Vec<(Level, String)>,
 }
 
-/// The instances of one answer.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Census {
-    /// How many are targets.
-    pub(crate) found: usize,
-    /// How many are none, by the label of the reason.
-    pub(crate) ignored: BTreeMap<&'static str, usize>,
-}
-
 impl Tracker {
     pub(super) fn new(settings: &AwsSettings) -> Self {
-        Self { belief: Belief::new(settings.shrink_limit), lines: LogLines::new(settings) }
+        Self {
+            confirmed: ConfirmedTargets::new(settings.shrink_limit),
+            lines: LogLines::new(settings),
+        }
     }
 
-    /// The targets that are believed in.
+    /// The targets that are confirmed.
     pub(super) fn targets(&self) -> Vec<Target> {
-        self.belief.targets()
+        self.confirmed.targets()
     }
 
     /// Takes the end of a refresh into account.
@@ -50,18 +51,18 @@ impl Tracker {
         match refreshed {
             Ok(found) => self.follow_answer(found),
             Err(fault) => Progress {
-                outcome: Outcome::Failed(fault.kind),
-                census: None,
+                outcome: RefreshOutcome::Failed(fault.kind),
+                counts: None,
                 targets: None,
-                lines: self.lines.about_fault(&fault, self.belief.len()),
+                lines: self.lines.about_fault(&fault, self.confirmed.len()),
             },
         }
     }
 
     fn follow_answer(&mut self, mut found: Found) -> Progress {
-        let mut census = Census { found: found.targets.len(), ..Census::default() };
+        let mut counts = InstanceCounts { found: found.targets.len(), ..InstanceCounts::default() };
         for ignored in &found.ignored {
-            *census.ignored.entry(ignored.reason.label()).or_default() += 1;
+            *counts.ignored.entry(ignored.reason.label()).or_default() += 1;
         }
         let ids = |ids: Vec<&str>| ids.into_iter().map(TargetId::new).collect();
         let answer = Answer {
@@ -69,15 +70,15 @@ impl Tracker {
             uncertain: ids(found.missing.iter().map(String::as_str).collect()),
             targets: std::mem::take(&mut found.targets),
         };
-        let knew_any = self.belief.len() > 0;
-        let verdict = self.belief.observe(answer);
+        let knew_any = self.confirmed.len() > 0;
+        let verdict = self.confirmed.observe(answer);
         // That nobody is known says little where somebody may be there: clients go on waiting.
-        let is_news = knew_any || self.belief.len() > 0 || found.missing.is_empty();
-        let lines = self.lines.about_answer(verdict, &found, census.found, self.belief.len());
+        let is_news = knew_any || self.confirmed.len() > 0 || found.missing.is_empty();
+        let lines = self.lines.about_answer(verdict, &found, counts.found, self.confirmed.len());
         Progress {
-            outcome: Outcome::Answered(verdict),
-            census: Some(census),
-            targets: is_news.then(|| self.belief.targets()),
+            outcome: RefreshOutcome::Answered(verdict),
+            counts: Some(counts),
+            targets: is_news.then(|| self.confirmed.targets()),
             lines,
         }
     }

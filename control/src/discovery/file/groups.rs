@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::super::endpoint::Endpoint;
 use super::super::label::Label;
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// Reads the groups of a target file: UTF-8, JSON.
 ///
 /// # Errors
 /// What is wrong and where, in words of the file.
-pub(super) fn parse(content: &[u8]) -> Result<Vec<Group>, String> {
+pub(super) fn parse(content: &[u8]) -> Result<Vec<TargetGroup>, String> {
     if let Some(mark) = byte_order_mark(content) {
         return Err(format!("it begins with {mark}: save it as UTF-8 without one"));
     }
@@ -49,12 +49,12 @@ fn told(error: &serde_json::Error) -> String {
 /// Targets with the same labels. A field that is null is an empty one, as for Prometheus. Unknown
 /// fields are refused, as there: a misspelt `targets` must not look like an empty group.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct TargetGroup {
     targets: Targets,
     labels: Labels,
 }
 
-impl Group {
+impl TargetGroup {
     /// Its targets, with `default_port` where they name none.
     pub(super) fn targets(&self, default_port: u16) -> impl Iterator<Item = Target> {
         let id = self.labels.id.given().or(self.labels.ec2_id.given()).map(TargetId::new);
@@ -83,7 +83,7 @@ struct Labels {
 }
 
 #[derive(Debug)]
-struct Groups(Vec<Group>);
+struct Groups(Vec<TargetGroup>);
 
 impl<'de> Deserialize<'de> for Groups {
     fn deserialize<D: Deserializer<'de>>(file: D) -> Result<Self, D::Error> {
@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Groups {
     }
 }
 
-impl<'de> Deserialize<'de> for Group {
+impl<'de> Deserialize<'de> for TargetGroup {
     fn deserialize<D: Deserializer<'de>>(group: D) -> Result<Self, D::Error> {
         group.deserialize_map(GroupVisitor)
     }
@@ -130,13 +130,13 @@ impl<'de> Visitor<'de> for GroupsVisitor {
 struct GroupVisitor;
 
 impl<'de> Visitor<'de> for GroupVisitor {
-    type Value = Group;
+    type Value = TargetGroup;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a group must be an object with targets and labels")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut group: A) -> Result<Group, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut group: A) -> Result<TargetGroup, A::Error> {
         let (mut targets, mut labels) = (None, None);
         while let Some(field) = group.next_key::<String>()? {
             let is_second = match field.as_str() {
@@ -154,7 +154,7 @@ impl<'de> Visitor<'de> for GroupVisitor {
             }
         }
         let targets = targets.ok_or_else(|| Error::custom("a group has no targets"))?;
-        Ok(Group {
+        Ok(TargetGroup {
             targets: targets.unwrap_or_default(),
             labels: labels.flatten().unwrap_or_default(),
         })

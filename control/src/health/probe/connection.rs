@@ -9,9 +9,9 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
-use super::failure::Flaw;
+use super::failure::CheckFlaw;
 use super::{head, protocol};
-use crate::health::ProxyHeader;
+use crate::health::proxy_header::ProxyHeader;
 
 /// Largest head of an answer, in bytes.
 pub(super) const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -30,13 +30,13 @@ pub(super) struct TargetConnector {
 }
 
 impl Connector for TargetConnector {
-    type Out = Connection;
+    type Out = ProbeConnection;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         _: Option<()>,
-    ) -> Result<Option<Connection>, Error> {
+    ) -> Result<Option<ProbeConnection>, Error> {
         let address = details.addrs.first().ok_or(Error::HostNotFound)?;
         // Zero is no timeout but an error.
         let timeout = (*details.timeout.after).max(Duration::from_millis(1));
@@ -48,7 +48,7 @@ impl Connector for TargetConnector {
         if let Some(header) = self.proxy_header {
             stream.write_all(header.as_bytes())?;
         }
-        Ok(Some(Connection {
+        Ok(Some(ProbeConnection {
             stream,
             buffers: LazyBuffers::new(MAX_HEAD_BYTES, SEND_BUFFER_BYTES),
             received: Vec::new(),
@@ -62,7 +62,7 @@ impl Connector for TargetConnector {
 /// Hands the head of an answer on as a whole, once it is clear that it is HTTP/1 and not too long,
 /// and without folded lines, which the parser does not know. The body goes on as it comes.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct ProbeConnection {
     stream: TcpStream,
     buffers: LazyBuffers,
     /// What has come and was not handed on.
@@ -73,16 +73,16 @@ pub(super) struct Connection {
     lingers_until: Option<Instant>,
 }
 
-impl Connection {
+impl ProbeConnection {
     /// Waits for a whole head and hands it on. False at the end of the stream.
     fn receive_head(&mut self, deadline: Instant) -> Result<bool, Error> {
         loop {
             if let Err(what) = protocol::recognise(&self.received) {
-                return Err(flaw(Flaw::NotHttp(what)));
+                return Err(flaw(CheckFlaw::NotHttp(what)));
             }
             let end = head::end(&self.received);
             if end.unwrap_or(self.received.len()) > MAX_HEAD_BYTES {
-                return Err(flaw(Flaw::LongHead(MAX_HEAD_BYTES)));
+                return Err(flaw(CheckFlaw::LongHead(MAX_HEAD_BYTES)));
             }
             if let Some(end) = end {
                 head::unfold(&mut self.received[..end]);
@@ -135,7 +135,7 @@ impl Connection {
     }
 }
 
-impl Transport for Connection {
+impl Transport for ProbeConnection {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -157,7 +157,7 @@ impl Transport for Connection {
     }
 }
 
-fn flaw(flaw: Flaw) -> Error {
+fn flaw(flaw: CheckFlaw) -> Error {
     Error::Other(Box::new(flaw))
 }
 

@@ -2,18 +2,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// Why a check failed, as logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum CheckFailure {
     /// It could not be made for want of a local port, a descriptor or memory: nothing is known of
     /// the target.
     NotMade(String),
     /// There is no connection: why, and which variable has a say in it.
     NotConnected(String),
     /// The target was asked this, and its answer is not a good one.
-    Answer(Arc<str>, Flaw),
+    Answer(Arc<str>, CheckFlaw),
     /// It had not ended within this time.
     TimedOut(Duration),
     /// Anything else, without control characters.
@@ -22,7 +22,7 @@ pub enum Failure {
 
 /// What is wrong with an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Flaw {
+pub enum CheckFlaw {
     /// The target ended the connection before a whole answer.
     Cut,
     /// The target reset the connection.
@@ -43,9 +43,9 @@ pub enum Flaw {
     Malformed(String),
 }
 
-impl Failure {
+impl CheckFailure {
     /// What is wrong with the target's answer, if it was asked.
-    pub fn flaw(&self) -> Option<&Flaw> {
+    pub fn flaw(&self) -> Option<&CheckFlaw> {
         match self {
             Self::Answer(_, flaw) => Some(flaw),
             _ => None,
@@ -53,7 +53,7 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CheckFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotMade(reason) => write!(f, "not made: {reason}"),
@@ -64,7 +64,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl fmt::Display for Flaw {
+impl fmt::Display for CheckFlaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cut => f.write_str("connection closed before a whole answer"),
@@ -85,7 +85,7 @@ impl fmt::Display for Flaw {
     }
 }
 
-impl std::error::Error for Flaw {}
+impl std::error::Error for CheckFlaw {}
 
 /// What to look at, where a status says that the check and not the server is wrong.
 fn remedy(status: u16) -> Option<&'static str> {
@@ -114,8 +114,8 @@ impl fmt::Display for Time {
 mod tests {
     use super::*;
 
-    fn told(flaw: Flaw) -> String {
-        Failure::Answer("GET /ping".into(), flaw).to_string()
+    fn told(flaw: CheckFlaw) -> String {
+        CheckFailure::Answer("GET /ping".into(), flaw).to_string()
     }
 
     #[test]
@@ -126,9 +126,9 @@ mod tests {
             (500, "GET /ping: status 500"),
             (503, "GET /ping: status 503"),
         ] {
-            assert_eq!(told(Flaw::Status(status)), expected);
+            assert_eq!(told(CheckFlaw::Status(status)), expected);
         }
-        assert!(told(Flaw::Status(400)).contains("Host"), "{}", told(Flaw::Status(400)));
+        assert!(told(CheckFlaw::Status(400)).contains("Host"), "{}", told(CheckFlaw::Status(400)));
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_an_answer_quotes_is_short_and_without_control_characters() {
-        let shown = told(Flaw::Malformed(format!("a\r\n\x1b[31m{}", "x".repeat(5000))));
+        let shown = told(CheckFlaw::Malformed(format!("a\r\n\x1b[31m{}", "x".repeat(5000))));
         assert!(shown.contains("a\\r\\n\\u{1b}[31mx"), "{shown}");
         assert!(shown.len() < 200 && !shown.contains(char::is_control), "{shown}");
     }

@@ -1,4 +1,4 @@
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// How every answer in HTTP/1 begins (RFC 9112, section 4).
 const HTTP: &[u8] = b"HTTP/1.";

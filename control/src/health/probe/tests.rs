@@ -10,8 +10,8 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// How failures say what was asked.
 const ASKED: &str = "GET /ping?a=b";
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> HealthSettings {
+    HealthSettings {
         proxy_header: None,
         period: TIMEOUT,
         path: "/ping?a=b".parse().unwrap(),
@@ -24,7 +24,7 @@ fn settings() -> Settings {
 }
 
 fn probe(proxy_header: Option<ProxyHeader>) -> Probe {
-    Probe::new(&Settings { proxy_header, ..settings() })
+    Probe::new(&HealthSettings { proxy_header, ..settings() })
 }
 
 /// The head of a request, with what may come before it.
@@ -45,7 +45,7 @@ fn probe_against(
     host: &str,
     answer: impl Iterator<Item = &'static str> + Send + 'static,
     lingers: bool,
-) -> (Result<(), Failure>, String) {
+) -> (Result<(), CheckFailure>, String) {
     introduced_probe_against(None, host, answer, lingers)
 }
 
@@ -54,7 +54,7 @@ fn introduced_probe_against(
     host: &str,
     answer: impl Iterator<Item = &'static str> + Send + 'static,
     lingers: bool,
-) -> (Result<(), Failure>, String) {
+) -> (Result<(), CheckFailure>, String) {
     let listener = TcpListener::bind((host, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
@@ -156,7 +156,7 @@ fn dripped_bytes_do_not_extend_the_timeout() {
     };
     let head = std::iter::once("HTTP/1.1 200 OK\r\nX: ");
     let (result, _) = probe_against("127.0.0.1", head.chain(std::iter::repeat_with(drip)), false);
-    assert_eq!(result.unwrap_err().flaw(), Some(&Flaw::SlowHead(TIMEOUT)));
+    assert_eq!(result.unwrap_err().flaw(), Some(&CheckFlaw::SlowHead(TIMEOUT)));
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_head_may_have_16_kib_in_all() {
 }
 
 /// How the connection ends for a server that answers with `answer`, then waits for the end.
-fn end_for_the_server(answer: Vec<u8>) -> (Result<(), Failure>, io::Result<usize>) {
+fn end_for_the_server(answer: Vec<u8>) -> (Result<(), CheckFailure>, io::Result<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
@@ -268,7 +268,7 @@ fn a_refused_connection_is_called_that() {
 fn another_port_is_named_where_it_is_asked() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let probe = Probe::new(&Settings { port: Some(port), ..settings() });
+    let probe = Probe::new(&HealthSettings { port: Some(port), ..settings() });
     let answering = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         read_head(&mut stream);
@@ -291,7 +291,7 @@ fn what_this_machine_lacks_is_not_the_targets_fault() {
     ] {
         let failure = probe(None).failure(Error::Io(errno.into()));
         assert_eq!(failure.to_string(), expected);
-        assert_eq!(matches!(failure, Failure::NotMade(_)), expected.starts_with("not made"));
+        assert_eq!(matches!(failure, CheckFailure::NotMade(_)), expected.starts_with("not made"));
     }
 }
 

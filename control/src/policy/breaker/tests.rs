@@ -4,7 +4,7 @@ use exchange::Target;
 
 const TIMEOUT: Duration = Duration::from_mins(5);
 const REFUSED: io::ErrorKind = io::ErrorKind::ConnectionRefused;
-const FAILED: Attempt = Attempt::Failed(REFUSED);
+const FAILED: ConnectAttempt = ConnectAttempt::Failed(REFUSED);
 
 /// So many failed connects in a report.
 fn report(count: u32, successes: u64) -> Report {
@@ -21,21 +21,21 @@ struct Bench {
 
 impl Bench {
     fn closed(is_checked: bool) -> Self {
-        let settings = Settings { threshold: 5, timeout: TIMEOUT };
+        let settings = BreakerSettings { threshold: 5, timeout: TIMEOUT };
         Self { breaker: Breaker::new(settings, is_checked), start: Instant::now(), connected: 0 }
     }
 
     /// Opened at second 0 by five failures; checks go to another port.
     fn open() -> Self {
         let mut bench = Self::closed(false);
-        assert_eq!(bench.failed(5), Some(Turn::Open));
+        assert_eq!(bench.failed(5), Some(Transition::Open));
         bench
     }
 
     /// Opened at second 0; checks connect where clients do.
     fn open_and_checked() -> Self {
         let mut bench = Self::closed(true);
-        assert_eq!(bench.failed(5), Some(Turn::Open));
+        assert_eq!(bench.failed(5), Some(Transition::Open));
         bench
     }
 
@@ -43,22 +43,27 @@ impl Bench {
         self.start + Duration::from_secs(seconds)
     }
 
-    fn failed(&mut self, count: u32) -> Option<Turn> {
+    fn failed(&mut self, count: u32) -> Option<Transition> {
         self.breaker.failed(&report(count, self.connected), self.connected, self.start)
     }
 
-    fn attempt(&mut self, seconds: u64) -> Option<Turn> {
+    fn attempt(&mut self, seconds: u64) -> Option<Transition> {
         self.breaker.attempt(self.time(seconds))
     }
 
-    fn attempted(&mut self, began: u64, result: Attempt, seconds: u64) -> Option<Turn> {
+    fn attempted(
+        &mut self,
+        began: u64,
+        result: ConnectAttempt,
+        seconds: u64,
+    ) -> Option<Transition> {
         self.breaker.attempted(self.time(began), result, self.time(seconds))
     }
 
     /// An attempt begins in the one second, and has failed in the other.
     fn attempt_and_fail(&mut self, began: u64, ended: u64) {
-        assert_eq!(self.attempt(began), Some(Turn::HalfOpen));
-        assert_eq!(self.attempted(began, FAILED, ended), Some(Turn::Open));
+        assert_eq!(self.attempt(began), Some(Transition::HalfOpen));
+        assert_eq!(self.attempted(began, FAILED, ended), Some(Transition::Open));
     }
 
     /// In which second an attempt is due, if one will be.
@@ -78,11 +83,11 @@ fn it_opens_at_the_threshold_and_not_before() {
         assert_eq!(bench.failed(1), None);
     }
     assert!(bench.breaker.is_closed() && bench.breaker.reason().is_none());
-    assert_eq!(bench.failed(1), Some(Turn::Open));
+    assert_eq!(bench.failed(1), Some(Transition::Open));
     assert_eq!(bench.failed(5), None, "it is open already");
     let mut bench = Bench::closed(false);
     assert_eq!(bench.failed(3), None);
-    assert_eq!(bench.failed(u32::MAX), Some(Turn::Open), "put together by a core");
+    assert_eq!(bench.failed(u32::MAX), Some(Transition::Open), "put together by a core");
 }
 
 #[test]
@@ -91,7 +96,7 @@ fn a_success_ends_the_row() {
     assert_eq!(bench.failed(4), None);
     bench.connected = 1;
     assert_eq!(bench.failed(4), None);
-    assert_eq!(bench.failed(1), Some(Turn::Open));
+    assert_eq!(bench.failed(1), Some(Transition::Open));
 }
 
 #[test]
@@ -102,7 +107,7 @@ fn failures_that_a_success_has_followed_do_not_count() {
     assert_eq!(bench.failed(4), None);
     let late = report(1, 6);
     assert_eq!(bench.breaker.failed(&late, 7, bench.start), None, "of another core, and late");
-    assert_eq!(bench.failed(1), Some(Turn::Open));
+    assert_eq!(bench.failed(1), Some(Transition::Open));
 }
 
 #[test]
@@ -114,12 +119,12 @@ fn it_says_why_it_is_open_and_what_comes_next() {
     let mut bench = Bench::open();
     let reason = "5 connects in a row failed: connection refused; tried again after 1s";
     assert_eq!(bench.reason(), reason);
-    assert_eq!(bench.attempt(1), Some(Turn::HalfOpen));
+    assert_eq!(bench.attempt(1), Some(Transition::HalfOpen));
     assert_eq!(bench.reason(), reason, "until more is known");
-    bench.attempted(1, Attempt::Failed(io::ErrorKind::TimedOut), 3);
+    bench.attempted(1, ConnectAttempt::Failed(io::ErrorKind::TimedOut), 3);
     assert_eq!(bench.reason(), "connecting failed: timed out; tried again after 2s");
-    let mut bench = Breaker::new(Settings { threshold: 1, timeout: TIMEOUT }, false);
-    assert_eq!(bench.failed(&report(1, 0), 0, Instant::now()), Some(Turn::Open));
+    let mut bench = Breaker::new(BreakerSettings { threshold: 1, timeout: TIMEOUT }, false);
+    assert_eq!(bench.failed(&report(1, 0), 0, Instant::now()), Some(Transition::Open));
     assert!(bench.reason().unwrap().starts_with("1 connect failed: connection refused;"));
 }
 
@@ -128,10 +133,10 @@ fn attempts_are_made_after_one_second_and_then_after_twice_as_long_each_time() {
     let mut bench = Bench::open();
     assert_eq!(bench.due(), Some(1));
     assert_eq!(bench.attempt(0), None);
-    assert_eq!(bench.attempt(1), Some(Turn::HalfOpen));
+    assert_eq!(bench.attempt(1), Some(Transition::HalfOpen));
     assert_eq!((bench.due(), bench.breaker.state()), (None, BreakerState::HalfOpen));
     assert_eq!(bench.attempt(9), None, "one at a time");
-    assert_eq!(bench.attempted(1, FAILED, 10), Some(Turn::Open));
+    assert_eq!(bench.attempted(1, FAILED, 10), Some(Transition::Open));
     assert_eq!(bench.breaker.state(), BreakerState::Open);
     let mut ended = 10;
     for wait in [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
@@ -145,10 +150,10 @@ fn attempts_are_made_after_one_second_and_then_after_twice_as_long_each_time() {
 fn an_attempt_that_reaches_the_target_closes_it() {
     let mut bench = Bench::open();
     bench.attempt_and_fail(1, 1);
-    assert_eq!(bench.attempt(3), Some(Turn::HalfOpen));
-    assert_eq!(bench.attempted(3, Attempt::Reached, 4), Some(Turn::Closed));
+    assert_eq!(bench.attempt(3), Some(Transition::HalfOpen));
+    assert_eq!(bench.attempted(3, ConnectAttempt::Reached, 4), Some(Transition::Closed));
     assert_eq!(bench.failed(4), None, "the row begins anew");
-    assert_eq!(bench.failed(1), Some(Turn::Open));
+    assert_eq!(bench.failed(1), Some(Transition::Open));
     assert_eq!(bench.due(), Some(1), "and so does the wait");
 }
 
@@ -156,8 +161,11 @@ fn an_attempt_that_reaches_the_target_closes_it() {
 fn an_attempt_that_could_not_be_made_has_shown_nothing() {
     let mut bench = Bench::open();
     bench.attempt_and_fail(1, 1);
-    assert_eq!(bench.attempt(3), Some(Turn::HalfOpen));
-    assert_eq!(bench.attempted(3, Attempt::NotMade("no room".into()), 3), Some(Turn::Open));
+    assert_eq!(bench.attempt(3), Some(Transition::HalfOpen));
+    assert_eq!(
+        bench.attempted(3, ConnectAttempt::NotMade("no room".into()), 3),
+        Some(Transition::Open)
+    );
     assert_eq!(bench.due(), Some(5), "as long as before");
     let reason = "no attempt to connect could be made: no room; tried again after 2s";
     assert_eq!(bench.reason(), reason);
@@ -167,13 +175,13 @@ fn an_attempt_that_could_not_be_made_has_shown_nothing() {
 fn no_attempt_waits_for_longer_than_the_timeout() {
     let timeout = Duration::from_millis(300);
     for is_checked in [false, true] {
-        let mut breaker = Breaker::new(Settings { threshold: 1, timeout }, is_checked);
+        let mut breaker = Breaker::new(BreakerSettings { threshold: 1, timeout }, is_checked);
         let mut now = Instant::now();
         breaker.failed(&report(1, 0), 0, now);
         for _ in 0..3 {
             assert_eq!(breaker.due(), Some(now + timeout));
             now += timeout;
-            assert_eq!(breaker.attempt(now), Some(Turn::HalfOpen));
+            assert_eq!(breaker.attempt(now), Some(Transition::HalfOpen));
             breaker.attempted(now, FAILED, now);
         }
     }
@@ -183,7 +191,7 @@ fn no_attempt_waits_for_longer_than_the_timeout() {
 fn a_check_that_began_after_the_opening_closes_it_and_no_other_does() {
     let mut bench = Bench::open_and_checked();
     assert_eq!(bench.breaker.passed(bench.start), None, "it may have connected before");
-    assert_eq!(bench.breaker.passed(bench.time(1)), Some(Turn::Closed));
+    assert_eq!(bench.breaker.passed(bench.time(1)), Some(Transition::Closed));
     assert_eq!(bench.breaker.passed(bench.time(2)), None, "it is closed already");
     assert_eq!(bench.failed(4), None, "the row begins anew");
 
@@ -203,12 +211,12 @@ fn where_checks_find_out_the_control_plane_makes_an_attempt_only_if_none_comes()
 fn a_connect_that_succeeds_closes_it() {
     for mut bench in [Bench::open(), Bench::open_and_checked()] {
         assert_eq!(bench.breaker.connected(0), None);
-        assert_eq!(bench.breaker.connected(1), Some(Turn::Closed));
+        assert_eq!(bench.breaker.connected(1), Some(Transition::Closed));
         assert_eq!(bench.breaker.connected(2), None);
     }
     let mut bench = Bench::open();
     bench.attempt(1);
-    assert_eq!(bench.breaker.connected(1), Some(Turn::Closed));
+    assert_eq!(bench.breaker.connected(1), Some(Transition::Closed));
     assert_eq!(bench.attempted(1, FAILED, 2), None, "whatever the attempt was to show");
 }
 
@@ -225,12 +233,12 @@ fn what_fails_while_it_is_open_changes_nothing() {
 fn the_end_of_an_earlier_attempt_changes_nothing() {
     let mut bench = Bench::open();
     bench.attempt(1);
-    for result in [Attempt::Reached, FAILED, Attempt::NotMade(String::new())] {
+    for result in [ConnectAttempt::Reached, FAILED, ConnectAttempt::NotMade(String::new())] {
         assert_eq!(bench.attempted(0, result, 2), None);
         assert_eq!(bench.breaker.state(), BreakerState::HalfOpen);
     }
     for mut bench in [Bench::closed(false), Bench::open()] {
-        assert_eq!(bench.attempted(0, Attempt::Reached, 2), None, "nobody made one");
+        assert_eq!(bench.attempted(0, ConnectAttempt::Reached, 2), None, "nobody made one");
     }
 }
 

@@ -1,10 +1,10 @@
-//! Connections in virtual time: targets join, connections of long standing are ended and their
+//! Connections in virtual time: targets join, old connections are closed and their
 //! clients come back, or not. A failure prints its seed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use exchange::Leave;
+use exchange::RebalanceClose;
 
 use super::*;
 use testkit::seeds::seeds;
@@ -15,33 +15,39 @@ const STEPS_MAX: u32 = 360_000;
 /// Each connection is looked at once in so many steps.
 const PASS: usize = 100;
 
-struct Connection {
+struct OpenConnection {
     target: usize,
     is_old: bool,
     is_at_rest: bool,
 }
 
-struct World {
+/// Clients whose connections ended, and who come back.
+struct ReturningClients {
+    /// How likely one does.
+    chance: f64,
+    /// When each does.
+    due: VecDeque<Instant>,
+}
+
+struct RebalanceWorld {
     rng: fastrand::Rng,
     now: Instant,
     rate: u32,
     targets: Vec<Arc<TargetCounters>>,
-    connections: Vec<Connection>,
+    connections: Vec<OpenConnection>,
     rebalance: Rebalance,
     joined_total: u64,
     /// The fewest that a target may have, as of the latest grant.
     least: u64,
-    /// When clients whose connections ended come back.
-    coming: VecDeque<Instant>,
-    comes_back: f64,
+    returning: ReturningClients,
     ended: Vec<Instant>,
     /// Those that were told to end and are counted until then.
-    closing: Vec<(Instant, usize, Leave)>,
+    closing: Vec<(Instant, usize, RebalanceClose)>,
     /// Turns from rest to work and back, as a probability for a step.
     restlessness: f64,
 }
 
-impl World {
+impl RebalanceWorld {
     fn new(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let old = rng.usize(1..=8);
@@ -57,8 +63,10 @@ impl World {
             rebalance: Rebalance::new(rate),
             joined_total: 0,
             least: 0,
-            coming: VecDeque::new(),
-            comes_back: [0.0, 0.5, 1.0][rng.usize(..3)],
+            returning: ReturningClients {
+                chance: [0.0, 0.5, 1.0][rng.usize(..3)],
+                due: VecDeque::new(),
+            },
             ended: Vec::new(),
             closing: Vec::new(),
             restlessness,
@@ -67,13 +75,13 @@ impl World {
         for target in 0..old {
             for _ in 0..world.rng.usize(1..400) {
                 let is_at_rest = restlessness == 0.0 || world.rng.bool();
-                world.open(Connection { target, is_old: true, is_at_rest });
+                world.open(OpenConnection { target, is_old: true, is_at_rest });
             }
         }
         world
     }
 
-    fn open(&mut self, connection: Connection) {
+    fn open(&mut self, connection: OpenConnection) {
         self.targets[connection.target].on(0).active.increment();
         self.connections.push(connection);
     }
@@ -112,39 +120,39 @@ impl World {
         for connection in &mut self.connections {
             connection.is_at_rest ^= self.rng.f64() < self.restlessness;
         }
-        while self.coming.front().is_some_and(|at| *at <= self.now) {
-            self.coming.pop_front();
+        while self.returning.due.front().is_some_and(|at| *at <= self.now) {
+            self.returning.due.pop_front();
             self.come_back();
         }
     }
 
     fn grant(&mut self) {
-        let unused = self.targets.iter().map(|target| target.surplus().take_back()).sum();
+        let unused = self.targets.iter().map(|target| target.rebalance_budget().take_back()).sum();
         let share = self.share();
         let loads: Vec<_> = self.targets.iter().map(|it| Load::of(it, share)).collect();
         let rng = &mut self.rng;
         let grants = self.rebalance.grant(self.now, &loads, unused, true, &mut || rng.f64());
         for (target, grant) in self.targets.iter().zip(grants) {
-            target.surplus().grant(grant);
+            target.rebalance_budget().grant(grant);
         }
         let total = self.counts().iter().sum::<u64>().max(self.joined_total);
         self.least = total.div_ceil(self.targets.len() as u64);
     }
 
     fn look_at(&mut self, index: usize) {
-        let Connection { target, is_old, is_at_rest } = self.connections[index];
+        let OpenConnection { target, is_old, is_at_rest } = self.connections[index];
         if !is_old || !is_at_rest {
             return;
         }
-        if let Some(leave) = Leave::take(&self.targets[target]) {
+        if let Some(close) = RebalanceClose::take(&self.targets[target]) {
             let takes = Duration::from_millis(self.rng.u64(..300));
-            self.closing.push((self.now + takes, target, leave));
+            self.closing.push((self.now + takes, target, close));
             self.connections.swap_remove(index);
             self.ended.push(self.now);
             let count = Load::of(&self.targets[target], 0.0).connections;
             assert!(count >= self.least, "{count} are left, {} would be even", self.least);
-            if self.rng.f64() < self.comes_back {
-                self.coming.push_back(self.now + Duration::from_millis(500));
+            if self.rng.f64() < self.returning.chance {
+                self.returning.due.push_back(self.now + Duration::from_millis(500));
             }
         }
     }
@@ -166,7 +174,7 @@ impl World {
         let other = (one + self.rng.usize(1..counts.len())) % counts.len();
         let target = if counts[other] < counts[one] { other } else { one };
         let is_at_rest = self.restlessness == 0.0;
-        self.open(Connection { target, is_old: false, is_at_rest });
+        self.open(OpenConnection { target, is_old: false, is_at_rest });
     }
 
     fn assert_pace(&self) {
@@ -181,7 +189,7 @@ impl World {
 }
 
 fn run(seed: u64) {
-    let mut world = World::new(seed);
+    let mut world = RebalanceWorld::new(seed);
     for _ in 0..100 {
         world.step();
     }
@@ -207,7 +215,7 @@ fn run(seed: u64) {
     assert!(are_spread, "{counts:?} are not spread, {most} may be");
     // Nobody who comes back, nothing more to end; else those who come back to where they were.
     let rounding = world.targets.len() as u64;
-    let enough = if world.comes_back == 0.0 { excess + rounding } else { excess * 3 + 20 };
+    let enough = if world.returning.chance == 0.0 { excess + rounding } else { excess * 3 + 20 };
     assert!(ended >= excess.min(1) && ended <= enough, "{ended} ended, {excess} were too many");
     // The last few are a matter of chance: who comes back last, and where.
     let nearly_all = world.ended.get(world.ended.len() * 9 / 10);

@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use exchange::{BreakerState, Report};
+use exchange::Report;
 
+use super::Roster;
 use super::member::Member;
-use super::{Identity, Roster};
-use crate::policy::breaker::{Attempt, Turns};
+use crate::policy::breaker::{ConnectAttempt, Transitions};
+use crate::policy::identity::Identity;
+use crate::status::BreakerState;
 
 /// Most attempts to connect to ejected targets at a time.
 const ATTEMPTS_MAX: usize = 16;
@@ -15,7 +17,7 @@ impl Roster {
     /// A core has reported. Late reports of targets that are forgotten are ignored.
     pub fn reported(&mut self, report: &Report, now: Instant) {
         let Some(member) = self.members.get_mut(&Identity::of(&report.target)) else { return };
-        self.turns.count(member.breaker.failed(report, member.counters.connected(), now));
+        self.transitions.count(member.breaker.failed(report, member.counters.connected(), now));
     }
 
     /// Whom the control plane is to connect to from now on, to find out whether they can be used
@@ -32,21 +34,27 @@ impl Roster {
         let begun: Vec<_> = dues.into_iter().map(|(_, identity)| identity.clone()).collect();
         for identity in &begun {
             if let Some(member) = self.members.get_mut(identity) {
-                self.turns.count(member.breaker.attempt(now));
+                self.transitions.count(member.breaker.attempt(now));
             }
         }
         begun
     }
 
     /// The attempt to connect to `target` that began then is over.
-    pub fn attempted(&mut self, target: &Identity, began: Instant, result: Attempt, now: Instant) {
+    pub fn attempted(
+        &mut self,
+        target: &Identity,
+        began: Instant,
+        result: ConnectAttempt,
+        now: Instant,
+    ) {
         if let Some(member) = self.members.get_mut(target) {
-            self.turns.count(member.breaker.attempted(began, result, now));
+            self.transitions.count(member.breaker.attempted(began, result, now));
         }
     }
 
     /// How often circuit breakers have turned since the start.
-    pub fn breaker_turns(&self) -> Turns {
-        self.turns
+    pub fn breaker_transitions(&self) -> Transitions {
+        self.transitions
     }
 }

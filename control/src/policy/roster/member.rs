@@ -1,12 +1,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use exchange::{Checks, Entry, Ramp, Target, TargetCounters, TargetState};
+use exchange::{Eligibility, Entry, Ramp, ResetReason, Target, TargetCounters};
 
-use super::Rules;
-use crate::health::Health;
+use super::rules::Rules;
 use crate::policy::breaker::Breaker;
 use crate::policy::drain::Drain;
+use crate::policy::health::Health;
+use crate::status::{Checks, Condition, TargetState};
 
 /// Which targets may get clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl Member {
             target: Arc::new(target),
             health: Health::default(),
             failure: None,
-            breaker: Breaker::new(rules.breaker, is_checked),
+            breaker: Breaker::new(rules.policy.breaker, is_checked),
             drain: Drain::default(),
             was_eligible: false,
             ramp: None,
@@ -50,31 +51,41 @@ impl Member {
         }
     }
 
-    /// What a snapshot says of it, but for its ramp.
-    pub(super) fn assess(&self, used: Used, rules: &Rules, now: Instant) -> Entry {
+    /// What becomes of it, but for its ramp.
+    pub(super) fn assess(&self, used: Used, rules: &Rules, now: Instant) -> (Entry, Condition) {
         let state = self.state();
-        let eligible = !self.drain.is_draining()
+        let is_eligible = !self.drain.is_draining()
             && match used {
                 Used::Fit => self.is_fit(),
                 Used::Passing => self.health.is_healthy(),
                 Used::All => self.health.has_first_result(),
             };
-        let is_overdue = self.drain.due(rules.drain_timeout).is_some_and(|due| due <= now);
+        let is_overdue = self.drain.due(rules.policy.drain_timeout).is_some_and(|due| due <= now);
         // Also of a target that an operator drains: that goes on being checked. While all are used
         // checks prove nothing.
-        let is_unwanted = rules.reset_unhealthy
+        let is_unwanted = rules.policy.reset_unhealthy
             && self.health.is_unhealthy()
             && !self.drain.is_withdrawn()
             && used != Used::All;
-        Entry {
+        let eligibility = match state {
+            _ if !is_eligible => Eligibility::None,
+            TargetState::Ejected => Eligibility::Ejected,
+            _ => Eligibility::Full,
+        };
+        let reset_reason = match state {
+            TargetState::Draining => ResetReason::DrainTimeout,
+            _ => ResetReason::Unhealthy,
+        };
+        let entry = Entry::new(Arc::clone(&self.target), Arc::clone(&self.counters))
+            .with_eligibility(eligibility)
+            .with_reset((is_overdue || is_unwanted).then_some(reset_reason));
+        let condition = Condition {
             state,
-            eligible,
             reason: self.reason(state),
             checks: (!self.drain.is_withdrawn()).then(|| self.checks()),
             breaker: self.breaker.state(),
-            reset: is_overdue || is_unwanted,
-            ..Entry::new(Arc::clone(&self.target), Arc::clone(&self.counters))
-        }
+        };
+        (entry, condition)
     }
 
     /// Whether it is good enough to be used while there are others.

@@ -3,9 +3,11 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use exchange::TargetState;
+use crate::status::{BreakerState, TargetState, TargetStatus};
 
 use super::*;
+use crate::policy::breaker;
+use crate::policy::settings::PolicySettings;
 use testkit::seeds::seeds;
 
 mod breakers;
@@ -24,20 +26,22 @@ fn identity(n: u8) -> Identity {
 }
 
 fn roster(fail_open_threshold: u8) -> Roster {
-    let breaker = breaker::Settings { threshold: 3, timeout: Duration::from_mins(1) };
+    let breaker = breaker::BreakerSettings { threshold: 3, timeout: Duration::from_mins(1) };
     Roster::new(Rules {
         rise: 2,
         fall: 2,
-        fail_open_threshold,
-        breaker,
         check_port: None,
-        drain_timeout: Duration::from_mins(5),
-        reset_unhealthy: false,
-        slow_start: Duration::ZERO,
-        rebalance_rate: 0,
         warmup_max: Duration::from_secs(2),
-        affinity: false,
         cores: 2,
+        policy: PolicySettings {
+            fail_open_threshold,
+            breaker,
+            drain_timeout: Duration::from_mins(5),
+            reset_unhealthy: false,
+            slow_start: Duration::ZERO,
+            rebalance_rate: 0,
+            affinity: false,
+        },
     })
 }
 
@@ -64,12 +68,12 @@ fn shown(roster: &mut Roster) -> String {
 }
 
 fn shown_at(roster: &mut Roster, seconds: u64) -> String {
-    let snapshot = roster.snapshot(at(seconds));
-    let entries = snapshot.entries.iter().map(|entry| {
-        let ip = entry.target.address.ip().to_string();
+    let snapshot = roster.status(at(seconds));
+    let entries = snapshot.targets().iter().map(|entry| {
+        let ip = entry.target().address.ip().to_string();
         let number = ip.rsplit('.').next().unwrap().to_owned();
-        let eligible = if entry.eligible { "*" } else { "" };
-        format!("{number}{}{eligible}", &entry.state.as_str()[..1])
+        let eligible = if entry.is_eligible() { "*" } else { "" };
+        format!("{number}{}{eligible}", &entry.state().as_str()[..1])
     });
     entries.collect::<Vec<_>>().join(" ")
 }
@@ -77,7 +81,7 @@ fn shown_at(roster: &mut Roster, seconds: u64) -> String {
 #[test]
 fn only_targets_that_passed_are_eligible() {
     let mut roster = roster(0);
-    assert_eq!(roster.snapshot(at(0)).generation, Generation(0));
+    assert_eq!(roster.status(at(0)).generation(), exchange::Generation::default());
     roster.discovered(vec![target(2), target(1)], at(0));
     assert_eq!(shown(&mut roster), "1c 2c");
     roster.checked(&identity(2), Ok(()), at(0));
@@ -91,14 +95,14 @@ fn only_targets_that_passed_are_eligible() {
 fn a_new_affinity_table_is_news() {
     let mut roster = roster(0);
     roster.discovered(vec![target(1)], at(0));
-    let before = roster.snapshot(at(0));
-    assert!(before.affinity.is_none());
+    let before = roster.status(at(0));
+    assert!(before.snapshot().affinity().is_none());
     let affinity = Arc::new(Affinity::of(vec![Arc::new(target(1))]));
     roster.mapped(Arc::clone(&affinity));
-    let after = roster.snapshot(at(0));
-    assert!(after.generation > before.generation);
-    assert!(Arc::ptr_eq(after.affinity.as_ref().unwrap(), &affinity));
-    assert!(Arc::ptr_eq(&after, &roster.snapshot(at(0))));
+    let after = roster.status(at(0));
+    assert!(after.generation() > before.generation());
+    assert!(Arc::ptr_eq(after.snapshot().affinity().unwrap(), &affinity));
+    assert!(Arc::ptr_eq(&after, &roster.status(at(0))));
 }
 
 #[test]
@@ -106,16 +110,16 @@ fn the_generation_counts_changes_only() {
     let mut roster = roster(0);
     roster.discovered(vec![target(1)], at(0));
     roster.checked(&identity(1), Ok(()), at(0));
-    let before = roster.snapshot(at(0));
+    let before = roster.status(at(0));
     roster.checked(&identity(1), Ok(()), at(0));
     roster.discovered(vec![target(1)], at(0));
     roster.tick(at(0));
-    assert!(Arc::ptr_eq(&before, &roster.snapshot(at(0))));
+    assert!(Arc::ptr_eq(&before, &roster.status(at(0))));
     roster.discovered(vec![target(1).in_zone("a")], at(0));
-    let after = roster.snapshot(at(0));
-    assert_eq!(after.generation.0, before.generation.0 + 1);
-    assert_eq!(after.entries[0].target.zone.as_deref(), Some("a"));
-    assert!(Arc::ptr_eq(&before.entries[0].counters, &after.entries[0].counters));
+    let after = roster.status(at(0));
+    assert_eq!(after.generation().number(), before.generation().number() + 1);
+    assert_eq!(after.targets()[0].target().zone.as_deref(), Some("a"));
+    assert!(Arc::ptr_eq(before.targets()[0].counters(), after.targets()[0].counters()));
 }
 
 #[test]
@@ -124,13 +128,13 @@ fn fail_open_begins_once_all_are_known_and_none_is_healthy() {
     roster.discovered(vec![target(1), target(2)], at(0));
     roster.checked(&identity(1), BAD, at(0));
     assert_eq!(shown(&mut roster), "1c 2c");
-    assert!(!roster.snapshot(at(0)).fail_open);
+    assert!(!roster.status(at(0)).fail_open());
     roster.checked(&identity(2), BAD, at(0));
     assert_eq!(shown(&mut roster), "1c* 2c*");
-    assert!(roster.snapshot(at(0)).fail_open);
+    assert!(roster.status(at(0)).fail_open());
     roster.checked(&identity(2), Ok(()), at(0));
     assert_eq!(shown(&mut roster), "1c 2h*");
-    assert!(!roster.snapshot(at(0)).fail_open);
+    assert!(!roster.status(at(0)).fail_open());
 }
 
 #[test]
@@ -144,7 +148,7 @@ fn a_newcomer_does_not_end_fail_open_and_gets_nothing_unchecked() {
     // Nobody known is left.
     roster.discovered(vec![target(2)], at(0));
     assert_eq!(shown(&mut roster), "1d 2c");
-    assert!(!roster.snapshot(at(0)).fail_open);
+    assert!(!roster.status(at(0)).fail_open());
 }
 
 #[test]
@@ -157,7 +161,7 @@ fn the_threshold_is_a_share_of_those_not_draining() {
     assert_eq!(shown(&mut roster), "1h* 2h* 3h* 4c");
     // Two of three.
     roster.discovered((2..=4).map(target).collect(), at(0));
-    assert!(!roster.snapshot(at(0)).fail_open);
+    assert!(!roster.status(at(0)).fail_open());
     // One of two.
     roster.discovered((3..=4).map(target).collect(), at(0));
     assert_eq!(shown(&mut roster), "1d 2d 3h* 4c*");
@@ -169,7 +173,7 @@ fn a_withdrawn_target_drains_until_its_last_connection_is_gone() {
     roster.discovered(vec![target(1), target(2)], at(0));
     roster.checked(&identity(1), Ok(()), at(0));
     roster.checked(&identity(2), BAD, at(0));
-    let counters = Arc::clone(&roster.snapshot(at(0)).entries[0].counters);
+    let counters = Arc::clone(roster.status(at(0)).targets()[0].counters());
     counters.on(1).active.increment();
     roster.discovered(vec![target(2)], at(0));
     for _ in 0..5 {
@@ -188,16 +192,19 @@ fn a_target_that_comes_back_while_draining_keeps_its_history() {
     let mut roster = roster(0);
     roster.discovered(vec![target(1)], at(0));
     roster.checked(&identity(1), Ok(()), at(0));
-    let before = roster.snapshot(at(0));
+    let before = roster.status(at(0));
     roster.discovered(vec![], at(0));
     roster.checked(&identity(1), BAD, at(0));
     roster.checked(&identity(1), BAD, at(0));
     roster.tick(at(0));
     assert_eq!(shown(&mut roster), "1d");
-    assert!(!roster.snapshot(at(0)).fail_open);
+    assert!(!roster.status(at(0)).fail_open());
     roster.discovered(vec![target(1)], at(0));
     assert_eq!(shown(&mut roster), "1h*");
-    assert!(Arc::ptr_eq(&before.entries[0].counters, &roster.snapshot(at(0)).entries[0].counters));
+    assert!(Arc::ptr_eq(
+        before.targets()[0].counters(),
+        roster.status(at(0)).targets()[0].counters()
+    ));
     // The ticks it was idle before do not count the next time.
     roster.discovered(vec![], at(0));
     roster.tick(at(0));
@@ -223,14 +230,14 @@ fn invariants_hold_whatever_happens() {
         let mut roster = roster(threshold);
         roster.discovered(vec![], at(0));
         let mut checked_ever: HashMap<Identity, bool> = HashMap::new();
-        let mut before = roster.snapshot(at(0));
+        let mut before = roster.status(at(0));
         for step in 0..300 {
             let place = format!("seed {seed}, step {step}");
             step_once(&mut roster, &mut random, &mut checked_ever);
-            let after = roster.snapshot(at(0));
+            let after = roster.status(at(0));
             check_invariants(&before, &after, &checked_ever, &place);
-            for entry in &after.entries {
-                checked_ever.entry(Identity::of(&entry.target)).or_insert(false);
+            for entry in after.targets() {
+                checked_ever.entry(Identity::of(entry.target())).or_insert(false);
             }
             checked_ever.retain(|identity, _| roster.members.contains_key(identity));
             before = after;
@@ -282,33 +289,42 @@ fn step_once(roster: &mut Roster, random: &mut Random, checked_ever: &mut HashMa
 }
 
 fn check_invariants(
-    before: &Arc<Snapshot>,
-    after: &Arc<Snapshot>,
+    before: &Arc<Status>,
+    after: &Arc<Status>,
     checked_ever: &HashMap<Identity, bool>,
     place: &str,
 ) {
-    let was_checked =
-        |entry: &Entry| checked_ever.get(&Identity::of(&entry.target)).copied().unwrap_or(false);
-    let present = || after.entries.iter().filter(|e| e.state != TargetState::Draining);
+    let was_checked = |entry: &TargetStatus| {
+        checked_ever.get(&Identity::of(entry.target())).copied().unwrap_or(false)
+    };
+    let present = || after.targets().iter().filter(|e| e.state() != TargetState::Draining);
     let all_known = present().all(was_checked);
 
-    assert!(Arc::ptr_eq(before, after) || after.generation > before.generation, "{place}");
-    assert!(all_known || !after.fail_open || before.fail_open, "{place}: began too early");
+    assert!(Arc::ptr_eq(before, after) || after.generation() > before.generation(), "{place}");
+    let is_other = before.snapshot().routing() != after.snapshot().routing();
+    let number = |status: &Status| status.snapshot().generation();
+    assert_eq!(is_other, number(after) > number(before), "{place}");
+    assert_eq!(is_other, !Arc::ptr_eq(before.snapshot(), after.snapshot()), "{place}");
+    assert!(all_known || !after.fail_open() || before.fail_open(), "{place}: began too early");
     let is_any = present().count() > 0;
-    assert_eq!(after.admits && is_any, after.eligible().count() > 0, "{place}: nobody is eligible");
-    assert!(after.admits || !all_known, "{place}: nothing is waited for");
+    assert_eq!(
+        after.admits() && is_any,
+        after.eligible().count() > 0,
+        "{place}: nobody is eligible"
+    );
+    assert!(after.admits() || !all_known, "{place}: nothing is waited for");
     for entry in after.eligible() {
-        assert_ne!(entry.state, TargetState::Draining, "{place}");
+        assert_ne!(entry.state(), TargetState::Draining, "{place}");
         assert!(was_checked(entry), "{place}: unchecked and eligible");
-        assert!(entry.state == TargetState::Healthy || after.fail_open, "{place}");
+        assert!(entry.state() == TargetState::Healthy || after.fail_open(), "{place}");
     }
-    for entry in present().filter(|entry| entry.state == TargetState::Healthy) {
-        assert_eq!(entry.eligible, after.admits, "{place}: healthy and not eligible");
+    for entry in present().filter(|entry| entry.state() == TargetState::Healthy) {
+        assert_eq!(entry.is_eligible(), after.admits(), "{place}: healthy and not eligible");
     }
-    let identities: Vec<_> = after.entries.iter().map(|e| Identity::of(&e.target)).collect();
+    let identities: Vec<_> = after.targets().iter().map(|e| Identity::of(e.target())).collect();
     assert!(identities.is_sorted_by(|a, b| a < b), "{place}: unordered or twice");
-    for old in before.entries.iter().filter(|old| old.counters.active() > 0) {
-        assert!(identities.contains(&Identity::of(&old.target)), "{place}: forgotten in use");
+    for old in before.targets().iter().filter(|old| old.counters().active() > 0) {
+        assert!(identities.contains(&Identity::of(old.target())), "{place}: forgotten in use");
     }
 }
 
@@ -327,9 +343,15 @@ impl Random {
 
 /// Each locality's share, in percent, and its entries.
 fn localities(roster: &mut Roster) -> Vec<(u32, Vec<usize>)> {
-    let snapshot = roster.snapshot(at(0));
-    let percent = |share: u32| (share * 100 + Locality::WHOLE / 2) / Locality::WHOLE;
-    snapshot.localities.iter().map(|it| (percent(it.share), it.entries.clone())).collect()
+    let status = roster.status(at(0));
+    let percent =
+        |share: u32| (share * 100 + exchange::Locality::WHOLE / 2) / exchange::Locality::WHOLE;
+    status
+        .snapshot()
+        .localities()
+        .iter()
+        .map(|it| (percent(it.share()), it.entries().to_vec()))
+        .collect()
 }
 
 #[test]
@@ -340,13 +362,13 @@ fn localities_follow_the_own_zone_and_who_is_eligible() {
     for n in 1..=4 {
         roster.checked(&identity(n), Ok(()), at(0));
     }
-    let before = roster.snapshot(at(0));
-    assert!(before.own_zone.is_none() && before.localities.is_empty());
+    let before = roster.status(at(0));
+    assert!(before.snapshot().own_zone().is_none() && before.snapshot().localities().is_empty());
     roster.located("a".into());
     assert_eq!(localities(&mut roster), [(50, vec![0]), (50, vec![1, 2, 3])]);
-    let after = roster.snapshot(at(0));
-    assert_eq!(after.own_zone.as_deref(), Some("a"));
-    assert_eq!(after.generation.0, before.generation.0 + 1);
+    let after = roster.status(at(0));
+    assert_eq!(after.snapshot().own_zone().map(|zone| &**zone), Some("a"));
+    assert_eq!(after.generation().number(), before.generation().number() + 1);
 
     let fail =
         |roster: &mut Roster, n| (0..2).for_each(|_| roster.checked(&identity(n), BAD, at(0)));

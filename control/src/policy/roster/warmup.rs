@@ -11,11 +11,11 @@ pub(super) struct Warmup {
     patience: Duration,
     /// Whether clients keep their targets, so that a table has to be there.
     needs_table: bool,
-    stage: Stage,
+    stage: WarmupStage,
 }
 
 #[derive(Debug)]
-enum Stage {
+enum WarmupStage {
     /// Discovery has not answered yet.
     Undiscovered,
     /// There are targets, and none could be used so far, or not for long.
@@ -44,47 +44,47 @@ pub(super) struct Facts<'a> {
 
 impl Warmup {
     pub(super) fn new(patience: Duration, needs_table: bool) -> Self {
-        Self { patience, needs_table, stage: Stage::Undiscovered }
+        Self { patience, needs_table, stage: WarmupStage::Undiscovered }
     }
 
     /// Discovery has answered.
     pub(super) fn discovered(&mut self) {
-        if matches!(self.stage, Stage::Undiscovered) {
-            self.stage = Stage::Checking { since: None };
+        if matches!(self.stage, WarmupStage::Undiscovered) {
+            self.stage = WarmupStage::Checking { since: None };
         }
     }
 
     /// Whether clients are let in at `now`.
     pub(super) fn admits(&mut self, facts: &Facts<'_>, now: Instant) -> bool {
         match &self.stage {
-            Stage::Undiscovered => return false,
+            WarmupStage::Undiscovered => return false,
             // Nobody is going to serve them.
-            _ if !facts.is_any => self.stage = Stage::Open,
+            _ if !facts.is_any => self.stage = WarmupStage::Open,
             // All that were used are gone, if there were any: whoever follows them is checked first.
-            _ if facts.usable.is_empty() => self.stage = Stage::Checking { since: None },
-            Stage::Checking { since } => {
+            _ if facts.usable.is_empty() => self.stage = WarmupStage::Checking { since: None },
+            WarmupStage::Checking { since } => {
                 let since = since.unwrap_or(now);
                 if facts.are_all_checked || since + self.patience <= now {
                     let targets = facts.usable.iter().map(|&target| Arc::clone(target));
-                    self.stage = Stage::Mapping(targets.collect());
+                    self.stage = WarmupStage::Mapping(targets.collect());
                 } else {
-                    self.stage = Stage::Checking { since: Some(since) };
+                    self.stage = WarmupStage::Checking { since: Some(since) };
                 }
             }
-            Stage::Open | Stage::Mapping(_) => {}
+            WarmupStage::Open | WarmupStage::Mapping(_) => {}
         }
-        if let Stage::Mapping(targets) = &self.stage
+        if let WarmupStage::Mapping(targets) = &self.stage
             && (!self.needs_table || facts.table.is_some_and(|table| table.is_for(targets)))
         {
-            self.stage = Stage::Open;
+            self.stage = WarmupStage::Open;
         }
-        matches!(self.stage, Stage::Open)
+        matches!(self.stage, WarmupStage::Open)
     }
 
     /// The targets whose table clients wait for.
     pub(super) fn awaited(&self) -> Option<&[Arc<Target>]> {
         match &self.stage {
-            Stage::Mapping(targets) => Some(targets),
+            WarmupStage::Mapping(targets) => Some(targets),
             _ => None,
         }
     }
@@ -92,7 +92,7 @@ impl Warmup {
     /// When the others' first checks are waited for no longer.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Checking { since } => since.map(|since| since + self.patience),
+            WarmupStage::Checking { since } => since.map(|since| since + self.patience),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use exchange::Snapshot;
+use exchange::{Routing, Snapshot};
 
 use super::{Balance, Balancer};
 use crate::selection::local_target::LocalTarget;
@@ -243,16 +243,15 @@ fn one_that_joins_targets_that_never_say_a_byte_is_not_flooded() {
         // They serve: their clients only send.
         let case = Case { failing_after: Duration::from_secs(1), ..Case::steady(balance, 10, 10) };
         let mut fleet = Fleet::new(case);
-        let newcomer = fleet.snapshot.entries.pop().unwrap();
-        fleet.cores[0].0.update(&fleet.snapshot);
+        let others = fleet.snapshot.entries()[..9].to_vec();
+        fleet.cores[0].0.update(&Routing::to(others).into());
         fleet.run(case.mean * 60, 0);
         fleet.share(9);
-        fleet.snapshot.entries.push(newcomer);
         fleet.cores[0].0.update(&fleet.snapshot);
         let mut most = 0;
         for _ in 0..100 {
             fleet.run(case.mean / 10, 0);
-            most = most.max(fleet.snapshot.entries[9].counters.active());
+            most = most.max(fleet.snapshot.entries()[9].counters().active());
         }
         println!("{balance:?}: the newcomer had {most} connections, the others 50 each");
         assert!(most <= 200, "{balance:?}: {most}");
@@ -269,7 +268,7 @@ fn largest_spread(case: Case) -> u64 {
     fleet.run(case.mean * 10, 0);
     let spread = |_| {
         fleet.run(case.mean, 0);
-        let counts = fleet.snapshot.entries.iter().map(|entry| entry.counters.active());
+        let counts = fleet.snapshot.entries().iter().map(|entry| entry.counters().active());
         counts.clone().max().unwrap() * 100 * u64::from(case.targets) / counts.sum::<u64>()
     };
     (0..60).map(spread).max().unwrap()

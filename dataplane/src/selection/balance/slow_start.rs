@@ -68,7 +68,7 @@ mod tests {
     use std::collections::VecDeque;
     use std::time::Duration;
 
-    use exchange::Ramp;
+    use exchange::{Ramp, Routing};
 
     use super::*;
     use crate::selection::targets::Targets;
@@ -80,12 +80,12 @@ mod tests {
 
     /// Ten targets, the first ones of which began to ramp at `since`.
     fn targets(ramping: usize, since: Instant) -> Targets {
-        let mut snapshot = snapshot(10, 1);
-        for entry in &mut snapshot.entries[..ramping] {
-            entry.ramp = Some(Ramp { since, duration: RAMP });
-        }
+        let all = snapshot(10, 1);
+        let entries = all.entries().iter().cloned().enumerate().map(|(index, entry)| {
+            entry.with_ramp((index < ramping).then(|| Ramp::new(since, RAMP)))
+        });
         let mut targets = Targets::new(0, 1);
-        targets.update(&snapshot);
+        targets.update(&Routing::to(entries.collect()).into());
         targets
     }
 

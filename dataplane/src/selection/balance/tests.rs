@@ -143,9 +143,8 @@ fn whoever_has_more_connections_misses_its_turn() {
 
 /// Targets 0 to 3, 4 and 5 to 9 in zones that get a quarter, nothing and three quarters.
 fn zoned() -> Targets {
-    let locality = |share, entries: std::ops::Range<usize>| Locality {
-        share: Locality::WHOLE / 4 * share,
-        entries: entries.collect(),
+    let locality = |share, entries: std::ops::Range<usize>| {
+        Locality::new(Locality::WHOLE / 4 * share, entries.collect())
     };
     Targets::for_test(10, vec![locality(1, 0..4), locality(3, 5..10)])
 }
@@ -192,7 +191,7 @@ fn a_retry_may_leave_every_locality() {
 #[test]
 fn shares_that_fall_short_of_the_whole_leave_all_eligible_targets() {
     let share = Locality::WHOLE / 100;
-    let short = vec![Locality { share, entries: vec![0] }, Locality { share, entries: vec![1] }];
+    let short = vec![Locality::new(share, vec![0]), Locality::new(share, vec![1])];
     let targets = Targets::for_test(3, short);
     let mut balancer = balancer(Balance::Random);
     for _ in 0..300 {

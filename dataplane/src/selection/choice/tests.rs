@@ -66,6 +66,26 @@ impl Core {
 }
 
 #[test]
+fn a_revoked_connect_is_none_of_those_a_client_has() {
+    let snapshot = snapshot(4, 1);
+    let mut core = Core::alone(&snapshot, 1);
+    let mut tried = Tried::default();
+    for _ in 0..3 {
+        let Choice::Connect(target) = core.chooser.choose(&core.targets, None, &tried, core.now)
+        else {
+            panic!("it has an attempt left");
+        };
+        tried.add_revoked(target);
+    }
+    let Choice::Connect(target) = core.chooser.choose(&core.targets, None, &tried, core.now) else {
+        panic!("it has an attempt left");
+    };
+    tried.add(target);
+    let choice = core.chooser.choose(&core.targets, None, &tried, core.now);
+    assert!(matches!(choice, Choice::NoTarget));
+}
+
+#[test]
 fn each_failed_connect_is_reported_with_its_error_and_no_other() {
     let snapshot = snapshot(1, 1);
     let core = Core::alone(&snapshot, 3);
@@ -76,7 +96,7 @@ fn each_failed_connect_is_reported_with_its_error_and_no_other() {
     let report = target.failed(ErrorKind::TimedOut);
     assert_eq!(target.last_connect(), LastConnect::Failed);
     assert_eq!((report.count, report.successes, report.error), (1, 1, ErrorKind::TimedOut));
-    assert!(Arc::ptr_eq(&report.target, &snapshot.entries[0].target));
+    assert!(Arc::ptr_eq(&report.target, snapshot.entries()[0].target()));
 }
 
 #[test]

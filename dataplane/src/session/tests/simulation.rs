@@ -6,16 +6,17 @@ mod application;
 mod in_flight;
 mod kernel;
 mod memory;
+mod pipe;
 mod preconnect;
 mod proxy_header;
 
 use crate::flow::{AbortReason, Side};
-use crate::session::{Ending, Event, Session};
+use crate::session::{CloseReason, Event, Preconnect, Session};
 use kernel::Kernel;
 use testkit::seeds::seeds;
 
 const SEEDS: u64 = 120_000;
-const CAUSES: [AbortReason; 4] = [
+const ABORT_REASONS: [AbortReason; 4] = [
     AbortReason::Shutdown,
     AbortReason::TargetWithdrawn,
     AbortReason::TargetUnhealthy,
@@ -27,16 +28,16 @@ const STEPS_AFTER_ABORT_MAX: usize = 1000;
 
 #[test]
 fn sessions_deliver_every_byte_once_and_in_order_and_leave_nothing_behind() {
-    let (mut endings, mut replaced, mut unanswered) = ([0; 13], 0, 0);
+    let (mut reasons, mut replaced, mut unanswered) = ([0; 13], 0, 0);
     let seeds = seeds(SEEDS);
     for seed in 0..seeds {
-        let (ending, session) = simulate(seed);
-        endings[number(ending)] += 1;
-        replaced += u64::from(session.is_replacement());
-        unanswered += u64::from(session.is_unanswered());
+        let (reason, session) = simulate(seed);
+        reasons[number(reason)] += 1;
+        replaced += u64::from(session.preconnect() == Preconnect::Replaced);
+        unanswered += u64::from(session.relay().is_unanswered());
     }
     // Every way to end must have been taken often, or the simulation shows less than it seems to.
-    assert!(endings.iter().all(|&count| count > seeds / 200), "endings: {endings:?}");
+    assert!(reasons.iter().all(|&count| count > seeds / 200), "close reasons: {reasons:?}");
     // One in 700 sessions: where few seeds are run, the count is off by more.
     let rare = seeds / if seeds == SEEDS { 1000 } else { 2000 };
     assert!(replaced > rare, "replaced: {replaced}");
@@ -49,27 +50,27 @@ fn one_seed() {
     simulate(seed);
 }
 
-fn number(ending: Ending) -> usize {
-    match ending {
-        Ending::Complete => 0,
-        Ending::ClientReset => 1,
-        Ending::TargetReset => 2,
-        Ending::NoTarget => 3,
-        Ending::Refused => 4,
-        Ending::IdleTimeout | Ending::Stuck(_) => 5,
-        Ending::GivenUp => 6,
-        Ending::Broken => 7,
-        Ending::Rebalanced => 8,
-        Ending::Aborted(cause) => 9 + CAUSES.iter().position(|it| *it == cause).unwrap(),
+fn number(reason: CloseReason) -> usize {
+    match reason {
+        CloseReason::Complete => 0,
+        CloseReason::ClientReset => 1,
+        CloseReason::TargetReset => 2,
+        CloseReason::NoTarget => 3,
+        CloseReason::Refused => 4,
+        CloseReason::IdleTimeout | CloseReason::Stuck(_) => 5,
+        CloseReason::GivenUp => 6,
+        CloseReason::Broken => 7,
+        CloseReason::Rebalanced => 8,
+        CloseReason::Aborted(by) => 9 + ABORT_REASONS.iter().position(|it| *it == by).unwrap(),
     }
 }
 
 /// How the session ended.
-fn simulate(seed: u64) -> (Ending, Session) {
+fn simulate(seed: u64) -> (CloseReason, Session) {
     let report = Report(seed);
     let mut world = World::new(seed);
     for step in 0..STEPS_MAX + STEPS_AFTER_ABORT_MAX {
-        if world.session.is_finished() {
+        if world.session.finished {
             break;
         }
         if step == STEPS_MAX {
@@ -77,23 +78,23 @@ fn simulate(seed: u64) -> (Ending, Session) {
         }
         if step == STEPS_MAX || world.kernel.rng.u32(..4000) == 0 {
             world.abort();
-        } else if world.session.awaits_preface() && world.kernel.rng.u32(..400) == 0 {
+        } else if world.session.awaits_proxy_header() && world.kernel.rng.u32(..400) == 0 {
             world.feed(Event::Refused);
         } else if world.session.awaits_client() && world.kernel.rng.u32(..200) == 0 {
             world.feed(Event::Unwanted);
         } else if world.session.is_ready_for_client() && world.kernel.rng.u32(..60) == 0 {
             world.bring_client();
         } else if world.session.is_at_rest() && world.kernel.rng.u32(..100) == 0 {
-            world.feed(Event::Retire);
+            world.feed(Event::Rebalance);
         } else if world.kernel.rng.u32(..4000) == 0 {
             world.time_out();
         } else if let Some(event) = world.kernel.step() {
             world.feed(event);
         }
     }
-    let ending = world.check();
+    let reason = world.check();
     std::mem::forget(report);
-    (ending, world.session)
+    (reason, world.session)
 }
 
 /// Says which seed failed, when dropped by a panic.
@@ -116,12 +117,12 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut kernel = Kernel::new(seed);
         let mut ops = Vec::new();
-        let session = if kernel.is_ahead() {
-            Session::ahead(&mut ops)
-        } else if kernel.preface.is_complete() {
-            Session::accepted(kernel.connects_max(), &mut ops)
+        let session = if kernel.is_preconnected() {
+            Session::preconnected(&mut ops)
+        } else if kernel.client_header.is_complete() {
+            Session::accepted(&mut ops)
         } else {
-            Session::awaiting_preface(kernel.connects_max(), &mut ops)
+            Session::awaiting_proxy_header(&mut ops)
         };
         for op in ops {
             assert_eq!(kernel.submit(op), None);
@@ -136,8 +137,8 @@ impl World {
         if tells_target && let Some(header) = self.kernel.header() {
             self.session.handle(header, &mut ops);
         }
-        let preface = self.session.awaits_preface().then_some(&mut self.kernel.preface);
-        let event = preface.map_or(event, |preface| preface.read(event));
+        let header = self.session.awaits_proxy_header().then_some(&mut self.kernel.client_header);
+        let event = header.map_or(event, |header| header.read(event));
         self.session.handle(event, &mut ops);
         let mut next = 0;
         while let Some(&op) = ops.get(next) {
@@ -150,9 +151,9 @@ impl World {
 
     fn abort(&mut self) {
         // Only the first counts.
-        let cause = CAUSES[self.kernel.rng.usize(..CAUSES.len())];
-        self.aborted.get_or_insert(cause);
-        self.feed(Event::Abort(cause));
+        let reason = ABORT_REASONS[self.kernel.rng.usize(..ABORT_REASONS.len())];
+        self.aborted.get_or_insert(reason);
+        self.feed(Event::Abort(reason));
     }
 
     fn time_out(&mut self) {
@@ -161,38 +162,42 @@ impl World {
         self.feed(Event::IdleTimeout { stuck });
     }
 
-    fn check(&mut self) -> Ending {
-        assert!(self.session.is_finished(), "never ends: {:?}\n{:?}", self.session, self.kernel);
-        let ending = self.session.ending().expect("a finished session has an ending");
+    fn check(&mut self) -> CloseReason {
+        assert!(self.session.finished, "never ends: {:?}\n{:?}", self.session, self.kernel);
+        let reason = self.session.close_reason().expect("a finished session has a reason");
         self.kernel.assert_nothing_left();
-        if let Ending::Aborted(cause) = ending {
-            assert_eq!(Some(cause), self.aborted);
+        if let CloseReason::Aborted(by) = reason {
+            assert_eq!(Some(by), self.aborted);
         }
-        assert!(self.timed_out || !matches!(ending, Ending::IdleTimeout | Ending::Stuck(_)));
-        self.check_unanswered(ending);
-        match ending {
-            Ending::Complete | Ending::Rebalanced => self.check_complete(),
-            Ending::NoTarget if self.session.awaits_client() => {}
-            Ending::GivenUp | Ending::Broken => self.check_unclaimed(ending),
-            Ending::NoTarget | Ending::Refused => {
-                assert!(ending == Ending::NoTarget || !self.session.is_connected());
+        assert!(
+            self.timed_out || !matches!(reason, CloseReason::IdleTimeout | CloseReason::Stuck(_))
+        );
+        self.check_unanswered(reason);
+        match reason {
+            CloseReason::Complete | CloseReason::Rebalanced => self.check_complete(),
+            CloseReason::NoTarget if self.session.awaits_client() => {}
+            CloseReason::GivenUp | CloseReason::Broken => self.check_unclaimed(reason),
+            CloseReason::NoTarget | CloseReason::Refused => {
+                assert!(reason == CloseReason::NoTarget || !self.session.is_connected());
                 let client = self.kernel.application(Side::Client);
                 assert!(client.saw_reset() || client.has_reset());
             }
-            Ending::ClientReset => self.check_reset(Side::Client),
-            Ending::TargetReset => self.check_reset(Side::Target),
-            Ending::IdleTimeout | Ending::Stuck(_) | Ending::Aborted(_) => self.check_aborted(),
+            CloseReason::ClientReset => self.check_reset(Side::Client),
+            CloseReason::TargetReset => self.check_reset(Side::Target),
+            CloseReason::IdleTimeout | CloseReason::Stuck(_) | CloseReason::Aborted(_) => {
+                self.check_aborted();
+            }
         }
-        ending
+        reason
     }
 
     /// Only what its target was first to end, without a byte, counts as unanswered.
-    fn check_unanswered(&self, ending: Ending) {
+    fn check_unanswered(&self, reason: CloseReason) {
         let [client, target] = Side::BOTH.map(|side| self.kernel.application(side));
-        let is_silent = self.session.received_bytes(Side::Target) == 0;
-        if self.session.is_unanswered() {
+        let is_silent = self.session.relay().half(Side::Target).received_bytes() == 0;
+        if self.session.relay().is_unanswered() {
             assert!(is_silent && (target.has_sent_fin() || target.has_reset()));
-        } else if ending == Ending::TargetReset && is_silent {
+        } else if reason == CloseReason::TargetReset && is_silent {
             assert!(client.has_sent_fin() || client.has_reset(), "the target was first");
         }
     }
@@ -216,7 +221,7 @@ impl World {
     fn check_reset(&mut self, by: Side) {
         assert!(self.kernel.application(by).has_reset(), "{by:?} did not reset");
         let gave_up = self.kernel.gave_up();
-        let received = self.session.received_bytes(by);
+        let received = self.session.relay().half(by).received_bytes();
         let connected = self.session.is_connected();
         let sent_fin = self.kernel.application(by).has_sent_fin();
         let peer = self.kernel.application(by.peer());

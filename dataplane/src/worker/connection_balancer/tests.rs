@@ -8,10 +8,10 @@ fn descriptor() -> OwnedFd {
 }
 
 /// Ends for so many cores that take, and their counters.
-fn ends(cores: usize) -> (Vec<Handover>, Vec<CoreCounters>) {
+fn ends(cores: usize) -> (Vec<ConnectionBalancer>, Vec<CoreCounters>) {
     let (_, subscribers) = exchange::broadcast(cores).unwrap();
     let wakers = subscribers.iter().map(|subscriber| subscriber.waker().clone()).collect();
-    let ends = Handover::between(wakers);
+    let ends = ConnectionBalancer::between(wakers);
     for end in &ends {
         end.set_open(true);
     }
@@ -26,8 +26,8 @@ fn whoever_clients_come_to_all_cores_have_alike() {
         let mut loads = vec![Some(0_u64); cores];
         for arrived in 1..=640_u64 {
             let own = rng.usize(..skew);
-            let taker = lighter_core(&loads, loads[own].unwrap()).unwrap_or(own);
-            *loads[taker].as_mut().unwrap() += 1;
+            let receiver_core = lighter_core(&loads, loads[own].unwrap()).unwrap_or(own);
+            *loads[receiver_core].as_mut().unwrap() += 1;
             // One more than even, or 5 % more than the mean.
             let max = loads.iter().flatten().max().unwrap();
             let mean = arrived.div_ceil(cores as u64);
@@ -57,15 +57,15 @@ fn what_is_on_its_way_counts() {
     ends[0].look(&counters);
     let mut own = 0;
     for _ in 0..10 {
-        own += u64::from(ends[0].give(descriptor(), own).is_some());
+        own += u64::from(ends[0].offer(descriptor(), own).is_some());
     }
     assert_eq!((own, ends[0].in_transit()), (6, 4));
     // Seen by a core that looks only now, too.
     ends[1].look(&counters);
     assert_eq!(ends[1].loads, [Some(0), Some(4)]);
-    while ends[1].take().is_some() {
+    while ends[1].receive().is_some() {
         counters[1].connections.active.increment();
-        ends[1].note_taken();
+        ends[1].note_received();
     }
     assert_eq!((ends[0].in_transit(), counters[1].connections.active.get()), (0, 4));
 }
@@ -75,14 +75,14 @@ fn nothing_is_handed_to_a_core_that_is_closed_or_full() {
     let (mut ends, counters) = ends(2);
     ends[1].set_open(false);
     ends[0].look(&counters);
-    assert!(ends[0].give(descriptor(), 100).is_some());
+    assert!(ends[0].offer(descriptor(), 100).is_some());
     ends[1].set_open(true);
     for _ in 0..QUEUE {
         ends[0].look(&counters);
-        assert!(ends[0].give(descriptor(), 10_000).is_none());
+        assert!(ends[0].offer(descriptor(), 10_000).is_none());
     }
     ends[0].look(&counters);
-    assert!(ends[0].give(descriptor(), 10_000).is_some());
+    assert!(ends[0].offer(descriptor(), 10_000).is_some());
     assert_eq!(ends[0].in_transit(), QUEUE);
 }
 
@@ -111,11 +111,12 @@ fn nobody_ends_while_something_may_come() {
                         let mut taken = 0;
                         for _ in 0..GIVEN {
                             end.look(&counters);
-                            taken += usize::from(end.give(descriptor(), 1_000_000).is_some());
+                            taken += usize::from(end.offer(descriptor(), 1_000_000).is_some());
                         }
-                        end.stop_giving();
+                        end.stop_moving();
                         while !end.is_over() {
-                            taken += end.take().into_iter().inspect(|_| end.note_taken()).count();
+                            taken +=
+                                end.receive().into_iter().inspect(|_| end.note_received()).count();
                         }
                         taken
                     })

@@ -11,15 +11,15 @@ pub struct IdleTimeouts {
     pub half_closed: Option<Duration>,
 }
 
-/// What a sweep remembers of a connection from one visit to the next.
+/// What a scan remembers of a connection from one visit to the next.
 ///
 /// That something moved is seen by its counts having changed in between: the path of a byte knows
 /// nothing of timeouts. The numbers wrap or are shortened; a coincidence costs one visit's worth of accuracy.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Idle {
+pub(crate) struct LastActivity {
     /// The session's progress as of the last visit.
     progress: u32,
-    /// When anything was last seen to have moved, on the sweep's clock.
+    /// When anything was last seen to have moved, on the scan's clock.
     moved_ms: u32,
     /// By side: what it had acknowledged as of the last visit. A peer that reads slowly empties its
     /// send queue long before there is room for more.
@@ -70,7 +70,7 @@ impl Quiet {
     }
 }
 
-impl Idle {
+impl LastActivity {
     /// Of a connection that was just accepted.
     pub(crate) fn new(now_ms: u32) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl Idle {
         }
     }
 
-    /// When anything was last seen to have moved, on the sweep's clock.
+    /// When anything was last seen to have moved, on the scan's clock.
     pub(crate) fn moved_ms(&self) -> u32 {
         self.moved_ms
     }
@@ -136,22 +136,27 @@ mod tests {
     use Acknowledged::{All, Part};
     use testkit::seeds::seeds;
 
-    fn visit(idle: &mut Idle, now_ms: u32, progress: u32, looks: [Acknowledged; 2]) -> [u128; 3] {
-        let quiet = idle.visit(now_ms, progress, |side| looks[side as usize]);
+    fn visit(
+        activity: &mut LastActivity,
+        now_ms: u32,
+        progress: u32,
+        looks: [Acknowledged; 2],
+    ) -> [u128; 3] {
+        let quiet = activity.visit(now_ms, progress, |side| looks[side as usize]);
         [quiet.all, quiet.sides[0], quiet.sides[1]].map(|it| it.as_millis())
     }
 
     #[test]
     fn nothing_having_moved_is_counted_from_when_something_last_did() {
-        let mut idle = Idle::new(u32::MAX - 5);
-        assert_eq!(visit(&mut idle, u32::MAX, 0, [All; 2])[0], 5);
-        assert_eq!(visit(&mut idle, 4, 0, [All; 2])[0], 10, "the clock wraps");
-        assert_eq!(visit(&mut idle, 20, 7, [All; 2])[0], 0);
-        assert_eq!(visit(&mut idle, 50, 7, [All; 2])[0], 30);
-        assert_eq!(visit(&mut idle, 60, 6, [All; 2])[0], 0, "counts wrap");
-        idle.renew(100);
-        assert_eq!(visit(&mut idle, 101, 6, [All; 2]), [1, 0, 0]);
-        let quiet = idle.visit(102, 6, |_| panic!("what is acknowledged stays so"));
+        let mut activity = LastActivity::new(u32::MAX - 5);
+        assert_eq!(visit(&mut activity, u32::MAX, 0, [All; 2])[0], 5);
+        assert_eq!(visit(&mut activity, 4, 0, [All; 2])[0], 10, "the clock wraps");
+        assert_eq!(visit(&mut activity, 20, 7, [All; 2])[0], 0);
+        assert_eq!(visit(&mut activity, 50, 7, [All; 2])[0], 30);
+        assert_eq!(visit(&mut activity, 60, 6, [All; 2])[0], 0, "counts wrap");
+        activity.renew(100);
+        assert_eq!(visit(&mut activity, 101, 6, [All; 2]), [1, 0, 0]);
+        let quiet = activity.visit(102, 6, |_| panic!("what is acknowledged stays so"));
         let ms = Duration::from_millis;
         assert_eq!([quiet.is_over(ms(2)), quiet.is_over(ms(3))], [true, false]);
         assert_eq!(quiet.stuck(), None);
@@ -159,22 +164,22 @@ mod tests {
 
     #[test]
     fn a_side_that_acknowledges_is_a_reader_at_work() {
-        let mut idle = Idle::new(0);
-        visit(&mut idle, 0, 1, [All; 2]);
-        assert_eq!(visit(&mut idle, 10, 2, [Part(1), All]), [0, 0, 0]);
-        assert_eq!(visit(&mut idle, 20, 2, [Part(1), All]), [10, 10, 0]);
-        assert_eq!(visit(&mut idle, 30, 2, [Part(2), All]), [0, 0, 0]);
-        assert_eq!(visit(&mut idle, 40, 2, [Part(2), All]), [10, 10, 0]);
-        assert_eq!(visit(&mut idle, 50, 2, [All, All]), [0, 0, 0]);
+        let mut activity = LastActivity::new(0);
+        visit(&mut activity, 0, 1, [All; 2]);
+        assert_eq!(visit(&mut activity, 10, 2, [Part(1), All]), [0, 0, 0]);
+        assert_eq!(visit(&mut activity, 20, 2, [Part(1), All]), [10, 10, 0]);
+        assert_eq!(visit(&mut activity, 30, 2, [Part(2), All]), [0, 0, 0]);
+        assert_eq!(visit(&mut activity, 40, 2, [Part(2), All]), [10, 10, 0]);
+        assert_eq!(visit(&mut activity, 50, 2, [All, All]), [0, 0, 0]);
     }
 
     #[test]
     fn a_side_that_acknowledges_nothing_is_stuck_whatever_it_sends() {
-        let mut idle = Idle::new(0);
+        let mut activity = LastActivity::new(0);
         for now in 1..=9 {
-            visit(&mut idle, now * 10, now, [Part(7), Part(u16::try_from(now).unwrap())]);
+            visit(&mut activity, now * 10, now, [Part(7), Part(u16::try_from(now).unwrap())]);
         }
-        let quiet = idle.visit(100, 100, |side| [Part(7), Part(100)][side as usize]);
+        let quiet = activity.visit(100, 100, |side| [Part(7), Part(100)][side as usize]);
         assert_eq!(quiet.all, Duration::ZERO);
         let ms = Duration::from_millis;
         assert_eq!([quiet.is_over(ms(90)), quiet.is_over(ms(91))], [true, false]);
@@ -190,7 +195,7 @@ mod tests {
             let mut rng = fastrand::Rng::with_seed(seed);
             let (side, step) = (rng.usize(..2), rng.u32(1..=TIMEOUT_MS / 16));
             let (stops_ms, pause) = (rng.u32(10_000..50_000), rng.u32(1..TIMEOUT_MS - 2 * step));
-            let mut idle = Idle::new(0);
+            let mut activity = LastActivity::new(0);
             let (mut now, mut progress, mut acknowledged, mut next) = (0, 0, 0_u64, pause);
             let ended = loop {
                 now += step;
@@ -199,7 +204,7 @@ mod tests {
                     acknowledged += [rng.u64(1..70_000), 1 << rng.u32(9..24)][rng.usize(..2)];
                     next += rng.u32(1..=pause);
                 }
-                let quiet = idle.visit(now, progress, |it| {
+                let quiet = activity.visit(now, progress, |it| {
                     let is_slow = it as usize == side;
                     if is_slow { Acknowledged::of(1, acknowledged) } else { All }
                 });
@@ -215,6 +220,6 @@ mod tests {
 
     #[test]
     fn it_is_small() {
-        assert!(size_of::<Idle>() <= 24, "{}", size_of::<Idle>());
+        assert!(size_of::<LastActivity>() <= 24, "{}", size_of::<LastActivity>());
     }
 }

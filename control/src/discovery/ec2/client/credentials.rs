@@ -9,10 +9,11 @@ use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 
-use super::super::fault::{OWN_CREDENTIALS, proxies};
-use super::super::{AwsSettings, Fault};
-use super::failure::{chain, one_line};
-use super::transport::{Kind, Seen, Sighting, Sightings};
+use super::error_chain::{chain, one_line};
+use super::transport::{CredentialSource, Seen, Sighting, Sightings};
+use crate::discovery::ec2::fault::Fault;
+use crate::discovery::ec2::fault::{OWN_CREDENTIALS, proxies};
+use crate::discovery::ec2::settings::AwsSettings;
 
 /// How long looking for credentials may take; it changes.
 #[derive(Debug, Default)]
@@ -31,13 +32,13 @@ impl Patience {
 /// Looks where the SDK looks, in bounded time. Refuses what the SDK would panic over: it unwraps the
 /// header that credentials go into.
 #[derive(Debug)]
-pub(super) struct Screened {
+pub(super) struct CheckedCredentials {
     pub(super) source: SharedCredentialsProvider,
     pub(super) patience: Arc<Patience>,
     pub(super) asked: Arc<Sightings>,
 }
 
-impl Screened {
+impl CheckedCredentials {
     async fn find(&self) -> provider::Result {
         let limit = self.patience.get();
         let found = tokio::time::timeout(limit, self.source.provide_credentials()).await;
@@ -56,7 +57,7 @@ impl Screened {
     }
 }
 
-impl ProvideCredentials for Screened {
+impl ProvideCredentials for CheckedCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -145,10 +146,10 @@ impl Source {
 impl Sighting {
     fn name(&self) -> String {
         let what = match self.kind {
-            Kind::Metadata => "instance metadata",
-            Kind::Container => "the container's endpoint",
-            Kind::Portal => "single sign-on",
-            Kind::Aws => "AWS",
+            CredentialSource::Metadata => "instance metadata",
+            CredentialSource::Container => "the container's endpoint",
+            CredentialSource::Portal => "single sign-on",
+            CredentialSource::Aws => "AWS",
         };
         format!("{what} at {}", self.endpoint)
     }
@@ -205,27 +206,27 @@ const SIGN_IN: &str = "run `aws sso login` with this profile, as the balancer's 
 fn remedy_of_endpoint(sighting: &Sighting, settings: &AwsSettings) -> Option<String> {
     let is_answered = matches!(sighting.seen, Seen::Status(_));
     let remedy = match (sighting.kind, &sighting.seen) {
-        (Kind::Metadata, Seen::Status(404)) => {
+        (CredentialSource::Metadata, Seen::Status(404)) => {
             format!("it knows of no IAM role: attach one to the instance, or {OWN_CREDENTIALS}")
         }
-        (Kind::Metadata, Seen::Status(_)) => {
+        (CredentialSource::Metadata, Seen::Status(_)) => {
             "see whether the instance allows IMDSv2 (HttpEndpoint in its metadata options)"
                 .to_owned()
         }
-        (Kind::Metadata, _) => format!(
+        (CredentialSource::Metadata, _) => format!(
             "in a container, raise its hop limit to 2 (HttpPutResponseHopLimit in the instance's \
              metadata options); where there is none, {OWN_CREDENTIALS}"
         ),
-        (Kind::Container, _) => "check AWS_CONTAINER_CREDENTIALS_FULL_URI or \
+        (CredentialSource::Container, _) => "check AWS_CONTAINER_CREDENTIALS_FULL_URI or \
             AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, and the agent that answers there"
             .to_owned(),
-        (Kind::Portal, Seen::Status(_)) => SIGN_IN.to_owned(),
-        (Kind::Portal | Kind::Aws, _) if !is_answered => format!(
+        (CredentialSource::Portal, Seen::Status(_)) => SIGN_IN.to_owned(),
+        (CredentialSource::Portal | CredentialSource::Aws, _) if !is_answered => format!(
             "check that there is a way from here (NAT gateway or VPC endpoint, security group, \
              DNS){}",
             proxies(settings)
         ),
-        (Kind::Portal | Kind::Aws, _) => return None,
+        (CredentialSource::Portal | CredentialSource::Aws, _) => return None,
     };
     Some(remedy)
 }

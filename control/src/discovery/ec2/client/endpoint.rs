@@ -2,7 +2,7 @@ use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 use ureq::http::Uri;
 
-use crate::escaped::Escaped;
+use crate::log_lines::escaped::Escaped;
 
 /// The endpoint that the environment or the profile names for a service, or for all: what the SDK
 /// finds, but a variable that is set to nothing counts as unset. The SDK would panic over one.

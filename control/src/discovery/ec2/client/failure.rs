@@ -1,13 +1,15 @@
 use std::error::Error;
-use std::fmt::Display;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 
-use super::super::{AwsSettings, Fault, FaultKind, Timeouts};
+use super::error_chain::{chain, one_line};
 use super::transport::Sightings;
 use super::{credentials, denial};
+use crate::discovery::ec2::fault::{Fault, FaultKind};
+use crate::discovery::ec2::settings::AwsSettings;
+use crate::discovery::ec2::timeouts::Timeouts;
 
 /// Codes of errors about too many requests, those of EC2 and Auto Scaling first.
 const THROTTLED: [&str; 10] = [
@@ -41,9 +43,6 @@ const NOT_RECOGNIZED: [&str; 11] = [
     "RequestExpired",
     "InvalidAccessKeyId",
 ];
-
-/// Longest reason, in characters: a chain of causes with what AWS says.
-const REASON_CHARS_MAX: usize = 400;
 
 /// What the SDK's error comes to. `asked` is what was seen of who was asked for credentials.
 pub(super) fn fault<E>(
@@ -155,27 +154,6 @@ where
     one_line(&reason)
 }
 
-pub(super) fn chain<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-/// `text` without line breaks and other control characters, and not too long.
-pub(super) fn one_line(text: &impl Display) -> String {
-    let text = text.to_string();
-    let mut chars = text.trim().chars();
-    let mut line: String = chars
-        .by_ref()
-        .take(REASON_CHARS_MAX)
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
-        .collect();
-    if chars.next().is_some() {
-        line.push('…');
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,11 +179,5 @@ mod tests {
         ] {
             assert_eq!(kind_of_answer(code, status), kind, "{code:?} {status}");
         }
-    }
-
-    #[test]
-    fn foreign_text_fits_into_one_line() {
-        assert_eq!(one_line(&"a\nb\x1b"), "a\\nb\\u{1b}");
-        assert_eq!(one_line(&"é".repeat(1000)).chars().count(), REASON_CHARS_MAX + 1);
     }
 }

@@ -18,7 +18,7 @@ use tokio::net::lookup_host;
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
-use super::failure::chain;
+use super::error_chain::chain;
 
 /// Carries the requests of those who look for credentials. What is on this machine or its link is
 /// asked without a proxy, whatever the environment says: a proxy would hand out its own role. All
@@ -151,13 +151,13 @@ impl Sightings {
 pub(super) struct Sighting {
     /// Without path and query.
     pub(super) endpoint: String,
-    pub(super) kind: Kind,
+    pub(super) kind: CredentialSource,
     pub(super) seen: Seen,
 }
 
 /// Who was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CredentialSource {
     /// The instance metadata service.
     Metadata,
     /// What a container's agent has for it.
@@ -168,7 +168,7 @@ pub(super) enum Kind {
     Aws,
 }
 
-impl Kind {
+impl CredentialSource {
     fn of(uri: &Uri, is_near: bool) -> Self {
         if uri.path().starts_with("/latest/") {
             Self::Metadata
@@ -197,7 +197,11 @@ impl Sighting {
         let scheme = uri.scheme_str().unwrap_or_default();
         let host = uri.host().unwrap_or_default();
         let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
-        Self { endpoint: format!("{scheme}://{host}{port}"), kind: Kind::of(uri, is_near), seen }
+        Self {
+            endpoint: format!("{scheme}://{host}{port}"),
+            kind: CredentialSource::of(uri, is_near),
+            seen,
+        }
     }
 }
 
@@ -261,17 +265,25 @@ mod tests {
     #[test]
     fn a_sighting_names_the_endpoint_and_no_more() {
         for (uri, endpoint, kind) in [
-            ("http://169.254.169.254/latest/api/token", "http://169.254.169.254", Kind::Metadata),
-            ("http://user:secret@127.0.0.1:81/x?token=y", "http://127.0.0.1:81", Kind::Container),
+            (
+                "http://169.254.169.254/latest/api/token",
+                "http://169.254.169.254",
+                CredentialSource::Metadata,
+            ),
+            (
+                "http://user:secret@127.0.0.1:81/x?token=y",
+                "http://127.0.0.1:81",
+                CredentialSource::Container,
+            ),
             (
                 "https://portal.sso.x.amazonaws.com/federation/credentials?role_name=x",
                 "https://portal.sso.x.amazonaws.com",
-                Kind::Portal,
+                CredentialSource::Portal,
             ),
-            ("https://sts.x.amazonaws.com/", "https://sts.x.amazonaws.com", Kind::Aws),
+            ("https://sts.x.amazonaws.com/", "https://sts.x.amazonaws.com", CredentialSource::Aws),
         ] {
             let uri: Uri = uri.parse().unwrap();
-            let sighting = Sighting::of(&uri, kind == Kind::Container, Seen::Nothing);
+            let sighting = Sighting::of(&uri, kind == CredentialSource::Container, Seen::Nothing);
             assert_eq!((&*sighting.endpoint, sighting.kind), (endpoint, kind));
         }
     }

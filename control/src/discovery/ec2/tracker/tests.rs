@@ -1,10 +1,11 @@
 use exchange::TargetId;
 
-use super::super::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
-use super::super::survey::tests::settings;
-use super::super::{FaultKind, Ignored, Reason};
 use super::*;
-use crate::discovery::belief::{CONFIRMATIONS, Verdict};
+use crate::discovery::confirmed_targets::{CONFIRMATIONS, Verdict};
+use crate::discovery::ec2::fault::FaultKind;
+use crate::discovery::ec2::fault::{DESCRIBE_GROUPS, DESCRIBE_INSTANCES};
+use crate::discovery::ec2::poll::filter::{Ignored, Reason};
+use crate::discovery::ec2::poll::tests::settings;
 
 fn found(count: u8) -> Found {
     let target = |n: u8| Target {
@@ -102,7 +103,7 @@ fn a_doubt_is_told_once() {
     assert!(lines.contains("no target any more"), "{lines}");
     for _ in 2..CONFIRMATIONS {
         let progress = tracker.follow(Ok(found(0)));
-        assert_eq!(progress.outcome, Outcome::Answered(Verdict::EmptyDoubted));
+        assert_eq!(progress.outcome, RefreshOutcome::Answered(Verdict::EmptyDoubted));
         assert!(progress.lines.is_empty());
     }
     let (targets, lines) = follow(&mut tracker, Ok(found(0)));
@@ -209,10 +210,10 @@ fn ignored_instances_are_counted_and_those_to_be_mended_told_once() {
     let bare = ignored("i-9", Reason::NoPrivateAddress);
 
     let progress = tracker.follow(with(&[standby.clone(), bare.clone()]));
-    let census = progress.census.unwrap();
-    assert_eq!(census.found, 1);
+    let counts = progress.counts.unwrap();
+    assert_eq!(counts.found, 1);
     assert_eq!(
-        census.ignored.into_iter().collect::<Vec<_>>(),
+        counts.ignored.into_iter().collect::<Vec<_>>(),
         [("no_private_address", 1), ("not_in_service", 1)]
     );
     assert_eq!(progress.lines.len(), 1);

@@ -15,7 +15,7 @@ const SEEDS: u64 = 60;
 const DURATION: u64 = 300_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ServerKind {
     Well,
     Refusing,
     Hanging,
@@ -23,26 +23,26 @@ enum Kind {
     Slow,
 }
 
-struct Member {
-    kind: Kind,
+struct CheckedServer {
+    kind: ServerKind,
     rank: Rank,
     due: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+enum QueueEvent {
     Due(usize),
     /// The check of a member, with the rank it began with and whether it passed.
     Ended(usize, u8, bool),
 }
 
-struct World {
+struct QueueWorld {
     random: fastrand::Rng,
     slots: usize,
     now: u64,
     queue: CheckQueue<usize>,
-    members: Vec<Member>,
-    events: BinaryHeap<Reverse<(u64, Event)>>,
+    members: Vec<CheckedServer>,
+    events: BinaryHeap<Reverse<(u64, QueueEvent)>>,
     under_way: usize,
     /// By rank, the longest wait of a check that has begun.
     waits: [u64; 4],
@@ -50,15 +50,15 @@ struct World {
 
 const ALL: [Rank; 4] = [Rank::Passed, Rank::Unchecked, Rank::Failed, Rank::Hung];
 
-impl World {
+impl QueueWorld {
     /// All are due at once, as at a start.
-    fn new(seed: u64, slots: usize, kinds: &[(Kind, usize)]) -> Self {
+    fn new(seed: u64, slots: usize, kinds: &[(ServerKind, usize)]) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let kinds = kinds.iter().flat_map(|&(kind, count)| std::iter::repeat_n(kind, count));
         let mut members: Vec<_> =
-            kinds.map(|kind| Member { kind, rank: Rank::Unchecked, due: 0 }).collect();
+            kinds.map(|kind| CheckedServer { kind, rank: Rank::Unchecked, due: 0 }).collect();
         random.shuffle(&mut members);
-        let events = (0..members.len()).map(|who| Reverse((0, Event::Due(who)))).collect();
+        let events = (0..members.len()).map(|who| Reverse((0, QueueEvent::Due(who)))).collect();
         Self {
             random,
             slots,
@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    fn count(&self, kind: Kind) -> u64 {
+    fn count(&self, kind: ServerKind) -> u64 {
         self.members.iter().filter(|member| member.kind == kind).count() as u64
     }
 
@@ -82,11 +82,13 @@ impl World {
             self.events.pop();
             self.now = at;
             match event {
-                Event::Due(who) => {
+                QueueEvent::Due(who) => {
                     self.members[who].due = at;
                     self.queue.add(self.members[who].rank, who);
                 }
-                Event::Ended(who, rank, passed) => self.ended(who, ALL[usize::from(rank)], passed),
+                QueueEvent::Ended(who, rank, passed) => {
+                    self.ended(who, ALL[usize::from(rank)], passed);
+                }
             }
             while let Some((rank, who)) = self.queue.start() {
                 self.begin(rank, who);
@@ -102,12 +104,12 @@ impl World {
         let wait = &mut self.waits[rank as usize];
         *wait = (*wait).max(self.now - member.due);
         let (takes, passed) = match member.kind {
-            Kind::Well => (self.random.u64(1..=ANSWER_MAX), true),
-            Kind::Refusing => (1, false),
-            Kind::Hanging => (TIMEOUT, false),
-            Kind::Slow => (TIMEOUT - 100, true),
+            ServerKind::Well => (self.random.u64(1..=ANSWER_MAX), true),
+            ServerKind::Refusing => (1, false),
+            ServerKind::Hanging => (TIMEOUT, false),
+            ServerKind::Slow => (TIMEOUT - 100, true),
         };
-        self.events.push(Reverse((self.now + takes, Event::Ended(who, rank as u8, passed))));
+        self.events.push(Reverse((self.now + takes, QueueEvent::Ended(who, rank as u8, passed))));
     }
 
     fn ended(&mut self, who: usize, rank: Rank, passed: bool) {
@@ -117,11 +119,11 @@ impl World {
         let member = &mut self.members[who];
         member.rank = match member.kind {
             _ if passed => Rank::Passed,
-            Kind::Hanging => Rank::Hung,
+            ServerKind::Hanging => Rank::Hung,
             _ => Rank::Failed,
         };
         let next = self.now.max(member.due + period);
-        self.events.push(Reverse((next, Event::Due(who))));
+        self.events.push(Reverse((next, QueueEvent::Due(who))));
     }
 
     /// How long the others wait at most while those that pass need no more than what is kept for
@@ -139,15 +141,15 @@ fn a_target_that_passes_never_waits_for_those_that_hang() {
         let slots = random.usize(10..=200);
         let well = random.usize(1..=slots);
         let kinds = [
-            (Kind::Well, well),
-            (Kind::Refusing, random.usize(0..=50)),
-            (Kind::Hanging, random.usize(0..=1000)),
+            (ServerKind::Well, well),
+            (ServerKind::Refusing, random.usize(0..=50)),
+            (ServerKind::Hanging, random.usize(0..=1000)),
         ];
-        let mut world = World::new(seed, slots, &kinds);
+        let mut world = QueueWorld::new(seed, slots, &kinds);
         world.run_until(DURATION);
         let kept = (slots / KEPT_SHARE) as u64;
         // All that are well at once, through what is kept for them; and one turn of another.
-        let bound = (world.count(Kind::Well).div_ceil(kept) + 1) * ANSWER_MAX;
+        let bound = (world.count(ServerKind::Well).div_ceil(kept) + 1) * ANSWER_MAX;
         let wait = world.waits[Rank::Passed as usize];
         assert!(wait <= bound, "seed {seed}: {wait} ms, {slots} slots, {kinds:?}");
         let (wait, bound) = (world.waits.iter().max().unwrap(), world.others_bound());
@@ -158,11 +160,14 @@ fn a_target_that_passes_never_waits_for_those_that_hang() {
 #[test]
 fn targets_that_begin_to_hang_delay_the_others_once() {
     for seed in 0..seeds(SEEDS) {
-        let mut world = World::new(seed, 128, &[(Kind::Well, 600), (Kind::Hanging, 100)]);
+        let mut world =
+            QueueWorld::new(seed, 128, &[(ServerKind::Well, 600), (ServerKind::Hanging, 100)]);
         world.run_until(60_000);
         let turning = world.random.usize(1..=500);
-        for member in world.members.iter_mut().filter(|it| it.kind == Kind::Well).take(turning) {
-            member.kind = Kind::Hanging;
+        for member in
+            world.members.iter_mut().filter(|it| it.kind == ServerKind::Well).take(turning)
+        {
+            member.kind = ServerKind::Hanging;
         }
         world.waits = [0; 4];
         world.run_until(120_000);
@@ -180,8 +185,9 @@ fn targets_that_begin_to_hang_delay_the_others_once() {
 fn a_target_that_comes_back_is_found_out_however_busy_the_others_keep_the_slots() {
     for seed in 0..seeds(SEEDS) {
         // Together they would need 500 slots for a check in each period.
-        let kinds = [(Kind::Slow, 500), (Kind::Hanging, 50), (Kind::Refusing, 50)];
-        let mut world = World::new(seed, 64, &kinds);
+        let kinds =
+            [(ServerKind::Slow, 500), (ServerKind::Hanging, 50), (ServerKind::Refusing, 50)];
+        let mut world = QueueWorld::new(seed, 64, &kinds);
         world.run_until(DURATION);
         // Nobody has more than all the others before it, of which every fair turn takes one.
         let bound = u64::from(FAIR_TURN) * world.members.len() as u64 / 64 * TIMEOUT;

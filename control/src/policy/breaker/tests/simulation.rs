@@ -10,7 +10,7 @@ const STEPS: u32 = 2000;
 const LATE_MAX: usize = 8;
 const THRESHOLD: u32 = 4;
 
-struct World {
+struct BreakerWorld {
     random: fastrand::Rng,
     breaker: Breaker,
     is_checked: bool,
@@ -49,10 +49,10 @@ struct Tally {
     closed_by_attempts: u32,
 }
 
-impl World {
+impl BreakerWorld {
     fn new(seed: u64) -> Self {
         let is_checked = seed.is_multiple_of(2);
-        let settings = Settings { threshold: THRESHOLD, timeout: TIMEOUT };
+        let settings = BreakerSettings { threshold: THRESHOLD, timeout: TIMEOUT };
         Self {
             random: fastrand::Rng::with_seed(seed),
             breaker: Breaker::new(settings, is_checked),
@@ -86,7 +86,7 @@ impl World {
     fn succeed(&mut self) {
         self.connected += 1;
         let turn = self.breaker.connected(self.connected);
-        assert_eq!(turn, self.open.map(|_| Turn::Closed));
+        assert_eq!(turn, self.open.map(|_| Transition::Closed));
         self.tally.closed_by_connects += u32::from(turn.is_some());
         self.note_closed(turn);
     }
@@ -101,7 +101,7 @@ impl World {
         self.heard.retain(|(_, of)| *of == self.connected);
         let row: u32 = self.heard.iter().map(|(count, _)| count).sum();
         let is_last = successes == self.connected;
-        let expected = (is_last && row >= THRESHOLD).then_some(Turn::Open);
+        let expected = (is_last && row >= THRESHOLD).then_some(Transition::Open);
         assert_eq!(turn, expected, "{row} in a row");
         if turn.is_some() {
             let wait = if self.is_checked { TIMEOUT } else { Duration::from_secs(1) };
@@ -115,14 +115,14 @@ impl World {
         let Some(began) = self.take(|world| &mut world.checks) else { return };
         let turn = self.breaker.passed(began);
         let is_news = self.is_checked && self.open.is_some_and(|open| open.since < began);
-        assert_eq!(turn, is_news.then_some(Turn::Closed));
+        assert_eq!(turn, is_news.then_some(Transition::Closed));
         self.tally.closed_by_checks += u32::from(is_news);
         self.note_closed(turn);
     }
 
     fn begin_attempt(&mut self) {
         let is_due = |open: Account| open.began.is_none() && open.due <= self.now;
-        let expected = self.open.filter(|open| is_due(*open)).map(|_| Turn::HalfOpen);
+        let expected = self.open.filter(|open| is_due(*open)).map(|_| Transition::HalfOpen);
         assert_eq!(self.breaker.attempt(self.now), expected);
         if expected.is_some() {
             self.attempts.push(self.now);
@@ -132,18 +132,19 @@ impl World {
 
     fn hear_of_attempt(&mut self) {
         let Some(began) = self.take(|world| &mut world.attempts) else { return };
-        let results = [Attempt::Reached, FAILED, FAILED, Attempt::NotMade("no room".into())];
+        let results =
+            [ConnectAttempt::Reached, FAILED, FAILED, ConnectAttempt::NotMade("no room".into())];
         let result = results[self.random.usize(..4)].clone();
         let turn = self.breaker.attempted(began, result.clone(), self.now);
         let Some(open) = self.open.as_mut().filter(|open| open.began == Some(began)) else {
             return assert_eq!(turn, None, "nobody waits for it");
         };
-        if result == Attempt::Reached {
-            assert_eq!(turn, Some(Turn::Closed));
+        if result == ConnectAttempt::Reached {
+            assert_eq!(turn, Some(Transition::Closed));
             self.tally.closed_by_attempts += 1;
             return self.note_closed(turn);
         }
-        assert_eq!(turn, Some(Turn::Open));
+        assert_eq!(turn, Some(Transition::Open));
         if result == FAILED {
             open.wait = (open.wait * 2).min(TIMEOUT);
             self.tally.failed_attempts += 1;
@@ -151,7 +152,7 @@ impl World {
         (open.due, open.began) = (self.now + open.wait, None);
     }
 
-    fn note_closed(&mut self, turn: Option<Turn>) {
+    fn note_closed(&mut self, turn: Option<Transition>) {
         if turn.is_some() {
             self.open = None;
             self.heard.clear();
@@ -181,7 +182,7 @@ fn it_opens_and_closes_and_is_tried_as_its_rules_say_whatever_happens() {
     let (seeds, mut all) = (seeds(SEEDS), [0; 5]);
     for seed in 1..=seeds {
         let run = std::panic::catch_unwind(|| {
-            let mut world = World::new(seed);
+            let mut world = BreakerWorld::new(seed);
             (0..STEPS).for_each(|_| world.step());
             world.tally
         });

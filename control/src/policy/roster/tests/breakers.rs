@@ -1,15 +1,15 @@
 //! Targets whose circuit breaker is not closed.
 
 use super::*;
-use crate::policy::breaker::Attempt;
-use exchange::BreakerState;
+use crate::policy::breaker::ConnectAttempt;
+use BreakerState;
 
-const FAILED: Attempt = Attempt::Failed(std::io::ErrorKind::ConnectionRefused);
+const FAILED: ConnectAttempt = ConnectAttempt::Failed(std::io::ErrorKind::ConnectionRefused);
 
 /// Its entry in the snapshot of that second.
-fn entry(roster: &mut Roster, n: u8, seconds: u64) -> Entry {
-    let snapshot = roster.snapshot(at(seconds));
-    let found = snapshot.entries.iter().find(|it| Identity::of(&it.target) == identity(n));
+fn entry(roster: &mut Roster, n: u8, seconds: u64) -> TargetStatus {
+    let snapshot = roster.status(at(seconds));
+    let found = snapshot.targets().iter().find(|it| Identity::of(it.target()) == identity(n));
     found.unwrap().clone()
 }
 
@@ -24,7 +24,7 @@ fn checked_healthy(count: u8, check_port: Option<u16>) -> Roster {
     roster.rules.check_port = check_port;
     roster.discovered((1..=count).map(target).collect(), at(0));
     (1..=count).for_each(|n| roster.checked(&identity(n), Ok(()), at(0)));
-    roster.snapshot(at(0));
+    roster.status(at(0));
     roster
 }
 
@@ -42,7 +42,7 @@ fn begin(roster: &mut Roster, seconds: u64) -> Vec<u8> {
     begun.iter().map(number).collect()
 }
 
-fn attempted(roster: &mut Roster, n: u8, began: u64, result: Attempt, seconds: u64) {
+fn attempted(roster: &mut Roster, n: u8, began: u64, result: ConnectAttempt, seconds: u64) {
     roster.attempted(&identity(n), at(began), result, at(seconds));
 }
 
@@ -53,7 +53,7 @@ fn an_ejected_target_gets_nothing_until_an_attempt_reaches_it() {
     assert_eq!(shown(&mut roster), "1h* 2h*");
     connects_failed(&mut roster, 1, 1, 0);
     assert_eq!(shown(&mut roster), "1e 2h*");
-    let reason = entry(&mut roster, 1, 0).reason.unwrap();
+    let reason = entry(&mut roster, 1, 0).reason().unwrap().to_owned();
     assert!(reason.starts_with("3 connects in a row failed: connection refused"), "{reason}");
     check_twice(&mut roster, 1, Ok(()), 1);
     assert_eq!(shown(&mut roster), "1e 2h*", "another port says nothing");
@@ -61,15 +61,15 @@ fn an_ejected_target_gets_nothing_until_an_attempt_reaches_it() {
     assert_eq!(roster.next_due(at(0)), Some(at(1)));
     assert!(begin(&mut roster, 0).is_empty());
     assert_eq!(begin(&mut roster, 1), [1]);
-    assert_eq!(entry(&mut roster, 1, 1).breaker, BreakerState::HalfOpen);
+    assert_eq!(entry(&mut roster, 1, 1).breaker(), BreakerState::HalfOpen);
     assert_eq!(shown(&mut roster), "1e 2h*");
     assert_eq!(roster.next_due(at(1)), None);
     attempted(&mut roster, 1, 1, FAILED, 2);
     assert_eq!(roster.next_due(at(2)), Some(at(4)));
     assert_eq!(begin(&mut roster, 4), [1]);
-    attempted(&mut roster, 1, 4, Attempt::Reached, 5);
+    attempted(&mut roster, 1, 4, ConnectAttempt::Reached, 5);
     assert_eq!(shown_at(&mut roster, 5), "1h* 2h*");
-    assert_eq!(roster.breaker_turns(), Turns { open: 2, half_open: 2, closed: 1 });
+    assert_eq!(roster.breaker_transitions(), Transitions { open: 2, half_open: 2, closed: 1 });
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_connect_that_succeeds_under_fail_open_brings_a_target_back() {
     assert_eq!(shown(&mut roster), "1e* 2e*");
     // What fails meanwhile changes nothing.
     (1..=2).for_each(|n| connects_failed(&mut roster, n, 9, 1));
-    entry(&mut roster, 1, 1).counters.on(1).connected.increment();
+    entry(&mut roster, 1, 1).counters().on(1).connected.increment();
     assert_eq!(shown_at(&mut roster, 1), "1h* 2e");
     roster.discovered(vec![target(2)], at(2));
     assert_eq!(shown_at(&mut roster, 2), "1d 2e*");
@@ -111,7 +111,7 @@ fn fail_open_that_only_breakers_cause_uses_the_targets_whose_checks_pass() {
     let mut roster = healthy(3);
     (1..=3).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     assert_eq!(shown(&mut roster), "1e* 2e* 3e*");
-    assert!(roster.snapshot(at(0)).fail_open);
+    assert!(roster.status(at(0)).fail_open());
     check_twice(&mut roster, 1, BAD, 0);
     assert_eq!(shown(&mut roster), "1e 2e* 3e*");
     check_twice(&mut roster, 2, BAD, 0);
@@ -126,7 +126,7 @@ fn fail_open_that_only_breakers_cause_uses_the_targets_whose_checks_pass() {
 
     // A threshold is for both.
     let mut roster = healthy(4);
-    roster.rules.fail_open_threshold = 25;
+    roster.rules.policy.fail_open_threshold = 25;
     (1..=3).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     assert_eq!(shown(&mut roster), "1e* 2e* 3e* 4h*");
     check_twice(&mut roster, 1, BAD, 0);
@@ -138,12 +138,12 @@ fn fail_open_that_only_breakers_cause_uses_the_targets_whose_checks_pass() {
 #[test]
 fn fail_open_by_breakers_resets_what_checks_condemn() {
     let mut roster = healthy(2);
-    roster.rules.reset_unhealthy = true;
+    roster.rules.policy.reset_unhealthy = true;
     (1..=2).for_each(|n| connects_failed(&mut roster, n, 3, 0));
     check_twice(&mut roster, 1, BAD, 0);
-    assert!(entry(&mut roster, 1, 0).reset && !entry(&mut roster, 2, 0).reset);
+    assert!(entry(&mut roster, 1, 0).is_reset() && !entry(&mut roster, 2, 0).is_reset());
     check_twice(&mut roster, 2, BAD, 0);
-    assert!(!entry(&mut roster, 1, 0).reset && !entry(&mut roster, 2, 0).reset);
+    assert!(!entry(&mut roster, 1, 0).is_reset() && !entry(&mut roster, 2, 0).is_reset());
 }
 
 #[test]
@@ -168,8 +168,8 @@ fn while_checks_fail_no_attempt_is_made_and_once_they_pass_one_is_that_was_due()
     assert_eq!(begin(&mut roster, 101), [1]);
     // One that is under way is waited for.
     check_twice(&mut roster, 1, BAD, 101);
-    assert_eq!(entry(&mut roster, 1, 101).breaker, BreakerState::HalfOpen);
-    attempted(&mut roster, 1, 101, Attempt::Reached, 102);
+    assert_eq!(entry(&mut roster, 1, 101).breaker(), BreakerState::HalfOpen);
+    attempted(&mut roster, 1, 101, ConnectAttempt::Reached, 102);
     assert_eq!(shown(&mut roster), "1u 2h*");
 }
 
@@ -197,7 +197,7 @@ fn a_forgotten_target_starts_anew_and_late_news_of_it_changes_nothing() {
     assert_eq!(begin(&mut roster, 1), [1]);
     roster.discovered(vec![target(2)], at(1));
     (0..2).for_each(|_| roster.tick(at(1)));
-    for result in [Attempt::Reached, FAILED] {
+    for result in [ConnectAttempt::Reached, FAILED] {
         attempted(&mut roster, 1, 1, result, 2);
         assert_eq!(shown_at(&mut roster, 2), "2h*");
     }
@@ -207,7 +207,7 @@ fn a_forgotten_target_starts_anew_and_late_news_of_it_changes_nothing() {
     // The attempt of its earlier life is no answer to the one that is under way now.
     connects_failed(&mut roster, 1, 3, 3);
     assert_eq!(begin(&mut roster, 4), [1]);
-    attempted(&mut roster, 1, 1, Attempt::Reached, 4);
+    attempted(&mut roster, 1, 1, ConnectAttempt::Reached, 4);
     assert_eq!(shown_at(&mut roster, 4), "1e 2h*");
 }
 
@@ -234,7 +234,7 @@ fn only_so_many_attempts_are_made_at_a_time_and_none_waits_for_ever() {
 #[test]
 fn what_fails_before_a_success_is_not_in_a_row_with_what_fails_after() {
     let mut roster = healthy(2);
-    let counters = Arc::clone(&entry(&mut roster, 1, 0).counters);
+    let counters = Arc::clone(entry(&mut roster, 1, 0).counters());
     connects_failed(&mut roster, 1, 2, 0);
     counters.on(1).connected.increment();
     connects_failed(&mut roster, 1, 2, 0);
@@ -270,7 +270,7 @@ fn invariants_hold_with_breakers_whatever_happens() {
                 }
                 5 if !under_way.is_empty() => {
                     let (n, began) = under_way.swap_remove(random.below(under_way.len()));
-                    let result = [Attempt::Reached, FAILED][random.below(2)].clone();
+                    let result = [ConnectAttempt::Reached, FAILED][random.below(2)].clone();
                     attempted(&mut roster, n, began, result, seconds);
                 }
                 6 => {
@@ -281,17 +281,20 @@ fn invariants_hold_with_breakers_whatever_happens() {
                 }
                 _ => seconds += random.below(40) as u64,
             }
-            let snapshot = roster.snapshot(at(seconds));
-            let is_any = snapshot.entries.iter().any(|it| it.state != TargetState::Draining);
+            let snapshot = roster.status(at(seconds));
+            let is_any = snapshot.targets().iter().any(|it| it.state() != TargetState::Draining);
             let is_used = snapshot.eligible().count() > 0;
-            assert_eq!(is_used, is_any && snapshot.admits, "{place}: none is left");
-            for entry in &snapshot.entries {
-                let is_ejected = entry.state == TargetState::Ejected;
-                assert!(!is_ejected || snapshot.fail_open || !entry.eligible, "{place}: {entry:?}");
-                assert!(!is_ejected || entry.reason.is_some(), "{place}: {entry:?}");
-                if entry.breaker != BreakerState::HalfOpen {
+            assert_eq!(is_used, is_any && snapshot.admits(), "{place}: none is left");
+            for entry in snapshot.targets() {
+                let is_ejected = entry.state() == TargetState::Ejected;
+                assert!(
+                    !is_ejected || snapshot.fail_open() || !entry.is_eligible(),
+                    "{place}: {entry:?}"
+                );
+                assert!(!is_ejected || entry.reason().is_some(), "{place}: {entry:?}");
+                if entry.breaker() != BreakerState::HalfOpen {
                     // What has closed it left the attempt without a meaning.
-                    under_way.retain(|(n, _)| identity(*n) != Identity::of(&entry.target));
+                    under_way.retain(|(n, _)| identity(*n) != Identity::of(entry.target()));
                 }
             }
         }

@@ -1,10 +1,10 @@
 //! What checks say of a target, whatever state it is in.
 
 use super::*;
-use exchange::{BreakerState, Checks};
+use crate::status::{BreakerState, Checks};
 
-fn entry(roster: &mut Roster) -> Entry {
-    roster.snapshot(at(0)).entries[0].clone()
+fn entry(roster: &mut Roster) -> TargetStatus {
+    roster.status(at(0)).targets()[0].clone()
 }
 
 fn failing(why: &str) -> Checks {
@@ -15,22 +15,22 @@ fn failing(why: &str) -> Checks {
 fn why_a_first_check_has_failed_is_said_at_once() {
     let mut roster = roster(0);
     roster.discovered(vec![target(1)], at(0));
-    assert_eq!(entry(&mut roster).checks, Some(Checks::Pending));
+    assert_eq!(entry(&mut roster).checks().cloned(), Some(Checks::Pending));
     roster.not_checked(&identity(1));
-    assert_eq!(entry(&mut roster).checks, Some(Checks::Pending));
+    assert_eq!(entry(&mut roster).checks().cloned(), Some(Checks::Pending));
     roster.checked(&identity(1), Err("status 404"), at(0));
     let first = entry(&mut roster);
-    assert_eq!((first.state, &first.reason), (TargetState::Checking, &None));
-    assert_eq!(first.checks, Some(failing("status 404")));
+    assert_eq!((first.state(), &first.reason()), (TargetState::Checking, &None));
+    assert_eq!(first.checks().cloned(), Some(failing("status 404")));
     roster.checked(&identity(1), Err("timed out"), at(0));
-    assert_eq!(entry(&mut roster).checks, Some(failing("timed out")), "the latest one");
+    assert_eq!(entry(&mut roster).checks().cloned(), Some(failing("timed out")), "the latest one");
     roster.checked(&identity(1), Ok(()), at(0));
-    assert_eq!(entry(&mut roster).checks, Some(Checks::Passing));
+    assert_eq!(entry(&mut roster).checks().cloned(), Some(Checks::Passing));
     // One that fails in between takes nobody out, and is no news.
-    let before = roster.snapshot(at(0)).generation;
+    let before = roster.status(at(0)).generation();
     roster.checked(&identity(1), BAD, at(0));
-    assert_eq!(entry(&mut roster).checks, Some(Checks::Passing));
-    assert_eq!(roster.snapshot(at(0)).generation, before);
+    assert_eq!(entry(&mut roster).checks().cloned(), Some(Checks::Passing));
+    assert_eq!(roster.status(at(0)).generation(), before);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn they_are_seen_while_the_target_is_ejected_or_drained() {
     connects_failed(&mut roster, 1, 3, 0);
     let seen = |roster: &mut Roster| {
         let entry = entry(roster);
-        (entry.state, entry.checks, entry.breaker)
+        (entry.state(), entry.checks().cloned(), entry.breaker())
     };
     let (ejected, draining) = (TargetState::Ejected, TargetState::Draining);
     let open = BreakerState::Open;
@@ -68,10 +68,10 @@ fn a_breaker_that_opens_while_the_target_drains_is_news() {
     roster.discovered(vec![target(1)], at(0));
     roster.checked(&identity(1), Ok(()), at(0));
     roster.drain(&target(1).id, at(0));
-    assert_eq!(entry(&mut roster).breaker, BreakerState::Closed);
+    assert_eq!(entry(&mut roster).breaker(), BreakerState::Closed);
     // By connects that were begun before.
     connects_failed(&mut roster, 1, 3, 0);
-    assert_eq!(entry(&mut roster).breaker, BreakerState::Open);
+    assert_eq!(entry(&mut roster).breaker(), BreakerState::Open);
 }
 
 #[test]
@@ -80,7 +80,11 @@ fn nobody_checks_what_has_left() {
     roster.discovered(vec![target(1)], at(0));
     roster.checked(&identity(1), Ok(()), at(0));
     roster.discovered(Vec::new(), at(0));
-    assert_eq!(entry(&mut roster).checks, None);
+    assert_eq!(entry(&mut roster).checks().cloned(), None);
     roster.discovered(vec![target(1)], at(0));
-    assert_eq!(entry(&mut roster).checks, Some(Checks::Passing), "what they said before holds");
+    assert_eq!(
+        entry(&mut roster).checks().cloned(),
+        Some(Checks::Passing),
+        "what they said before holds"
+    );
 }

@@ -1,16 +1,16 @@
 use super::*;
 
 fn resets(roster: &mut Roster, now: Instant) -> Vec<bool> {
-    roster.snapshot(now).entries.iter().map(|entry| entry.reset).collect()
+    roster.status(now).targets().iter().map(TargetStatus::is_reset).collect()
 }
 
 fn reasons(roster: &mut Roster) -> Vec<Option<String>> {
-    let snapshot = roster.snapshot(at(0));
-    snapshot.entries.iter().map(|it| it.reason.as_deref().map(str::to_owned)).collect()
+    let snapshot = roster.status(at(0));
+    snapshot.targets().iter().map(|it| it.reason().map(str::to_owned)).collect()
 }
 
 fn absent(roster: &mut Roster) -> Vec<TargetId> {
-    roster.snapshot(at(0)).drained_absent.clone()
+    roster.status(at(0)).drained_absent().to_vec()
 }
 
 /// Targets 1 to `count`, all of them healthy.
@@ -32,25 +32,25 @@ fn what_a_withdrawn_target_has_left_is_reset_when_its_time_is_over() {
     for n in [1, 2] {
         roster.checked(&identity(n), Ok(()), at(0));
     }
-    roster.snapshot(at(0)).entries[0].counters.on(1).active.increment();
+    roster.status(at(0)).targets()[0].counters().on(1).active.increment();
     assert_eq!(roster.next_due(at(0)), None);
     roster.discovered(vec![target(2)], at(10));
-    assert_eq!(roster.snapshot(at(10)).entries[0].reason.as_deref(), Some("left discovery"));
+    assert_eq!(roster.status(at(10)).targets()[0].reason(), Some("left discovery"));
     // Further refreshes without it do not put it off.
     roster.discovered(vec![target(2)], at(200));
     assert_eq!(roster.next_due(at(200)), Some(at(310)));
     assert_eq!(resets(&mut roster, at(309)), [false, false]);
-    let before = roster.snapshot(at(309));
+    let before = roster.status(at(309));
     assert_eq!(resets(&mut roster, at(310)), [true, false]);
-    assert_eq!(roster.snapshot(at(310)).generation.0, before.generation.0 + 1);
+    assert_eq!(roster.status(at(310)).generation().number(), before.generation().number() + 1);
     assert_eq!(roster.next_due(at(310)), None);
 
     // It comes back: the same target, to be used again.
     roster.discovered(vec![target(1), target(2)], at(320));
-    let back = roster.snapshot(at(320));
-    assert!(!back.entries[0].reset && back.entries[0].eligible);
-    assert_eq!(back.entries[0].reason, None);
-    assert!(Arc::ptr_eq(&back.entries[0].counters, &before.entries[0].counters));
+    let back = roster.status(at(320));
+    assert!(!back.targets()[0].is_reset() && back.targets()[0].is_eligible());
+    assert_eq!(back.targets()[0].reason(), None);
+    assert!(Arc::ptr_eq(back.targets()[0].counters(), before.targets()[0].counters()));
     // And the next time it has all of the time again.
     roster.discovered(vec![target(2)], at(400));
     assert_eq!(resets(&mut roster, at(699)), [false, false]);
@@ -76,7 +76,7 @@ fn what_an_operator_drains_is_checked_but_not_used_until_it_is_undrained() {
         roster.checked(&identity(1), Ok(()), at(0));
     }
     assert_eq!(shown(&mut roster), "1d 2u*");
-    assert!(roster.snapshot(at(0)).fail_open);
+    assert!(roster.status(at(0)).fail_open());
     // What it was checked to be meanwhile holds.
     assert!(roster.undrain(&id(1)));
     assert_eq!(shown(&mut roster), "1h* 2u");
@@ -123,7 +123,7 @@ fn an_operators_drain_outlives_refreshes_and_the_targets_absence() {
     roster.tick(at(0));
     roster.tick(at(0));
     assert!(roster.undrain(&id(1)));
-    assert!(!roster.undrain(&id(1)), "there is no such wish any more");
+    assert!(!roster.undrain(&id(1)), "there is no such order any more");
     assert!(!roster.drain(&id(1), at(6)), "unknown");
     assert!(!roster.undrain(&id(9)));
     roster.discovered(vec![target(1), target(2)], at(7));
@@ -135,7 +135,7 @@ fn an_operators_drain_outlives_refreshes_and_the_targets_absence() {
 fn unhealthy_targets_are_reset_only_where_wanted_and_not_under_fail_open() {
     for reset_unhealthy in [false, true] {
         let mut roster = roster(0);
-        roster.rules.reset_unhealthy = reset_unhealthy;
+        roster.rules.policy.reset_unhealthy = reset_unhealthy;
         healthy(&mut roster, 2);
         let mut fail = |n| {
             for _ in 0..2 {
@@ -156,7 +156,7 @@ fn unhealthy_targets_are_reset_only_where_wanted_and_not_under_fail_open() {
 fn a_drained_target_that_turns_unhealthy_is_reset_where_that_is_wanted() {
     for reset_unhealthy in [false, true] {
         let mut roster = roster(0);
-        roster.rules.reset_unhealthy = reset_unhealthy;
+        roster.rules.policy.reset_unhealthy = reset_unhealthy;
         healthy(&mut roster, 2);
         assert!(roster.drain(&id(1), at(0)));
         assert_eq!(resets(&mut roster, at(1)), [false, false]);
@@ -186,7 +186,7 @@ fn what_checks_say_of_a_drained_target_is_news_for_its_breaker() {
     for result in [BAD, BAD, Ok(()), Ok(())] {
         roster.checked(&identity(1), result, at(2));
     }
-    assert_eq!(roster.snapshot(at(3)).entries[0].breaker, exchange::BreakerState::Closed);
+    assert_eq!(roster.status(at(3)).targets()[0].breaker(), BreakerState::Closed);
     assert!(roster.undrain(&id(1)));
     assert_eq!(shown(&mut roster), "1h* 2h*");
 }
@@ -225,7 +225,7 @@ fn a_target_with_an_id_is_drained_by_its_address_too() {
     assert_eq!(absent(&mut roster), vec![name.clone()]);
     assert!(roster.drain(&name, at(1)), "it stands already");
     roster.discovered(vec![named(1, "i-1"), target(2)], at(2));
-    assert_eq!(roster.snapshot(at(2)).entries[0].reason.as_deref(), Some("drained by operator"));
+    assert_eq!(roster.status(at(2)).targets()[0].reason(), Some("drained by operator"));
     roster.discovered(vec![target(2)], at(3));
     for _ in 0..2 {
         roster.tick(at(3));

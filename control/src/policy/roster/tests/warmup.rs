@@ -7,12 +7,12 @@ fn ms(milliseconds: u64) -> Instant {
 
 /// The numbers of the targets that get clients; none where clients wait.
 fn used(roster: &mut Roster, milliseconds: u64) -> Option<Vec<u8>> {
-    let snapshot = roster.snapshot(ms(milliseconds));
+    let snapshot = roster.status(ms(milliseconds));
     let is_used =
-        |n: &u8| snapshot.eligible().any(|entry| Identity::of(&entry.target) == identity(*n));
+        |n: &u8| snapshot.eligible().any(|entry| Identity::of(entry.target()) == identity(*n));
     let used: Vec<_> = (1..=9).filter(is_used).collect();
-    assert!(snapshot.admits || used.is_empty(), "they would get clients that do not wait");
-    snapshot.admits.then_some(used)
+    assert!(snapshot.admits() || used.is_empty(), "they would get clients that do not wait");
+    snapshot.admits().then_some(used)
 }
 
 fn passes(roster: &mut Roster, n: u8, milliseconds: u64) {
@@ -22,7 +22,7 @@ fn passes(roster: &mut Roster, n: u8, milliseconds: u64) {
 fn discovers(roster: &mut Roster, targets: impl IntoIterator<Item = u8>, milliseconds: u64) {
     roster.discovered(targets.into_iter().map(target).collect(), ms(milliseconds));
     // Nobody is checked before this.
-    roster.snapshot(ms(milliseconds));
+    roster.status(ms(milliseconds));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn where_none_passes_all_are_used_once_all_are_known() {
     assert_eq!(used(&mut roster, 100), None);
     roster.not_checked(&identity(2));
     assert_eq!(used(&mut roster, 2000), Some(vec![1, 2]));
-    assert!(roster.snapshot(ms(2000)).fail_open);
+    assert!(roster.status(ms(2000)).fail_open());
 }
 
 #[test]
@@ -125,20 +125,24 @@ fn while_they_wait_the_targets_may_be_replaced_or_vanish() {
 #[test]
 fn who_can_be_used_only_after_clients_were_let_in_has_joined() {
     let mut roster = roster(0);
-    roster.rules.slow_start = Duration::from_secs(10);
+    roster.rules.policy.slow_start = Duration::from_secs(10);
     roster.rebalance = Rebalance::new(100);
     discovers(&mut roster, 1..=4, 0);
     passes(&mut roster, 1, 500);
-    roster.snapshot(ms(500));
+    roster.status(ms(500));
     passes(&mut roster, 2, 2490);
-    let first = roster.snapshot(ms(2500));
-    assert!(first.rebalanced_since.is_none() && first.entries.iter().all(|it| it.ramp.is_none()));
+    let first = roster.status(ms(2500));
+    assert!(
+        first.snapshot().rebalanced_since().is_none()
+            && first.targets().iter().all(|it| it.entry().ramp().is_none())
+    );
     for n in 3..=4 {
         passes(&mut roster, n, 2600);
     }
-    let later = roster.snapshot(ms(2600));
-    assert_eq!(later.rebalanced_since, Some(ms(2600)));
-    let ramps: Vec<_> = later.entries.iter().map(|it| it.ramp.map(|ramp| ramp.since)).collect();
+    let later = roster.status(ms(2600));
+    assert_eq!(later.snapshot().rebalanced_since(), Some(ms(2600)));
+    let ramps: Vec<_> =
+        later.targets().iter().map(|it| it.entry().ramp().map(|ramp| ramp.since())).collect();
     assert_eq!(ramps, [None, None, Some(ms(2600)), Some(ms(2600))]);
 }
 
@@ -158,7 +162,8 @@ fn targets(numbers: impl IntoIterator<Item = u8>) -> Vec<Arc<Target>> {
 #[test]
 fn clients_that_keep_their_targets_wait_for_the_table() {
     let mut roster = roster(0);
-    let rules = Rules { affinity: true, ..roster.rules };
+    let mut rules = roster.rules;
+    rules.policy.affinity = true;
     roster = Roster::new(rules);
     discovers(&mut roster, 1..=3, 0);
     passes(&mut roster, 1, 0);

@@ -3,13 +3,13 @@ use std::collections::VecDeque;
 use super::application::{Application, HEADER_BYTE, pattern};
 use super::in_flight::{Cancelled, InFlight, Receive, Send, Watch};
 use super::memory::{BUFFER_SIZE, Memory};
-use super::proxy_header::ClientPreface;
+use super::proxy_header::ClientHeader;
 use crate::flow::{Piece, Side};
 use crate::session::{Event, Op};
 
-const FULL: u64 = BUFFER_SIZE as u64;
-const PIPE_MAX: u64 = 100;
-const SEND_QUEUE_MAX: usize = 60;
+pub(super) const FULL: u64 = BUFFER_SIZE as u64;
+pub(super) const PIPE_MAX: u64 = 100;
+pub(super) const SEND_QUEUE_MAX: usize = 60;
 const POISON: u8 = 0xEE;
 
 /// A kernel and the two applications beyond it, all driven by one random number generator.
@@ -17,9 +17,9 @@ const POISON: u8 = 0xEE;
 pub(super) struct Kernel {
     pub(super) rng: fastrand::Rng,
     pub(super) applications: [Application; 2],
-    in_flight: [InFlight; 2],
+    pub(super) in_flight: [InFlight; 2],
     /// What the client begins with.
-    pub(super) preface: ClientPreface,
+    pub(super) client_header: ClientHeader,
     /// Length of the header that the target gets first.
     header_bytes: usize,
     /// Whether there is a client; one for whom nothing is preconnected is there from the start.
@@ -32,7 +32,7 @@ pub(super) struct Kernel {
     /// Chance in 256 that a receive fills its buffer if it can.
     fullness: u8,
     /// What is in the pipe to each side.
-    pipes: [Vec<u8>; 2],
+    pub(super) pipes: [Vec<u8>; 2],
     memory: Memory,
     timers: VecDeque<Timer>,
     /// Looks at a send queue since it last became shorter, and its length then.
@@ -52,9 +52,9 @@ impl Kernel {
         let mut applications =
             [Side::Client, Side::Target].map(|side| Application::new(side, &mut rng));
         let client_is_there = rng.u8(..3) > 0;
-        let preface = ClientPreface::new(&mut rng, client_is_there);
+        let client_header = ClientHeader::new(&mut rng, client_is_there);
         let header_bytes = if rng.bool() { rng.usize(1..=BUFFER_SIZE) } else { 0 };
-        applications[Side::Target as usize].expect(header_bytes as u64, preface.bytes());
+        applications[Side::Target as usize].expect(header_bytes as u64, client_header.bytes());
         let connects_left = if client_is_there { rng.u8(1..=3) } else { 1 };
         let connect_failure = [0, 0, 60, 220][rng.usize(..4)];
         let fullness = if rng.bool() { 127 } else { 250 };
@@ -62,7 +62,7 @@ impl Kernel {
             rng,
             applications,
             in_flight: [InFlight::default(), InFlight::default()],
-            preface,
+            client_header,
             header_bytes,
             client_is_there,
             connect: None,
@@ -81,10 +81,6 @@ impl Kernel {
     /// Whether there is an application that lets a session last for ever.
     pub(super) fn somebody_is_slow(&self) -> bool {
         self.applications.iter().any(Application::is_slow)
-    }
-
-    pub(super) fn connects_max(&self) -> u8 {
-        self.connects_left
     }
 
     pub(super) fn application(&self, side: Side) -> &Application {
@@ -155,12 +151,7 @@ impl Kernel {
                 let new = Send { piece: None, cancelled: false };
                 assert!(self.in_flight[to as usize].send.replace(new).is_none());
             }
-            Op::Connect => {
-                assert!(self.preface.is_complete(), "connected before the client said who it is");
-                assert!(self.connect.replace(false).is_none(), "two connects");
-                self.connects_left = self.connects_left.checked_sub(1).expect("too many connects");
-                self.renew_target();
-            }
+            Op::Connect => return self.start_connect(),
             Op::CancelConnect => self.connect = self.connect.map(|_| true),
             Op::Receive { from, multishot, .. } => {
                 let new = Receive { wait: false, multishot, cancelled: false };
@@ -208,6 +199,18 @@ impl Kernel {
             Op::Close { side, reset } => self.close(side, reset),
             Op::Finish => self.finished = true,
         }
+        None
+    }
+
+    fn start_connect(&mut self) -> Option<Event> {
+        assert!(self.client_header.is_complete(), "connected before the client said who it is");
+        assert!(self.connect.replace(false).is_none(), "two connects");
+        self.renew_target();
+        let Some(left) = self.connects_left.checked_sub(1) else {
+            self.connect = None;
+            return Some(Event::NoTarget);
+        };
+        self.connects_left = left;
         None
     }
 
@@ -291,7 +294,7 @@ impl Kernel {
         let end = u16::try_from(self.header_bytes).expect("a buffer holds it");
         let make = || {
             let buffer = self.memory.keep([HEADER_BYTE; BUFFER_SIZE]);
-            Event::Header { piece: Piece { buffer, start: 0, end } }
+            Event::HeaderForTarget { piece: Piece { buffer, start: 0, end } }
         };
         (end > 0).then(make)
     }
@@ -323,53 +326,6 @@ impl Kernel {
         Some(event)
     }
 
-    fn complete_wait_for_room(&mut self, to: Side, cancelled: Cancelled) -> Option<Event> {
-        let application = self.application(to);
-        let room = application.send_queue() < SEND_QUEUE_MAX || application.has_reset();
-        if !room && !cancelled {
-            return None;
-        }
-        self.in_flight[to as usize].send = None;
-        let told = room && (!cancelled || self.rng.bool());
-        Some(if told { Event::Writable { to } } else { Event::SendStopped { to } })
-    }
-
-    fn fill(&mut self, from: Side) -> Event {
-        let no_pipe = self.rng.u8(..20) == 0;
-        let application = &mut self.applications[from as usize];
-        if no_pipe {
-            return Event::NotFilled { from };
-        }
-        if application.inbound > 0 {
-            let count = self.rng.u64(1..=PIPE_MAX).min(application.inbound);
-            let first = application.next_inbound();
-            application.inbound -= count;
-            let pipe = &mut self.pipes[from.peer() as usize];
-            assert!(pipe.is_empty(), "two in one pipe");
-            pipe.extend((first..first + count).map(|index| pattern(from, index)));
-            let bytes = pipe.len();
-            return Event::Filled { from, bytes, full: count >= FULL };
-        }
-        if application.has_reset() && std::mem::take(&mut application.error_pending) {
-            Event::ReceiveFailed { from }
-        } else {
-            Event::NotFilled { from }
-        }
-    }
-
-    fn drain_pipe(&mut self, to: Side) -> Event {
-        let application = &mut self.applications[to as usize];
-        if application.has_reset() {
-            application.error_pending = false;
-            return Event::SendFailed { to };
-        }
-        let pipe = &mut self.pipes[to as usize];
-        let room = SEND_QUEUE_MAX.saturating_sub(application.send_queue());
-        let bytes = self.rng.usize(0..=room).min(pipe.len());
-        application.queue(&pipe.drain(..bytes).collect::<Vec<_>>());
-        Event::Drained { to, bytes }
-    }
-
     fn complete_connect(&mut self) -> Option<Event> {
         let cancelled = self.connect?;
         if self.rng.u8(..4) > 0 && !cancelled {
@@ -379,7 +335,7 @@ impl Kernel {
         if self.rng.u8(..16) == 0 {
             // It was as if it had not been made.
             self.connects_left += 1;
-            return Some(Event::ConnectRevoked);
+            return Some(Event::ConnectFailed);
         }
         if (cancelled && self.rng.bool()) || self.rng.u8(..) < self.connect_failure {
             let none_left = !cancelled && self.rng.u8(..4) == 0;

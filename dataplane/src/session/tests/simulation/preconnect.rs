@@ -1,11 +1,11 @@
 use super::application::Application;
 use super::kernel::Kernel;
-use super::{Ending, Event, World};
+use super::{CloseReason, Event, World};
 use crate::flow::Piece;
 use crate::flow::Side;
 
 impl World {
-    /// Gives a connection that was made ahead to a client that may have said something already.
+    /// Gives a connection that was preconnected to a client that may have said something already.
     pub(super) fn bring_client(&mut self) {
         let event = self.kernel.bring_client();
         self.feed(event);
@@ -13,12 +13,12 @@ impl World {
     }
 
     /// Nobody but the target knows that there was a connection.
-    pub(super) fn check_unclaimed(&mut self, ending: Ending) {
+    pub(super) fn check_unclaimed(&mut self, reason: CloseReason) {
         assert!(self.session.awaits_client() && !self.kernel.client_is_there);
-        assert_eq!(self.session.received_bytes(Side::Client), 0);
-        let said_too_much = self.session.received_bytes(Side::Target) > 3;
+        assert_eq!(self.session.relay().half(Side::Client).received_bytes(), 0);
+        let said_too_much = self.session.relay().half(Side::Target).received_bytes() > 3;
         let target = self.kernel.application(Side::Target);
-        if ending == Ending::Broken {
+        if reason == CloseReason::Broken {
             assert!(target.has_ended() || said_too_much, "ended without reason");
         }
         assert!(!self.session.is_connected() || target.closed);
@@ -28,7 +28,7 @@ impl World {
 
 impl Kernel {
     /// Whether the target is connected before there is a client.
-    pub(super) fn is_ahead(&self) -> bool {
+    pub(super) fn is_preconnected(&self) -> bool {
         !self.client_is_there
     }
 
@@ -40,7 +40,7 @@ impl Kernel {
             self.applications[Side::Target as usize].leave(&mut self.rng);
         }
         let payload = if self.rng.bool() { self.client_speaks() } else { None };
-        Event::ClientArrived { payload, connects_max: self.connects_left }
+        Event::ClientArrived { payload }
     }
 
     /// What the client has sent already, if anything.

@@ -1,16 +1,16 @@
 use crate::flow::Side;
-use crate::session::{Event, Preface};
+use crate::session::{Event, HeaderProgress};
 
 /// The header that the client has to begin with.
 #[derive(Debug)]
-pub(super) struct ClientPreface {
+pub(super) struct ClientHeader {
     bytes: u64,
     left: u64,
     is_bad: bool,
     is_over: bool,
 }
 
-impl ClientPreface {
+impl ClientHeader {
     pub(super) fn new(rng: &mut fastrand::Rng, client_is_there: bool) -> Self {
         let bytes = if client_is_there && rng.bool() { rng.u64(1..=60) } else { 0 };
         Self { bytes, left: bytes, is_bad: rng.u8(..8) == 0, is_over: bytes == 0 }
@@ -35,12 +35,12 @@ impl ClientPreface {
         let taken = self.left.min(piece.len() as u64);
         self.left -= taken;
         piece.start += u16::try_from(taken).expect("less than a buffer");
-        let preface = match self.left {
-            0 if self.is_bad => Preface::Refused,
-            0 => Preface::Complete,
-            _ => Preface::Incomplete,
+        let progress = match self.left {
+            0 if self.is_bad => HeaderProgress::Refused,
+            0 => HeaderProgress::Complete,
+            _ => HeaderProgress::Incomplete,
         };
-        self.is_over = preface == Preface::Complete;
-        Event::Prefaced { piece, preface, more }
+        self.is_over = progress == HeaderProgress::Complete;
+        Event::ProxyHeader { piece, progress, more }
     }
 }

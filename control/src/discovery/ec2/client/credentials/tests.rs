@@ -1,9 +1,10 @@
 use aws_credential_types::provider::error::CredentialsError;
 
-use super::super::super::fault::DESCRIBE_INSTANCES;
-use super::super::super::survey::tests::settings;
-use super::super::super::{AwsSettings, Fault, FaultKind};
 use super::*;
+use crate::discovery::ec2::fault::DESCRIBE_INSTANCES;
+use crate::discovery::ec2::fault::{Fault, FaultKind};
+use crate::discovery::ec2::poll::tests::settings;
+use crate::discovery::ec2::settings::AwsSettings;
 
 fn credentials(key: &str, secret: &str, token: &str, feature: Feature) -> Credentials {
     let mut credentials = Credentials::new(key, secret, Some(token.to_owned()), None, "test");
@@ -61,7 +62,7 @@ fn told(reason: &str, seen: Option<Sighting>) -> String {
 
 fn metadata(seen: Seen) -> Sighting {
     let endpoint = "http://169.254.169.254".to_owned();
-    Sighting { endpoint, kind: Kind::Metadata, seen }
+    Sighting { endpoint, kind: CredentialSource::Metadata, seen }
 }
 
 #[test]
@@ -90,17 +91,17 @@ fn whoever_else_gives_none_is_named() {
     let told = |kind, seen| {
         told("no", Some(Sighting { endpoint: "https://x.test".to_owned(), kind, seen }))
     };
-    let line = told(Kind::Portal, Seen::Status(401));
+    let line = told(CredentialSource::Portal, Seen::Status(401));
     assert!(line.contains("single sign-on at https://x.test: status 401"), "{line}");
     assert!(line.contains("run `aws sso login`"), "{line}");
-    for kind in [Kind::Portal, Kind::Aws] {
+    for kind in [CredentialSource::Portal, CredentialSource::Aws] {
         let line = told(kind, Seen::Nothing);
         assert!(line.contains("there is a way from here"), "{line}");
         assert!(line.contains("; HTTPS_PROXY is set: check"), "{line}");
     }
-    let line = told(Kind::Aws, Seen::Status(403));
+    let line = told(CredentialSource::Aws, Seen::Status(403));
     assert!(line.contains("AWS at https://x.test: status 403; no; attach an IAM role"), "{line}");
-    let line = told(Kind::Container, Seen::Status(500));
+    let line = told(CredentialSource::Container, Seen::Status(500));
     assert!(line.contains("the container's endpoint at https://x.test: status 500"), "{line}");
     assert!(line.contains("AWS_CONTAINER_CREDENTIALS_FULL_URI"), "{line}");
 }

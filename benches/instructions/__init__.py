@@ -1,0 +1,1 @@
+"""User-space instructions of the balancer, counted exactly: `benches/run instructions`."""

@@ -1,0 +1,30 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use exchange::Target;
+
+#[cfg(feature = "aws")]
+use super::ec2::settings::AwsSettings;
+
+/// Where targets come from.
+#[derive(Clone, Debug)]
+pub enum DiscoverySettings {
+    /// A list that never changes; not empty.
+    Static(Vec<Target>),
+    /// A file in Prometheus' `file_sd` JSON format, read again when it changes.
+    File(FileSettings),
+    /// The instances of an AWS account, as they come and go.
+    #[cfg(feature = "aws")]
+    Aws(AwsSettings),
+}
+
+/// How the target file is read.
+#[derive(Clone, Debug)]
+pub struct FileSettings {
+    /// Where the file is.
+    pub path: PathBuf,
+    /// The port of targets that name none.
+    pub default_port: u16,
+    /// Where the balancer itself listens: never a target.
+    pub own_address: SocketAddr,
+}

@@ -1,0 +1,28 @@
+use std::sync::Arc;
+
+use exchange::{CoreCounters, Reporter, Subscriber};
+
+use super::acceptor::pause_log::PauseLog;
+use super::connection_balancer::ConnectionBalancer;
+use super::lifecycle::Lifecycle;
+use crate::limits::Admission;
+use crate::limits::rejection_log::RejectionLog;
+use crate::settings::Settings;
+use crate::sys::listener::Listener;
+
+/// What a worker is made of.
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) core: usize,
+    pub(crate) listener: Listener,
+    pub(crate) balancer: ConnectionBalancer,
+    pub(crate) subscriber: Subscriber,
+    pub(crate) reporter: Reporter,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    /// For lines about accepting having paused.
+    pub(crate) pause_log: Arc<PauseLog>,
+    /// For lines about clients that were turned away.
+    pub(crate) rejection_log: Arc<RejectionLog>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) counters: Arc<[CoreCounters]>,
+}
