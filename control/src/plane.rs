@@ -48,6 +48,7 @@ impl Control {
         counters: Arc<[CoreCounters]>,
         admin: Option<TcpListener>,
     ) -> std::io::Result<Self> {
+        let rules = rules(&settings, publisher.cores());
         let metrics = Arc::new(Metrics::new(counters, settings.source_addresses));
         let (status_sender, statuses) = watch::channel(Arc::default());
         let accepting = Arc::new(AtomicBool::new(false));
@@ -66,14 +67,6 @@ impl Control {
             tokio::spawn(admin::serve(context, listener));
         }
 
-        let rules = Rules {
-            rise: settings.health.rise,
-            fall: settings.health.fall,
-            policy: settings.policy,
-            check_port: settings.health.port,
-            warmup_max: settings.health.timeout.min(WARMUP_MAX),
-            cores: publisher.cores(),
-        };
         let controller = Controller {
             roster: Roster::new(rules),
             prober: Prober::new(
@@ -130,5 +123,16 @@ impl Control {
     /// published.
     pub fn statuses(&self) -> watch::Receiver<Arc<Status>> {
         self.statuses.clone()
+    }
+}
+
+fn rules(settings: &Settings, cores: usize) -> Rules {
+    Rules {
+        policy: settings.policy,
+        rise: settings.health.rise,
+        fall: settings.health.fall,
+        check_port: settings.health.port,
+        warmup_max: settings.health.timeout.min(WARMUP_MAX),
+        cores,
     }
 }

@@ -13,7 +13,7 @@ mod sys;
 mod worker;
 
 pub use limits::{Cidrs, Limits};
-pub use plane::{Core, DataPlane, StartError};
+pub use plane::{CoreSetup, DataPlane, StartError};
 pub use proxy_header::{ProxyProtocol, ProxyVersion};
 pub use selection::balance::Balance;
 pub use selection::sources::Sources;
@@ -28,7 +28,7 @@ pub use worker::IdleTimeouts;
 pub mod policy {
     pub use crate::selection::balance::Balancer;
     pub use crate::selection::choice::{Choice, Chooser, Tried};
-    pub use crate::selection::local_target::{LastConnect, LocalTarget};
+    pub use crate::selection::local_target::{LastConnect, LocalTarget, TargetLoad};
     pub use crate::selection::retry_budget::RetryBudget;
     pub use crate::selection::targets::Targets;
 }

@@ -31,7 +31,7 @@ const PREEMPT_TIMER: Duration = Duration::from_hours(24);
 
 /// One core's share of the data plane.
 #[derive(Debug)]
-pub struct Core {
+pub struct CoreSetup {
     /// The CPU to pin to, as the kernel numbers them.
     pub cpu: usize,
     /// Where its clients come from.
@@ -105,7 +105,7 @@ impl DataPlane {
     /// When there are fewer counters than cores.
     pub fn start(
         settings: &Settings,
-        cores: Vec<Core>,
+        cores: Vec<CoreSetup>,
         counters: &Arc<[CoreCounters]>,
     ) -> Result<Self, StartError> {
         assert!(cores.len() <= counters.len(), "every core has its counters");
@@ -118,7 +118,7 @@ impl DataPlane {
         let mut ready = Vec::with_capacity(cores.len());
         let wakers = cores.iter().map(|core| core.subscriber.waker().clone()).collect();
         let cores = cores.into_iter().zip(ConnectionBalancer::between(wakers)).enumerate();
-        for (number, (Core { cpu, listener, subscriber, reporter }, balancer)) in cores {
+        for (number, (CoreSetup { cpu, listener, subscriber, reporter }, balancer)) in cores {
             let clone = listener.try_clone();
             listeners.push(clone.map_err(|error| StartError::Ring { cpu, error })?);
             let parts = Parts {

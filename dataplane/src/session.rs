@@ -155,7 +155,9 @@ impl Session {
             Event::ProxyHeader { piece, progress, more } => {
                 self.note_proxy_header(piece, progress, more, ops);
             }
-            Event::Refused => self.close(CloseReason::Refused),
+            Event::Refused => {
+                self.close_reason.get_or_insert(CloseReason::Refused);
+            }
             Event::HeaderForTarget { piece } => {
                 let is_first = self.awaits_client() || !self.relay.half(Side::Target).open;
                 debug_assert!(is_first, "the header comes too late");
@@ -168,23 +170,27 @@ impl Session {
             }
             Event::Unwanted => {
                 debug_assert!(self.awaits_client(), "{self:?} has a client");
-                self.close(CloseReason::GivenUp);
+                self.close_reason.get_or_insert(CloseReason::GivenUp);
             }
             Event::Connected => {
                 self.connect = ConnectState::Done;
                 self.relay.half_mut(Side::Target).open = true;
             }
-            Event::ConnectFailed => self.note_connect_failed(ops),
-            Event::NoTarget => self.connect = ConnectState::Failed,
-            Event::EndOfStream { from } => {
-                self.relay.half_mut(from).note_end_of_stream();
-                if !self.replace_if_lost(from, ops) {
-                    self.relay.note_first_end(from, is_ending);
-                }
+            Event::ConnectFailed
+                if self.connect == ConnectState::InFlight
+                    && !is_ending
+                    && !self.awaits_client() =>
+            {
+                self.start_connect(ops);
             }
-            Event::ReceiveFailed { from } => {
+            Event::ConnectFailed | Event::NoTarget => self.connect = ConnectState::Failed,
+            Event::EndOfStream { from } | Event::ReceiveFailed { from } => {
                 self.relay.half_mut(from).note_end_of_stream();
-                if !self.replace_if_lost(from, ops) {
+                if self.replace_if_lost(from, ops) {
+                    return;
+                }
+                self.relay.note_first_end(from, is_ending);
+                if matches!(event, Event::ReceiveFailed { .. }) {
                     self.relay.note_broken(from, is_ending, ops);
                 }
             }
@@ -201,36 +207,23 @@ impl Session {
             }
             Event::Inspected { is_empty } => {
                 if self.rebalance.answer(is_empty) && self.is_at_rest() {
-                    self.close(CloseReason::Rebalanced);
+                    self.close_reason.get_or_insert(CloseReason::Rebalanced);
                 }
             }
             Event::IdleTimeout { stuck } => {
-                self.close(stuck.map_or(CloseReason::IdleTimeout, CloseReason::Stuck));
+                self.close_reason
+                    .get_or_insert(stuck.map_or(CloseReason::IdleTimeout, CloseReason::Stuck));
             }
-            Event::Abort(reason) => self.close(CloseReason::Aborted(reason)),
+            Event::Abort(reason) => {
+                self.close_reason.get_or_insert(CloseReason::Aborted(reason));
+            }
             event => self.relay.note(event, is_ending, ops),
         }
-    }
-
-    /// The session ends. Only the first reason counts.
-    fn close(&mut self, reason: CloseReason) {
-        self.close_reason.get_or_insert(reason);
     }
 
     fn start_connect(&mut self, ops: &mut Vec<Op>) {
         self.connect = ConnectState::InFlight;
         ops.push(Op::Connect);
-    }
-
-    fn note_connect_failed(&mut self, ops: &mut Vec<Op>) {
-        let is_wanted = self.connect == ConnectState::InFlight
-            && self.close_reason.is_none()
-            && !self.awaits_client();
-        if is_wanted {
-            self.start_connect(ops);
-        } else {
-            self.connect = ConnectState::Failed;
-        }
     }
 
     fn note_proxy_header(
@@ -244,7 +237,9 @@ impl Session {
         match progress {
             HeaderProgress::Incomplete => {}
             HeaderProgress::Complete => self.start_connect(ops),
-            HeaderProgress::Refused => self.close(CloseReason::Refused),
+            HeaderProgress::Refused => {
+                self.close_reason.get_or_insert(CloseReason::Refused);
+            }
         }
         if progress == HeaderProgress::Complete && piece.len() > 0 {
             let event = Event::Received { from: Side::Client, piece, full: false, more };
@@ -277,7 +272,7 @@ impl Session {
         let acknowledged = self.relay.half(to).sent_bytes.wrapping_sub(bytes as u64);
         let Some(delivery) = &mut self.delivery else { return };
         if delivery.note(acknowledged, is_all) {
-            self.close(match to {
+            self.close_reason.get_or_insert(match to {
                 Side::Target => CloseReason::ClientReset,
                 Side::Client => CloseReason::TargetReset,
             });

@@ -14,7 +14,7 @@ mod ring;
 mod socket;
 
 pub(crate) use buffers::BUFFER_SIZE;
-pub(crate) use completion::Completion;
+pub(crate) use completion::{Completion, Kind};
 pub(crate) use ring::Ring;
 pub(crate) use socket::{
     acknowledged_bytes, bind_address_without_port, listen_drops, peer_address, send_queue_bytes,

@@ -109,24 +109,22 @@ impl Worker {
         }
         let before = std::mem::replace(&mut core.now, Instant::now());
         core.count().iterations.increment();
-        let mut batch = std::mem::take(&mut self.batch);
-        core.ring.completions(&mut batch.completions);
-        let is_idle = batch.completions.is_empty();
+        core.ring.completions(&mut self.batch.completions);
+        let is_idle = self.batch.completions.is_empty();
         if let Some(missed) = self.stall.note_turn(before, core.now, wait, is_idle) {
             core.leave_out(missed);
         }
-        let is_woken = self.sort(&mut batch);
+        let is_woken = !is_idle && self.handle_completions();
         if is_woken && self.stall.is_over() {
             self.sessions.take_snapshot();
         }
-        if !(batch.accepted.is_empty() && batch.headers.is_empty()) {
+        if !(self.batch.accepted.is_empty() && self.batch.headers.is_empty()) {
             // A core that has slept knows nothing of what the others have done meanwhile.
             self.sessions.router.read_other_cores(self.sessions.core.now);
+            self.batch.headers.drain(..).for_each(|completion| self.sessions.handle(completion));
+            self.handle_accepted();
+            self.sessions.fill_pools();
         }
-        batch.headers.drain(..).for_each(|completion| self.sessions.handle(completion));
-        self.handle_accepted(&mut batch.accepted);
-        self.batch = batch;
-        self.sessions.fill_pools();
         self.heed_room();
         let can_accept = self.acceptor.due().is_some_and(|due| due <= self.sessions.core.now);
         is_idle || is_woken || can_accept || self.sessions.io.is_starved()
@@ -148,13 +146,14 @@ impl Worker {
             self.sessions.admit(client);
             self.balancer.note_received();
         }
+        self.sessions.fill_pools();
         self.sessions.maintain();
         self.scan();
         self.sessions.maintain_memory();
         let core = &mut self.sessions.core;
         if core.now.saturating_duration_since(self.buffers_shrunk) >= SHRINK_INTERVAL {
             self.buffers_shrunk = core.now;
-            core.ring.shrink_buffers();
+            core.ring.buffers().shrink();
             self.acceptor.note_calm(core);
             self.acceptor.count_drops(core);
             self.sessions.admitter.sum_up_rejections(core);
@@ -193,8 +192,8 @@ impl Worker {
 
     /// Handles what is about sessions that there are, and leaves the rest for later: what is known
     /// about targets by then is known to new ones. Whether the core was woken.
-    fn sort(&mut self, batch: &mut Batch) -> bool {
-        let sessions = &mut self.sessions;
+    fn handle_completions(&mut self) -> bool {
+        let Self { sessions, batch, .. } = self;
         let mut is_woken = false;
         for completion in batch.completions.drain(..) {
             match completion {
@@ -213,10 +212,11 @@ impl Worker {
     }
 
     /// Takes what a turn's accepts brought.
-    fn handle_accepted(&mut self, accepted: &mut Vec<(io::Result<OwnedFd>, bool)>) {
-        if accepted.is_empty() {
+    fn handle_accepted(&mut self) {
+        if self.batch.accepted.is_empty() {
             return;
         }
+        let mut accepted = std::mem::take(&mut self.batch.accepted);
         self.balancer.look(&self.sessions.core.counters);
         for (result, more) in accepted.drain(..) {
             match self.acceptor.note_accepted(result, more) {
@@ -229,6 +229,7 @@ impl Worker {
             }
         }
         self.balancer.wake_receivers();
+        self.batch.accepted = accepted;
     }
 
     /// Serves a client here or on another core.

@@ -73,7 +73,7 @@ impl Publisher {
     pub fn publish(&self, snapshot: &Arc<Snapshot>) {
         for lane in &self.lanes {
             let mut next = Arc::clone(snapshot);
-            // At most two turns: this is the only sender, so a place once emptied stays empty.
+            // At most twice: this is the only sender, so a place once emptied stays empty.
             while let Err(TrySendError::Full(unsent)) = lane.sender.try_send(next) {
                 next = unsent;
                 drop(lane.receiver.try_recv());

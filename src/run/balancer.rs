@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::Control;
-use dataplane::{Core, DataPlane};
+use dataplane::{CoreSetup, DataPlane};
 use exchange::{CoreCounters, Publisher, Reports};
 use tokio::sync::watch;
 
@@ -57,7 +57,7 @@ impl Balancer {
         let counters: Arc<[CoreCounters]> = (0..count).map(|_| CoreCounters::default()).collect();
         let cores = config.cpus.iter().zip(sockets.listeners).zip(subscribers).zip(reporters);
         let cores = cores
-            .map(|(((&cpu, listener), subscriber), reporter)| Core {
+            .map(|(((&cpu, listener), subscriber), reporter)| CoreSetup {
                 cpu,
                 listener,
                 subscriber,

@@ -59,8 +59,8 @@ impl Client {
     /// Its connection is over.
     pub(crate) fn close(self) {
         if let Some(target) = self.target {
-            target.closed();
-            target.ended(true);
+            target.load().closed();
+            target.load().ended(true);
         }
     }
 
@@ -139,7 +139,7 @@ impl Core {
             Choice::NoTarget => return Err(Dropped::NoTarget),
             Choice::BudgetSpent => return Err(Dropped::BudgetSpent),
         };
-        target.opened();
+        target.load().opened();
         let target = client.target.insert(target);
         Ok(find(&self.status, target).expect("checked already"))
     }
@@ -162,7 +162,7 @@ impl Core {
         };
         client.is_connected = reached == Some(true);
         if !client.is_connected {
-            target.closed();
+            target.load().closed();
             client.target = None;
             client.tried.add(target);
         }

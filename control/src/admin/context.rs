@@ -7,7 +7,7 @@ use crate::controller::event::Event;
 use crate::metrics::Metrics;
 use crate::status::Status;
 
-/// What the admin server tells about, and whom it passes orders to.
+/// What the admin server tells about, and whom it passes commands to.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,

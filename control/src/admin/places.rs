@@ -34,9 +34,9 @@ impl Guests {
         let Some(oldest) = self.any(PlaceStage::Idle).or(self.any(PlaceStage::Answered)) else {
             return;
         };
-        if let Some((stage, leave)) = self.0.get_mut(&oldest) {
+        if let Some((stage, is_needed)) = self.0.get_mut(&oldest) {
             *stage = PlaceStage::Leaving;
-            leave.notify_one();
+            is_needed.notify_one();
         }
     }
 
@@ -65,7 +65,7 @@ struct Shared {
 #[derive(Debug)]
 pub(super) struct Place {
     number: u64,
-    leave: Arc<Notify>,
+    is_needed: Arc<Notify>,
     shared: Arc<Shared>,
 }
 
@@ -76,10 +76,10 @@ impl Places {
             {
                 let mut guests = self.shared.guests();
                 if guests.0.len() < PLACES_MAX {
-                    let (number, leave) = (self.next, Arc::<Notify>::default());
+                    let (number, is_needed) = (self.next, Arc::<Notify>::default());
                     self.next += 1;
-                    guests.0.insert(number, (PlaceStage::Idle, Arc::clone(&leave)));
-                    return Place { number, leave, shared: Arc::clone(&self.shared) };
+                    guests.0.insert(number, (PlaceStage::Idle, Arc::clone(&is_needed)));
+                    return Place { number, is_needed, shared: Arc::clone(&self.shared) };
                 }
                 guests.make_room();
             }
@@ -108,7 +108,7 @@ impl Place {
 
     /// Waits until it has to make room for another client.
     pub(super) async fn is_needed(&self) {
-        self.leave.notified().await;
+        self.is_needed.notified().await;
     }
 
     fn advance(&self, next: PlaceStage) {

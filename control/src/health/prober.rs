@@ -71,7 +71,7 @@ impl Lines {
 /// One check, as it went.
 struct CheckAttempt {
     result: Result<(), CheckFailure>,
-    /// When it was its turn.
+    /// When it began.
     began: Instant,
     took: Duration,
 }

@@ -42,7 +42,7 @@ impl Load {
     }
 }
 
-/// Ends surplus connections at a rate after targets have joined, until none has more than its share.
+/// Closes the connections that are too many at a rate after targets have joined, until none has more than its share.
 #[derive(Debug)]
 pub(crate) struct Rebalance {
     /// Connections a second; 0: never any.

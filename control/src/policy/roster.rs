@@ -39,7 +39,7 @@ pub struct Roster {
     own_zone: Option<Arc<str>>,
     /// Where clients keep their targets, the latest table.
     affinity: Option<Arc<Affinity>>,
-    /// How often circuit breakers have turned.
+    /// How often circuit breakers have changed.
     transitions: Transitions,
     /// What operators want to drain, known or not.
     drain_orders: DrainOrders,

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use super::{Addresses, Fault, Header, Tlvs, begins_alike};
+use super::addresses::Addresses;
+use super::header::{Fault, Header, begins_alike};
+use super::tlvs::Tlvs;
 
 pub(super) const SIGNATURE: &[u8] = b"PROXY ";
 /// Longest line, CR and LF among it.

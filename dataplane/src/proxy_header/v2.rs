@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::addresses::Addresses;
 use super::checksum::crc32c;
-use super::{Addresses, Fault, HEADER_MAX_BYTES, Header, Tlvs};
+use super::header::{Fault, HEADER_MAX_BYTES, Header};
+use super::tlvs::Tlvs;
 
 pub(super) const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and transport, length of the rest.

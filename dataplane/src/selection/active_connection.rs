@@ -8,7 +8,7 @@ pub(crate) struct ActiveConnection(Rc<LocalTarget>);
 
 impl ActiveConnection {
     pub(crate) fn open(target: Rc<LocalTarget>) -> Self {
-        target.opened();
+        target.load().opened();
         Self(target)
     }
 
@@ -19,6 +19,6 @@ impl ActiveConnection {
 
 impl Drop for ActiveConnection {
     fn drop(&mut self) {
-        self.0.closed();
+        self.0.load().closed();
     }
 }

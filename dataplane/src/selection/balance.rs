@@ -90,8 +90,8 @@ impl Balancer {
         if self.balance == Balance::LeastConnections
             && let Some(target) = &picked
         {
-            let last = targets.eligible().iter().map(|target| target.turn()).max();
-            target.take_turn(last.unwrap_or(0) + 1);
+            let last = targets.eligible().iter().map(|target| target.load().last_pick()).max();
+            target.load().take_pick(last.unwrap_or(0) + 1);
         }
         picked
     }
@@ -128,7 +128,7 @@ impl Balancer {
             // A client whose address is not known keeps no target.
             Balance::Random | Balance::Maglev => self.any(targets),
             Balance::RoundRobin => self.next_in_turn(targets, turn),
-            Balance::LeastConnections => self.least_loaded(targets, LocalTarget::load),
+            Balance::LeastConnections => self.least_loaded(targets, |target| target.load().total()),
         };
         Some(Rc::clone(chosen))
     }
@@ -160,7 +160,7 @@ impl Balancer {
 
     fn less_loaded_of_two<'a>(&mut self, eligible: &'a [Rc<LocalTarget>]) -> &'a Rc<LocalTarget> {
         let (first, second) = self.any_two(eligible);
-        if second.load() < first.load() { second } else { first }
+        if second.load().total() < first.load().total() { second } else { first }
     }
 
     /// Two distinct ones, unless there is only one.
@@ -199,7 +199,7 @@ impl Balancer {
         let (after, before) = eligible.split_at(self.rng.usize(..eligible.len()));
         let mut all = before.iter().chain(after);
         let first = all.next().expect("not empty");
-        let key = |target: &LocalTarget| (load(target), target.turn());
+        let key = |target: &LocalTarget| (load(target), target.load().last_pick());
         let least = all.fold((first, key(first)), |(least, its_key), target| {
             let key = key(target);
             if key < its_key { (target, key) } else { (least, its_key) }

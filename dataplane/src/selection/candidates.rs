@@ -16,10 +16,12 @@ pub(crate) struct Candidates {
 impl FromIterator<Rc<LocalTarget>> for Candidates {
     fn from_iter<I: IntoIterator<Item = Rc<LocalTarget>>>(targets: I) -> Self {
         let all: Vec<_> = targets.into_iter().collect();
-        let ramps = all.iter().filter_map(|target| target.ramp());
+        let ramps = all.iter().filter_map(|target| target.status().ramp());
         let ramps_until = ramps.map(|ramp| ramp.end()).max();
         let steady = match ramps_until {
-            Some(_) => all.iter().filter(|target| target.ramp().is_none()).cloned().collect(),
+            Some(_) => {
+                all.iter().filter(|target| target.status().ramp().is_none()).cloned().collect()
+            }
             None => Vec::new(),
         };
         Self { all, steady, ramps_until }

@@ -99,7 +99,8 @@ impl Targets {
             gone.withdraw();
         }
         // Of others than these the counts are not read.
-        let elsewhere = eligible.iter().map(|target| u64::from(target.open_elsewhere())).sum();
+        let elsewhere =
+            eligible.iter().map(|target| u64::from(target.load().open_elsewhere())).sum();
         self.turnover.set_elsewhere(elsewhere);
         self.eligible = eligible.into_iter().collect();
         self.localities = snapshot.localities().iter().filter_map(|it| self.local(it)).collect();
@@ -110,7 +111,9 @@ impl Targets {
 
     /// Whether there are connections to targets of which none is to be kept.
     pub(crate) fn has_connections_to_reset(&self) -> bool {
-        self.known.iter().any(|target| target.reset().is_some() && target.connections() > 0)
+        self.known
+            .iter()
+            .any(|target| target.status().reset().is_some() && target.load().connections() > 0)
     }
 
     fn local(&self, locality: &Locality) -> Option<LocalLocality> {
@@ -180,7 +183,7 @@ impl Targets {
         let turns = (COUNTS_READ_MAX / (self.cores - 1)).max(1).min(eligible.len());
         for _ in 0..turns {
             self.read_next = (self.read_next + 1) % eligible.len();
-            eligible[self.read_next].read_other_cores();
+            eligible[self.read_next].load().read_other_cores();
         }
     }
 }
@@ -229,12 +232,12 @@ pub(crate) mod tests {
         assert!(!targets.admits(), "nobody has said so yet");
         targets.update(&routing_to(entries.clone()));
         assert_eq!(ports(&targets), [1, 3]);
-        targets.eligible()[1].opened();
+        targets.eligible()[1].load().opened();
         entries.remove(0);
         entries[0] = entries[0].clone().with_eligibility(Eligibility::Full);
         targets.update(&routing_to(entries.clone()));
         assert_eq!(ports(&targets), [2, 3]);
-        assert_eq!(targets.eligible()[1].connections(), 1);
+        assert_eq!(targets.eligible()[1].load().connections(), 1);
         assert_eq!(entries[1].counters().active(), 1);
     }
 
@@ -244,20 +247,20 @@ pub(crate) mod tests {
         let mut targets = Targets::new(0, 1);
         let mut update = |entries: &[Entry]| {
             targets.update(&routing_to(entries.to_vec()));
-            let [first, second] = [0, 1].map(|index| targets.known[index].reset());
+            let [first, second] = [0, 1].map(|index| targets.known[index].status().reset());
             assert_eq!(second, None);
             (first, targets.has_connections_to_reset(), Rc::clone(&targets.known[0]))
         };
         let (reset, _, first) = update(&entries);
         assert_eq!(reset, None);
-        first.opened();
+        first.load().opened();
         let first_entry = entries[0].clone();
         let reset_for = |reason| first_entry.clone().with_reset(Some(reason));
         entries[0] = reset_for(ResetReason::Unhealthy);
         assert!(matches!(update(&entries), (Some(AbortReason::TargetUnhealthy), true, _)));
         entries[0] = reset_for(ResetReason::DrainTimeout);
         assert!(matches!(update(&entries), (Some(AbortReason::TargetWithdrawn), true, _)));
-        first.closed();
+        first.load().closed();
         assert!(matches!(update(&entries), (Some(AbortReason::TargetWithdrawn), false, _)));
         entries[0] = first_entry;
         assert!(matches!(update(&entries), (None, false, _)));
@@ -278,7 +281,8 @@ pub(crate) mod tests {
             .with_own_zone(Some("a".into()))
             .with_localities(localities);
         targets.update(&routing.into());
-        let zones: Vec<_> = targets.eligible().iter().map(|it| it.is_in_own_zone()).collect();
+        let zones: Vec<_> =
+            targets.eligible().iter().map(|it| it.status().is_in_own_zone()).collect();
         assert_eq!(zones, [Some(true), Some(false), None]);
         let shown: Vec<_> =
             targets.localities().iter().map(|it| (it.share, ports_of(it.targets.all()))).collect();
@@ -288,15 +292,15 @@ pub(crate) mod tests {
         entries[0] = entries[0].clone().with_eligibility(Eligibility::None);
         targets.update(&routing_to(entries));
         assert!(targets.localities().is_empty());
-        assert!(targets.eligible().iter().all(|it| it.is_in_own_zone().is_none()));
+        assert!(targets.eligible().iter().all(|it| it.status().is_in_own_zone().is_none()));
     }
 
     #[test]
     fn the_same_address_with_other_counters_is_another_target() {
         let mut targets = Targets::new(0, 1);
         targets.update(&routing_to(vec![entry(1, true)]));
-        targets.eligible()[0].opened();
+        targets.eligible()[0].load().opened();
         targets.update(&routing_to(vec![entry(1, true)]));
-        assert_eq!(targets.eligible()[0].connections(), 0);
+        assert_eq!(targets.eligible()[0].load().connections(), 0);
     }
 }

@@ -28,7 +28,7 @@ const SLABS_MAX: usize = (1 << 16) / SLAB_BUFFERS as usize;
 /// The kernel takes buffers from a ring in the order in which they were put there. To touch little
 /// memory, only a few are on offer at a time; free ones wait on a stack, the one used last on top.
 /// More are offered when receives found none, and made when the stack is empty.
-pub(super) struct Buffers {
+pub(crate) struct Buffers {
     ring: NonNull<BufRingEntry>,
     tail: u16,
     /// On offer to the kernel now, and how many should be.
@@ -123,7 +123,8 @@ impl Buffers {
         self.published_least = self.published_least.min(self.published);
     }
 
-    pub(super) fn recycle(&mut self, buffer: u16) {
+    /// Takes back a buffer that a completion or [`Buffers::write`] brought.
+    pub(crate) fn recycle(&mut self, buffer: u16) {
         self.free.push(buffer);
     }
 
@@ -132,7 +133,7 @@ impl Buffers {
     ///
     /// # Panics
     /// When they are more than a buffer holds.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Option<Piece> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Option<Piece> {
         let end = u16::try_from(bytes.len()).ok().filter(|end| *end <= BUFFER_SIZE);
         let end = end.expect("the bytes fit into a buffer");
         let buffer = self.take_free()?;
@@ -151,7 +152,7 @@ impl Buffers {
     ///
     /// # Panics
     /// When the piece is not within a buffer that was made.
-    pub(super) fn read(&self, piece: Piece, bytes: &mut Vec<u8>) {
+    pub(crate) fn read(&self, piece: Piece, bytes: &mut Vec<u8>) {
         let source = self.address(piece);
         bytes.reserve(piece.len());
         // SAFETY: the piece lies within a buffer, and as much room was reserved behind what
@@ -167,7 +168,7 @@ impl Buffers {
     ///
     /// The number grows if many connections each had a little to say. A few that have a lot are
     /// no reason: they would only carry it through more memory than the caches hold.
-    pub(super) fn grow(&mut self) -> u16 {
+    pub(crate) fn grow(&mut self) -> u16 {
         if self.published == 0 && self.taken_short > self.published_wanted / 2 {
             self.published_wanted = (self.published_wanted * 2).min(PUBLISHED_MAX);
         }
@@ -177,7 +178,7 @@ impl Buffers {
 
     /// Offers fewer if many were never used since the last call, and gives the memory of those
     /// back that were free all the time since.
-    pub(super) fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         let rested = std::mem::replace(&mut self.free_least, self.free.len());
         let rested = if self.pages_are_larger { 0 } else { rested };
         let touched = &self.touched;

@@ -56,8 +56,9 @@ impl Completion {
     }
 }
 
+/// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Nobody waits for it.
     Ignored,
     Accept,

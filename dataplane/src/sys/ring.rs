@@ -100,11 +100,6 @@ impl Ring {
         self.push(entry);
     }
 
-    /// Ends [`Ring::connect`], unless it is done already.
-    pub(crate) fn cancel_connect(&mut self, key: Key) {
-        self.cancel(Token::new(Kind::Connect, key, Side::Target));
-    }
-
     /// Receives once, or until the stream ends: `Completion::Received` each. `idle`: a single
     /// receive does not look for data before the first wake.
     pub(crate) fn receive(
@@ -130,11 +125,6 @@ impl Ring {
         self.push(entry.user_data(Token::new(Kind::Receive, key, from).pack()));
     }
 
-    /// Ends [`Ring::receive`], unless it is done already.
-    pub(crate) fn cancel_receive(&mut self, key: Key, from: Side) {
-        self.cancel(Token::new(Kind::Receive, key, from));
-    }
-
     /// Sends all of `piece`: one `Completion::Sent` follows.
     ///
     /// # Panics
@@ -147,11 +137,6 @@ impl Ring {
             .build()
             .user_data(Token::new(Kind::Send, key, to).pack());
         self.push(entry);
-    }
-
-    /// Ends [`Ring::send`], unless it is done already.
-    pub(crate) fn cancel_send(&mut self, key: Key, to: Side) {
-        self.cancel(Token::new(Kind::Send, key, to));
     }
 
     /// Waits until something can be taken from `socket`, in a receive's place: one
@@ -185,9 +170,11 @@ impl Ring {
         self.push(entry);
     }
 
-    /// Ends [`Ring::watch`]; a last `Completion::Watched` follows.
-    pub(crate) fn cancel_watch(&mut self, key: Key, side: Side) {
-        self.cancel(Token::new(Kind::Watch, key, side));
+    /// Ends an operation on a side's connection, unless it is done already. Its completion follows all
+    /// the same, as the last one where there are several.
+    pub(crate) fn cancel(&mut self, kind: Kind, key: Key, side: Side) {
+        let operation = Token::new(kind, key, side);
+        self.push_unanswered(opcode::AsyncCancel::new(operation.pack()).build());
     }
 
     /// Closes `descriptor` with the next submission.
@@ -195,36 +182,9 @@ impl Ring {
         self.push_unanswered(opcode::Close::new(Fd(descriptor.into_raw_fd())).build());
     }
 
-    /// Appends what a completion brought to `bytes`.
-    ///
-    /// # Panics
-    /// When the piece is not within a buffer of this ring.
-    pub(crate) fn read(&self, piece: Piece, bytes: &mut Vec<u8>) {
-        self.buffers.read(piece, bytes);
-    }
-
-    /// Puts `bytes` into a buffer, to be sent; it has to be recycled. None if there is no buffer.
-    ///
-    /// # Panics
-    /// When they are more than a buffer holds.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Option<Piece> {
-        self.buffers.write(bytes)
-    }
-
-    /// Takes back a buffer that a completion or [`Ring::write`] brought.
-    pub(crate) fn recycle(&mut self, buffer: u16) {
-        self.buffers.recycle(buffer);
-    }
-
-    /// After a receive ended for want of buffers: makes more available. How many there are now;
-    /// none if there can be no more before some are recycled.
-    pub(crate) fn provide_more_buffers(&mut self) -> u16 {
-        self.buffers.grow()
-    }
-
-    /// Called about once a second: lets the number of buffers follow the need down again.
-    pub(crate) fn shrink_buffers(&mut self) {
-        self.buffers.shrink();
+    /// What receives bring bytes in, and sends take them from.
+    pub(crate) fn buffers(&mut self) -> &mut Buffers {
+        &mut self.buffers
     }
 
     /// Submits what was asked for and waits until there is a completion or `timeout` is over.
@@ -264,10 +224,6 @@ impl Ring {
             // is a new one that nobody else owns.
             unsafe { Completion::from_entry(&entry) }
         }));
-    }
-
-    fn cancel(&mut self, operation: Token) {
-        self.push_unanswered(opcode::AsyncCancel::new(operation.pack()).build());
     }
 
     fn push_unanswered(&mut self, entry: squeue::Entry) {

@@ -134,7 +134,7 @@ impl Connection {
         }
         let target = self.upstream.close();
         if let Some(target) = target.as_ref().filter(|_| self.session.is_connected()) {
-            target.ended(!self.session.relay().is_unanswered());
+            target.load().ended(!self.session.relay().is_unanswered());
         }
         if let Some(origin) = self.origin.as_ref().filter(|origin| origin.is_logged) {
             let attempts = self.upstream.tried().targets().len() + usize::from(target.is_some());

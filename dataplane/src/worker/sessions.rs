@@ -105,6 +105,9 @@ impl Sessions {
 
     /// Makes the connections that clients have left wanting.
     pub(super) fn fill_pools(&mut self) {
+        if !self.preconnector.is_wanted() {
+            return;
+        }
         for target in self.preconnector.take_lacking(&self.core) {
             self.preconnect(&target);
         }
@@ -129,9 +132,11 @@ impl Sessions {
         if self.io.is_starved() {
             self.preconnector.note_shortage(self.core.now);
         }
-        let changes = self.preconnector.look(&self.core);
-        self.give_up(changes.unwanted);
-        changes.lacking.into_iter().for_each(|target| self.preconnect(&target));
+        if self.preconnector.is_due(self.core.now) {
+            let changes = self.preconnector.look(&self.core);
+            self.give_up(changes.unwanted);
+            changes.lacking.into_iter().for_each(|target| self.preconnect(&target));
+        }
         for (key, from) in self.io.take_fed(&mut self.core) {
             self.feed(key, Event::ReceiveStopped { from });
         }
@@ -185,7 +190,7 @@ impl Sessions {
             // A session ends only when nothing of it is in flight.
             debug_assert!(false, "{event:?} for a session that is over");
             if let Event::Received { piece, .. } = event {
-                self.core.ring.recycle(piece.buffer);
+                self.core.ring.buffers().recycle(piece.buffer);
             }
         }
     }
@@ -246,7 +251,7 @@ impl Sessions {
             }
             Err(reason) => {
                 if let Some(piece) = payload {
-                    self.core.ring.recycle(piece.buffer);
+                    self.core.ring.buffers().recycle(piece.buffer);
                 }
                 self.feed(key, Event::ClientArrived { payload: None });
                 self.feed(key, Event::Abort(reason));
@@ -283,7 +288,7 @@ impl Sessions {
                 let Some(client) = connection.and_then(Connection::into_client) else { return };
                 let has_payload = piece.len() > 0;
                 if !has_payload {
-                    self.core.ring.recycle(piece.buffer);
+                    self.core.ring.buffers().recycle(piece.buffer);
                 }
                 let payload = has_payload.then_some(piece);
                 return self.serve_preconnected(preconnected, client, payload);
@@ -303,7 +308,7 @@ impl Sessions {
         if let Some(lost) = self.core.connection(key)?.upstream.close() {
             // It was preconnected, and its target ended it when a client had just got it.
             lost.pool().borrow_mut().note_lost();
-            lost.ended(false);
+            lost.load().ended(false);
         }
         loop {
             let target = match self.router.next_hop(&mut self.core, key) {

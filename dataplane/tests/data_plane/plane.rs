@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
-use dataplane::{Core, DataPlane, Listener, Settings};
+use dataplane::{CoreSetup, DataPlane, Listener, Settings};
 use exchange::{
     CoreCounters, Counter, Eligibility, Entry, Publisher, Report, Reports, Routing, Target,
     TargetCounters, broadcast, reports,
@@ -29,11 +29,8 @@ impl Plane {
         let (reporters, reports) = reports(cores).unwrap();
         let counters: Arc<[CoreCounters]> = (0..cores).map(|_| CoreCounters::default()).collect();
         let address = free_address();
-        let cores = subscribers.into_iter().zip(reporters).map(|(subscriber, reporter)| Core {
-            cpu: 0,
-            listener: Listener::bind(address).unwrap(),
-            subscriber,
-            reporter,
+        let cores = subscribers.into_iter().zip(reporters).map(|(subscriber, reporter)| {
+            CoreSetup { cpu: 0, listener: Listener::bind(address).unwrap(), subscriber, reporter }
         });
         let mut running = DataPlane::start(settings, cores.collect(), &counters).unwrap();
         running.listen().unwrap();

@@ -12,7 +12,7 @@ pub struct ConnectDurations {
 }
 
 impl ConnectDurations {
-    /// Upper bounds in microseconds: 0.1 ms, about a turn of a core's loop, to 1 s, which is when a
+    /// Upper bounds in microseconds: 0.1 ms, about an iteration of a core's loop, to 1 s, which is when a
     /// lost SYN is sent again, and beyond.
     pub const BOUNDS_US: [u64; 14] = [
         100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,

@@ -53,7 +53,7 @@ impl Roster {
         }
     }
 
-    /// How often circuit breakers have turned since the start.
+    /// How often circuit breakers have changed since the start.
     pub fn breaker_transitions(&self) -> Transitions {
         self.transitions
     }

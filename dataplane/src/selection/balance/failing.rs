@@ -161,8 +161,8 @@ impl Fleet {
                     self.connect();
                 }
                 Event::End(target, is_answered) => {
-                    target.closed();
-                    target.ended(is_answered);
+                    target.load().closed();
+                    target.load().ended(is_answered);
                     if let Clients::Persistent(_) = self.case.clients {
                         self.connect();
                     }
@@ -176,7 +176,7 @@ impl Fleet {
         let (targets, balancer) = &mut self.cores[core];
         targets.read_other_cores(self.now);
         let target = balancer.pick(targets, &[], self.now).unwrap();
-        target.opened();
+        target.load().opened();
         let number = target.address().port();
         self.picked[usize::from(number) - 1] += 1;
         let fails = number <= self.case.failing;

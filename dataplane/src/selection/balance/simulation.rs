@@ -56,8 +56,8 @@ fn largest_spread(balance: Balance, count: usize, rate: u32, seed: u64) -> u64 {
         {
             live.pop();
             let ended: &Rc<LocalTarget> = &all[index];
-            ended.closed();
-            ended.ended(true);
+            ended.load().closed();
+            ended.load().ended(true);
         }
         due += rng.u32(..=2 * rate);
         while due >= 1000 {
@@ -65,7 +65,7 @@ fn largest_spread(balance: Balance, count: usize, rate: u32, seed: u64) -> u64 {
             let core = (0..count - 1).find(|_| rng.bool()).unwrap_or(count - 1);
             let (targets, balancer) = &mut cores[core];
             let target = balancer.pick(targets, &[], now).unwrap();
-            target.opened();
+            target.load().opened();
             live.push(Reverse((ms + rng.u32(1..4000), all.len())));
             all.push(target);
         }
@@ -105,14 +105,14 @@ fn a_core_without_connections_of_its_own_heeds_those_of_the_others() {
         let mut now = Instant::now();
         let (targets, balancer) = &mut cores[0];
         for _ in 0..900 {
-            balancer.pick(targets, &[], now).unwrap().opened();
+            balancer.pick(targets, &[], now).unwrap().load().opened();
         }
         let (targets, balancer) = &mut cores[1];
         targets.update(&snapshot);
         for _ in 0..900 {
             now += TICK;
             targets.read_other_cores(now);
-            balancer.pick(targets, &[], now).unwrap().opened();
+            balancer.pick(targets, &[], now).unwrap().load().opened();
         }
         // Of its own connections it would get a tenth: 90.
         let newcomer = snapshot.entries()[9].counters().active();
@@ -128,7 +128,8 @@ fn only_so_many_counts_are_read_at_a_time_and_all_in_the_end() {
     for entry in snapshot.entries() {
         entry.counters().on(3).active.add(7);
     }
-    let seen = |targets: &Targets| targets.eligible().iter().filter(|it| it.load() == 7).count();
+    let seen =
+        |targets: &Targets| targets.eligible().iter().filter(|it| it.load().total() == 7).count();
     let mut now = Instant::now();
     for expected in [16, 32, 48, 64, 80, 96, 100] {
         targets.read_other_cores(now);

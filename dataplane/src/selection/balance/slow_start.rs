@@ -35,12 +35,12 @@ impl Balancer {
                 let first = self.keep_or_replace(first, candidates, now);
                 let second = self.keep_or_replace(second, candidates, now);
                 // Without adding one: while nobody has connections, being drawn decides.
-                let load = |target: &LocalTarget| weigh(target.load(), target, now);
+                let load = |target: &LocalTarget| weigh(target.load().total(), target, now);
                 if load(second) < load(first) { second } else { first }
             }
-            Balance::LeastConnections => {
-                self.least_loaded(all, |target| weigh(target.load().saturating_add(1), target, now))
-            }
+            Balance::LeastConnections => self.least_loaded(all, |target| {
+                weigh(target.load().total().saturating_add(1), target, now)
+            }),
         }
     }
 
@@ -52,15 +52,15 @@ impl Balancer {
         now: Instant,
     ) -> &'a Rc<LocalTarget> {
         let steady = candidates.steady();
-        let is_kept =
-            drawn.ramp().is_none_or(|ramp| self.rng.f64() < ramp.part(now)) || steady.is_empty();
+        let is_kept = drawn.status().ramp().is_none_or(|ramp| self.rng.f64() < ramp.part(now))
+            || steady.is_empty();
         if is_kept { drawn } else { self.any(steady) }
     }
 }
 
 /// The load that a target with its full share would have in its place.
 fn weigh(load: u32, target: &LocalTarget, now: Instant) -> f64 {
-    f64::from(load) / target.part(now).max(PART_MIN)
+    f64::from(load) / target.status().part(now).max(PART_MIN)
 }
 
 #[cfg(test)]
@@ -96,13 +96,13 @@ mod tests {
         let mut open = VecDeque::new();
         for client in 0..20_000 + live {
             let target = balancer.pick(targets, &[], now).unwrap();
-            target.opened();
+            target.load().opened();
             if client >= live {
                 counts[usize::from(target.address().port()) - 1] += 1;
             }
             open.push_back(target);
             if open.len() > live {
-                open.pop_front().unwrap().closed();
+                open.pop_front().unwrap().load().closed();
             }
         }
         counts
@@ -138,14 +138,14 @@ mod tests {
             let since = Instant::now();
             let targets = targets(1, since);
             for target in &targets.eligible()[1..] {
-                (0..1000).for_each(|_| target.opened());
+                (0..1000).for_each(|_| target.load().opened());
             }
             let now = since + RAMP / 10;
             let mut balancer = Balancer::new(balance, fastrand::Rng::with_seed(5));
             for _ in 0..1000 {
-                balancer.pick(&targets, &[], now).unwrap().opened();
+                balancer.pick(&targets, &[], now).unwrap().load().opened();
             }
-            let count = targets.eligible()[0].connections();
+            let count = targets.eligible()[0].load().connections();
             // Twice its part at most where load decides; the least loaded gets as much of the load
             // as of the share.
             let most = if balance == Balance::LeastConnections { 120 } else { 35 };

@@ -52,9 +52,9 @@ fn spread(balance: Balance, connections: usize) -> Vec<u32> {
     let targets = targets(10);
     let mut balancer = balancer(balance);
     for _ in 0..connections {
-        balancer.pick(&targets, &[], Instant::now()).unwrap().opened();
+        balancer.pick(&targets, &[], Instant::now()).unwrap().load().opened();
     }
-    targets.eligible().iter().map(|target| target.connections()).collect()
+    targets.eligible().iter().map(|target| target.load().connections()).collect()
 }
 
 #[test]
@@ -82,13 +82,13 @@ fn load_decides_where_it_should() {
         let targets = targets(2);
         let [loaded, other] = targets.eligible() else { panic!("two") };
         for _ in 0..500 {
-            loaded.opened();
+            loaded.load().opened();
         }
         let mut balancer = balancer(balance);
         for _ in 0..400 {
-            balancer.pick(&targets, &[], Instant::now()).unwrap().opened();
+            balancer.pick(&targets, &[], Instant::now()).unwrap().load().opened();
         }
-        assert_eq!(other.connections() == 400, heeds_load, "{balance:?}");
+        assert_eq!(other.load().connections() == 400, heeds_load, "{balance:?}");
     }
 }
 
@@ -109,9 +109,9 @@ fn one_after_the_other(cores: usize, targets: u16, seed: u64) -> [u16; 10] {
         let (targets, balancer) = &mut cores[core];
         targets.read_other_cores(now);
         let target = balancer.pick(targets, &[], now).unwrap();
-        target.opened();
-        target.closed();
-        target.ended(true);
+        target.load().opened();
+        target.load().closed();
+        target.load().ended(true);
         target.address().port()
     })
 }
@@ -135,9 +135,9 @@ fn whoever_has_more_connections_misses_its_turn() {
     let mut balancer = balancer(Balance::LeastConnections);
     let mut next = || balancer.pick(&targets, &[], Instant::now()).unwrap().address().port();
     let first = [(); 3].map(|()| next());
-    targets.eligible()[usize::from(first[0]) - 1].opened();
+    targets.eligible()[usize::from(first[0]) - 1].load().opened();
     assert_eq!([(); 4].map(|()| next()), [first[1], first[2], first[1], first[2]]);
-    targets.eligible()[usize::from(first[0]) - 1].closed();
+    targets.eligible()[usize::from(first[0]) - 1].load().closed();
     assert_eq!(next(), first[0]);
 }
 
@@ -161,9 +161,10 @@ fn each_locality_gets_its_share_and_balances_within_it() {
         let targets = zoned();
         let mut balancer = balancer(balance);
         for _ in 0..8000 {
-            balancer.pick(&targets, &[], Instant::now()).unwrap().opened();
+            balancer.pick(&targets, &[], Instant::now()).unwrap().load().opened();
         }
-        let counts: Vec<_> = targets.eligible().iter().map(|target| target.connections()).collect();
+        let counts: Vec<_> =
+            targets.eligible().iter().map(|target| target.load().connections()).collect();
         let near: u32 = counts[..4].iter().sum();
         let far: u32 = counts[5..].iter().sum();
         assert_eq!((counts[4], near + far), (0, 8000), "{balance:?}");
@@ -195,7 +196,7 @@ fn shares_that_fall_short_of_the_whole_leave_all_eligible_targets() {
     let targets = Targets::for_test(3, short);
     let mut balancer = balancer(Balance::Random);
     for _ in 0..300 {
-        balancer.pick(&targets, &[], Instant::now()).unwrap().opened();
+        balancer.pick(&targets, &[], Instant::now()).unwrap().load().opened();
     }
-    assert!(targets.eligible()[2].connections() > 60);
+    assert!(targets.eligible()[2].load().connections() > 60);
 }

@@ -75,7 +75,7 @@ fn receives_go_on_after_buffers_ran_out() {
                 }
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                     ran_out += 1;
-                    assert!(ring.provide_more_buffers() > 0);
+                    assert!(ring.buffers().grow() > 0);
                 }
                 other => panic!("{other:?}"),
             }
@@ -104,7 +104,7 @@ fn few_buffers_circulate_while_few_are_needed() {
                 panic!("{completion:?}")
             };
             seen.insert(buffer);
-            ring.recycle(buffer);
+            ring.buffers().recycle(buffer);
         }
     }
     assert!(seen.len() <= 17, "{}", seen.len());
@@ -128,12 +128,12 @@ fn buffers_that_rest_give_their_memory_back() {
     let first = held[0];
     assert_eq!(ring.buffers.first_byte(first), 7);
     for buffer in held {
-        ring.recycle(buffer);
+        ring.buffers().recycle(buffer);
     }
     ring.wait(Duration::ZERO).unwrap();
-    ring.shrink_buffers();
+    ring.buffers().shrink();
     assert_eq!(ring.buffers.first_byte(first), 7, "it was in use a moment ago");
-    ring.shrink_buffers();
+    ring.buffers().shrink();
     assert_eq!(ring.buffers.first_byte(first), 0);
 }
 
@@ -143,7 +143,7 @@ fn a_cancelled_receive_says_so() {
     let (_near, far) = pair();
     ring.receive((KEY, Side::Client), &far, true, false);
     ring.wait(Duration::from_millis(1)).unwrap();
-    ring.cancel_receive(KEY, Side::Client);
+    ring.cancel(Kind::Receive, KEY, Side::Client);
     let completions = wait(&mut ring);
     let [Completion::Received { result: Err(error), more: false, .. }] = &completions[..] else {
         panic!("{completions:?}")
@@ -159,7 +159,7 @@ fn more_is_submitted_than_the_queue_holds() {
         ring.watch(Key { slot, generation: 0 }, Side::Client, &far);
     }
     for slot in 0..5000 {
-        ring.cancel_watch(Key { slot, generation: 0 }, Side::Client);
+        ring.cancel(Kind::Watch, Key { slot, generation: 0 }, Side::Client);
     }
     let mut ended = 0;
     while ended < 5000 {
@@ -212,10 +212,10 @@ fn what_is_written_into_a_buffer_is_sent_and_what_is_received_can_be_read() {
     let mut ring = Ring::new().unwrap();
     let (mut near, far) = pair();
     let bytes: Vec<u8> = (0..BUFFER_SIZE).map(|byte| byte.to_le_bytes()[0]).collect();
-    let piece = ring.write(&bytes).unwrap();
+    let piece = ring.buffers().write(&bytes).unwrap();
     ring.send((KEY, Side::Client), &far, piece);
     assert!(matches!(wait(&mut ring)[..], [Completion::Sent { result: Ok(16384), .. }]));
-    ring.recycle(piece.buffer);
+    ring.buffers().recycle(piece.buffer);
     let mut arrived = vec![0; bytes.len()];
     near.read_exact(&mut arrived).unwrap();
     assert!(arrived == bytes);
@@ -227,6 +227,6 @@ fn what_is_written_into_a_buffer_is_sent_and_what_is_received_can_be_read() {
         panic!("{completions:?}");
     };
     let mut read = b"> ".to_vec();
-    ring.read(Piece { buffer, start: 1, end: 5 }, &mut read);
+    ring.buffers().read(Piece { buffer, start: 1, end: 5 }, &mut read);
     assert_eq!(read, b"> ello");
 }

@@ -26,7 +26,7 @@ pub(super) fn visit(
         && connection.scan.activity.is_acknowledged()
         && connection.session.is_at_rest();
     if may_go && let Some(target) = connection.upstream.target() {
-        connection.rebalance_close = RebalanceClose::take(target.counters());
+        connection.rebalance_close = RebalanceClose::take(target.load().counters());
     } else {
         return None;
     }

@@ -11,6 +11,7 @@ use crate::flow::{Key, Side};
 use crate::selection::local_target::LocalTarget;
 use crate::selection::sources::{Source, Sources, is_about_the_source};
 use crate::settings::Settings;
+use crate::sys::Kind;
 use crate::worker::connection::ConnectAttempt;
 use crate::worker::core::timers::EqualTimers;
 use crate::worker::core::{Core, is_cancellation};
@@ -142,7 +143,7 @@ impl Connector {
     pub(in crate::worker) fn cancel(core: &mut Core, key: Key) {
         if let Some(attempt) = core.connection(key).and_then(|it| it.upstream.connect()) {
             attempt.is_cancelled = true;
-            core.ring.cancel_connect(key);
+            core.ring.cancel(Kind::Connect, key, Side::Target);
         }
     }
 
@@ -151,7 +152,7 @@ impl Connector {
         let attempt = core.connection(key).and_then(|it| it.upstream.connect());
         let Some(attempt) = attempt else { return false };
         if !std::mem::replace(&mut attempt.is_revoked, true) {
-            core.ring.cancel_connect(key);
+            core.ring.cancel(Kind::Connect, key, Side::Target);
         }
         true
     }
@@ -162,7 +163,7 @@ impl Connector {
             // The timer may be that of an earlier connect for the same client.
             let attempt = core.connection(key).and_then(|it| it.upstream.connect().copied());
             if attempt.is_some_and(|attempt| attempt.due <= core.now) {
-                core.ring.cancel_connect(key);
+                core.ring.cancel(Kind::Connect, key, Side::Target);
             }
         }
     }
@@ -178,7 +179,7 @@ impl Connector {
         let attempt = *connection.upstream.connect()?;
         let target = Rc::clone(connection.upstream.target()?);
         // Also one that began by an older snapshot, and one that succeeded in the meantime.
-        if attempt.is_revoked || target.reset().is_some() {
+        if attempt.is_revoked || target.status().reset().is_some() {
             connection.upstream.revoked();
             if let Some(socket) = connection.sockets.take(Side::Target) {
                 core.ring.close(socket);

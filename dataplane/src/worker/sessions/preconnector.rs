@@ -107,12 +107,19 @@ impl Preconnector {
         }
     }
 
+    /// Whether clients have come since pools were filled.
+    pub(in crate::worker) fn is_wanted(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// Whether pools are to be looked at.
+    pub(in crate::worker) fn is_due(&self, now: Instant) -> bool {
+        self.is_unaffordable || self.due().is_some_and(|due| due <= now)
+    }
+
     /// What the clients of this turn have left wanting.
     pub(in crate::worker) fn take_lacking(&mut self, core: &Core) -> Vec<Rc<LocalTarget>> {
         let mut lacking = Vec::new();
-        if self.wanted.is_empty() {
-            return lacking;
-        }
         let mut room = self.room(core);
         let mut wanted = std::mem::take(&mut self.wanted);
         for target in wanted.drain(..) {
@@ -163,7 +170,7 @@ impl Preconnector {
 
     /// All connections to targets that are not to be used, or have become others.
     pub(in crate::worker) fn take_out_of_use(&mut self) -> Vec<Key> {
-        self.empty(|target| !target.may_be_preconnected())
+        self.empty(|target| !target.status().may_be_preconnected())
     }
 
     /// No client comes any more: all connections.
@@ -181,7 +188,7 @@ impl Preconnector {
     fn lacks(&self, target: &LocalTarget, now: Instant) -> usize {
         // A target that is down is not found out about here.
         let is_sound =
-            target.may_be_preconnected() && target.last_connect() == LastConnect::Reached;
+            target.status().may_be_preconnected() && target.last_connect() == LastConnect::Reached;
         let rests = !self.is_on || now < self.rests_until;
         if rests || !is_sound { 0 } else { target.pool().borrow().lacking(now) }
     }

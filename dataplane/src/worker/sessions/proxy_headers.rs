@@ -91,7 +91,7 @@ impl ProxyHeaders {
         };
         match event {
             Event::Received { from: Side::Client, piece, more, .. } => {
-                let read = |bytes: &mut Vec<u8>| ring.read(piece, bytes);
+                let read = |bytes: &mut Vec<u8>| ring.buffers().read(piece, bytes);
                 match header.take_in(read, self.settings.drops_fields) {
                     Ok(HeaderRead::Incomplete) => {
                         let progress = HeaderProgress::Incomplete;
@@ -129,7 +129,7 @@ impl ProxyHeaders {
             return Ok(None);
         };
         let Some(version) = self.settings.to_targets else { return Ok(None) };
-        let piece = core.ring.write(&header.header().encode(version));
+        let piece = core.ring.buffers().write(&header.header().encode(version));
         if piece.is_none() {
             log::warn!("core {}: no buffer is left for a PROXY protocol header", core.number());
         }

@@ -160,7 +160,7 @@ impl Router {
         }
         let keys = core.connections.keys().into_iter();
         let reset = |key| {
-            let reason = core.connection(key)?.upstream.target()?.reset()?;
+            let reason = core.connection(key)?.upstream.target()?.status().reset()?;
             Some((key, reason))
         };
         keys.filter_map(reset).collect()

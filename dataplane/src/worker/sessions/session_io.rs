@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, Shutdown, recv};
 
 use crate::flow::{Key, Piece, Side};
 use crate::session::{Event, Op, WATCH_DELAY};
-use crate::sys::{BUFFER_SIZE, Completion, send_queue_bytes};
+use crate::sys::{BUFFER_SIZE, Completion, Kind, send_queue_bytes};
 use crate::worker::core::timers::{EqualTimers, Timers};
 use crate::worker::core::{Core, is_cancellation};
 pub(in crate::worker) use pressure::{Pressure, bound};
@@ -64,7 +64,7 @@ impl SessionIo {
     ) -> Option<Event> {
         let Core { ring, connections, now, .. } = core;
         if let Op::Recycle { buffer } = op {
-            ring.recycle(buffer);
+            ring.buffers().recycle(buffer);
             return None;
         }
         let connection = connections.get_mut(key)?;
@@ -78,7 +78,7 @@ impl SessionIo {
                     self.starved.remove(index);
                     return Some(Event::ReceiveStopped { from });
                 }
-                ring.cancel_receive(key, from);
+                ring.cancel(Kind::Receive, key, from);
             }
             Op::AwaitReadable { from } => ring.await_readable(key, from, socket(from)?),
             Op::Fill { from } => return Some(self.splicer.fill(connection, from)),
@@ -86,12 +86,12 @@ impl SessionIo {
             Op::AwaitWritable { to } => ring.await_writable(key, to, socket(to)?),
             Op::DiscardPipe { to } => self.splicer.discard(connection, to),
             Op::Send { to, piece } => ring.send((key, to), socket(to)?, piece),
-            Op::CancelSend { to } => ring.cancel_send(key, to),
+            Op::CancelSend { to } => ring.cancel(Kind::Send, key, to),
             Op::Watch { side } => {
                 ring.watch(key, side, socket(side)?);
                 self.pressure.note(connection, side);
             }
-            Op::CancelWatch { side } => ring.cancel_watch(key, side),
+            Op::CancelWatch { side } => ring.cancel(Kind::Watch, key, side),
             Op::WatchLater => {
                 self.watches.start(*now, key, |key| connections.get_mut(key).is_none());
             }
@@ -162,12 +162,12 @@ impl SessionIo {
             }
             Ok((_, buffer)) => {
                 if let Some(buffer) = buffer {
-                    core.ring.recycle(buffer);
+                    core.ring.buffers().recycle(buffer);
                 }
                 Event::EndOfStream { from }
             }
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                if core.ring.provide_more_buffers() == 0 {
+                if core.ring.buffers().grow() == 0 {
                     self.starved.push_back((key, from));
                     return None;
                 }
@@ -214,7 +214,7 @@ impl SessionIo {
         if self.starved.is_empty() {
             return Vec::new();
         }
-        let fed = usize::from(core.ring.provide_more_buffers()).min(self.starved.len());
+        let fed = usize::from(core.ring.buffers().grow()).min(self.starved.len());
         self.starved.drain(..fed).collect()
     }
 }

@@ -85,25 +85,25 @@ impl BreakerWorld {
 
     fn succeed(&mut self) {
         self.connected += 1;
-        let turn = self.breaker.connected(self.connected);
-        assert_eq!(turn, self.open.map(|_| Transition::Closed));
-        self.tally.closed_by_connects += u32::from(turn.is_some());
-        self.note_closed(turn);
+        let transition = self.breaker.connected(self.connected);
+        assert_eq!(transition, self.open.map(|_| Transition::Closed));
+        self.tally.closed_by_connects += u32::from(transition.is_some());
+        self.note_closed(transition);
     }
 
     fn hear_of_failure(&mut self) {
         let Some((count, successes)) = self.take(|world| &mut world.failures) else { return };
-        let turn = self.breaker.failed(&report(count, successes), self.connected, self.now);
+        let transition = self.breaker.failed(&report(count, successes), self.connected, self.now);
         if self.open.is_some() {
-            return assert_eq!(turn, None, "it is open already");
+            return assert_eq!(transition, None, "it is open already");
         }
         self.heard.push((count, successes));
         self.heard.retain(|(_, of)| *of == self.connected);
         let row: u32 = self.heard.iter().map(|(count, _)| count).sum();
         let is_last = successes == self.connected;
         let expected = (is_last && row >= THRESHOLD).then_some(Transition::Open);
-        assert_eq!(turn, expected, "{row} in a row");
-        if turn.is_some() {
+        assert_eq!(transition, expected, "{row} in a row");
+        if transition.is_some() {
             let wait = if self.is_checked { TIMEOUT } else { Duration::from_secs(1) };
             let due = self.now + wait;
             self.open = Some(Account { since: self.now, wait, due, began: None });
@@ -113,11 +113,11 @@ impl BreakerWorld {
 
     fn hear_of_check(&mut self) {
         let Some(began) = self.take(|world| &mut world.checks) else { return };
-        let turn = self.breaker.passed(began);
+        let transition = self.breaker.passed(began);
         let is_news = self.is_checked && self.open.is_some_and(|open| open.since < began);
-        assert_eq!(turn, is_news.then_some(Transition::Closed));
+        assert_eq!(transition, is_news.then_some(Transition::Closed));
         self.tally.closed_by_checks += u32::from(is_news);
-        self.note_closed(turn);
+        self.note_closed(transition);
     }
 
     fn begin_attempt(&mut self) {
@@ -135,16 +135,16 @@ impl BreakerWorld {
         let results =
             [ConnectAttempt::Reached, FAILED, FAILED, ConnectAttempt::NotMade("no room".into())];
         let result = results[self.random.usize(..4)].clone();
-        let turn = self.breaker.attempted(began, result.clone(), self.now);
+        let transition = self.breaker.attempted(began, result.clone(), self.now);
         let Some(open) = self.open.as_mut().filter(|open| open.began == Some(began)) else {
-            return assert_eq!(turn, None, "nobody waits for it");
+            return assert_eq!(transition, None, "nobody waits for it");
         };
         if result == ConnectAttempt::Reached {
-            assert_eq!(turn, Some(Transition::Closed));
+            assert_eq!(transition, Some(Transition::Closed));
             self.tally.closed_by_attempts += 1;
-            return self.note_closed(turn);
+            return self.note_closed(transition);
         }
-        assert_eq!(turn, Some(Transition::Open));
+        assert_eq!(transition, Some(Transition::Open));
         if result == FAILED {
             open.wait = (open.wait * 2).min(TIMEOUT);
             self.tally.failed_attempts += 1;
@@ -152,8 +152,8 @@ impl BreakerWorld {
         (open.due, open.began) = (self.now + open.wait, None);
     }
 
-    fn note_closed(&mut self, turn: Option<Transition>) {
-        if turn.is_some() {
+    fn note_closed(&mut self, transition: Option<Transition>) {
+        if transition.is_some() {
             self.open = None;
             self.heard.clear();
         }
