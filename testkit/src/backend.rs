@@ -6,6 +6,7 @@ mod nginx;
 mod raw_target;
 mod server;
 
+use std::borrow::Borrow;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -41,8 +42,8 @@ pub struct Backend {
 }
 
 /// Where these serve.
-pub fn addresses(backends: &[Backend]) -> Vec<SocketAddr> {
-    backends.iter().map(|backend| backend.address).collect()
+pub fn addresses(backends: &[impl Borrow<Backend>]) -> Vec<SocketAddr> {
+    backends.iter().map(|backend| backend.borrow().address).collect()
 }
 
 impl Backend {

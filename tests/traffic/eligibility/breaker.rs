@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::BINARY;
 use crate::load::Load;
-use testkit::backend::Backend;
+use testkit::backend::{Backend, addresses};
 use testkit::balancer::Balancer;
 use testkit::http;
 use testkit::wait::wait_until;
@@ -25,7 +25,7 @@ fn turns(balancer: &Balancer, to: &str) -> u64 {
 }
 
 fn start(backends: &[&Backend], environment: &[(&str, &str)]) -> Balancer {
-    let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
+    let addresses = addresses(backends);
     let environment: Vec<_> =
         [("BALANCE", "round_robin")].iter().chain(environment).copied().collect();
     let balancer = BINARY.start(&addresses, &environment);

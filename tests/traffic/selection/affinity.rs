@@ -9,7 +9,7 @@ use exchange::{Affinity, ClientKey, Target};
 use socket2::{Domain, Socket, Type};
 
 use crate::BINARY;
-use testkit::backend::Backend;
+use testkit::backend::{Backend, addresses};
 use testkit::balancer::Balancer;
 use testkit::http::Client;
 use testkit::wait::wait_until;
@@ -25,7 +25,7 @@ struct Stage {
 impl Stage {
     fn new(environment: &[(&str, &str)]) -> Self {
         let backends: Vec<_> = (0..5).map(|_| Backend::start()).collect();
-        let mut addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
+        let mut addresses = addresses(&backends);
         let environment = [&MAGLEV, environment].concat();
         let first = BINARY.start(&addresses, &environment);
         addresses.reverse();

@@ -1,7 +1,7 @@
 //! On one core, whose choices are exact, unless said otherwise; several cores each choose like it.
 
 use crate::BINARY;
-use testkit::backend::Backend;
+use testkit::backend::{Backend, addresses};
 use testkit::balancer::Balancer;
 use testkit::http::Client;
 
@@ -17,7 +17,7 @@ impl Stage {
 
     fn on_cores(cores: &str, balance: &str, backends: usize) -> Self {
         let backends: Vec<_> = (0..backends).map(|_| Backend::start()).collect();
-        let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
+        let addresses = addresses(&backends);
         let environment = [("BALANCE", balance), ("CORES", cores)];
         let balancer = BINARY.start(&addresses, &environment);
         for &address in &addresses {

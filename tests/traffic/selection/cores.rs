@@ -6,7 +6,7 @@ use std::thread;
 use rustix::process::Signal;
 
 use crate::BINARY;
-use testkit::backend::Backend;
+use testkit::backend::{Backend, addresses};
 use testkit::balancer::Balancer;
 use testkit::http::Client;
 use testkit::skip::skip;
@@ -20,7 +20,7 @@ fn start(targets: &[Backend]) -> Option<Balancer> {
         skip("there is only one CPU");
         return None;
     }
-    let addresses: Vec<_> = targets.iter().map(|target| target.address).collect();
+    let addresses = addresses(targets);
     Some(BINARY.start(&addresses, &[("CORES", "2")]))
 }
 
