@@ -5,14 +5,16 @@
 mod addresses;
 mod checksum;
 pub(crate) mod exchange;
+mod fault;
 mod header;
 mod tlvs;
 mod v1;
 mod v2;
 
 pub(crate) use addresses::Addresses;
+pub(crate) use fault::Fault;
 use header::begins_alike;
-pub(crate) use header::{Fault, HEADER_MAX_BYTES, Header};
+pub(crate) use header::{HEADER_MAX_BYTES, Header};
 pub use header::{ProxyProtocol, ProxyVersion};
 pub(crate) use tlvs::Tlvs;
 

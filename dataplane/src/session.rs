@@ -159,8 +159,7 @@ impl Session {
                 self.close_reason.get_or_insert(CloseReason::Refused);
             }
             Event::HeaderForTarget { piece } => {
-                let is_first = self.awaits_client() || !self.relay.half(Side::Target).open;
-                debug_assert!(is_first, "the header comes too late");
+                debug_assert!(self.awaits_client() || !self.is_connected(), "it comes too late");
                 self.relay.half_mut(Side::Target).outbox.push_front(piece);
             }
             Event::ClientArrived { payload } => {

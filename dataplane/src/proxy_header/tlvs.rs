@@ -1,4 +1,4 @@
-use super::header::Fault;
+use super::fault::Fault;
 
 /// Type of the field that holds a checksum of the whole header, `PP2_TYPE_CRC32C`.
 const CHECKSUM: u8 = 0x03;

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use super::addresses::Addresses;
-use super::header::{Fault, Header, begins_alike};
+use super::fault::Fault;
+use super::header::{Header, begins_alike};
 use super::tlvs::Tlvs;
 
 pub(super) const SIGNATURE: &[u8] = b"PROXY ";

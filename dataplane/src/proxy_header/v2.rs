@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::addresses::Addresses;
 use super::checksum::crc32c;
-use super::header::{Fault, HEADER_MAX_BYTES, Header};
+use super::fault::Fault;
+use super::header::{HEADER_MAX_BYTES, Header};
 use super::tlvs::Tlvs;
 
 pub(super) const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";

@@ -17,7 +17,7 @@ pub(crate) struct Keepalive {
 impl Keepalive {
     /// `TCP_USER_TIMEOUT` (tcp(7), RFC 5482) is not set: the kernel counts it from the first probe of
     /// a closed window, also where bytes are acknowledged all the while, so it would end live peers
-    /// that read slowly. Whoever acknowledges nothing is found by the sweep instead.
+    /// that read slowly. Whoever acknowledges nothing is found by the idle scan instead.
     pub(crate) fn new(keepalive: Option<Duration>) -> Self {
         Self { keepalive }
     }

@@ -26,19 +26,19 @@ const PERCENT_OF_MEAN_MAX: u64 = 105;
 pub(crate) struct ConnectionBalancer {
     lanes: Arc<Lanes>,
     core: usize,
-    /// What each core has to serve, as last seen; `None` where nothing is to be handed to.
+    /// What each core has to serve, as last seen; `None` where nothing is to be moved to.
     loads: Vec<Option<u64>>,
     next_look: usize,
-    /// Whom something was handed to since they were last woken.
+    /// Whom something was moved to since they were last woken.
     to_wake: Vec<usize>,
-    /// It has not said yet that it hands nothing over any more.
+    /// It has not said yet that it moves nothing any more.
     may_move: bool,
 }
 
 #[derive(Debug)]
 struct Lanes {
     by_core: Box<[Lane]>,
-    /// Cores that may still hand something over.
+    /// Cores that may still move something.
     senders: AtomicUsize,
 }
 
@@ -48,7 +48,7 @@ struct Lanes {
 struct Lane {
     /// The core serves clients.
     is_open: AtomicBool,
-    /// Connections that were handed over and that the core does not count yet.
+    /// Connections that were moved and that the core does not count yet.
     in_transit: AtomicUsize,
     sender: Sender<OwnedFd>,
     receiver: Receiver<OwnedFd>,
@@ -76,7 +76,7 @@ impl ConnectionBalancer {
         (0..cores).map(end).collect()
     }
 
-    /// Says whether other cores may hand something to this one.
+    /// Says whether other cores may move something to this one.
     pub(crate) fn set_open(&self, is_open: bool) {
         // Only a hint: what comes too late is served all the same.
         self.own_lane().is_open.store(is_open, Ordering::Relaxed);
@@ -95,11 +95,11 @@ impl ConnectionBalancer {
         }
     }
 
-    /// Hands `client` to a core that has clearly fewer connections than this one, which has `own`.
+    /// Moves `client` to a core that has clearly fewer connections than this one, which has `own`.
     /// It comes back if there is none, or no place for it on the way.
     pub(crate) fn offer(&mut self, client: OwnedFd, own: u64) -> Option<OwnedFd> {
-        debug_assert!(self.may_move, "a core that has stopped hands nothing over");
-        // What others have handed to this core is its own, too.
+        debug_assert!(self.may_move, "a core that has stopped moves nothing");
+        // What others have moved to this core is its own, too.
         let own = own + self.own_lane().in_transit.load(Ordering::Relaxed) as u64;
         self.loads[self.core] = Some(own);
         let Some(receiver_core) = lighter_core(&self.loads, own) else { return Some(client) };
@@ -117,14 +117,14 @@ impl ConnectionBalancer {
         None
     }
 
-    /// Wakes those whom something was handed to.
+    /// Wakes those whom something was moved to.
     pub(crate) fn wake_receivers(&mut self) {
         for core in self.to_wake.drain(..) {
             self.lanes.by_core[core].waker.wake();
         }
     }
 
-    /// A connection that was handed to this core. [`Self::note_received`] has to follow once it is
+    /// A connection that was moved to this core. [`Self::note_received`] has to follow once it is
     /// counted.
     pub(crate) fn receive(&self) -> Option<OwnedFd> {
         self.own_lane().receiver.try_recv().ok()
@@ -140,11 +140,11 @@ impl ConnectionBalancer {
         self.lanes.by_core.iter().map(|lane| lane.in_transit.load(Ordering::Relaxed)).sum()
     }
 
-    /// Says that this core hands nothing over any more.
+    /// Says that this core moves nothing any more.
     pub(crate) fn stop_moving(&mut self) {
         self.wake_receivers();
         if std::mem::take(&mut self.may_move) {
-            // What this core handed over is in the queues for everybody who reads the 0.
+            // What this core moved is in the queues for everybody who reads the 0.
             let senders = self.lanes.senders.fetch_sub(1, Ordering::AcqRel) - 1;
             if senders == 0 {
                 self.lanes.by_core.iter().for_each(|lane| lane.waker.wake());
@@ -154,7 +154,7 @@ impl ConnectionBalancer {
 
     /// Whether nothing can come any more.
     pub(crate) fn is_over(&self) -> bool {
-        // In this order: what is handed over comes before the 0.
+        // In this order: what is moved comes before the 0.
         self.lanes.senders.load(Ordering::Acquire) == 0 && self.own_lane().receiver.is_empty()
     }
 

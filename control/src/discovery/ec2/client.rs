@@ -91,7 +91,7 @@ pub(super) struct Client {
     autoscaling: autoscaling::Client,
     ec2: ec2::Client,
     /// What stands against asking either at all.
-    obstacles: [Option<String>; 2],
+    problems: [Option<String>; 2],
     asked: Arc<Sightings>,
     patience: Arc<Patience>,
     settings: Arc<AwsSettings>,
@@ -125,7 +125,7 @@ impl Client {
         Self {
             autoscaling: autoscaling::Client::from_conf(of_groups.build()),
             ec2: ec2::Client::from_conf(of_instances.build()),
-            obstacles: [groups.problem(), instances.problem()],
+            problems: [groups.problem(), instances.problem()],
             asked: Arc::clone(&access.asked),
             patience: Arc::clone(&access.patience),
             settings: Arc::clone(settings),
@@ -183,7 +183,7 @@ impl Api for Client {
         name: &str,
         token: Option<String>,
     ) -> Result<Page<AutoScalingGroup>, Fault> {
-        if let Some(problem) = &self.obstacles[0] {
+        if let Some(problem) = &self.problems[0] {
             return Err(self.unsent(DESCRIBE_GROUPS, problem));
         }
         let call = self
@@ -207,7 +207,7 @@ impl Api for Client {
         filter: &Filter,
         token: Option<String>,
     ) -> Result<Page<Instance>, Fault> {
-        if let Some(problem) = &self.obstacles[1] {
+        if let Some(problem) = &self.problems[1] {
             return Err(self.unsent(DESCRIBE_INSTANCES, problem));
         }
         let filter = ec2::types::Filter::builder()
