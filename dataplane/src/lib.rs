@@ -6,9 +6,6 @@ mod limits;
 mod plane;
 mod preconnect;
 mod proxy_header;
-#[cfg(test)]
-#[path = "../../tests/support/seeds.rs"]
-mod seeds;
 mod selection;
 mod session;
 mod settings;
