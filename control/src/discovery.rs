@@ -9,8 +9,6 @@ mod endpoint;
 pub(crate) mod file;
 mod label;
 mod refresh;
-#[cfg(test)]
-mod scratch;
 mod settings;
 mod static_list;
 mod watch;

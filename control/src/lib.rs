@@ -11,9 +11,6 @@ mod log_lines;
 mod metrics;
 mod plane;
 pub mod policy;
-#[cfg(test)]
-#[path = "../../tests/support/seeds.rs"]
-mod seeds;
 pub mod status;
 mod threads;
 

@@ -6,9 +6,6 @@ mod limits;
 mod plane;
 mod preconnect;
 mod proxy_header;
-#[cfg(test)]
-#[path = "../../tests/support/seeds.rs"]
-mod seeds;
 mod selection;
 mod session;
 mod settings;
@@ -19,7 +16,7 @@ pub use limits::{Cidrs, Limits};
 pub use plane::{CoreSetup, DataPlane, StartError};
 pub use proxy_header::{ProxyProtocol, ProxyVersion};
 pub use selection::balance::Balance;
-pub use selection::sources::Sources;
+pub use selection::source_addresses::Sources;
 pub use settings::Settings;
 pub use sys::keepalive::KEEPALIVE_MAX;
 pub use sys::listener::Listener;

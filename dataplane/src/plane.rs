@@ -11,7 +11,7 @@ use crate::limits::Admission;
 use crate::limits::rejection_log::RejectionLog;
 use crate::settings::Settings;
 use crate::sys::listener::Listener;
-use crate::worker::ConnectionBalancer;
+use crate::worker::CoreBalancer;
 use crate::worker::Lifecycle;
 use crate::worker::PauseLog;
 use crate::worker::{Parts, Worker};
@@ -117,7 +117,7 @@ impl DataPlane {
         let mut listeners = Vec::with_capacity(cores.len());
         let mut ready = Vec::with_capacity(cores.len());
         let wakers = cores.iter().map(|core| core.subscriber.waker().clone()).collect();
-        let cores = cores.into_iter().zip(ConnectionBalancer::between(wakers)).enumerate();
+        let cores = cores.into_iter().zip(CoreBalancer::between(wakers)).enumerate();
         for (number, (CoreSetup { cpu, listener, subscriber, reporter }, balancer)) in cores {
             let clone = listener.try_clone();
             listeners.push(clone.map_err(|error| StartError::Ring { cpu, error })?);

@@ -4,9 +4,9 @@
 
 mod addresses;
 mod checksum;
-pub(crate) mod exchange;
 mod fault;
 mod header;
+pub(crate) mod header_exchange;
 mod tlvs;
 mod v1;
 mod v2;

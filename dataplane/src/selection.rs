@@ -10,5 +10,5 @@ mod lingering;
 pub(crate) mod local_target;
 mod ports;
 pub(crate) mod retry_budget;
-pub(crate) mod sources;
+pub(crate) mod source_addresses;
 pub(crate) mod targets;

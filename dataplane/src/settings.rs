@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::limits::Limits;
 use crate::proxy_header::ProxyProtocol;
 use crate::selection::balance::Balance;
-use crate::selection::sources::Sources;
+use crate::selection::source_addresses::Sources;
 #[cfg(doc)]
 use crate::sys::keepalive::KEEPALIVE_MAX;
 use crate::worker::IdleTimeouts;

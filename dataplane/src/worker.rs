@@ -3,8 +3,8 @@
 
 mod acceptor;
 mod connection;
-mod connection_balancer;
 mod core;
+mod core_balancer;
 mod idle_scan;
 mod lifecycle;
 mod parts;
@@ -23,7 +23,7 @@ use crate::selection::balance::Balance;
 use crate::sys::Completion;
 use acceptor::Acceptor;
 pub(crate) use acceptor::pause_log::PauseLog;
-pub(crate) use connection_balancer::ConnectionBalancer;
+pub(crate) use core_balancer::CoreBalancer;
 use idle_scan::IdleScan;
 pub use idle_scan::activity::IdleTimeouts;
 pub(crate) use lifecycle::Lifecycle;
@@ -39,7 +39,7 @@ const SHRINK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Worker {
     sessions: Sessions,
     acceptor: Acceptor,
-    balancer: ConnectionBalancer,
+    balancer: CoreBalancer,
     idle_scan: IdleScan,
     lifecycle: Arc<Lifecycle>,
     shutdown_timeout: Duration,

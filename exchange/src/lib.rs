@@ -10,9 +10,6 @@ mod counters;
 mod rebalance_budget;
 mod rebalance_close;
 mod report;
-#[cfg(test)]
-#[path = "../../tests/support/seeds.rs"]
-mod seeds;
 mod snapshot;
 mod target;
 

@@ -1,9 +1,9 @@
 //! Bad answers.
 
-use crate::harness::clients::Clients;
-use crate::harness::fleet::Fleet;
-use crate::harness::proxy::Fault;
-use crate::harness::wait_until;
+use crate::clients::Clients;
+use crate::fleet::{Fleet, wait_for_healthy};
+use testkit::aws::proxy::Fault;
+use testkit::wait::wait_until;
 
 /// An error as EC2 says it.
 pub(crate) fn ec2_error(status: u16, code: &str) -> Fault {
@@ -43,8 +43,8 @@ fn whatever_goes_wrong_no_target_and_no_client_is_lost() {
     let Some(mut fleet) = Fleet::start() else { return };
     let members = fleet.scale_out(4);
     let balancer = fleet.balancer(&members, &[("NODE_CHECK_PERIOD", "300ms")]);
-    let ids = balancer.healthy();
-    let clients = Clients::start(balancer.address());
+    let ids = balancer.ids("healthy");
+    let clients = Clients::start(balancer.address);
     let html = "<html><body><h1>Internal Server Error</h1></body></html>".to_owned();
     for (fault, outcome, told) in [
         (
@@ -62,17 +62,17 @@ fn whatever_goes_wrong_no_target_and_no_client_is_lost() {
         (autoscaling_error(400, "Throttling"), "throttled", "AWS throttles autoscaling"),
     ] {
         let shown = format!("{fault:?}");
-        let logged = balancer.log().len();
+        let logged = balancer.process.stderr().len();
         fleet.proxy.set_fault(fault);
         balancer.wait_for_refreshes(outcome, 1);
-        assert_eq!(balancer.healthy(), ids, "{shown}");
+        assert_eq!(balancer.ids("healthy"), ids, "{shown}");
         wait_until(&format!("{told} is told of {shown}"), || {
-            balancer.log()[logged..].contains(told)
+            balancer.process.stderr()[logged..].contains(told)
         });
         assert_eq!(clients.next_targets(50).len(), ids.len(), "{shown}");
         fleet.proxy.set_fault(Fault::None);
         balancer.wait_for_refreshes("ok", 1);
-        assert_eq!(balancer.healthy(), ids, "{shown}");
+        assert_eq!(balancer.ids("healthy"), ids, "{shown}");
     }
     assert_eq!(balancer.targets().len(), ids.len());
 }
@@ -82,11 +82,11 @@ fn an_empty_answer_is_believed_the_third_time_and_a_partial_one_never() {
     let Some(mut fleet) = Fleet::start() else { return };
     let members = fleet.scale_out(2);
     let balancer = fleet.balancer(&members, &[]);
-    let ids = balancer.healthy();
-    let clients = Clients::start(balancer.address());
+    let ids = balancer.ids("healthy");
+    let clients = Clients::start(balancer.address);
     fleet.proxy.set_fault(no_instances());
     balancer.wait_for_refreshes("partial", 5);
-    assert_eq!(balancer.healthy(), ids);
+    assert_eq!(balancer.ids("healthy"), ids);
 
     // Twice is not enough, whatever comes between.
     for fault in [Fault::None, Fault::Truncated] {
@@ -97,7 +97,7 @@ fn an_empty_answer_is_believed_the_third_time_and_a_partial_one_never() {
         balancer.wait_for_refreshes("empty_doubted", 1);
         fleet.proxy.set_fault(fault);
         balancer.wait_for_refreshes(outcome, 1);
-        assert_eq!(balancer.healthy(), ids);
+        assert_eq!(balancer.ids("healthy"), ids);
     }
     fleet.proxy.set_fault(Fault::None);
     balancer.wait_for_refreshes("ok", 1);
@@ -106,8 +106,8 @@ fn an_empty_answer_is_believed_the_third_time_and_a_partial_one_never() {
     let doubted = "discovery_refreshes_total{outcome=\"empty_doubted\"}";
     let before = balancer.metric(doubted);
     fleet.proxy.set_fault(no_group());
-    balancer.wait_for_healthy(&[]);
+    wait_for_healthy(&balancer, &[]);
     assert!((balancer.metric(doubted) - before - 2.0).abs() < 0.5);
     fleet.proxy.set_fault(Fault::None);
-    balancer.wait_for_healthy(&members);
+    wait_for_healthy(&balancer, &members);
 }

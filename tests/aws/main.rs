@@ -4,13 +4,16 @@
 #![cfg(feature = "aws")]
 #![allow(clippy::unwrap_used, reason = "this is test code, outside a test function too")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
+mod clients;
 mod departures;
 mod faults;
-mod harness;
+mod fleet;
 mod modes;
 mod outage;
 mod scaling;
 mod startup;
+
+use testkit::balancer::Binary;
+
+/// The binary under test.
+const BINARY: Binary = testkit::binary!();

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::balancer::Balancer;
-use crate::harness::clients::{Client, Clients};
-use crate::harness::fleet::Fleet;
-use crate::harness::wait_until;
+use crate::clients::{Clients, connect};
+use crate::fleet::{Fleet, wait_for_healthy};
+use testkit::wait::wait_until;
 
 /// Two discovery periods' worth of a busy machine.
 const SLACK: Duration = Duration::from_secs(3);
@@ -16,18 +15,19 @@ fn the_default_variables_do() {
     let members = fleet.scale_out(3);
     // No member of the group.
     fleet.launch();
-    let balancer = Balancer::spawn(&fleet.least_variables());
-    balancer.wait_for_healthy(&members);
-    assert_eq!(balancer.status("/readyz"), Some(200));
+    let balancer = fleet.spawn_default_balancer();
+    wait_for_healthy(&balancer, &members);
+    assert_eq!(balancer.readiness(), Some(200));
 
-    let clients = Clients::start(balancer.address());
+    let clients = Clients::start(balancer.address);
     wait_until("each member is seen", || clients.targets().len() == members.len());
     for target in balancer.targets() {
-        let member = members.iter().find(|member| member.id == target.id).unwrap();
-        assert_eq!(target.address, fleet.socket_address(member).to_string());
+        let member = members.iter().find(|member| member.id == target["id"]).unwrap();
+        assert_eq!(target["address"], fleet.socket_address(member).to_string());
     }
-    let mut zones: Vec<_> = balancer.targets().into_iter().map(|target| target.zone).collect();
-    zones.sort();
+    let targets = balancer.targets();
+    let mut zones: Vec<_> = targets.iter().map(|it| it["zone"].as_str().unwrap()).collect();
+    zones.sort_unstable();
     zones.dedup();
     assert_eq!(zones, ["eu-west-1a", "eu-west-1b"]);
 
@@ -39,11 +39,11 @@ fn the_default_variables_do() {
     assert!(taken < Duration::from_secs(11 + 4) + SLACK, "{taken:?}");
 
     let all = [members, vec![new]].concat();
-    let (mut client, leaving) = Client::of(&balancer, &all);
+    let (mut client, leaving) = connect(&balancer, &all);
     fleet.scale_in(leaving);
-    balancer.wait_for_state(leaving, "draining");
+    balancer.wait_for_state(&leaving.id, "draining");
     assert!(!clients.next_targets(50).contains(&leaving.address));
-    assert_eq!(client.ask().unwrap(), leaving.address);
+    assert_eq!(client.get("/").unwrap().body, leaving.address);
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn every_page_of_running_instances_with_the_tag() {
     assert_eq!(fleet.proxy.asked("DescribeAutoScalingGroups"), 0);
     assert_eq!(balancer.targets().len(), tagged.len());
 
-    let clients = Clients::start(balancer.address());
+    let clients = Clients::start(balancer.address);
     fleet.tag(&others[1..], "Role", "web");
     wait_until("the newly tagged is seen", || clients.targets().contains(&others[1].address));
     fleet.end("StopInstances", &tagged[0]);
-    balancer.wait_for_state(&tagged[0], "draining");
+    balancer.wait_for_state(&tagged[0].id, "draining");
     assert!(!clients.next_targets(50).contains(&tagged[0].address));
 }
 
@@ -77,6 +77,6 @@ fn every_page_of_the_groups_members() {
     let balancer = fleet.balancer(&members, &[]);
     assert!(fleet.proxy.asked("DescribeInstances") >= 4);
     assert_eq!(balancer.targets().len(), members.len());
-    let clients = Clients::start(balancer.address());
+    let clients = Clients::start(balancer.address);
     wait_until("each member is seen", || clients.targets().len() == members.len());
 }

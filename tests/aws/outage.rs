@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::harness::clients::Clients;
-use crate::harness::fleet::Fleet;
-use crate::harness::moto::Moto;
-use crate::harness::wait_until;
+use crate::clients::Clients;
+use crate::fleet::Fleet;
+use testkit::aws::moto::Moto;
+use testkit::wait::wait_until;
 
 /// How long AWS is away.
 const OUTAGE: f64 = 5.0;
@@ -17,14 +17,14 @@ fn no_client_notices_and_everything_goes_on_afterwards() {
     let mut fleet = Fleet::start_in(&moto);
     let members = fleet.scale_out(3);
     let balancer = fleet.balancer(&members, &[]);
-    let ids = balancer.healthy();
-    let clients = Clients::start(balancer.address());
+    let ids = balancer.ids("healthy");
+    let clients = Clients::start(balancer.address);
 
     moto.kill();
     fleet.proxy.close();
     balancer.wait_for_refreshes("unreachable", 2);
     wait_until("the outage is over", || {
-        assert_eq!(balancer.healthy(), ids);
+        assert_eq!(balancer.ids("healthy"), ids);
         std::thread::sleep(Duration::from_millis(100));
         balancer.metric("discovery_age_seconds") > OUTAGE
     });
@@ -36,7 +36,7 @@ fn no_client_notices_and_everything_goes_on_afterwards() {
     fleet.proxy.open();
     balancer.wait_for_refreshes("ok", 1);
     balancer.wait_for_log("works again: 3 targets");
-    assert_eq!(balancer.healthy(), ids);
+    assert_eq!(balancer.ids("healthy"), ids);
     assert_eq!(balancer.targets().len(), ids.len());
 
     let new = fleet.scale_out(1).remove(0);

@@ -1,11 +1,10 @@
 //! A start while AWS does not answer as it should.
 
 use crate::faults::{autoscaling_error, ec2_error};
-use crate::harness::balancer::Balancer;
-use crate::harness::clients::Client;
-use crate::harness::fleet::Fleet;
-use crate::harness::proxy::Fault;
-use crate::harness::wait_until;
+use crate::fleet::Fleet;
+use testkit::aws::proxy::Fault;
+use testkit::balancer::Balancer;
+use testkit::wait::wait_until;
 
 /// It has no target, and says why.
 #[track_caller]
@@ -13,16 +12,16 @@ fn expect_waiting(balancer: &Balancer, outcome: &str, told: &[&str]) {
     balancer.wait_for_log("no target is known until then");
     balancer.wait_for_refreshes(outcome, 1);
     for text in told {
-        assert!(balancer.log().contains(text), "{text}: {}", balancer.log());
+        assert!(balancer.process.stderr().contains(text), "{text}: {}", balancer.process.stderr());
     }
-    assert_eq!(balancer.status("/readyz"), Some(503));
-    assert_eq!(balancer.status("/healthz"), Some(200));
+    assert_eq!(balancer.readiness(), Some(503));
+    assert_eq!(balancer.admin_get("/healthz").map(|answer| answer.status), Some(200));
 }
 
 #[track_caller]
 fn expect_ready(balancer: &Balancer) {
-    wait_until("it is ready", || balancer.status("/readyz") == Some(200));
-    Client::connect(balancer.address()).unwrap().ask().unwrap();
+    wait_until("it is ready", || balancer.readiness() == Some(200));
+    balancer.get("/");
 }
 
 #[test]

@@ -4,13 +4,14 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::Instant;
 
+use crate::BINARY;
 use crate::fleet::{
-    ADDRESSES, Fleet, IDS, asg_error, ec2_error, fixed, refreshes, targets, wait_for_healthy,
-    wait_for_refreshes,
+    ADDRESSES, Fleet, IDS, asg_error, ec2_error, fixed, refreshes, wait_for_healthy,
 };
-use crate::support::aws::Behaviour;
-use crate::support::balancer::{command, end};
-use crate::support::{http, wait_until};
+use testkit::aws::api::Behaviour;
+use testkit::http;
+use testkit::process::end;
+use testkit::wait::wait_until;
 
 #[test]
 fn whatever_goes_wrong_the_targets_stay_and_the_log_says_so_once() {
@@ -34,10 +35,10 @@ fn whatever_goes_wrong_the_targets_stay_and_the_log_says_so_once() {
         let shown = format!("{behaviour:?}");
         let logged = balancer.process.stderr().len();
         fleet.aws.behave(behaviour);
-        wait_for_refreshes(&balancer, outcome, 2.0);
-        assert_eq!(targets(&balancer, "healthy").len(), 4, "{shown}");
+        balancer.wait_for_refreshes(outcome, 2);
+        assert_eq!(balancer.ids("healthy").len(), 4, "{shown}");
         fleet.aws.behave(Behaviour::Good);
-        wait_for_refreshes(&balancer, "ok", 1.0);
+        balancer.wait_for_refreshes("ok", 1);
         wait_until("its end is told", || {
             balancer.process.stderr()[logged..].contains("works again: 4 targets")
         });
@@ -50,10 +51,10 @@ fn whatever_goes_wrong_the_targets_stay_and_the_log_says_so_once() {
         });
         assert!(matches!(tellings, [1, 0 | 1] | [0, 1]), "{shown}: {log}");
         assert!(log.contains("the last good targets stay in use (4)"), "{shown}: {log}");
-        let answer = http::get(balancer.address(), "/").unwrap();
+        let answer = http::get(balancer.address, "/").unwrap();
         assert_eq!(answer.status, 200, "{shown}");
     }
-    assert_eq!(targets(&balancer, "draining").len(), 0);
+    assert_eq!(balancer.ids("draining").len(), 0);
 }
 
 #[test]
@@ -91,15 +92,15 @@ fn a_start_without_aws_waits_for_it_and_says_what_to_do() {
         let variables: Vec<_> = variables.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let balancer = fleet.balancer(&variables);
         balancer.wait_for_log("no target is known until then");
-        wait_for_refreshes(&balancer, outcome, 1.0);
+        balancer.wait_for_refreshes(outcome, 1);
         let log = balancer.process.stderr();
         let lines: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
         for part in told {
             assert!(lines.iter().any(|line| line.contains(part)), "{part}: {log}");
         }
         assert_eq!(log.matches("Meanwhile").count(), 1, "{log}");
-        assert_eq!(balancer.get("/readyz").unwrap().status, 503);
-        assert_eq!(balancer.get("/healthz").unwrap().status, 200);
+        assert_eq!(balancer.admin_get("/readyz").unwrap().status, 503);
+        assert_eq!(balancer.admin_get("/healthz").unwrap().status, 200);
         if matches!(outcome, "denied" | "timeout") {
             fleet.aws.behave(Behaviour::Good);
             balancer.wait_until_ready();
@@ -131,11 +132,11 @@ fn an_empty_or_shrunken_answer_is_believed_the_third_time() {
         let outcome = format!("{outcome}_doubted");
         fleet.resize(1);
         fleet.aws.behave(bad);
-        wait_for_refreshes(&balancer, &outcome, 1.0);
+        balancer.wait_for_refreshes(&outcome, 1);
         fleet.resize(4);
         fleet.aws.behave(Behaviour::Good);
-        wait_for_refreshes(&balancer, "ok", 1.0);
-        assert_eq!(targets(&balancer, "healthy").len(), 4);
+        balancer.wait_for_refreshes("ok", 1);
+        assert_eq!(balancer.ids("healthy").len(), 4);
     }
     // Within the limit once, beyond it three times.
     let doubted = refreshes(&balancer, "shrunk_doubted");
@@ -157,7 +158,7 @@ fn all_pages_are_read_and_members_out_of_service_left_out() {
     let balancer = fleet.ready_balancer(&[("NODE_FILTER", "tag")]);
     assert_eq!(fleet.aws.calls("DescribeAutoScalingGroups"), 0);
     assert!(fleet.aws.calls("DescribeInstances") >= 4);
-    assert_eq!(targets(&balancer, "healthy"), IDS);
+    assert_eq!(balancer.ids("healthy"), IDS);
     drop(balancer);
 
     let balancer = fleet.ready_balancer(&[]);
@@ -180,7 +181,7 @@ fn addresses_that_nothing_is_forwarded_to_are_refused_and_counted() {
     ]);
     let balancer = fleet.balancer(&[("NODE_FILTER", "tag")]);
     wait_for_healthy(&balancer, 1);
-    wait_for_refreshes(&balancer, "ok", 3.0);
+    balancer.wait_for_refreshes("ok", 3);
     for reason in ["link_local", "not_a_host", "duplicate_address"] {
         let series = format!("discovery_targets_ignored{{reason=\"{reason}\"}}");
         assert!((balancer.metric(&series) - 1.0).abs() < 0.5, "{reason}");
@@ -193,7 +194,7 @@ fn addresses_that_nothing_is_forwarded_to_are_refused_and_counted() {
 
     let strict = fleet.balancer(&[("ALLOW_LOOPBACK_TARGETS", "false")]);
     strict.wait_for_log("instance i-1 is no target: its address is a loopback one");
-    assert_eq!(strict.get("/readyz").unwrap().status, 503);
+    assert_eq!(strict.admin_get("/readyz").unwrap().status, 503);
 }
 
 #[test]
@@ -201,10 +202,10 @@ fn a_throttled_balancer_asks_less_often() {
     let fleet = Fleet::start();
     let balancer = fleet.ready_balancer(&[]);
     fleet.aws.behave(asg_error(400, "Throttling"));
-    wait_for_refreshes(&balancer, "throttled", 3.0);
+    balancer.wait_for_refreshes("throttled", 3);
     // Eight periods lie between two refreshes now, that is at least 1.4 s.
     let started = Instant::now();
-    wait_for_refreshes(&balancer, "throttled", 3.0);
+    balancer.wait_for_refreshes("throttled", 3);
     assert!(started.elapsed().as_millis() >= 2500, "{:?}", started.elapsed());
 }
 
@@ -235,7 +236,7 @@ fn what_an_organization_denies_is_not_for_the_roles_policy_to_mend() {
     balancer.wait_for_log("a service control policy of the organization forbids it");
     let log = balancer.process.stderr();
     assert!(!log.contains("allow ec2:DescribeInstances in the policy"), "{log}");
-    let checked = end(command().envs(fleet.aws.variables()).arg("check"));
+    let checked = end(BINARY.command().envs(fleet.aws.variables()).arg("check"));
     assert!(checked.stdout.contains("of the organization forbids it"), "{}", checked.stdout);
     assert!(!checked.stdout.contains("the IAM role has to allow"), "{}", checked.stdout);
 }

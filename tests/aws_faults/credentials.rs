@@ -1,16 +1,17 @@
 //! Credentials: from where they come, and what happens to bad ones.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::fleet::{Fleet, IDS, targets, wait_for_healthy, wait_for_refreshes};
-use crate::support::balancer::{Balancer, command, end};
-use crate::support::endpoint::{Answer, Endpoint};
-use crate::support::scratch::Scratch;
-use crate::support::wait_until;
+use crate::BINARY;
+use crate::fleet::{Fleet, IDS, wait_for_healthy};
+use testkit::aws::endpoint::{Answer, Endpoint};
+use testkit::balancer::Balancer;
+use testkit::process::end;
+use testkit::scratch::Scratch;
+use testkit::wait::wait_until;
 
 const NO_KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
 
@@ -56,13 +57,13 @@ fn a_key_that_no_header_can_hold_is_named_in_one_line() {
         ("AWS_SESSION_TOKEN", "hu\u{1}sh", "its character 3 is U+0001, a control character"),
     ] {
         let balancer = fleet.balancer(&[(variable, value)]);
-        wait_for_refreshes(&balancer, "no_credentials", 3.0);
+        balancer.wait_for_refreshes("no_credentials", 3);
         let lines = warnings(&balancer);
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].contains(&format!("{variable} cannot be used: {place}")), "{lines:?}");
         let log = balancer.process.stderr();
         assert!(!log.contains("hush") && !log.contains("panicked"), "{log}");
-        assert_eq!(balancer.get("/healthz").unwrap().status, 200);
+        assert_eq!(balancer.admin_get("/healthz").unwrap().status, 200);
     }
 }
 
@@ -78,18 +79,15 @@ fn one_that_an_endpoint_gives_later_costs_no_connection() {
     let url = endpoint.url("/credentials");
     let variables = [&NO_KEYS[..], &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]].concat();
     let balancer = fleet.ready_balancer(&variables);
-    let mut client = TcpStream::connect(balancer.address()).unwrap();
+    let mut client = balancer.client();
     wait_until("the client has its target", || {
-        balancer.get("/targets").unwrap().body.contains("\"active_connections\":1")
+        balancer.admin_get("/targets").unwrap().body.contains("\"active_connections\":1")
     });
 
     bad.store(true, Ordering::SeqCst);
-    wait_for_refreshes(&balancer, "no_credentials", 3.0);
-    assert_eq!(targets(&balancer, "healthy"), IDS);
-    client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    balancer.wait_for_refreshes("no_credentials", 3);
+    assert_eq!(balancer.ids("healthy"), IDS);
+    assert_eq!(client.get("/").unwrap().status, 200);
     let lines = warnings(&balancer);
     assert_eq!(lines.len(), 1, "{lines:?}");
     let who = format!("the container's endpoint at {} gave cannot be used", endpoint.url(""));
@@ -106,7 +104,7 @@ fn a_panic_of_the_sdk_is_a_failed_refresh() {
     let fleet = Fleet::start();
     let panics = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", "127.0.0.1"), ("LOG_FORMAT", "json")];
     let balancer = fleet.balancer(&[&NO_KEYS[..], &panics].concat());
-    wait_for_refreshes(&balancer, "other", 3.0);
+    balancer.wait_for_refreshes("other", 3);
     let log = balancer.process.stderr();
     let lines: Vec<serde_json::Value> =
         log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
@@ -115,10 +113,10 @@ fn a_panic_of_the_sdk_is_a_failed_refresh() {
     let line = told.remove(0)["msg"].as_str().unwrap();
     assert!(line.contains("the AWS SDK has failed in ec2:DescribeInstances: a library"), "{line}");
     assert!(line.contains("parts will be valid") && line.contains("ecs.rs:"), "{line}");
-    assert_eq!(balancer.get("/healthz").unwrap().status, 200);
+    assert_eq!(balancer.admin_get("/healthz").unwrap().status, 200);
 
     let aws = fleet.aws.variables();
-    let checked = end(command().envs(aws).envs(NO_KEYS).envs(panics).arg("check"));
+    let checked = end(BINARY.command().envs(aws).envs(NO_KEYS).envs(panics).arg("check"));
     assert_eq!(checked.code, Some(1), "{}", checked.stderr);
     assert!(checked.stdout.contains("the AWS SDK has failed in"), "{}", checked.stdout);
 }
@@ -132,7 +130,7 @@ fn a_metadata_service_that_does_not_answer_is_named_with_its_hop_limit() {
         let where_it_is =
             [("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*url), ("AWS_EC2_METADATA_DISABLED", "")];
         let balancer = fleet.balancer(&[&NO_KEYS[..], &where_it_is].concat());
-        wait_for_refreshes(&balancer, "no_credentials", 1.0);
+        balancer.wait_for_refreshes("no_credentials", 1);
         warnings(&balancer).remove(0)
     };
     let line = told(&silent);
@@ -176,8 +174,8 @@ fn a_profiles_process_gives_credentials() {
     print("AKIA");
     let balancer = fleet.ready_balancer(&variables);
     assert_eq!(warnings(&balancer), Vec::<String>::new());
-    let _client = TcpStream::connect(balancer.address()).unwrap();
-    wait_for_refreshes(&balancer, "ok", 2.0);
+    let _client = TcpStream::connect(balancer.address).unwrap();
+    balancer.wait_for_refreshes("ok", 2);
     let descriptors = fs::read_to_string(&seen).unwrap();
     // No client, nor anything else of the balancer's, is passed on.
     let is_passed_on = descriptors.contains("socket:") || descriptors.contains("anon_inode:");
@@ -190,7 +188,7 @@ fn a_profiles_process_gives_credentials() {
     scratch.replace("credentials.sh", "echo it failed >&2; exit 3\n");
     balancer.wait_for_log("Stderr: it failed");
     balancer.wait_for_log("run the profile's credential_process as the balancer's user");
-    assert_eq!(targets(&balancer, "healthy"), IDS);
+    assert_eq!(balancer.ids("healthy"), IDS);
 }
 
 /// A profile that signs in at `portal`, and the directory that its token is in.
@@ -248,8 +246,8 @@ fn single_sign_on_gives_credentials_and_says_when_it_has_ended() {
 
     let logged = balancer.process.stderr().len();
     is_revoked.store(true, Ordering::SeqCst);
-    wait_for_refreshes(&balancer, "no_credentials", 2.0);
-    assert_eq!(targets(&balancer, "healthy"), IDS);
+    balancer.wait_for_refreshes("no_credentials", 2);
+    assert_eq!(balancer.ids("healthy"), IDS);
     let log = balancer.process.stderr()[logged..].to_owned();
     assert_eq!(log.matches(remedy).count(), 1, "{log}");
     assert!(!balancer.process.stderr().contains("hush"), "{log}");

@@ -1,8 +1,9 @@
-use crate::support::aws::{Aws, Behaviour};
-use crate::support::backend::Backend;
-use crate::support::balancer::Balancer;
-use crate::support::port::Port;
-use crate::support::wait_until;
+use crate::BINARY;
+use testkit::aws::api::{Aws, Behaviour};
+use testkit::backend::Backend;
+use testkit::balancer::Balancer;
+use testkit::net::port::Port;
+use testkit::wait::wait_until;
 
 pub(crate) const ADDRESSES: [&str; 4] = ["127.0.1.11", "127.0.1.12", "127.0.1.13", "127.0.1.14"];
 pub(crate) const IDS: [&str; 4] = ["i-1", "i-2", "i-3", "i-4"];
@@ -18,7 +19,7 @@ impl Fleet {
     pub(crate) fn start() -> Self {
         let (aws, port) = (Aws::start(), Port::free());
         let backend = |address: &&str| {
-            Backend::start_at(format!("{address}:{}", port.number()).parse().unwrap(), address)
+            Backend::named_on(format!("{address}:{}", port.number()).parse().unwrap(), address)
         };
         let backends = ADDRESSES.iter().map(backend).collect();
         let fleet = Self { aws, port, _backends: backends };
@@ -37,9 +38,9 @@ impl Fleet {
         let port = self.port.text();
         let aws = self.aws.variables();
         let mut all: Vec<_> = aws.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        all.push(("TARGET_PORT", &port));
+        all.extend([("TARGET_PORT", &*port), ("HEALTH_CHECK_PORT", "")]);
         all.extend(variables);
-        Balancer::spawn(&[], &all)
+        BINARY.spawn(&[], &all)
     }
 
     pub(crate) fn ready_balancer(&self, variables: &[(&str, &str)]) -> Balancer {
@@ -49,35 +50,15 @@ impl Fleet {
     }
 }
 
-/// The ids of the targets in this state.
-pub(crate) fn targets(balancer: &Balancer, state: &str) -> Vec<String> {
-    let Some(answer) = balancer.get("/targets") else { return Vec::new() };
-    let view: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-    let targets = view["targets"].as_array().unwrap().iter();
-    let targets = targets.filter(|target| target["state"] == state);
-    targets.map(|target| target["id"].as_str().unwrap().to_owned()).collect()
-}
-
 #[track_caller]
 pub(crate) fn wait_for_healthy(balancer: &Balancer, count: usize) {
-    wait_until(&format!("{count} targets are healthy"), || {
-        targets(balancer, "healthy").len() == count
-    });
+    wait_until(&format!("{count} targets are healthy"), || balancer.ids("healthy").len() == count);
 }
 
 #[track_caller]
 pub(crate) fn refreshes(balancer: &Balancer, outcome: &str) -> f64 {
-    wait_until("the admin server answers", || balancer.get("/healthz").is_some());
+    wait_until("the admin server answers", || balancer.admin_get("/healthz").is_some());
     balancer.metric(&format!("discovery_refreshes_total{{outcome=\"{outcome}\"}}"))
-}
-
-/// Waits for `count` more refreshes that end like this.
-#[track_caller]
-pub(crate) fn wait_for_refreshes(balancer: &Balancer, outcome: &str, count: f64) {
-    let before = refreshes(balancer, outcome);
-    wait_until(&format!("{count} more refreshes end as {outcome}"), || {
-        refreshes(balancer, outcome) >= before + count
-    });
 }
 
 pub(crate) fn fixed(status: u16, body: impl Into<String>) -> Behaviour {

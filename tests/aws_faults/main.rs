@@ -3,9 +3,6 @@
 #![cfg(feature = "aws")]
 #![allow(clippy::unwrap_used, reason = "test code outside test functions")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod answers;
 mod credentials;
 mod fleet;
@@ -13,3 +10,8 @@ mod proxies;
 mod slowness;
 mod statements;
 mod threads;
+
+use testkit::balancer::Binary;
+
+/// The binary under test.
+const BINARY: Binary = testkit::binary!();

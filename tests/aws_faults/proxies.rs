@@ -4,9 +4,9 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 
 use crate::credentials::{given, metadata};
-use crate::fleet::{Fleet, IDS, wait_for_healthy, wait_for_refreshes};
-use crate::support::endpoint::{Answer, Endpoint};
-use crate::support::scratch::Scratch;
+use crate::fleet::{Fleet, IDS, wait_for_healthy};
+use testkit::aws::endpoint::{Answer, Endpoint};
+use testkit::scratch::Scratch;
 
 const NO_KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
 
@@ -95,7 +95,7 @@ fn a_proxy_is_named_where_aws_is_out_of_reach() {
         ("NO_PROXY", "example.com"),
         ("AWS_ENDPOINT_URL", "https://aws.test"),
     ]);
-    wait_for_refreshes(&balancer, "unreachable", 1.0);
+    balancer.wait_for_refreshes("unreachable", 1);
     balancer.wait_for_log("https_proxy, HTTP_PROXY and NO_PROXY are set: check that AWS");
 }
 
@@ -117,7 +117,7 @@ fn a_request_that_never_leaves_is_told_from_one_that_is_refused() {
         let balancer = fleet.balancer(&variables);
         balancer.wait_for_log("the request never left this machine, for ");
         balancer.wait_for_log(told);
-        wait_for_refreshes(&balancer, "other", 1.0);
+        balancer.wait_for_refreshes("other", 1);
         let log = balancer.process.stderr();
         assert!(!log.contains("AWS refuses"), "{log}");
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::fleet::{Fleet, IDS, refreshes, targets, wait_for_healthy, wait_for_refreshes};
-use crate::support::aws::Behaviour;
+use crate::fleet::{Fleet, IDS, refreshes, wait_for_healthy};
+use testkit::aws::api::Behaviour;
 
 /// More than a fourth of what a refresh may take at the default period.
 const SLOW: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ fn a_first_refresh_has_the_time_it_needs() {
     assert!(refreshes(&balancer, "timeout") < 0.5);
     // The next one has not.
     balancer.wait_for_log("answered too slowly (limit 17.5s): raise NODE_CHECK_PERIOD; if nothing");
-    assert_eq!(targets(&balancer, "healthy"), IDS);
+    assert_eq!(balancer.ids("healthy"), IDS);
 }
 
 #[test]
@@ -28,8 +28,8 @@ fn later_ones_say_what_gives_them_more() {
     fleet.aws.behave(Behaviour::Slow(Duration::from_secs(2)));
     balancer.wait_for_log("answered too slowly (limit 1");
     balancer.wait_for_log("s): raise NODE_CHECK_PERIOD; if nothing answers at all, check");
-    wait_for_refreshes(&balancer, "timeout", 1.0);
-    assert_eq!(targets(&balancer, "healthy"), IDS);
+    balancer.wait_for_refreshes("timeout", 1);
+    assert_eq!(balancer.ids("healthy"), IDS);
 }
 
 #[test]

@@ -1,15 +1,14 @@
 //! What AWS states holds at once; what it does not mention is doubted.
 
-use crate::fleet::{
-    ADDRESSES, Fleet, IDS, refreshes, targets, wait_for_healthy, wait_for_refreshes,
-};
-use crate::support::balancer::Balancer;
-use crate::support::{http, wait_until};
+use crate::fleet::{ADDRESSES, Fleet, IDS, refreshes, wait_for_healthy};
+use testkit::balancer::Balancer;
+use testkit::http;
+use testkit::wait::wait_until;
 
 /// Waits until exactly these are in use.
 #[track_caller]
 fn wait_for(balancer: &Balancer, ids: &[&str]) {
-    wait_until(&format!("{ids:?} are in use"), || targets(balancer, "healthy") == ids);
+    wait_until(&format!("{ids:?} are in use"), || balancer.ids("healthy") == ids);
 }
 
 #[test]
@@ -21,8 +20,8 @@ fn a_member_that_ec2_does_not_know_stops_no_removal() {
     all.push(("i-dead", "127.0.1.99"));
     fleet.aws.set_instances(&all);
     fleet.aws.hide("i-dead");
-    wait_for_refreshes(&balancer, "partial", 1.0);
-    assert_eq!(targets(&balancer, "healthy"), IDS);
+    balancer.wait_for_refreshes("partial", 1);
+    assert_eq!(balancer.ids("healthy"), IDS);
 
     fleet.aws.set_lifecycle("i-2", "Standby");
     wait_for(&balancer, &["i-1", "i-3", "i-4"]);
@@ -30,8 +29,8 @@ fn a_member_that_ec2_does_not_know_stops_no_removal() {
     wait_for(&balancer, &["i-1", "i-4"]);
     // One that is a target stays one while nothing is certain of it.
     fleet.aws.hide("i-4");
-    wait_for_refreshes(&balancer, "partial", 5.0);
-    assert_eq!(targets(&balancer, "healthy"), ["i-1", "i-4"]);
+    balancer.wait_for_refreshes("partial", 5);
+    assert_eq!(balancer.ids("healthy"), ["i-1", "i-4"]);
     fleet.aws.set_lifecycle("i-4", "Terminating");
     wait_for(&balancer, &["i-1"]);
     balancer.wait_for_log("EC2 does not know 1 members that the group has in service (i-dead");
@@ -48,7 +47,7 @@ fn a_replacement_that_the_group_states_takes_effect_at_once() {
     wait_for(&balancer, &["i-2"]);
     assert!(refreshes(&balancer, "shrunk_doubted") < 0.5);
     for _ in 0..20 {
-        assert_eq!(http::get(balancer.address(), "/").unwrap().body, ADDRESSES[1]);
+        assert_eq!(http::get(balancer.address, "/").unwrap().body, ADDRESSES[1]);
     }
 }
 
@@ -68,8 +67,8 @@ fn a_shrinking_is_doubted_as_far_as_it_is_not_stated() {
     for id in &IDS[1..] {
         fleet.aws.detach(id);
     }
-    wait_for_refreshes(&balancer, "shrunk_doubted", 1.0);
-    assert_eq!(targets(&balancer, "healthy"), IDS);
+    balancer.wait_for_refreshes("shrunk_doubted", 1);
+    assert_eq!(balancer.ids("healthy"), IDS);
     wait_for(&balancer, &["i-1"]);
     assert!((refreshes(&balancer, "shrunk_doubted") - 2.0).abs() < 0.5);
 }
@@ -86,8 +85,8 @@ fn who_has_an_address_keeps_it_as_long_as_aws_lists_it() {
         ("i-6", ADDRESSES[1]),
         ("i-9", ADDRESSES[1]),
     ]);
-    wait_for_refreshes(&balancer, "ok", 5.0);
-    assert_eq!(targets(&balancer, "healthy"), ["i-5", "i-6"]);
+    balancer.wait_for_refreshes("ok", 5);
+    assert_eq!(balancer.ids("healthy"), ["i-5", "i-6"]);
     balancer.wait_for_log("instance i-1 is no target: another instance has the same address");
     fleet.aws.set_lifecycle("i-5", "Terminating");
     wait_for(&balancer, &["i-1", "i-6"]);

@@ -4,10 +4,10 @@ use std::fs;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use crate::fleet::{Fleet, ec2_error, targets, wait_for_refreshes};
-use crate::support::aws::Behaviour;
-use crate::support::balancer::Balancer;
-use crate::support::wait_until;
+use crate::fleet::{Fleet, ec2_error};
+use testkit::aws::api::Behaviour;
+use testkit::balancer::Balancer;
+use testkit::wait::wait_until;
 
 /// How the threads that ask AWS are scheduled: 0 like all others, 5 below everybody (sched(7); field
 /// 41 of `stat`, proc(5)). One that is not needed any more may still be there for a moment.
@@ -40,7 +40,7 @@ fn aws_is_asked_below_everybody_unless_that_has_just_failed() {
     fleet.aws.behave(Behaviour::Hanging);
     wait_for(&balancer, &AS_ALL_ELSE);
     fleet.aws.behave(Behaviour::Good);
-    wait_for_refreshes(&balancer, "ok", 2.0);
+    balancer.wait_for_refreshes("ok", 2);
     assert_eq!(scheduling(&balancer), AS_ALL_ELSE);
 }
 
@@ -69,6 +69,6 @@ fn aws_is_asked_by_the_thread_that_there_is_where_none_can_be_started() {
     assert_eq!(scheduling(&balancer), AS_ALL_ELSE);
     prlimit(pid, Resource::Nofile, all).unwrap();
     wait_for(&balancer, &BELOW);
-    assert_eq!(targets(&balancer, "healthy").len(), 4);
+    assert_eq!(balancer.ids("healthy").len(), 4);
     assert_eq!(balancer.process.stderr().matches("without a thread").count(), 1);
 }

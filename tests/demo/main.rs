@@ -1,7 +1,5 @@
 //! The demo, black box, without a terminal and in one.
 
-#[path = "../support/mod.rs"]
-mod support;
 mod terminal;
 mod tmux;
 
@@ -12,10 +10,16 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use rustix::process::Signal;
-use support::balancer::{Process, command};
-use support::port::Port;
-use support::{http, skip, wait_until};
+use testkit::balancer::{Binary, metrics};
+use testkit::http;
+use testkit::net::port::Port;
+use testkit::process::Process;
+use testkit::skip::skip;
+use testkit::wait::wait_until;
 use tmux::Tmux;
+
+/// The binary under test.
+const BINARY: Binary = testkit::binary!();
 
 /// The address in the line that says how to kill a target.
 fn command_address(stdout: &str) -> Option<SocketAddr> {
@@ -27,7 +31,7 @@ fn command_address(stdout: &str) -> Option<SocketAddr> {
 fn it_serves_and_targets_can_be_killed_and_revived_and_it_ends_cleanly() {
     let (port, admin) = (Port::free(), Port::free());
     let variables = [("PORT", port.text()), ("ADMIN_PORT", admin.text())];
-    let mut demo = Process::spawn(command().arg("demo").envs(variables));
+    let mut demo = Process::spawn(BINARY.command().arg("demo").envs(variables));
     let targets = || http::get(admin.local(), "/targets").map_or(String::new(), |a| a.body);
     wait_until("four targets are healthy", || targets().matches("\"healthy\"").count() == 4);
     let body = http::get(port.local(), "/").unwrap().body;
@@ -73,8 +77,7 @@ fn in_a_small_terminal_there_is_one_table_with_the_log_above_it() {
     }
     let (port, admin) = (Port::free(), Port::free());
     let (mut keyboard, stdin) = UnixStream::pair().unwrap();
-    let binary = command();
-    let binary = binary.get_program().to_str().unwrap();
+    let binary = BINARY.path();
     let inside =
         format!("stty cols {} rows {}; exec {binary} demo", terminal::COLUMNS, terminal::ROWS);
     let mut script = Command::new("script");
@@ -115,7 +118,7 @@ fn in_a_small_terminal_there_is_one_table_with_the_log_above_it() {
 fn what_happens_is_explained_and_its_end_turns_nobody_away() {
     let (port, admin) = (Port::free(), Port::free());
     let variables = [("PORT", port.text()), ("ADMIN_PORT", admin.text())];
-    let mut demo = Process::spawn(command().arg("demo").envs(variables));
+    let mut demo = Process::spawn(BINARY.command().arg("demo").envs(variables));
     let targets = || http::get(admin.local(), "/targets").map_or(String::new(), |a| a.body);
     wait_until("four targets are healthy", || targets().matches("\"healthy\"").count() == 4);
     wait_until("it says how to command", || command_address(&demo.stdout()).is_some());
@@ -127,7 +130,7 @@ fn what_happens_is_explained_and_its_end_turns_nobody_away() {
     let connections = || http::get(admin.local(), "/metrics").map_or(String::new(), |a| a.body);
     let has_clients = |target: &str| {
         let series = format!("node_active_connections{{node=\"{target}\"}}");
-        support::metrics::value(&connections(), &series).is_some_and(|count| count > 0.0)
+        metrics::value(&connections(), &series).is_some_and(|count| count > 0.0)
     };
     let second = targets().split("\"address\":\"").nth(2).unwrap().to_owned();
     let second = second.split('"').next().unwrap();
@@ -162,14 +165,14 @@ fn ending_it_with_traffic_on_turns_nobody_away() {
     for signal in [Signal::INT, Signal::TERM] {
         let (port, admin) = (Port::free(), Port::free());
         let variables = [("PORT", port.text()), ("ADMIN_PORT", admin.text())];
-        let mut demo = Process::spawn(command().arg("demo").envs(variables));
+        let mut demo = Process::spawn(BINARY.command().arg("demo").envs(variables));
         wait_until("it says how to command", || command_address(&demo.stdout()).is_some());
         let commands = command_address(&demo.stdout()).unwrap();
         assert_eq!(http::request(commands, "POST", "/traffic").unwrap().status, 200);
         let served = || {
             let metrics = http::get(admin.local(), "/metrics").map_or(String::new(), |a| a.body);
             let series = "successful_connections_total";
-            support::metrics::value(&metrics, series).unwrap_or_default()
+            metrics::value(&metrics, series).unwrap_or_default()
         };
         wait_until("clients come and go", || served() > 30.0);
         demo.signal(signal);
@@ -183,8 +186,7 @@ fn ending_it_with_traffic_on_turns_nobody_away() {
 #[test]
 fn another_size_of_the_terminal_leaves_no_debris() {
     let (port, admin) = (Port::free(), Port::free());
-    let program = command().get_program().to_owned();
-    let binary = program.to_str().unwrap();
+    let binary = BINARY.path();
     let (client, operator) = (port.number(), admin.number());
     let demo = format!("unset RUST_LOG; PORT={client} ADMIN_PORT={operator} exec '{binary}' demo");
     let Some(terminal) = Tmux::start(&demo, 80, 24) else {
@@ -217,7 +219,7 @@ fn taken_ports_are_replaced_and_named() {
     let (port, admin) = (Port::free(), Port::free());
     let _taken = std::net::TcpListener::bind(port.local()).unwrap();
     let variables = [("PORT", port.text()), ("ADMIN_PORT", admin.text())];
-    let mut demo = Process::spawn(command().arg("demo").envs(variables));
+    let mut demo = Process::spawn(BINARY.command().arg("demo").envs(variables));
     let said = format!("PORT {} is taken: this time it is ", port.number());
     wait_until("the other port is named", || demo.stdout().contains(&said));
     wait_until("it is ready", || {

@@ -2,8 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "this is test code, outside a test function too")]
 
 mod sandbox;
-#[path = "../support/mod.rs"]
-mod support;
 mod sysctl;
 mod units;
 
@@ -11,11 +9,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::balancer::{Process, command};
-use support::scratch::Scratch;
-use support::wait_until;
+use testkit::balancer::Binary;
+use testkit::process::Process;
+use testkit::scratch::Scratch;
+use testkit::wait::wait_until;
 
 use units::SERVICE;
+
+/// The binary under test.
+const BINARY: Binary = testkit::binary!();
 
 /// A file of `deploy/`.
 fn deployed(name: &str) -> PathBuf {
@@ -51,7 +53,7 @@ fn what_the_readme_says_on_deployment_starts() {
     let unit = fs::read_to_string(etc.join("systemd/system").join(SERVICE)).unwrap();
     let named = unit.lines().find_map(|line| line.strip_prefix("EnvironmentFile=-/etc/"));
     let variables = fs::read_to_string(etc.join(named.unwrap())).unwrap();
-    let mut command = command();
+    let mut command = BINARY.command();
     command.envs(variables.lines().map(|line| line.split_once('=').unwrap()));
     let mut balancer = Process::spawn(&mut command);
     wait_until("it accepts clients", || {

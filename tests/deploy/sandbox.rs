@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
-use crate::support::skip;
 use crate::units::{Units, setting};
+use testkit::skip::skip;
 
 /// What `systemd-analyze security` may say at most, in tenths: 0 is best, 100 worst.
 const EXPOSURE_MAX_TENTHS: u32 = 20;

@@ -2,9 +2,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
+use crate::BINARY;
 use crate::deployed;
-use crate::support::balancer::{command, run_to_end};
-use crate::support::skip;
+use testkit::skip::skip;
 
 pub(crate) const SERVICE: &str = "stateless-load-balancer.service";
 const UNITS: [&str; 2] = [SERVICE, "stateless-load-balancer.socket"];
@@ -21,7 +21,7 @@ impl Units {
             let text = fs::read_to_string(deployed(unit)).unwrap();
             let installed = "ExecStart=stateless-load-balancer\n";
             assert_eq!(text.matches(installed).count(), usize::from(unit == SERVICE));
-            let built = format!("ExecStart={}\n", command().get_program().to_str().unwrap());
+            let built = format!("ExecStart={}\n", BINARY.path());
             fs::write(path.join(unit), text.replace(installed, &built)).unwrap();
         }
         Self(path)
@@ -66,7 +66,7 @@ pub(crate) fn setting(section: &str, name: &str) -> Vec<String> {
 #[test]
 fn the_unit_tries_again_what_time_mends_and_nothing_else() {
     let start = |path: &str, cores: &str| {
-        run_to_end([("NODE_FILTER", "file"), ("TARGETS_FILE", path), ("CORES", cores)])
+        BINARY.run_to_end([("NODE_FILTER", "file"), ("TARGETS_FILE", path), ("CORES", cores)])
     };
     assert_eq!(setting("Service", "Restart"), ["always"]);
     let given_up = setting("Service", "RestartPreventExitStatus");
@@ -80,7 +80,7 @@ fn the_unit_tries_again_what_time_mends_and_nothing_else() {
 
 /// The default of a variable that is a time, in seconds: what `--help` says.
 fn default_seconds(variable: &str) -> u64 {
-    let output = command().arg("--help").output().unwrap();
+    let output = BINARY.command().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     let mut rows = help.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let row = rows.find(|row| row.first() == Some(&variable));

@@ -11,8 +11,6 @@ mod flapping;
 mod host;
 mod invariants;
 mod rules;
-#[path = "../support/seeds.rs"]
-mod seeds;
 mod spread;
 mod world;
 
@@ -22,7 +20,7 @@ use std::time::Duration;
 
 use invariants::Tally;
 use rules::Setting;
-use seeds::seeds;
+use testkit::seeds::seeds;
 use world::World;
 
 const HOUR: Duration = Duration::from_hours(1);

@@ -16,6 +16,7 @@ use std::process::Command;
 use serde_json::Value;
 
 const BINARY: &str = "stateless-load-balancer";
+const TESTKIT: &str = "testkit";
 const GLOMMIO: &str = "glommio-ng";
 const ALL_FEATURES: &str = "--all-features";
 
@@ -37,9 +38,19 @@ fn exchange_knows_neither_plane() {
 }
 
 #[test]
+fn the_testkit_knows_nobody_and_only_tests_know_it() {
+    let graph = dependency_graph();
+    for member in ["control", "dataplane", "exchange", BINARY] {
+        assert_unreachable(&graph, TESTKIT, member);
+        let kinds = kinds_of_dependency(member, TESTKIT);
+        assert_eq!(kinds, ["dev"], "{member} may use {TESTKIT} in its tests only");
+    }
+}
+
+#[test]
 fn each_runtime_stays_in_its_plane() {
     let graph = dependency_graph();
-    let members = ["control", "dataplane", "exchange", BINARY];
+    let members = ["control", "dataplane", "exchange", TESTKIT, BINARY];
     for (runtime, allowed) in [(GLOMMIO, "dataplane"), ("tokio", "control")] {
         assert!(reachable(&graph, allowed).contains(runtime), "{allowed} no longer uses {runtime}");
         for member in members.iter().filter(|name| **name != allowed && **name != BINARY) {
@@ -57,7 +68,7 @@ fn each_runtime_stays_in_its_plane() {
 fn aws_comes_in_through_control_and_its_feature_alone() {
     let mut graph = dependency_graph();
     assert!(!aws_crates(&graph, "control").is_empty(), "control no longer uses AWS");
-    for member in ["exchange", "dataplane"] {
+    for member in ["exchange", "dataplane", TESTKIT] {
         assert_eq!(aws_crates(&graph, member), BTreeSet::new(), "{member}");
     }
     graph.remove("control");
@@ -105,16 +116,16 @@ fn the_rules_are_about_every_member() {
         .iter()
         .map(|id| id.as_str().expect("an id is a string").to_owned())
         .collect();
-    assert_eq!(listed.len(), 4, "a new crate needs rules of its own here: {listed:?}");
+    assert_eq!(listed.len(), 5, "a new crate needs rules of its own here: {listed:?}");
 }
 
-/// The harness gives it ports that are free: no test depends on those that are the default.
+/// The testkit gives it ports that are free: no test depends on those that are the default.
 #[test]
-fn only_the_harness_starts_the_binary() {
+fn only_the_testkit_starts_the_binary() {
     let word = concat!("CARGO_BIN", "_EXE");
     let starts = |path: &PathBuf| read(path).contains(word);
     let found: Vec<_> = sources().into_iter().filter(starts).collect();
-    assert_eq!(found, [root().join("tests/support/balancer.rs")]);
+    assert_eq!(found, [root().join("testkit/src/balancer/binary.rs")]);
 }
 
 #[test]
@@ -227,6 +238,16 @@ fn dependency_graph_with(features: &str) -> Graph {
     graph
 }
 
+/// In which tables of `from`'s manifest `to` stands: `normal`, `dev` or `build`.
+fn kinds_of_dependency(from: &str, to: &str) -> Vec<String> {
+    let metadata = metadata(ALL_FEATURES);
+    let packages = metadata["packages"].as_array().expect("cargo lists packages");
+    let package = packages.iter().find(|it| it["name"] == from).expect("it is a member");
+    let all = package["dependencies"].as_array().expect("a package has dependencies").iter();
+    let kinds = all.filter(|it| it["name"] == to).map(|it| &it["kind"]);
+    kinds.map(|kind| kind.as_str().unwrap_or("normal").to_owned()).collect()
+}
+
 fn metadata(features: &str) -> Value {
     // For this platform only: crates of others were never downloaded.
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
@@ -247,10 +268,11 @@ fn text(value: &Value) -> &str {
 /// Every Rust file of the workspace.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut queue: Vec<_> = ["benches", "control", "dataplane", "exchange", "src", "tests"]
-        .into_iter()
-        .map(|name| root().join(name))
-        .collect();
+    let mut queue: Vec<_> =
+        ["benches", "control", "dataplane", "exchange", "src", "testkit", "tests"]
+            .into_iter()
+            .map(|name| root().join(name))
+            .collect();
     while let Some(directory) = queue.pop() {
         for entry in fs::read_dir(&directory).expect("the directory is readable") {
             let path = entry.expect("the entry is readable").path();

@@ -1,15 +1,18 @@
 //! The `check` subcommand, black box: what it finds, what it prints, how it ends.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod targets;
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 
-use crate::support::backend::Backend;
-use crate::support::balancer::{Balancer, Ended, command, end, shell};
-use crate::support::port::Port;
-use crate::support::scratch::Scratch;
+use crate::BINARY;
 use serde_json::Value;
+use testkit::backend::Backend;
+use testkit::net::port::Port;
+use testkit::process::{Ended, end};
+use testkit::scratch::Scratch;
 
 /// A set-up to check: static targets, on ports that are free.
 struct Setup {
@@ -26,7 +29,7 @@ impl Setup {
     /// What the check says of it; `variables` go over what it needs.
     fn check(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         let targets: Vec<_> = self.targets.iter().map(SocketAddr::to_string).collect();
-        let mut command = command();
+        let mut command = BINARY.command();
         command
             .arg("check")
             .args(arguments)
@@ -63,8 +66,8 @@ fn nobody() -> (Port, SocketAddr) {
 
 #[test]
 fn a_good_set_up_would_serve() {
-    let (one, two) = (Backend::start("one"), Backend::start("two"));
-    let ended = Setup::of(&[one.address(), two.address()]).check(&[], &[]);
+    let (one, two) = (Backend::named("one"), Backend::named("two"));
+    let ended = Setup::of(&[one.address, two.address]).check(&[], &[]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let mut checks = vec!["configuration", "kernel", "io_uring", "locked memory", "open files"];
     checks.extend(["client port", "admin port", "discovery", "targets"]);
@@ -72,7 +75,7 @@ fn a_good_set_up_would_serve() {
         row(&ended, "ok", what);
     }
     for backend in [&one, &two] {
-        row(&ended, "ok", &format!("target {}", backend.address()));
+        row(&ended, "ok", &format!("target {}", backend.address));
     }
     assert_eq!(verdict(&ended), "would serve: 0 failures, 0 warnings");
     assert_eq!(ended.stderr, "");
@@ -80,8 +83,8 @@ fn a_good_set_up_would_serve() {
 
 #[test]
 fn columns_are_aligned() {
-    let backend = Backend::start("backend");
-    let setup = Setup::of(&[backend.address()]);
+    let backend = Backend::named("backend");
+    let setup = Setup::of(&[backend.address]);
     let ended = setup.check(&[], &[]);
     let rows: Vec<_> = ended.stdout.lines().take_while(|line| !line.is_empty()).collect();
     // The longest in its column.
@@ -109,11 +112,11 @@ fn it_fails_when_no_target_answers() {
 
 #[test]
 fn it_warns_when_some_targets_do_not_answer() {
-    let backend = Backend::start("backend");
+    let backend = Backend::named("backend");
     let (_port, address) = nobody();
-    let ended = Setup::of(&[backend.address(), address]).check(&[], &[]);
+    let ended = Setup::of(&[backend.address, address]).check(&[], &[]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    row(&ended, "ok", &format!("target {}", backend.address()));
+    row(&ended, "ok", &format!("target {}", backend.address));
     row(&ended, "warn", &format!("target {address}"));
     assert!(row(&ended, "warn", "targets").contains("1 of 2"), "{ended:?}");
     assert_eq!(verdict(&ended), "would serve: 0 failures, 2 warnings");
@@ -131,10 +134,10 @@ fn a_target_that_hangs_is_not_waited_for() {
 
 #[test]
 fn ports_that_another_program_holds_are_failures() {
-    let backend = Backend::start("backend");
+    let backend = Backend::named("backend");
     let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = other.local_addr().expect("it is bound").port().to_string();
-    let setup = Setup::of(&[backend.address()]);
+    let setup = Setup::of(&[backend.address]);
     for (variable, what) in [("PORT", "client port"), ("ADMIN_PORT", "admin port")] {
         let ended = setup.check(&[], &[(variable, &port)]);
         assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -146,13 +149,17 @@ fn ports_that_another_program_holds_are_failures() {
 
 #[test]
 fn ports_that_a_running_instance_holds_are_warnings() {
-    let backend = Backend::start("backend");
-    let running = Balancer::start(&[backend.address()], &[]);
-    let port = running.address().port().to_string();
-    let admin = running.admin_address().port().to_string();
-    let setup = Setup::of(&[backend.address()]);
+    let backend = Backend::named("backend");
+    let running = BINARY.start(&[backend.address], &[("HEALTH_CHECK_PORT", "")]);
+    let host = running.address.ip().to_string();
+    let port = running.address.port().to_string();
+    let admin = running.admin.port().to_string();
+    let setup = Setup::of(&[backend.address]);
 
-    let both = setup.check(&[], &[("PORT", &port), ("ADMIN_PORT", &admin)]);
+    let both = setup.check(
+        &[],
+        &[("HOST", &host), ("PORT", &port), ("ADMIN_HOST", &host), ("ADMIN_PORT", &admin)],
+    );
     assert_eq!(both.code, Some(0), "{both:?}");
     for what in ["client port", "admin port"] {
         let row = row(&both, "warn", what);
@@ -160,23 +167,23 @@ fn ports_that_a_running_instance_holds_are_warnings() {
     }
     assert_eq!(verdict(&both), "would serve: 0 failures, 2 warnings");
 
-    let client_only = setup.check(&[], &[("PORT", &port)]);
+    let client_only = setup.check(&[], &[("HOST", &host), ("PORT", &port)]);
     assert_eq!(client_only.code, Some(0), "{client_only:?}");
     let alone = row(&client_only, "warn", "client port");
     let holder = format!("held by process {} (stateless-load-balancer)", running.process.id());
     assert!(alone.contains(&holder) && alone.contains("unless OVERLAP=true"), "{alone}");
-    let beside = setup.check(&[], &[("PORT", &port), ("OVERLAP", "true")]);
+    let beside = setup.check(&[], &[("HOST", &host), ("PORT", &port), ("OVERLAP", "true")]);
     assert_eq!(beside.code, Some(0), "{beside:?}");
     let beside = row(&beside, "warn", "client port");
     assert!(beside.contains("would share its clients, as in a rolling restart"), "{beside}");
     // It goes on undisturbed.
-    assert_eq!(running.get("/readyz").expect("it answers").status, 200);
+    assert_eq!(running.admin_get("/readyz").expect("it answers").status, 200);
 }
 
 #[test]
 fn bad_variables_are_failures_and_all_are_told() {
-    let backend = Backend::start("backend");
-    let setup = Setup::of(&[backend.address()]);
+    let backend = Backend::named("backend");
+    let setup = Setup::of(&[backend.address]);
     let bad = [("PORT", "x"), ("HEALTH_CHECK_PATH", "ping"), ("HEALTH_CHECK_PATHS", "/")];
     let ended = setup.check(&[], &bad);
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -189,14 +196,14 @@ fn bad_variables_are_failures_and_all_are_told() {
     let source = setup.check(&[], &[("PORT", "x"), ("SOURCE_ADDRESSES", "192.0.2.1")]);
     row(&source, "FAIL", "variable SOURCE_ADDRESSES");
     // What the balancer itself says of it.
-    let started = end(command().env("PORT", "x").env("NODE_FILTER", "static"));
+    let started = end(BINARY.command().env("PORT", "x").env("NODE_FILTER", "static"));
     let (_, said) = rows[0].split_once("PORT=").expect("it names the variable");
     assert!(started.stderr.contains(said), "{said}: {}", started.stderr);
 }
 
 #[test]
 fn misspelt_variables_are_warned_of() {
-    let backend = Backend::start("backend");
+    let backend = Backend::named("backend");
     let misspelt = [
         ("HEALTHCHECK_PATH", "HEALTH_CHECK_PATH"),
         ("TARGET_PORTS", "TARGET_PORT"),
@@ -205,7 +212,7 @@ fn misspelt_variables_are_warned_of() {
     let variables: Vec<_> = misspelt.iter().map(|(name, _)| (*name, "1")).collect();
     let strangers = [("HOME", "/"), ("HOSTNAME", "a"), ("AWS_PROFILE", "b"), ("PATH", "/bin")];
     let all = [variables, strangers.to_vec()].concat();
-    let ended = Setup::of(&[backend.address()]).check(&[], &all);
+    let ended = Setup::of(&[backend.address]).check(&[], &all);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for (name, meant) in misspelt {
         let row = row(&ended, "warn", &format!("variable {name} "));
@@ -216,8 +223,8 @@ fn misspelt_variables_are_warned_of() {
 
 #[test]
 fn variables_without_effect_are_warned_of() {
-    let backend = Backend::start("backend");
-    let ended = Setup::of(&[backend.address()]).check(&[], &[("TRUSTED_PROXIES", "10.0.0.1")]);
+    let backend = Backend::named("backend");
+    let ended = Setup::of(&[backend.address]).check(&[], &[("TRUSTED_PROXIES", "10.0.0.1")]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let row = row(&ended, "warn", "variable TRUSTED_PROXIES ");
     assert!(row.ends_with("ACCEPT_PROXY_PROTOCOL=false does not read it"), "{row}");
@@ -226,8 +233,8 @@ fn variables_without_effect_are_warned_of() {
 
 #[test]
 fn a_zone_that_is_not_known_or_has_no_target_is_warned_of() {
-    let backend = Backend::start("backend");
-    let setup = Setup::of(&[backend.address()]);
+    let backend = Backend::named("backend");
+    let setup = Setup::of(&[backend.address]);
     let (_port, nobody) = nobody();
     let endpoint = format!("http://{nobody}");
     let aware = ("ZONE_AWARE", "true");
@@ -236,7 +243,7 @@ fn a_zone_that_is_not_known_or_has_no_target_is_warned_of() {
     assert!(row(&asked, "warn", "zone").contains("the own zone is not known"), "{asked:?}");
     let elsewhere = setup.check(&[], &[aware, ("AVAILABILITY_ZONE", "a")]);
     assert!(row(&elsewhere, "warn", "zone").contains("\"a\": 0 of 1 targets"), "{elsewhere:?}");
-    let targets = format!("{}@a", backend.address());
+    let targets = format!("{}@a", backend.address);
     let near = setup.check(&[], &[aware, ("AVAILABILITY_ZONE", "a"), ("TARGETS", &targets)]);
     assert!(row(&near, "ok", "zone").contains("\"a\": 1 of 1 targets"), "{near:?}");
     // Nobody heeds it.
@@ -290,9 +297,9 @@ fn check_file(content: &str) -> Ended {
 
 #[test]
 fn targets_from_a_file_are_checked() {
-    let backend = Backend::start("backend");
+    let backend = Backend::named("backend");
     let list =
-        format!("[{{\"targets\": [\"{}\"], \"labels\": {{\"id\": \"i-1\"}}}}]", backend.address());
+        format!("[{{\"targets\": [\"{}\"], \"labels\": {{\"id\": \"i-1\"}}}}]", backend.address);
     let ended = check_file(&list);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(row(&ended, "ok", "discovery").ends_with("targets.json: 1 found"), "{ended:?}");
@@ -309,12 +316,12 @@ fn targets_from_a_file_are_checked() {
 
 #[test]
 fn limits_that_are_too_low_are_failures_and_low_ones_warnings() {
-    let backend = Backend::start("backend");
+    let backend = Backend::named("backend");
     let with_files = |most: u32, variables: &[(&str, &str)]| {
-        let mut shell = shell(&format!("ulimit -n {most}; exec \"$0\" check"));
+        let mut shell = BINARY.shell(&format!("ulimit -n {most}; exec \"$0\" check"));
         shell
             .envs([("NODE_FILTER", "static".to_owned()), ("CORES", "1".to_owned())])
-            .envs([("TARGETS", backend.address().to_string())])
+            .envs([("TARGETS", backend.address.to_string())])
             .envs(variables.iter().copied());
         end(&mut shell)
     };
@@ -332,9 +339,9 @@ fn limits_that_are_too_low_are_failures_and_low_ones_warnings() {
 
 #[test]
 fn json_says_what_the_table_says() {
-    let backend = Backend::start("backend");
+    let backend = Backend::named("backend");
     let (_port, address) = nobody();
-    let setup = Setup::of(&[backend.address(), address]);
+    let setup = Setup::of(&[backend.address, address]);
     for variables in [&[("TARGET_PORTS", "1")][..], &[("HOST", "192.0.2.1")], &[("PORT", "0")]] {
         let (table, json) = (setup.check(&[], variables), setup.check(&["--json"], variables));
         assert_eq!(table.code, json.code);
@@ -382,77 +389,10 @@ fn json_says_what_the_table_says() {
 
 #[test]
 fn help_says_what_it_does() {
-    let ended = end(command().args(["check", "--help"]));
+    let ended = end(BINARY.command().args(["check", "--help"]));
     assert_eq!(ended.code, Some(0));
     assert!(ended.stdout.contains("--json"), "{}", ended.stdout);
     assert!(ended.stdout.contains("Exit status: 0 if it would serve"), "{}", ended.stdout);
-    let general = end(command().arg("--help"));
+    let general = end(BINARY.command().arg("--help"));
     assert!(general.stdout.lines().any(|line| line.trim().starts_with("check ")), "{general:?}");
-}
-
-/// Targets from AWS.
-#[cfg(feature = "aws")]
-mod aws {
-    use super::*;
-    use crate::support::aws::{Aws, Behaviour};
-
-    /// What the check says of a group, whose instances have servers on `port`.
-    fn check(aws: &Aws, port: &str, variables: &[(&str, &str)]) -> Ended {
-        let all = aws.variables();
-        let mut all: Vec<_> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        all.extend([("TARGET_PORT", port), ("NODE_CHECK_PERIOD", "2s")]);
-        all.extend(variables);
-        Setup::of(&[]).check(&[], &all)
-    }
-
-    #[test]
-    fn the_members_of_a_group_are_checked() {
-        let (aws, backend) = (Aws::start(), Backend::start("backend"));
-        aws.set_instances(&[("i-1", "127.0.0.1"), ("i-2", "169.254.0.1"), ("i-3", "127.0.0.3")]);
-        aws.set_lifecycle("i-3", "Standby");
-        let ended = check(&aws, &backend.address().port().to_string(), &[]);
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        row(&ended, "ok", "discovery  ");
-        assert!(row(&ended, "warn", "discovery i-2").contains("link-local"), "{ended:?}");
-        assert!(row(&ended, "ok", "discovery i-3").contains("not in service"), "{ended:?}");
-        let target = row(&ended, "ok", &format!("target {}", backend.address()));
-        assert!(target.contains("i-1: answered in"), "{target}");
-        assert!(!ended.stdout.contains("Version"), "{}", ended.stdout);
-    }
-
-    #[test]
-    fn a_missing_permission_comes_with_the_policy() {
-        let aws = Aws::start();
-        let body = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>No.\
-                    </Message></Error></Errors><RequestID>1</RequestID></Response>";
-        aws.behave(Behaviour::Fixed {
-            action: Some("DescribeInstances"),
-            status: 403,
-            body: body.to_owned(),
-        });
-        let describe = "ec2:DescribeInstances";
-        let group = "autoscaling:DescribeAutoScalingGroups";
-        aws.set_instances(&[("i-1", "127.0.0.1")]);
-        for (filter, actions) in [("tag", &[describe][..]), ("asg", &[group, describe])] {
-            let ended = check(&aws, "1", &[("NODE_FILTER", filter)]);
-            assert_eq!(ended.code, Some(1), "{ended:?}");
-            let discovery = row(&ended, "FAIL", "discovery");
-            assert!(discovery.contains("permission is missing for ec2:Describe"), "{discovery}");
-            let start = ended.stdout.find("\n{").expect("a policy");
-            let end = ended.stdout.rfind("}\n").expect("its end");
-            let policy: Value = serde_json::from_str(&ended.stdout[start..=end]).expect("JSON");
-            let statement = &policy["Statement"][0];
-            assert_eq!(statement["Action"], serde_json::json!(actions), "{policy}");
-            assert_eq!(statement["Effect"], "Allow", "{policy}");
-        }
-    }
-
-    #[test]
-    fn aws_that_does_not_answer_is_a_failure() {
-        let nobody = Port::free();
-        let endpoint = format!("http://{}", nobody.local());
-        let ended = check(&Aws::start(), "1", &[("AWS_ENDPOINT_URL", &endpoint)]);
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(row(&ended, "FAIL", "discovery").contains("AWS_ENDPOINT_URL"), "{ended:?}");
-    }
 }

@@ -1,9 +1,10 @@
 //! The command line, black box.
 
-use crate::support::balancer::{Ended, command, end};
+use crate::BINARY;
+use testkit::process::{Ended, end};
 
 fn run(argument: &str) -> Ended {
-    end(command().arg(argument))
+    end(BINARY.command().arg(argument))
 }
 
 /// Name, default and meaning, as plain text.
@@ -61,13 +62,13 @@ fn version_is_the_packages() {
 
 #[test]
 fn help_needs_no_valid_environment() {
-    assert_eq!(end(command().arg("--help").env("PORT", "x")).code, Some(0));
+    assert_eq!(end(BINARY.command().arg("--help").env("PORT", "x")).code, Some(0));
 }
 
 #[test]
 fn an_argument_that_is_a_variable_says_what_to_set() {
     for arguments in [&["--port", "80"][..], &["--port=80"], &["PORT=80"]] {
-        let ended = end(command().args(arguments));
+        let ended = end(BINARY.command().args(arguments));
         assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
         assert!(ended.line("set PORT=80").contains("environment"), "{}", ended.stderr);
     }

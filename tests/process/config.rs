@@ -1,18 +1,19 @@
 //! Bad configuration, black box: one message that names every value, exit 78 or, where
 //! time may mend it all, 75, nothing bound.
 
+mod targets;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::support::backend::Backend;
-use crate::support::balancer::{Balancer, Ended, command, end, run_to_end, shell};
-use crate::support::port::Port;
-use crate::support::scratch::Scratch;
-use crate::support::{http, skip};
+use crate::BINARY;
+use testkit::backend::Backend;
+use testkit::net::port::Port;
+use testkit::process::{Ended, end};
+use testkit::skip::skip;
 
 const CONFIG: Option<i32> = Some(78);
 const TEMPORARY: Option<i32> = Some(75);
@@ -86,7 +87,7 @@ fn with(variables: &[(&str, &str)]) -> Ended {
         ("PORT", &port),
         ("ADMIN_PORT", &admin),
     ];
-    run_to_end(fine.into_iter().chain(variables.iter().copied()))
+    BINARY.run_to_end(fine.into_iter().chain(variables.iter().copied()))
 }
 
 /// Asserts exit 78 and one problem only: a line that begins with `name` and holds all of `parts`.
@@ -117,7 +118,7 @@ fn every_bad_variable_is_in_one_message_with_those_that_this_machine_does_not_go
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let fine = [("HOST", "127.0.0.1"), ("PORT", port.as_str())];
-    let ended = run_to_end(fine.into_iter().chain(BAD.iter().copied()));
+    let ended = BINARY.run_to_end(fine.into_iter().chain(BAD.iter().copied()));
     assert_eq!(ended.code, CONFIG);
     let count = BAD.len() + 1;
     assert!(ended.stderr.contains(&format!("({count} variables)")), "{}", ended.stderr);
@@ -145,11 +146,11 @@ fn where_clients_connect_is_checked_too() {
 
 #[test]
 fn blanks_and_line_ends_around_a_value_are_no_part_of_it() {
-    let backend = Backend::start("backend");
-    let targets = format!("\n {}\r\n", backend.address());
+    let backend = Backend::start();
+    let targets = format!("\n {}\r\n", backend.address);
     let padded = [("TARGETS", targets.as_str()), ("NODE_FILTER", "static\n"), ("CORES", " 1\t")];
-    let balancer = Balancer::start(&[], &padded);
-    assert_eq!(http::get(balancer.address(), "/").unwrap().body, "backend");
+    let balancer = BINARY.start(&[], &padded);
+    assert_eq!(balancer.get("/"), backend.address.to_string());
     assert_refused(&[("TARGETS", " \n")], "TARGETS", &["not set", "NODE_FILTER=static"]);
     assert_refused(&[("POOL_TIMEOUT", " 2 s\n")], "POOL_TIMEOUT=\"2 s\"", &[]);
 }
@@ -158,13 +159,13 @@ fn blanks_and_line_ends_around_a_value_are_no_part_of_it() {
 fn a_start_that_fails_asks_what_was_meant_as_check_does() {
     let variables = [("NODE_FILTER", "static"), ("TARGET", "10.0.0.1")];
     let asked = "TARGET is not a variable of the balancer: did you mean TARGETS?";
-    let text = run_to_end(variables);
+    let text = BINARY.run_to_end(variables);
     assert_eq!(text.code, CONFIG);
     assert_eq!(text.line("TARGET is").trim_start(), asked);
     assert!(text.stderr.contains("(1 variable):"), "{}", text.stderr);
-    let json = run_to_end([&variables[..], &[("LOG_FORMAT", "json")]].concat());
+    let json = BINARY.run_to_end([&variables[..], &[("LOG_FORMAT", "json")]].concat());
     assert!(json.stderr.contains(&format!("\"msg\":\"{asked}\"")), "{}", json.stderr);
-    let check = end(command().arg("check").envs(variables));
+    let check = end(BINARY.command().arg("check").envs(variables));
     assert!(check.stdout.contains(asked), "{}", check.stdout);
 }
 
@@ -175,10 +176,9 @@ fn a_privileged_port_comes_with_the_first_that_is_not_and_with_the_command() {
     if Command::new("setpriv").arg("--version").output().is_err() || first == "0" {
         return skip("there is no setpriv to give up CAP_NET_BIND_SERVICE, or no privileged port");
     }
-    let program = command().get_program().to_owned();
-    let binary = program.to_str().unwrap();
+    let binary = BINARY.path();
     let less = "--bounding-set=-net_bind_service --inh-caps=-net_bind_service";
-    let mut command = shell(&format!("exec setpriv {less} \"$0\""));
+    let mut command = BINARY.shell(&format!("exec setpriv {less} \"$0\""));
     command
         .envs([("NODE_FILTER", "static"), ("TARGETS", "127.0.0.9:9"), ("HOST", "127.0.0.3")])
         .envs([("PORT", "80"), ("ADMIN_PORT", "0")]);
@@ -191,7 +191,7 @@ fn a_privileged_port_comes_with_the_first_that_is_not_and_with_the_command() {
 #[test]
 fn bytes_that_are_not_utf8_are_reported_by_name() {
     let bad = OsStr::from_bytes(b"30\xff\x1b");
-    let ended = run_to_end([("PORT", bad), ("RUST_LOG", bad), ("HOME", bad)]);
+    let ended = BINARY.run_to_end([("PORT", bad), ("RUST_LOG", bad), ("HOME", bad)]);
     assert_eq!(ended.code, CONFIG);
     for name in ["PORT", "RUST_LOG"] {
         let line = ended.line(&format!("{name}=\"30\\xff\\x1b\""));
@@ -208,7 +208,10 @@ fn an_empty_variable_counts_as_unset() {
     if cfg!(feature = "aws") {
         // No credentials, so nothing is sent, and none are looked for in the network.
         let everything = [everything, vec![("AWS_EC2_METADATA_DISABLED", "true")]].concat();
-        let balancer = Balancer::spawn(&[], &everything);
+        let admin = Port::free().text();
+        // On all addresses, and so with a port of its own.
+        let everything = [everything, vec![("ADMIN_PORT", &*admin)]].concat();
+        let balancer = BINARY.spawn(&[], &everything);
         balancer.wait_for_log("the members of the Auto Scaling Group \"worker-nodes\"");
         balancer.wait_for_log("in region eu-west-1");
     } else {
@@ -235,42 +238,6 @@ fn aws_discovery_is_not_in_this_build() {
 }
 
 #[test]
-fn targets_that_cannot_be_used_are_named() {
-    let port = Port::free();
-    let text = port.text();
-    let own = format!("127.0.0.9:9,127.0.0.1:{text}");
-    let variables = [("PORT", text.as_str()), ("TARGETS", own.as_str())];
-    assert_refused(&variables, "TARGETS", &[&format!("127.0.0.1:{text}")]);
-    assert_refused(&[("TARGETS", "169.254.169.254:80")], "TARGETS", &["169.254.169.254", "link"]);
-    let several = ("TARGETS", "web,10.0.0.1,10.0.0.2:x,169.254.1.1,10.0.0.1");
-    let parts = ["entry 1: `web`", "entry 3: `10.0.0.2:x`", "entry 4: ", "entry 5: "];
-    assert_refused(&[several], "TARGETS", &parts);
-    let parts = ["[2001:db8::1:8000]", "[2001:db8::1]:8000"];
-    assert_refused(&[("TARGETS", "2001:db8::1:8000")], "TARGETS", &parts);
-    for list in [",", "10.0.0.1,,10.0.0.2", "10.0.0.1:0", "10.0.0.1:x", "10.0.0.1@"] {
-        assert_refused(&[("TARGETS", list)], "TARGETS", &[list]);
-    }
-}
-
-#[test]
-fn a_source_of_targets_that_nothing_reads_is_refused_where_none_is_chosen() {
-    for (set, told) in [
-        (vec![("TARGETS", "127.0.0.9:9")], "static reads TARGETS;"),
-        (vec![("TARGETS_FILE", "/etc/targets.json")], "file reads TARGETS_FILE;"),
-        (vec![("TAG_NAME", "role")], "tag reads TAG_NAME;"),
-        (vec![("TAG_VALUE", "web"), ("ASG_NAME", "web")], "tag reads TAG_VALUE;"),
-        (
-            vec![("TARGETS", "127.0.0.9:9"), ("TAG_NAME", "role"), ("TAG_VALUE", "web")],
-            "static reads TARGETS, tag reads TAG_NAME, tag reads TAG_VALUE;",
-        ),
-    ] {
-        let unset = [("NODE_FILTER", ""), ("TARGETS", "")];
-        let variables = [&unset[..], &set].concat();
-        assert_refused(&variables, &format!("NODE_FILTER is not set: {told}"), &["static or file"]);
-    }
-}
-
-#[test]
 fn the_own_zone_needs_a_source() {
     let variables = [("ZONE_AWARE", "true"), ("AWS_EC2_METADATA_DISABLED", "True")];
     let parts = ["not set", "ZONE_AWARE=true", "AWS_EC2_METADATA_DISABLED"];
@@ -286,53 +253,6 @@ fn proxies_that_are_trusted_have_to_be_named() {
     for list in ["10.0.0.0/33", "lb.example", "10.0.0.1,,10.0.0.2"] {
         assert_refused(&[accept, ("TRUSTED_PROXIES", list)], "TRUSTED_PROXIES", &["accepted: "]);
     }
-}
-
-fn assert_file_refused(path: &str) {
-    let variables = [("NODE_FILTER", "file"), ("TARGETS_FILE", path)];
-    let ended = with(&variables);
-    assert_eq!(ended.code, TEMPORARY, "{}", ended.stderr);
-    assert_eq!(ended.line("TARGETS_FILE").matches(path).count(), 1, "{}", ended.stderr);
-}
-
-#[test]
-fn a_target_file_has_to_be_there_and_valid() {
-    assert_refused(&[("NODE_FILTER", "file")], "TARGETS_FILE", &["not set", "NODE_FILTER=file"]);
-    assert_file_refused("/nonexistent/targets.json");
-    assert_file_refused("/");
-    let scratch = Scratch::new();
-    for text in [r#"[{"targets": ["10.0.0.1:80"#, r#"{"targets": 1}"#] {
-        scratch.replace("targets.json", text);
-        assert_file_refused(scratch.path("targets.json").to_str().unwrap());
-    }
-    scratch.replace("targets.json", "[\n{\n\"targets\": \"10.0.0.1\"}]");
-    let path = scratch.path("targets.json");
-    let variables = [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap())];
-    let ended = with(&variables);
-    assert_eq!(ended.code, TEMPORARY, "{}", ended.stderr);
-    let reason = "is not valid: line 3: targets must be a list of strings";
-    assert!(ended.line("TARGETS_FILE").contains(reason), "{}", ended.stderr);
-}
-
-#[test]
-fn a_target_file_has_to_be_readable() {
-    let scratch = Scratch::new();
-    scratch.replace("secret.json", "[]");
-    let secret = scratch.path("secret.json");
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
-    // Root may read every file: it has to give that right up first, which setpriv(1) does.
-    let is_root = fs::read(&secret).is_ok();
-    let mut command = command();
-    if is_root {
-        let rights = "-dac_override,-dac_read_search";
-        command = shell(&format!("exec setpriv --bounding-set={rights} \"$0\""));
-        if Command::new("setpriv").arg("--version").output().is_err() {
-            return skip("this is root, and there is no setpriv to become less");
-        }
-    }
-    let ended = end(command.env("NODE_FILTER", "file").env("TARGETS_FILE", secret));
-    assert_eq!(ended.code, TEMPORARY, "{}", ended.stderr);
-    assert!(ended.line("TARGETS_FILE").contains("ermission denied"), "{}", ended.stderr);
 }
 
 #[test]
@@ -436,9 +356,9 @@ fn clients_and_operators_need_ports_of_their_own() {
 
 #[test]
 fn every_form_that_is_documented_starts() {
-    let backend = Backend::start("backend");
-    let balancer = Balancer::start(
-        &[backend.address()],
+    let backend = Backend::start();
+    let balancer = BINARY.start(
+        &[backend.address],
         &[
             ("NODE_CHECK_PERIOD", "1h"),
             ("HEALTH_CHECK_TIMEOUT", "1m"),
@@ -454,9 +374,7 @@ fn every_form_that_is_documented_starts() {
             ("CIRCUIT_BREAKER_TIMEOUT", "5"),
             ("RUST_LOG", "info,control=debug"),
             ("HEALTH_CHECK_RISE", ""),
-            ("ADMIN_HOST", "127.0.0.1"),
         ],
     );
-    let answer = http::get(balancer.address(), "/").unwrap();
-    assert_eq!((answer.status, answer.body.as_str()), (200, "backend"));
+    assert_eq!(balancer.get("/"), backend.address.to_string());
 }

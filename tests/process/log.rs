@@ -3,18 +3,18 @@ use std::io::{PipeReader, Read};
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use crate::support::backend::Backend;
-use crate::support::balancer::{Balancer, command};
-use crate::support::port::Port;
-use crate::support::{http, wait_until};
+use crate::BINARY;
 use rustix::fs::fstat;
+use testkit::backend::Backend;
+use testkit::net::port::Port;
+use testkit::wait::wait_until;
 
 #[test]
 fn a_failed_check_is_a_line_at_debug_level_and_counted() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = silent.local_addr().unwrap();
     drop(silent);
-    let balancer = Balancer::spawn(&[target], &[("RUST_LOG", "warn,control=debug")]);
+    let balancer = BINARY.spawn(&[target], &[("RUST_LOG", "warn,control=debug")]);
     let line = format!("target {target}: health check failed: connection refused");
     wait_until("each one is a line", || balancer.process.stderr().matches(&line).count() >= 3);
     let series = format!("health_check_failures_total{{node=\"{target}\"}}");
@@ -26,7 +26,7 @@ fn fail_open_does_not_begin_before_a_reason_is_told() {
     let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = refusing.local_addr().unwrap();
     drop(refusing);
-    let balancer = Balancer::start(&[target], &[("HEALTH_CHECK_FALL", "100")]);
+    let balancer = BINARY.start(&[target], &[("HEALTH_CHECK_FALL", "100")]);
     balancer.wait_for_log("fail-open begins");
     let log = balancer.process.stderr();
     let (before, _) = log.split_once("fail-open begins").unwrap();
@@ -36,8 +36,8 @@ fn fail_open_does_not_begin_before_a_reason_is_told() {
 
 #[test]
 fn minutes_that_may_be_meant_as_seconds_are_told_at_start() {
-    let backend = Backend::start("backend");
-    let balancer = Balancer::start(&[backend.address()], &[("CIRCUIT_BREAKER_TIMEOUT", "30")]);
+    let backend = Backend::start();
+    let balancer = BINARY.start(&[backend.address], &[("CIRCUIT_BREAKER_TIMEOUT", "30")]);
     balancer.wait_for_log("CIRCUIT_BREAKER_TIMEOUT=30 is 30 minutes");
 }
 
@@ -46,7 +46,8 @@ fn journal(variables: &[(&str, &str)], is_enough: impl Fn(&str) -> bool) -> Stri
     let (mut reader, writer) = std::io::pipe().unwrap();
     let stat = fstat(&writer).unwrap();
     let (port, admin) = (Port::free(), Port::free());
-    let mut child = command()
+    let mut child = BINARY
+        .command()
         .env("JOURNAL_STREAM", format!("{}:{}", stat.st_dev, stat.st_ino))
         .envs([("HOST", "127.0.0.1".to_owned()), ("PORT", port.text())])
         .envs([("ADMIN_PORT", admin.text()), ("NODE_FILTER", "static".to_owned())])
@@ -74,8 +75,8 @@ fn read_until(reader: &mut PipeReader, is_enough: impl Fn(&str) -> bool) -> Stri
 
 #[test]
 fn under_the_journal_lines_begin_with_their_priority_and_have_no_time() {
-    let backend = Backend::start("backend");
-    let targets = ("TARGETS", backend.address().to_string());
+    let backend = Backend::named("backend");
+    let targets = ("TARGETS", backend.address.to_string());
     let variables =
         [("TARGETS", targets.1.as_str()), ("TARGETS_FILE", "/x"), ("RUST_LOG", "debug")];
     let text = journal(&variables, |text| text.contains("is healthy\n"));
@@ -102,9 +103,9 @@ fn json_and_other_streams_than_the_journals_stay_as_they_are() {
     for line in json.lines() {
         assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
     }
-    let backend = Backend::start("backend");
+    let backend = Backend::start();
     // That of a shell from which the balancer's own standard error was sent elsewhere.
-    let balancer = Balancer::start(&[backend.address()], &[("JOURNAL_STREAM", "8:1")]);
-    assert!(http::get(balancer.address(), "/").is_ok());
+    let balancer = BINARY.start(&[backend.address], &[("JOURNAL_STREAM", "8:1")]);
+    balancer.get("/");
     assert!(!balancer.process.stderr().contains('<'), "{}", balancer.process.stderr());
 }

@@ -1,16 +1,19 @@
 //! The process, black box: start-up checks, log lines, signals.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::support::backend::Backend;
-use crate::support::balancer::{Balancer, Ended, Process, command, end, run_to_end, shell};
-use crate::support::port::Port;
-use crate::support::scratch::Scratch;
-use crate::support::{http, skip, wait_until};
+use crate::BINARY;
 use rustix::process::Signal;
+use testkit::backend::Backend;
+use testkit::http;
+use testkit::net::address::{ports, unique};
+use testkit::net::port::Port;
+use testkit::process::{Ended, Process, end};
+use testkit::scratch::Scratch;
+use testkit::skip::skip;
+use testkit::wait::wait_until;
 
 /// Enough to start with, on one core.
 const ANY_TARGET: [(&str, &str); 3] =
@@ -20,22 +23,27 @@ const SHUTDOWN: &[(&str, &str)] = &[("SHUTDOWN_TIMEOUT", "60s"), ("SHUTDOWN_DELA
 
 #[test]
 fn hangup_reads_the_target_file_at_once() {
-    let backends = [Backend::start("first"), Backend::start("second")];
+    let backends = [Backend::start(), Backend::start()];
     let scratch = Scratch::new();
     let path = scratch.path("targets.json");
     let write = |backend: &Backend| {
-        let list = format!(r#"[{{"targets": ["{}"]}}]"#, backend.address());
+        let list = format!(r#"[{{"targets": ["{}"]}}]"#, backend.address);
         scratch.replace("targets.json", &list);
     };
     write(&backends[0]);
-    let file = [("NODE_FILTER", "file"), ("TARGETS_FILE", path.to_str().unwrap())];
-    let balancer = Balancer::start(&[], &file);
+    // Not soon enough to be seen by itself.
+    let file = [
+        ("NODE_FILTER", "file"),
+        ("TARGETS_FILE", path.to_str().unwrap()),
+        ("NODE_CHECK_PERIOD", ""),
+    ];
+    let balancer = BINARY.start(&[], &file);
     write(&backends[1]);
     balancer.process.signal(Signal::HUP);
     balancer.wait_for_log("SIGHUP: the target file is read now");
     balancer.wait_for_log("targets.json is good: 1 target");
     wait_until("the other backend answers", || {
-        http::get(balancer.address(), "/").is_ok_and(|answer| answer.body == "second")
+        balancer.get("/") == backends[1].address.to_string()
     });
     scratch.replace("targets.json", "[{");
     balancer.wait_for_log("targets.json is not valid: line 1");
@@ -45,16 +53,16 @@ fn hangup_reads_the_target_file_at_once() {
 
 #[test]
 fn what_is_set_in_vain_is_told_at_start() {
-    let backend = Backend::start("backend");
+    let backend = Backend::start();
     let variables = [("TARGETS_FILE", "/nonexistent")];
-    let balancer = Balancer::start(&[backend.address()], &variables);
+    let balancer = BINARY.start(&[backend.address], &variables);
     balancer.wait_for_log("TARGETS_FILE is set, but NODE_FILTER=static does not read it");
 }
 
 #[test]
 fn what_is_misspelt_is_told_at_start() {
-    let backend = Backend::start("backend");
-    let balancer = Balancer::start(&[backend.address()], &[("MAX_CONECTIONS", "3")]);
+    let backend = Backend::start();
+    let balancer = BINARY.start(&[backend.address], &[("MAX_CONECTIONS", "3")]);
     balancer.wait_for_log(
         "MAX_CONECTIONS is not a variable of the balancer: did you mean MAX_CONNECTIONS?",
     );
@@ -62,10 +70,12 @@ fn what_is_misspelt_is_told_at_start() {
 
 #[test]
 fn a_second_start_on_the_same_admin_port_says_who_may_hold_it() {
-    let backend = Backend::start("backend");
-    let first = Balancer::start(&[backend.address()], &[]);
-    let admin = first.admin_address().port().to_string();
-    let ended = end(command().envs(ANY_TARGET).env("ADMIN_PORT", admin));
+    let backend = Backend::start();
+    let first = BINARY.start(&[backend.address], &[]);
+    let admin = first.admin.port().to_string();
+    let host = first.admin.ip().to_string();
+    let mut second = BINARY.command();
+    let ended = end(second.envs(ANY_TARGET).env("ADMIN_HOST", host).env("ADMIN_PORT", admin));
     // It is free again when that one ends.
     assert_eq!(ended.code, Some(75), "{}", ended.stderr);
     assert!(ended.stderr.contains("a running instance of this balancer"), "{}", ended.stderr);
@@ -73,8 +83,8 @@ fn a_second_start_on_the_same_admin_port_says_who_may_hold_it() {
 
 #[test]
 fn signals_without_a_meaning_are_logged_and_change_nothing() {
-    let backend = Backend::start("backend");
-    let mut balancer = Balancer::start(&[backend.address()], &[]);
+    let backend = Backend::start();
+    let mut balancer = BINARY.start(&[backend.address], &[]);
     for (signal, line) in [
         (Signal::HUP, "SIGHUP: there is nothing to reload"),
         (Signal::USR1, "SIGUSR1 has no meaning"),
@@ -83,14 +93,14 @@ fn signals_without_a_meaning_are_logged_and_change_nothing() {
         balancer.process.signal(signal);
         balancer.wait_for_log(line);
     }
-    assert_eq!(http::get(balancer.address(), "/").unwrap().body, "backend");
+    assert_eq!(balancer.get("/"), backend.address.to_string());
     balancer.process.signal(Signal::TERM);
     assert_eq!(balancer.process.wait().code(), Some(0));
 }
 
 /// Runs the binary until it ends, under a limit as ulimit of sh(1) takes it.
 fn under_limit(limit: &str) -> Ended {
-    end(shell(&format!("ulimit {limit}; exec \"$0\"")).envs(ANY_TARGET))
+    end(BINARY.shell(&format!("ulimit {limit}; exec \"$0\"")).envs(ANY_TARGET))
 }
 
 #[test]
@@ -115,7 +125,7 @@ fn every_core_needs_its_locked_memory() {
         return skip("there is no setpriv to give up CAP_IPC_LOCK");
     }
     let start = |limit_kib: u32| {
-        let mut command = shell(&format!(
+        let mut command = BINARY.shell(&format!(
             "ulimit -l {limit_kib}; exec setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock \"$0\""
         ));
         command.envs(ANY_TARGET);
@@ -136,8 +146,8 @@ fn every_core_needs_its_locked_memory() {
 
 #[test]
 fn json_log_lines_are_json() {
-    let backend = Backend::start("backend");
-    let mut balancer = Balancer::start(&[backend.address()], &[("LOG_FORMAT", "json")]);
+    let backend = Backend::start();
+    let mut balancer = BINARY.start(&[backend.address], &[("LOG_FORMAT", "json")]);
     balancer.process.signal(Signal::TERM);
     assert_eq!(balancer.process.wait().code(), Some(0));
     let log = balancer.process.stderr();
@@ -152,10 +162,10 @@ fn json_log_lines_are_json() {
 
 #[test]
 fn modules_that_are_not_named_still_warn_unless_they_are_turned_off() {
-    let backend = Backend::start("backend");
+    let backend = Backend::start();
     let log_of = |filter: &str| {
         let variables = [("RUST_LOG", filter), ("TARGETS_FILE", "/x")];
-        let mut balancer = Balancer::start(&[backend.address()], &variables);
+        let mut balancer = BINARY.start(&[backend.address], &variables);
         balancer.process.signal(Signal::TERM);
         balancer.process.wait();
         balancer.process.stderr()
@@ -171,7 +181,7 @@ fn modules_that_are_not_named_still_warn_unless_they_are_turned_off() {
 #[test]
 fn a_start_that_fails_says_so_in_json_too() {
     let bad = [("PORT", "x\ny"), ("HOST", "h"), ("RUST_LOG", "off"), ("NODE_FILTER", "static")];
-    let json = run_to_end([&bad[..], &[("LOG_FORMAT", "json")]].concat());
+    let json = BINARY.run_to_end([&bad[..], &[("LOG_FORMAT", "json")]].concat());
     assert_eq!(json.code, Some(78));
     let lines: Vec<serde_json::Value> =
         json.stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
@@ -181,16 +191,17 @@ fn a_start_that_fails_says_so_in_json_too() {
     assert!(messages.iter().any(|it| it.starts_with("PORT=\"x\\ny\" is ")), "{messages:?}");
 
     // What cannot be read cannot be followed.
-    let text = run_to_end([&bad[..], &[("LOG_FORMAT", "JSON")]].concat());
+    let text = BINARY.run_to_end([&bad[..], &[("LOG_FORMAT", "JSON")]].concat());
     assert!(text.line("LOG_FORMAT=\"JSON\"").contains("accepted: text, json"), "{}", text.stderr);
 }
 
 #[test]
 fn a_log_reader_that_goes_away_changes_nothing() {
-    let backend = Backend::start("backend");
+    let backend = Backend::named("backend");
     let (port, admin) = (Port::free(), Port::free());
-    let mut child = command()
-        .envs([("NODE_FILTER", "static".to_owned()), ("TARGETS", backend.address().to_string())])
+    let mut child = BINARY
+        .command()
+        .envs([("NODE_FILTER", "static".to_owned()), ("TARGETS", backend.address.to_string())])
         .envs([("PORT", port.text()), ("ADMIN_PORT", admin.text())])
         .stderr(Stdio::piped())
         .spawn()
@@ -205,39 +216,40 @@ fn a_log_reader_that_goes_away_changes_nothing() {
 
 #[test]
 fn a_second_process_on_a_port_ends_unless_it_is_to_overlap() {
-    let backend = Backend::start("backend");
-    let mut first = Balancer::start(&[backend.address()], &[]);
-    let port = first.address().port().to_string();
-    let mut second = Balancer::spawn(&[backend.address()], &[("PORT", &port)]);
+    let backend = Backend::start();
+    let mut first = BINARY.start(&[backend.address], &[]);
+    let (address, port) = (first.address, first.address.port());
+    let admin = SocketAddr::new(unique(), ports().admin);
+    let mut second = first.spawn_beside(admin, &[backend.address], &[]);
     assert_eq!(second.process.wait().code(), Some(75));
     let told = format!(
-        "PORT=\"{port}\" is in use: process {} (stateless-load-balancer) listens on 127.0.0.1:{port}, and \
+        "PORT=\"{port}\" is in use: process {} (stateless-load-balancer) listens on {address}, and \
          clients would go to either; accepted: a free port, or OVERLAP=true to take over from it",
         first.process.id()
     );
     assert!(second.process.stderr().contains(&told), "{}", second.process.stderr());
     assert!(!second.process.stderr().contains("starts, process"), "nothing was begun");
     for _ in 0..20 {
-        assert_eq!(http::get(first.address(), "/").unwrap().body, "backend");
+        assert_eq!(first.get("/"), backend.address.to_string());
     }
-    let second = Balancer::start(&[backend.address()], &[("PORT", &port), ("OVERLAP", "true")]);
+    let second = first.start_beside(admin, &[backend.address]);
     second.wait_for_log("accepting clients on");
-    let address = first.address();
     first.process.signal(Signal::TERM);
     assert_eq!(first.process.wait().code(), Some(0));
-    assert_eq!(http::get(address, "/").unwrap().body, "backend");
+    assert_eq!(second.get("/"), backend.address.to_string());
 }
 
 #[test]
 fn who_was_killed_keeps_no_port_from_the_next() {
-    let backend = Backend::start("backend");
-    let mut old = Balancer::start(&[backend.address()], &[]);
-    let port = old.address().port().to_string();
+    let backend = Backend::start();
+    let mut old = BINARY.start(&[backend.address], &[]);
     for _ in 0..10 {
         // The client keeps its connection in use, and the kernel busy.
-        let _client = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+        let _client = old.connect();
         old.process.signal(Signal::KILL);
-        let next = Balancer::start(&[backend.address()], &[("PORT", &port)]);
+        let admin = SocketAddr::new(unique(), ports().admin);
+        let next = old.spawn_beside(admin, &[backend.address], &[]);
+        next.wait_until_ready();
         old.process.wait();
         old = next;
     }
@@ -245,21 +257,18 @@ fn who_was_killed_keeps_no_port_from_the_next() {
 
 #[test]
 fn the_first_signal_ends_it_gracefully() {
-    let backend = Backend::start("backend");
+    let backend = Backend::start();
     for signal in [Signal::TERM, Signal::INT] {
-        let mut balancer = Balancer::start(&[backend.address()], &[]);
+        let mut balancer = BINARY.start(&[backend.address], &[]);
         // A request in flight: the backend answers only once it has something to read.
-        let mut client = TcpStream::connect(balancer.address()).unwrap();
+        let mut client = balancer.client();
         wait_until("the client has its target", || {
-            let targets = balancer.get("/targets").unwrap().body;
+            let targets = balancer.admin_get("/targets").unwrap().body;
             targets.contains("\"active_connections\":1")
         });
         balancer.process.signal(signal);
-        wait_until("nobody else is accepted", || TcpStream::connect(balancer.address()).is_err());
-        client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
-        assert!(answer.ends_with("backend"), "{answer}");
+        wait_until("nobody else is accepted", || TcpStream::connect(balancer.address).is_err());
+        assert_eq!(client.get("/").unwrap().body, backend.address.to_string());
         drop(client);
         assert_eq!(balancer.process.wait().code(), Some(0));
     }
@@ -267,11 +276,13 @@ fn the_first_signal_ends_it_gracefully() {
 
 #[test]
 fn during_the_shutdown_delay_clients_are_served_though_it_is_not_ready() {
-    let backend = Backend::start("backend");
-    let mut balancer = Balancer::start(&[backend.address()], SHUTDOWN);
+    let backend = Backend::start();
+    let mut balancer = BINARY.start(&[backend.address], SHUTDOWN);
     balancer.process.signal(Signal::TERM);
-    wait_until("/readyz says 503", || balancer.get("/readyz").is_some_and(|a| a.status == 503));
-    assert_eq!(http::get(balancer.address(), "/").unwrap().body, "backend");
+    wait_until("/readyz says 503", || {
+        balancer.admin_get("/readyz").is_some_and(|a| a.status == 503)
+    });
+    assert_eq!(balancer.get("/"), backend.address.to_string());
     // At once it would be taken for the same one: only then may it fall on deaf ears.
     wait_until("the second SIGTERM ends it", || {
         if !balancer.process.has_ended() {
@@ -284,11 +295,11 @@ fn during_the_shutdown_delay_clients_are_served_though_it_is_not_ready() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let backend = Backend::start("backend");
-    let mut balancer = Balancer::start(&[backend.address()], &[("SHUTDOWN_TIMEOUT", "60s")]);
-    let _client = TcpStream::connect(balancer.address()).unwrap();
+    let backend = Backend::start();
+    let mut balancer = BINARY.start(&[backend.address], &[("SHUTDOWN_TIMEOUT", "60s")]);
+    let _client = TcpStream::connect(balancer.address).unwrap();
     wait_until("the client has its target", || {
-        balancer.get("/targets").unwrap().body.contains("\"active_connections\":1")
+        balancer.admin_get("/targets").unwrap().body.contains("\"active_connections\":1")
     });
     balancer.process.signal(Signal::TERM);
     balancer.wait_for_log("any more; 1 open connections may go on for 60s (SHUTDOWN_TIMEOUT)");

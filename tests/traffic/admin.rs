@@ -4,9 +4,10 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::stream;
+use crate::BINARY;
+use testkit::backend::Backend;
+use testkit::balancer::Balancer;
+use testkit::net::stream;
 
 /// The answer's status and body.
 fn ask(balancer: &Balancer, first_line: &str, more: &str) -> (u16, String) {
@@ -22,7 +23,7 @@ fn ask(balancer: &Balancer, first_line: &str, more: &str) -> (u16, String) {
 #[test]
 fn bad_requests_are_refused_as_json_and_leave_no_control_bytes_in_the_log() {
     let backend = Backend::start();
-    let balancer = Balancer::start(&[backend.address], &[("RUST_LOG", "trace")]);
+    let balancer = BINARY.start(&[backend.address], &[("RUST_LOG", "trace")]);
     balancer.wait_for_state(backend.address, "healthy");
     let before = balancer.target(backend.address);
     let body = |length: usize| format!("Content-Length: {length}\r\n\r\n{}", "x".repeat(length));

@@ -6,9 +6,10 @@ use std::sync::{Mutex, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::balancer::Balancer;
-use crate::harness::stream::connect;
-use crate::harness::{http, wait_until};
+use testkit::balancer::Balancer;
+use testkit::http;
+use testkit::net::stream::connect;
+use testkit::wait::wait_until;
 
 /// Clients that connect anew for each request, while targets are killed. Each must be taken and
 /// answered, save that a target that is killed can't answer what it had already been asked.
@@ -98,9 +99,9 @@ impl Load {
                 assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it takes connections");
             });
             match client.and_then(|client| http::Client(client).get("/")) {
-                Ok((status, body)) => {
-                    assert_eq!(status, 200);
-                    let by = String::from_utf8(body).unwrap().parse().unwrap();
+                Ok(answer) => {
+                    assert_eq!(answer.status, 200);
+                    let by = answer.body.parse().unwrap();
                     let at = Instant::now();
                     self.served.lock().unwrap().push(Served { by, at, took: at - begun });
                 }

@@ -7,10 +7,11 @@ mod replaced;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::harness::address::ports;
-use crate::harness::balancer::Balancer;
-use crate::harness::namespace::Namespaces;
-use crate::harness::{skip, wait_until};
+use testkit::balancer::Balancer;
+use testkit::net::address::ports;
+use testkit::net::namespace::Namespaces;
+use testkit::skip::skip;
+use testkit::wait::wait_until;
 
 /// Half a round trip.
 const DELAY: Duration = Duration::from_micros(500);

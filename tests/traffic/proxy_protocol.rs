@@ -7,8 +7,9 @@ mod sending;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 
-use crate::harness::balancer::Balancer;
-use crate::harness::raw_target::RawTarget;
+use crate::BINARY;
+use testkit::backend::RawTarget;
+use testkit::balancer::Balancer;
 
 /// The header of version 1 over IPv4.
 fn line(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
@@ -51,5 +52,5 @@ fn read_exactly(mut stream: &TcpStream, bytes: usize) -> Vec<u8> {
 fn start(environment: &[(&str, &str)]) -> (Balancer, RawTarget) {
     let target = RawTarget::start();
     let environment = [environment, &[("POOL_SIZE", "0")]].concat();
-    (Balancer::start(&[target.address], &environment), target)
+    (BINARY.start(&[target.address], &environment), target)
 }

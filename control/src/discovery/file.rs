@@ -88,7 +88,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::scratch::Scratch;
+    use testkit::scratch::Scratch;
 
     fn parse(content: &str) -> Result<Vec<Target>, FileError> {
         let scratch = Scratch::new();

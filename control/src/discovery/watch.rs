@@ -148,7 +148,7 @@ impl FileProblem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::scratch::Scratch;
+    use testkit::scratch::Scratch;
 
     const LONG: Duration = Duration::from_hours(1);
 

@@ -84,7 +84,7 @@ fn parse(netstat: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seeds::seeds;
+    use testkit::seeds::seeds;
 
     #[test]
     fn what_both_have_grown_by_counts() {

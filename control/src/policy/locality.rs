@@ -65,7 +65,7 @@ fn shared_out(parts: impl Iterator<Item = (u128, Vec<usize>)>, whole: u128) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seeds::seeds;
+    use testkit::seeds::seeds;
 
     /// The localities of a balancer in zone `own`, given how many targets each zone has, and how
     /// many entries of each zone they list.

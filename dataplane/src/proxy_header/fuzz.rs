@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::checksum::crc32c;
 use super::*;
-use crate::seeds::seeds;
+use testkit::seeds::seeds;
 
 const INPUTS: u64 = 120_000;
 

@@ -1,7 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use crate::selection::sources::Source;
+use crate::selection::source_addresses::Source;
 
 /// Which sources still have a local port towards one target, as far as one core knows.
 ///

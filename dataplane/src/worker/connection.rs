@@ -15,7 +15,7 @@ use exchange::{ConnectionCounters, CoreCounters, RebalanceClose};
 
 use crate::flow::Side;
 use crate::limits::Permit;
-use crate::proxy_header::exchange::HeaderExchange;
+use crate::proxy_header::header_exchange::HeaderExchange;
 use crate::selection::local_target::LocalTarget;
 use crate::session::{CloseReason, Session};
 pub(super) use accepted_client::{AcceptedClient, Origin};

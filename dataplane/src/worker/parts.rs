@@ -3,7 +3,7 @@ use std::sync::Arc;
 use exchange::{CoreCounters, Reporter, Subscriber};
 
 use super::acceptor::pause_log::PauseLog;
-use super::connection_balancer::ConnectionBalancer;
+use super::core_balancer::CoreBalancer;
 use super::lifecycle::Lifecycle;
 use crate::limits::Admission;
 use crate::limits::rejection_log::RejectionLog;
@@ -15,7 +15,7 @@ pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) core: usize,
     pub(crate) listener: Listener,
-    pub(crate) balancer: ConnectionBalancer,
+    pub(crate) balancer: CoreBalancer,
     pub(crate) subscriber: Subscriber,
     pub(crate) reporter: Reporter,
     pub(crate) lifecycle: Arc<Lifecycle>,

@@ -2,7 +2,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::TargetId;
-use crate::seeds::seeds;
+use testkit::seeds::seeds;
 
 /// Instances with addresses in a row, as a subnet hands them out.
 fn targets(count: u32) -> Vec<Arc<Target>> {

@@ -25,8 +25,8 @@ pub struct TargetOnCore {
     pub unanswered: Counter,
     /// Total: client connections to the target that are over, without those.
     pub answered: Counter,
-    /// Gauge: where targets take turns, the number of the last one that this core gave it.
-    pub turn: Counter,
+    /// Gauge: where targets are picked in turn, the number of the last pick by this core.
+    pub pick: Counter,
 }
 
 impl TargetCounters {
@@ -68,9 +68,9 @@ impl TargetCounters {
         self.sum(|core| &core.connected)
     }
 
-    /// The last turn that any core gave the target.
-    pub fn last_turn(&self) -> u64 {
-        self.by_core.iter().map(|core| core.turn.get()).max().unwrap_or(0)
+    /// The number of the last pick of the target by any core.
+    pub fn last_pick(&self) -> u64 {
+        self.by_core.iter().map(|core| core.pick.get()).max().unwrap_or(0)
     }
 
     /// The sum of one counter over all cores.

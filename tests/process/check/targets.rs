@@ -1,16 +1,17 @@
 //! What the `check` subcommand says of targets, black box.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use crate::support::backend::Backend;
-use crate::support::balancer::{Ended, command, end};
-use crate::support::port::Port;
+use crate::BINARY;
+use testkit::backend::Backend;
+use testkit::net::port::Port;
+use testkit::process::{Ended, end};
 
 /// What the check says of these `targets`.
 fn check(targets: &str, variables: &[(&str, &str)]) -> Ended {
     let (port, admin) = (Port::free(), Port::free());
-    let mut command = command();
+    let mut command = BINARY.command();
     command
         .arg("check")
         .envs([("HOST", "127.0.0.1"), ("NODE_FILTER", "static"), ("TARGETS", targets)])
@@ -40,8 +41,8 @@ fn greeter(greeting: &'static [u8]) -> SocketAddr {
 
 #[test]
 fn the_port_that_is_assumed_is_told_and_only_then() {
-    let backend = Backend::start("backend");
-    let with_port = backend.address().to_string();
+    let backend = Backend::named("backend");
+    let with_port = backend.address.to_string();
     let both = format!("{with_port},127.0.0.9");
     let told = "TARGET_PORT is not set, its default 30080 is assumed";
     let ended = check(&both, &[]);
@@ -55,8 +56,10 @@ fn the_port_that_is_assumed_is_told_and_only_then() {
 
 #[test]
 fn what_is_asked_is_told_with_the_host() {
-    let (one, two) = (Backend::start("one"), Backend::start("two"));
-    let (one, two) = (one.address(), two.address());
+    // Of one address, with ports of their own.
+    let [one, two] =
+        ["one", "two"].map(|name| Backend::named_on((Ipv4Addr::LOCALHOST, 0).into(), name));
+    let (one, two) = (one.address, two.address);
     let ended = check(&one.to_string(), &[("HEALTH_CHECK_PATH", "/up?a")]);
     let asked = format!("1 of 1 passed the health check (GET /up?a, Host: {one})");
     assert!(row(&ended, "ok    targets").ends_with(&asked), "{ended:?}");
@@ -83,8 +86,8 @@ fn a_target_that_speaks_something_else_is_told_so() {
 
 #[test]
 fn minutes_that_may_be_meant_as_seconds_are_a_warning() {
-    let backend = Backend::start("backend");
-    let ended = check(&backend.address().to_string(), &[("CIRCUIT_BREAKER_TIMEOUT", "30")]);
+    let backend = Backend::named("backend");
+    let ended = check(&backend.address.to_string(), &[("CIRCUIT_BREAKER_TIMEOUT", "30")]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let row = row(&ended, "warn  variable CIRCUIT_BREAKER_TIMEOUT");
     assert!(row.ends_with("for seconds, set CIRCUIT_BREAKER_TIMEOUT=30s"), "{row}");

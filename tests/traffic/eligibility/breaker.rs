@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::{http, wait_until};
+use crate::BINARY;
 use crate::load::Load;
+use testkit::backend::{Backend, addresses};
+use testkit::balancer::Balancer;
+use testkit::http;
+use testkit::wait::wait_until;
 
 const CLIENTS: usize = 20;
 
@@ -23,10 +25,10 @@ fn turns(balancer: &Balancer, to: &str) -> u64 {
 }
 
 fn start(backends: &[&Backend], environment: &[(&str, &str)]) -> Balancer {
-    let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
+    let addresses = addresses(backends);
     let environment: Vec<_> =
         [("BALANCE", "round_robin")].iter().chain(environment).copied().collect();
-    let balancer = Balancer::start(&addresses, &environment);
+    let balancer = BINARY.start(&addresses, &environment);
     for address in addresses {
         balancer.wait_for_state(address, "healthy");
     }

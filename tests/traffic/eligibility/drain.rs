@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::BINARY;
 use crate::eligibility::target_file;
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::raw_target::RawTarget;
-use crate::harness::scratch::Scratch;
-use crate::harness::stream::{assert_alive, assert_next_is_reset};
-use crate::harness::{http, stream, wait_for};
+use testkit::backend::{Backend, RawTarget};
+use testkit::balancer::Balancer;
+use testkit::http;
+use testkit::net::stream;
+use testkit::net::stream::{assert_alive, assert_next_is_reset};
+use testkit::scratch::Scratch;
+use testkit::wait::wait_for;
 
 /// What is discovered, to be changed.
 struct List(Scratch);
@@ -63,7 +65,7 @@ fn a_withdrawn_targets_connections_are_reset_when_the_time_is_over() {
     wait_for("the old one is gone", || balancer.target(old.address), Value::is_null);
     // Others' connections go on.
     let mut kept = kept;
-    assert_eq!(kept.get("/").unwrap().1, new.address.to_string().as_bytes());
+    assert_eq!(kept.get("/").unwrap().body, new.address.to_string());
 }
 
 #[test]
@@ -77,7 +79,7 @@ fn a_client_whose_connect_is_revoked_gets_another_target() {
     client.send("/").unwrap();
     wait_for("a connect", || balancer.target(silent.address), |it| it["active_connections"] == 1);
     list.write(&[new.address]);
-    assert_eq!(client.receive().unwrap().1, new.address.to_string().as_bytes());
+    assert_eq!(client.receive().unwrap().body, new.address.to_string());
     assert_eq!(balancer.count("failed_connects_total"), 0);
     wait_for("the old one is gone", || balancer.target(silent.address), Value::is_null);
 }
@@ -138,8 +140,8 @@ fn a_drained_target_is_undrained_while_it_is_away() {
     balancer.wait_for_state(away.address, "healthy");
     let id = away.address.to_string();
     let absent = || {
-        let (_, body) = http::get(balancer.admin, "/targets").unwrap();
-        serde_json::from_slice::<Value>(&body).unwrap()["drained_absent"].clone()
+        let answer = http::get(balancer.admin, "/targets").unwrap();
+        serde_json::from_str::<Value>(&answer.body).unwrap()["drained_absent"].clone()
     };
     assert_eq!(order(&balancer, away.address, "drain").0, 200);
     assert_eq!(absent(), json!([]));
@@ -166,7 +168,7 @@ fn an_unhealthy_targets_connections_are_kept_or_reset_as_configured() {
     for wanted in ["keep", "reset"] {
         let (ill, other) = (Backend::start(), Backend::start());
         let environment = [("UNHEALTHY_CONNECTIONS", wanted), ("LOG_CONNECTIONS", "true")];
-        let balancer = Balancer::start(&[ill.address, other.address], &environment);
+        let balancer = BINARY.start(&[ill.address, other.address], &environment);
         for target in [ill.address, other.address] {
             balancer.wait_for_state(target, "healthy");
         }
@@ -174,16 +176,16 @@ fn an_unhealthy_targets_connections_are_kept_or_reset_as_configured() {
             "a connection to the one that falls ill",
             || {
                 let mut client = balancer.client();
-                let (_, body) = client.get("/").unwrap();
-                (client, body)
+                let answer = client.get("/").unwrap();
+                (client, answer.body)
             },
-            |(_, body)| *body == ill.address.to_string().as_bytes(),
+            |(_, body)| *body == ill.address.to_string(),
         )
         .0;
         ill.set_health(500);
         balancer.wait_for_state(ill.address, "unhealthy");
         if wanted == "keep" {
-            assert_eq!(client.get("/").unwrap().0, 200);
+            assert_eq!(client.get("/").unwrap().status, 200);
         } else {
             assert_next_is_reset(&client.0);
             balancer.wait_for_log("end=target_unhealthy");

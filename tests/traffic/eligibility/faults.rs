@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::nginx::Nginx;
-use crate::harness::{skip, wait_until};
+use crate::BINARY;
 use crate::load::Load;
+use testkit::backend::{Backend, Nginx};
+use testkit::balancer::Balancer;
+use testkit::skip::skip;
+use testkit::wait::wait_until;
 
 /// New connections, at least; `FAULTS_CONNECTIONS=100000` asks for more.
 const CONNECTIONS: u32 = 5_000;
@@ -96,7 +97,7 @@ impl Fleet {
             ("HEALTH_CHECK_RISE", &*RISE.to_string()),
             ("SLOW_START", &*time(SLOW_START)),
         ];
-        let balancer = Balancer::start(&targets, &environment);
+        let balancer = BINARY.start(&targets, &environment);
         for target in targets {
             balancer.wait_for_state(target, "healthy");
         }
@@ -200,7 +201,7 @@ fn assert_that_their_shares_grow(load: &Load, recovered: [(SocketAddr, Instant);
 fn every_client_is_served_while_all_checks_fail() {
     let backends = [(); 10].map(|()| Backend::start());
     let addresses = backends.each_ref().map(|backend| backend.address);
-    let balancer = Balancer::start(&addresses, &[]);
+    let balancer = BINARY.start(&addresses, &[]);
     for address in addresses {
         balancer.wait_for_state(address, "healthy");
     }

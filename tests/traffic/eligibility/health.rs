@@ -3,17 +3,18 @@ use std::io::Read;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::{http, wait_for, wait_until};
+use crate::BINARY;
 use crate::load::Load;
+use testkit::backend::Backend;
+use testkit::http;
+use testkit::wait::{wait_for, wait_until};
 
 #[test]
 fn it_is_ready_while_it_accepts_and_a_target_is_eligible() {
     let backend = Backend::start();
     backend.set_health(0);
     let environment = [("HEALTH_CHECK_TIMEOUT", "15s"), ("SHUTDOWN_TIMEOUT", "15s")];
-    let mut balancer = Balancer::spawn(&[backend.address], &environment);
+    let mut balancer = BINARY.spawn(&[backend.address], &environment);
     let address = backend.address.to_string();
     let health = format!("node_health_status{{node=\"{address}\"}}");
     wait_until("the admin server answers", || balancer.readiness().is_some());
@@ -35,7 +36,7 @@ fn it_is_ready_while_it_accepts_and_a_target_is_eligible() {
     client.get("/").unwrap();
     balancer.signal(Signal::TERM);
     wait_for("the end to begin", || balancer.readiness(), |status| *status == Some(503));
-    assert_eq!(http::get(balancer.admin, "/healthz").unwrap().0, 200);
+    assert_eq!(http::get(balancer.admin, "/healthz").unwrap().status, 200);
     client.get("/").unwrap();
     drop(client);
     assert_eq!(balancer.wait_for_end().0, Some(0));
@@ -44,7 +45,7 @@ fn it_is_ready_while_it_accepts_and_a_target_is_eligible() {
 #[test]
 fn clients_are_counted() {
     let backend = Backend::start();
-    let balancer = Balancer::start(&[backend.address], &[]);
+    let balancer = BINARY.start(&[backend.address], &[]);
     for name in ["active_connections", "successful_connections_total", "failed_connections_total"] {
         assert_eq!(balancer.count(name), 0, "{name}");
     }
@@ -72,7 +73,7 @@ fn a_killed_target_costs_no_new_client_anything_and_comes_back() {
     let mut backends = [Backend::start(), Backend::start()];
     let addresses = [backends[0].address, backends[1].address];
     // Failed connects may take it out before failed checks do.
-    let balancer = Balancer::start(&addresses, &[("CIRCUIT_BREAKER_TIMEOUT", "100ms")]);
+    let balancer = BINARY.start(&addresses, &[("CIRCUIT_BREAKER_TIMEOUT", "100ms")]);
     for address in addresses {
         balancer.wait_for_state(address, "healthy");
     }
@@ -97,7 +98,7 @@ fn with_no_healthy_target_all_are_used() {
     let addresses = [backends[0].address, backends[1].address];
     // Without connections that nobody asked for.
     let environment = [("BALANCE", "round_robin"), ("CORES", "1"), ("POOL_SIZE", "0")];
-    let balancer = Balancer::start(&addresses, &environment);
+    let balancer = BINARY.start(&addresses, &environment);
     balancer.wait_for_count("fail_open", 1);
     for address in addresses {
         balancer.wait_for_state(address, "unhealthy");
@@ -121,7 +122,7 @@ fn with_no_healthy_target_all_are_used() {
 fn clients_that_come_before_the_first_check_wait_for_it() {
     let backend = Backend::start();
     backend.set_health(0);
-    let balancer = Balancer::spawn(&[backend.address], &[("HEALTH_CHECK_TIMEOUT", "15s")]);
+    let balancer = BINARY.spawn(&[backend.address], &[("HEALTH_CHECK_TIMEOUT", "15s")]);
     wait_until("the admin server answers", || balancer.readiness().is_some());
     let mut client = balancer.client();
     client.send("/").unwrap();
@@ -129,6 +130,6 @@ fn clients_that_come_before_the_first_check_wait_for_it() {
     assert_eq!(client.0.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     client.0.set_nonblocking(false).unwrap();
     backend.set_health(200);
-    assert_eq!(client.receive().unwrap().1, backend.address.to_string().as_bytes());
+    assert_eq!(client.receive().unwrap().body, backend.address.to_string());
     assert_eq!(balancer.count("failed_connections_total"), 0);
 }

@@ -1,10 +1,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::harness::balancer::Balancer;
-use crate::harness::nginx::Nginx;
-use crate::harness::{skip, wait_until};
+use crate::BINARY;
 use crate::load::Load;
+use testkit::backend::Nginx;
+use testkit::balancer::Balancer;
+use testkit::skip::skip;
+use testkit::wait::wait_until;
 
 const CLIENTS: usize = 64;
 const REQUESTS: usize = 20_000;
@@ -19,7 +21,7 @@ fn twenty_thousand_requests_then_a_kill_and_a_restart() {
     // Empty counts as unset: checks go to the port that serves. Failed connects may take a target out
     // before failed checks do.
     let environment = [("HEALTH_CHECK_PORT", ""), ("CIRCUIT_BREAKER_TIMEOUT", "100ms")];
-    let balancer = Balancer::start(&addresses, &environment);
+    let balancer = BINARY.start(&addresses, &environment);
     for address in addresses {
         balancer.wait_for_state(address, "healthy");
     }
@@ -45,9 +47,9 @@ fn request_over_kept_connections(balancer: &Balancer) {
             scope.spawn(|| {
                 let mut client = balancer.client();
                 while served.fetch_add(1, Ordering::Relaxed) < REQUESTS {
-                    let (status, body) = client.get("/").unwrap();
-                    assert_eq!(status, 200);
-                    assert!(body.starts_with(b"127."));
+                    let answer = client.get("/").unwrap();
+                    assert_eq!(answer.status, 200);
+                    assert!(answer.body.starts_with("127."));
                 }
             });
         }

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use rustix::process::Signal;
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::scratch::Scratch;
-use crate::harness::{wait_for, wait_until};
+use crate::BINARY;
+use testkit::backend::Backend;
+use testkit::balancer::Balancer;
+use testkit::scratch::Scratch;
+use testkit::wait::{wait_for, wait_until};
 
 /// Of the file in a test's own directory.
 pub(crate) const NAME: &str = "targets.json";
@@ -26,7 +27,7 @@ pub(crate) fn variables(path: &Path) -> [(&str, &str); 3] {
 /// Starts a balancer that reads the file, with further variables.
 pub(crate) fn start_with(scratch: &Scratch, environment: &[(&str, &str)]) -> Balancer {
     let path = scratch.path(NAME);
-    Balancer::start(&[], &[&variables(&path), environment].concat())
+    BINARY.start(&[], &[&variables(&path), environment].concat())
 }
 
 fn start(scratch: &Scratch) -> Balancer {
@@ -55,7 +56,7 @@ fn targets_come_and_go_with_the_file() {
     }
     assert_eq!(old.accepted(), accepted);
     // What lives goes on.
-    assert_eq!(client.get("/").unwrap().1, old.address.to_string().as_bytes());
+    assert_eq!(client.get("/").unwrap().body, old.address.to_string());
     assert_eq!(balancer.target(old.address)["active_connections"], 1);
     drop(client);
     wait_for("the old one is gone", || balancer.target(old.address), Value::is_null);

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use exchange::{Affinity, ClientKey, Target};
 
+use crate::BINARY;
 use crate::eligibility::target_file::{start_with, write};
-use crate::harness::backend::{Backend, addresses};
-use crate::harness::balancer::Balancer;
-use crate::harness::http::Client;
-use crate::harness::scratch::Scratch;
-use crate::harness::{stream, wait_for, wait_until};
+use testkit::backend::{Backend, addresses};
+use testkit::balancer::Balancer;
+use testkit::http::Client;
+use testkit::net::stream;
+use testkit::scratch::Scratch;
+use testkit::wait::{wait_for, wait_until};
 
 /// No check ends by itself: a backend says when it is well.
 const PATIENT: (&str, &str) = ("HEALTH_CHECK_TIMEOUT", "1m");
@@ -35,15 +37,15 @@ fn recover(balancer: &Balancer, backends: &[Backend]) {
 
 /// Starts one that clients can connect to, but whose targets hang.
 fn start_waiting(backends: &[Backend], environment: &[(&str, &str)]) -> Balancer {
-    let balancer = Balancer::spawn(&addresses(backends), &[environment, &[PATIENT]].concat());
+    let balancer = BINARY.spawn(&addresses(backends), &[environment, &[PATIENT]].concat());
     wait_for("the admin server", || balancer.readiness(), |status| *status == Some(503));
     balancer
 }
 
 fn served_by(client: &mut Client) -> SocketAddr {
-    let (status, body) = client.get("/").unwrap();
-    assert_eq!(status, 200);
-    String::from_utf8(body).unwrap().parse().unwrap()
+    let answer = client.get("/").unwrap();
+    assert_eq!(answer.status, 200);
+    answer.body.parse().unwrap()
 }
 
 /// How many of the clients each backend serves.

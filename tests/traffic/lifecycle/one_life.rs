@@ -7,13 +7,12 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::eligibility::target_file::{start_with, write};
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::raw_target::RawTarget;
-use crate::harness::scratch::Scratch;
-use crate::harness::stream::{assert_alive, assert_next_is_reset, read_to_end, reset};
-use crate::harness::{wait_for, wait_until};
 use crate::load::Load;
+use testkit::backend::{Backend, RawTarget};
+use testkit::balancer::Balancer;
+use testkit::net::stream::{assert_alive, assert_next_is_reset, read_to_end, reset};
+use testkit::scratch::Scratch;
+use testkit::wait::{wait_for, wait_until};
 
 #[test]
 fn one_balancer_serves_through_all_that_befalls_its_targets() {
@@ -55,9 +54,9 @@ fn a_client_that_sent_fin_is_answered(balancer: &Balancer, addresses: [SocketAdd
     let mut client = balancer.client();
     client.send("/").unwrap();
     client.0.shutdown(Shutdown::Write).unwrap();
-    let (status, by) = client.receive().unwrap();
-    assert_eq!(status, 200);
-    assert!(addresses.iter().any(|address| address.to_string().as_bytes() == by));
+    let answer = client.receive().unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(addresses.iter().any(|address| address.to_string() == answer.body));
     assert_eq!(read_to_end(&client.0).unwrap(), b"");
     balancer.wait_for_count("active_connections", 0);
 }

@@ -3,12 +3,14 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 
+use crate::BINARY;
 use crate::eligibility::target_file::{NAME, variables, write};
-use crate::harness::address::{ports, unique};
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::scratch::Scratch;
-use crate::harness::{http, wait_until};
+use testkit::backend::Backend;
+use testkit::balancer::Balancer;
+use testkit::http;
+use testkit::net::address::{ports, unique};
+use testkit::scratch::Scratch;
+use testkit::wait::wait_until;
 
 const OVERLAP: (&str, &str) = ("OVERLAP", "true");
 
@@ -20,8 +22,7 @@ fn other_admin() -> SocketAddr {
 #[track_caller]
 fn expect_all_served_by(backend: &Backend, balancer: &Balancer) {
     for _ in 0..200 {
-        let (status, body) = http::get(balancer.address, "/").unwrap();
-        assert_eq!((status, body), (200, backend.address.to_string().into_bytes()));
+        assert_eq!(balancer.get("/"), backend.address.to_string());
     }
 }
 
@@ -30,7 +31,7 @@ fn expect_served_too(second: &Balancer) {
     second.wait_until_ready();
     second.wait_for_log("accepting clients on");
     wait_until("it gets some", || {
-        assert_eq!(http::get(second.address, "/").unwrap().0, 200);
+        assert_eq!(http::get(second.address, "/").unwrap().status, 200);
         second.count("successful_connections_total") > 0
     });
 }
@@ -39,7 +40,7 @@ fn expect_served_too(second: &Balancer) {
 fn one_whose_targets_are_not_checked_yet_leaves_clients_to_the_other() {
     let backends = [Backend::start(), Backend::start()];
     backends[1].set_health(0);
-    let first = Balancer::start(&[backends[0].address], &[]);
+    let first = BINARY.start(&[backends[0].address], &[]);
     let environment = [OVERLAP, ("HEALTH_CHECK_TIMEOUT", "1m")];
     let second = first.spawn_beside(other_admin(), &[backends[1].address], &environment);
     second.wait_for_log("are left to others until there is a target (OVERLAP)");
@@ -60,7 +61,7 @@ fn alone_it_listens_once_a_target_may_get_clients_and_then_for_good() {
     write(&scratch, &[backend.address]);
     let path = scratch.path(NAME);
     let environment = [&variables(&path)[..], &[OVERLAP, ("HEALTH_CHECK_TIMEOUT", "1m")]].concat();
-    let balancer = Balancer::spawn(&[], &environment);
+    let balancer = BINARY.spawn(&[], &environment);
     wait_until("it is being checked", || backend.checks() > 0);
     let error = TcpStream::connect(balancer.address).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
@@ -78,7 +79,7 @@ fn it_ends_although_it_never_had_a_target() {
     let backend = Backend::start();
     backend.set_health(0);
     let environment = [OVERLAP, ("HEALTH_CHECK_TIMEOUT", "1m"), ("SHUTDOWN_TIMEOUT", "1m")];
-    let mut balancer = Balancer::spawn(&[backend.address], &environment);
+    let mut balancer = BINARY.spawn(&[backend.address], &environment);
     wait_until("it is being checked", || backend.checks() > 0);
     balancer.signal(rustix::process::Signal::TERM);
     assert_eq!(balancer.wait_for_end().0, Some(0));
@@ -87,7 +88,7 @@ fn it_ends_although_it_never_had_a_target() {
 #[cfg(feature = "aws")]
 mod aws {
     use super::*;
-    use crate::support::aws::{Aws, Behaviour};
+    use testkit::aws::api::{Aws, Behaviour};
 
     const DENIED: &str = "<Response><Errors><Error><Code>UnauthorizedOperation</Code>\
                           <Message>no</Message></Error></Errors></Response>";
@@ -95,7 +96,7 @@ mod aws {
     #[test]
     fn one_that_finds_no_target_leaves_clients_to_the_other() {
         let backend = Backend::start();
-        let first = Balancer::start(&[backend.address], &[]);
+        let first = BINARY.start(&[backend.address], &[]);
         let denied = || Behaviour::Fixed { action: None, status: 403, body: DENIED.to_owned() };
         for behaviour in [Behaviour::Hanging, denied(), Behaviour::Empty] {
             let aws = Aws::start();

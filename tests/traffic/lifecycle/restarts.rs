@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::address::unique;
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::http::Client;
-use crate::harness::namespace::Namespaces;
-use crate::harness::{skip, stream};
+use crate::BINARY;
 use crate::lifecycle::socket_activation::listening;
+use testkit::backend::Backend;
+use testkit::balancer::Balancer;
+use testkit::http::Client;
+use testkit::net::address::unique;
+use testkit::net::namespace::Namespaces;
+use testkit::net::stream;
+use testkit::skip::skip;
 
 /// New connections a second.
 const RATE: u32 = 2000;
@@ -87,8 +89,7 @@ impl Load {
 
     fn request(&self) -> io::Result<()> {
         let mut client = Client::connect(self.address)?;
-        let (status, _) = client.get("/")?;
-        assert_eq!(status, 200);
+        assert_eq!(client.get("/")?.status, 200);
         // Or ports would run out in the long form.
         stream::reset(client.0);
         Ok(())
@@ -139,7 +140,7 @@ fn overlapped_restarts_lose_nobody() {
         fs::write("/proc/sys/net/ipv4/tcp_migrate_req", "1").unwrap();
         let backends = [Backend::start(), Backend::start()];
         let targets = [backends[0].address, backends[1].address];
-        let first = Balancer::start_on(unique(), &targets, &[]);
+        let first = BINARY.start_on(unique(), &targets, &[]);
         let load = Load::new(first.address);
         let mut admins = [first.admin, other_admin(first.admin)].into_iter().cycle().skip(1);
         let mut running = Some(first);
@@ -160,7 +161,7 @@ fn restarts_with_a_socket_from_outside_lose_nobody() {
     let backends = [Backend::start(), Backend::start()];
     let targets = [backends[0].address, backends[1].address];
     let (socket, addresses) = listening();
-    let start = || Balancer::spawn_with_socket(&socket, addresses, &targets, &[]);
+    let start = || BINARY.spawn_with_socket(&socket, addresses, &targets, &[]);
     let load = Load::new(addresses[0]);
     let mut running = Some(start());
     let restarts = load.around(|| {
@@ -182,7 +183,7 @@ fn processes_that_share_a_socket_from_outside_may_overlap() {
     let mut admins = [admin, other_admin(admin)].into_iter().cycle();
     let mut start = || {
         let addresses = [clients, admins.next().unwrap()];
-        let balancer = Balancer::spawn_with_socket(&socket, addresses, &targets, &[]);
+        let balancer = BINARY.spawn_with_socket(&socket, addresses, &targets, &[]);
         balancer.wait_until_ready();
         balancer
     };

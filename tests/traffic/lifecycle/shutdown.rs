@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::backend::{Backend, slow_body};
-use crate::harness::balancer::Balancer;
-use crate::harness::http::Client;
-use crate::harness::{wait_for, wait_until};
+use crate::BINARY;
+use testkit::backend::{Backend, slow_body};
+use testkit::balancer::Balancer;
+use testkit::http::Client;
+use testkit::wait::{wait_for, wait_until};
 
 /// A client that has been served and stays.
 fn idle_client(balancer: &Balancer) -> Client {
@@ -21,15 +22,15 @@ fn idle_client(balancer: &Balancer) -> Client {
 fn no_request_in_flight_is_cut() {
     let backends = [Backend::start(), Backend::start()];
     let addresses = [backends[0].address, backends[1].address];
-    let mut balancer = Balancer::start(&addresses, &[]);
+    let mut balancer = BINARY.start(&addresses, &[]);
     let address = balancer.address;
     let (served, closed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let ended = thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
                 while let Ok(mut client) = Client::connect(address) {
-                    let (_, body) = client.get("/slow").expect("in flight, not to be cut");
-                    assert!(body == slow_body());
+                    let answer = client.get("/slow").expect("in flight, not to be cut");
+                    assert!(answer.body == slow_body());
                     served.fetch_add(1, Ordering::SeqCst);
                 }
                 closed.store(true, Ordering::SeqCst);
@@ -48,7 +49,7 @@ fn no_request_in_flight_is_cut() {
 #[test]
 fn idle_clients_are_reset_when_the_time_is_over() {
     let backend = Backend::start();
-    let mut balancer = Balancer::start(&[backend.address], &[("SHUTDOWN_TIMEOUT", "1s")]);
+    let mut balancer = BINARY.start(&[backend.address], &[("SHUTDOWN_TIMEOUT", "1s")]);
     let clients = [(); 5].map(|()| idle_client(&balancer));
     balancer.signal(Signal::TERM);
     let (status, took) = balancer.wait_for_end();
@@ -64,7 +65,7 @@ fn idle_clients_are_reset_when_the_time_is_over() {
 #[test]
 fn it_ends_as_soon_as_the_last_client_does() {
     let backend = Backend::start();
-    let mut balancer = Balancer::start(&[backend.address], &[]);
+    let mut balancer = BINARY.start(&[backend.address], &[]);
     let mut client = idle_client(&balancer);
     balancer.signal(Signal::TERM);
     wait_until("clients are refused", || Client::connect(balancer.address).is_err());
@@ -79,7 +80,7 @@ fn it_ends_as_soon_as_the_last_client_does() {
 fn without_clients_it_ends_at_once() {
     let backend = Backend::start();
     for signal in [Signal::TERM, Signal::INT] {
-        let mut balancer = Balancer::start(&[backend.address], &[]);
+        let mut balancer = BINARY.start(&[backend.address], &[]);
         balancer.signal(signal);
         let (status, took) = balancer.wait_for_end();
         assert_eq!(status, Some(0));
@@ -90,7 +91,7 @@ fn without_clients_it_ends_at_once() {
 #[test]
 fn clients_in_the_listen_queue_are_served() {
     let backend = Backend::start();
-    let mut balancer = Balancer::start(&[backend.address], &[]);
+    let mut balancer = BINARY.start(&[backend.address], &[]);
     balancer.get("/");
     // While it stands still, the kernel queues who comes.
     balancer.signal(Signal::STOP);
@@ -101,7 +102,7 @@ fn clients_in_the_listen_queue_are_served() {
     balancer.signal(Signal::TERM);
     balancer.signal(Signal::CONT);
     for client in &mut clients {
-        assert_eq!(client.receive().unwrap().1, backend.address.to_string().as_bytes());
+        assert_eq!(client.receive().unwrap().body, backend.address.to_string());
     }
     drop(clients);
     assert_eq!(balancer.wait_for_end().0, Some(0));
@@ -110,7 +111,7 @@ fn clients_in_the_listen_queue_are_served() {
 #[test]
 fn during_the_delay_it_is_not_ready_but_serves() {
     let backend = Backend::start();
-    let mut balancer = Balancer::start(&[backend.address], &[("SHUTDOWN_DELAY", "1500ms")]);
+    let mut balancer = BINARY.start(&[backend.address], &[("SHUTDOWN_DELAY", "1500ms")]);
     balancer.signal(Signal::TERM);
     wait_for("readiness to end", || balancer.readiness(), |status| *status == Some(503));
     for _ in 0..5 {
@@ -125,7 +126,7 @@ fn during_the_delay_it_is_not_ready_but_serves() {
 #[test]
 fn a_burst_of_signals_is_one() {
     let backend = Backend::start();
-    let mut balancer = Balancer::start(&[backend.address], &[]);
+    let mut balancer = BINARY.start(&[backend.address], &[]);
     let mut client = idle_client(&balancer);
     for _ in 0..200 {
         balancer.signal(Signal::TERM);
@@ -142,11 +143,11 @@ fn a_storm_of_signals_ends_it_whenever_it_comes() {
     let backend = Backend::start();
     // Before it knows of signals, while it starts, and when it serves.
     for wait in [0, 2, 5, 10, 20, 40, 80, 500].map(Duration::from_millis) {
-        let mut balancer = Balancer::spawn(&[backend.address], &[("SHUTDOWN_DELAY", "60s")]);
+        let mut balancer = BINARY.spawn(&[backend.address], &[("SHUTDOWN_DELAY", "60s")]);
         thread::sleep(wait);
         let client = Client::connect(balancer.address);
         let began = Instant::now();
-        while !balancer.has_ended() {
+        while !balancer.process.has_ended() {
             balancer.signal(Signal::TERM);
         }
         let took = began.elapsed();

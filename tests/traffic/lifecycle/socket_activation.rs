@@ -6,10 +6,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::address::{ports, unique};
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::http::Client;
+use crate::BINARY;
+use testkit::backend::Backend;
+use testkit::balancer::Balancer;
+use testkit::http::Client;
+use testkit::net::address::{ports, unique};
 
 /// A socket as of a `.socket` unit; its address and one for an admin server.
 pub(crate) fn listening() -> (Socket, [SocketAddr; 2]) {
@@ -38,9 +39,9 @@ fn clients_that_wait_while_nobody_runs_are_served() {
     };
     for _ in 0..3 {
         let clients = queue();
-        let mut balancer = Balancer::spawn_with_socket(&socket, addresses, &[backend.address], &[]);
+        let mut balancer = BINARY.spawn_with_socket(&socket, addresses, &[backend.address], &[]);
         for mut client in clients {
-            assert_eq!(client.receive().unwrap().1, backend.address.to_string().as_bytes());
+            assert_eq!(client.receive().unwrap().body, backend.address.to_string());
         }
         balancer.signal(Signal::TERM);
         assert_eq!(balancer.wait_for_end().0, Some(0));
@@ -53,7 +54,7 @@ fn clients_that_wait_while_nobody_runs_are_served() {
 fn what_comes_after_the_end_began_waits_for_the_next() {
     let backend = Backend::start();
     let (socket, addresses) = listening();
-    let mut balancer = Balancer::spawn_with_socket(&socket, addresses, &[backend.address], &[]);
+    let mut balancer = BINARY.spawn_with_socket(&socket, addresses, &[backend.address], &[]);
     balancer.wait_until_ready();
     let mut served = balancer.client();
     served.get("/").unwrap();
@@ -66,10 +67,9 @@ fn what_comes_after_the_end_began_waits_for_the_next() {
     }
     served.get("/").unwrap();
     drop(served);
-    let next =
-        Balancer::spawn_with_socket(&socket, [addresses[0], admin()], &[backend.address], &[]);
+    let next = BINARY.spawn_with_socket(&socket, [addresses[0], admin()], &[backend.address], &[]);
     for client in &mut waiting {
-        assert_eq!(client.receive().unwrap().0, 200);
+        assert_eq!(client.receive().unwrap().status, 200);
     }
     drop(waiting);
     assert!(next.count("successful_connections_total") >= 10);
@@ -82,7 +82,7 @@ fn all_cores_accept_from_it() {
     let (socket, addresses) = listening();
     // As some managers pass it.
     socket.set_nonblocking(true).unwrap();
-    let balancer = Balancer::spawn_with_socket(&socket, addresses, &[backend.address], &[]);
+    let balancer = BINARY.spawn_with_socket(&socket, addresses, &[backend.address], &[]);
     balancer.wait_until_ready();
     let clients: Vec<_> = (0..64)
         .map(|_| {
@@ -106,7 +106,7 @@ fn variables_that_have_clients_connect_elsewhere_are_an_error() {
     for (name, value) in [("PORT", "1"), ("HOST", "0.0.0.0"), ("HOST", "::")] {
         let environment = [(name, value)];
         let mut balancer =
-            Balancer::spawn_with_socket(&socket, addresses, &addresses[1..], &environment);
+            BINARY.spawn_with_socket(&socket, addresses, &addresses[1..], &environment);
         assert_eq!(balancer.wait_for_end().0, Some(78));
         let passed = format!(
             "{name}=\"{value}\" is not where the socket listens that the service manager has \
@@ -119,8 +119,7 @@ fn variables_that_have_clients_connect_elsewhere_are_an_error() {
     }
     // All that is wrong is said at once.
     let environment = [("PORT", "1"), ("HOST", "::"), ("CORES", "none")];
-    let mut balancer =
-        Balancer::spawn_with_socket(&socket, addresses, &addresses[1..], &environment);
+    let mut balancer = BINARY.spawn_with_socket(&socket, addresses, &addresses[1..], &environment);
     assert_eq!(balancer.wait_for_end().0, Some(78));
     assert_eq!(balancer.log_lines("(3 variables)").len(), 1);
 }
@@ -130,8 +129,7 @@ fn variables_of_its_queue_are_without_effect() {
     let backend = Backend::start();
     let (socket, addresses) = listening();
     let environment = [("LISTEN_BACKLOG", "9"), ("OVERLAP", "true")];
-    let balancer =
-        Balancer::spawn_with_socket(&socket, addresses, &[backend.address], &environment);
+    let balancer = BINARY.spawn_with_socket(&socket, addresses, &[backend.address], &environment);
     balancer.wait_until_ready();
     assert_eq!(balancer.get("/"), backend.address.to_string());
     let lines = balancer.log_lines(&format!("clients connect to {}", addresses[0]));
@@ -143,7 +141,7 @@ fn variables_of_its_queue_are_without_effect() {
 fn variables_that_say_the_same_are_in_order() {
     let backend = Backend::start();
     let (socket, addresses) = listening();
-    let balancer = Balancer::spawn_with_socket(&socket, addresses, &[backend.address], &[]);
+    let balancer = BINARY.spawn_with_socket(&socket, addresses, &[backend.address], &[]);
     balancer.wait_until_ready();
     assert_eq!(balancer.log_lines("without effect").len(), 0);
 }
@@ -154,8 +152,8 @@ fn a_socket_that_cannot_be_used_ends_the_start() {
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let addresses = [udp.local_addr().unwrap(), admin()];
     for mut balancer in [
-        Balancer::spawn_with_socket(&bound, addresses, &addresses, &[]),
-        Balancer::spawn_with_socket(&udp, addresses, &addresses, &[]),
+        BINARY.spawn_with_socket(&bound, addresses, &addresses, &[]),
+        BINARY.spawn_with_socket(&udp, addresses, &addresses, &[]),
     ] {
         let (code, took) = balancer.wait_for_end();
         assert_eq!(code, Some(78));
@@ -169,8 +167,8 @@ mod aws {
     use std::time::Instant;
 
     use super::*;
-    use crate::harness::wait_until;
-    use crate::support::aws::{Aws, Behaviour};
+    use testkit::aws::api::{Aws, Behaviour};
+    use testkit::wait::wait_until;
 
     /// By then a start without a target was long given up, where starts are given up.
     const LONG: Duration = Duration::from_millis(2500);
@@ -202,7 +200,7 @@ mod aws {
                 variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
             environment.extend([("TARGET_PORT", &*port), ("HEALTH_CHECK_TIMEOUT", "100ms")]);
             let balancer =
-                Balancer::spawn_with_socket(&socket, addresses, &addresses[1..], &environment);
+                BINARY.spawn_with_socket(&socket, addresses, &addresses[1..], &environment);
             Self { _socket: socket, aws, backend, clients, balancer }
         }
 
@@ -229,8 +227,9 @@ mod aws {
         stage.wait_for_discovery();
         stage.aws.behave(Behaviour::Good);
         for client in &mut stage.clients {
-            let (status, body) = client.receive().unwrap();
-            assert_eq!((status, body), (200, stage.backend.address.to_string().into_bytes()));
+            let answer = client.receive().unwrap();
+            assert_eq!(answer.status, 200);
+            assert_eq!(answer.body, stage.backend.address.to_string());
         }
     }
 

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::scratch::Scratch;
-use crate::harness::{PATIENCE, skip};
+use crate::BINARY;
+use testkit::backend::Backend;
+use testkit::scratch::Scratch;
+use testkit::skip::skip;
+use testkit::wait::PATIENCE;
 
 /// Receives what the process tells.
 struct Manager(UnixDatagram);
@@ -68,7 +69,7 @@ fn it_hears_of_the_beginning_and_the_end() {
     let path = scratch.path("notify");
     let manager = Manager::at(&path);
     let environment = [("NOTIFY_SOCKET", path.to_str().unwrap())];
-    let mut balancer = Balancer::spawn(&[backend.address], &environment);
+    let mut balancer = BINARY.spawn(&[backend.address], &environment);
     assert_eq!(manager.next(), "READY=1");
     // Nothing has to be waited for any more.
     assert_eq!(balancer.get("/"), backend.address.to_string());
@@ -91,7 +92,7 @@ fn it_is_asked_for_the_time_that_the_end_may_take() {
         ("SHUTDOWN_DELAY", "100ms"),
         ("SHUTDOWN_TIMEOUT", "2m"),
     ];
-    let mut balancer = Balancer::start(&[backend.address], &environment);
+    let mut balancer = BINARY.start(&[backend.address], &environment);
     balancer.signal(Signal::TERM);
     let stopping = loop {
         let message = manager.message(PATIENCE).expect("a message");
@@ -111,7 +112,7 @@ fn it_may_have_an_abstract_name() {
     let address = UnixAddress::from_abstract_name(&name).unwrap();
     let manager = Manager::new(UnixDatagram::bind_addr(&address).unwrap());
     let environment = [("NOTIFY_SOCKET", &*format!("@{name}"))];
-    let _balancer = Balancer::spawn(&[backend.address], &environment);
+    let _balancer = BINARY.spawn(&[backend.address], &environment);
     assert_eq!(manager.next(), "READY=1");
 }
 
@@ -135,7 +136,7 @@ fn without_a_target_it_is_ready_when_clients_are_let_in() {
         "TARGETS_FILE" => (name, empty.to_str().unwrap()),
         _ => (name, value),
     });
-    let balancer = Balancer::spawn(&[], &environment);
+    let balancer = BINARY.spawn(&[], &environment);
     manager.wait_for("READY=1\nSTATUS=There is no target: clients are turned away");
     assert_eq!(balancer.readiness(), Some(503));
 }
@@ -155,7 +156,7 @@ fn its_status_says_what_becomes_of_clients() {
         ("TARGETS_FILE", file.to_str().unwrap()),
         ("HEALTH_CHECK_TIMEOUT", "1m"),
     ];
-    let balancer = Balancer::spawn(&[], &environment);
+    let balancer = BINARY.spawn(&[], &environment);
     manager
         .wait_for("STATUS=Waiting for the first health checks: clients wait in the listen queue");
     backend.set_health(200);
@@ -174,7 +175,7 @@ fn a_manager_that_has_too_much_to_read_hears_it_later() {
     other.set_nonblocking(true).unwrap();
     while other.send_to(b"of another service", &path).is_ok() {}
     let environment = [("NOTIFY_SOCKET", path.to_str().unwrap())];
-    let balancer = Balancer::spawn(&[backend.address], &environment);
+    let balancer = BINARY.spawn(&[backend.address], &environment);
     balancer.wait_for_log("does not hear that Ready");
     while manager.next() != "READY=1" {}
 }
@@ -227,7 +228,7 @@ fn signs_of_life_end_while_a_core_stands_still() {
     let path = scratch.path("notify");
     let manager = Manager::at(&path);
     let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "400000")];
-    let balancer = Balancer::spawn(&[backend.address], &environment);
+    let balancer = BINARY.spawn(&[backend.address], &environment);
     balancer.wait_until_ready();
     let mut messages: Vec<_> = (0..10).map(|_| manager.next()).collect();
     messages.retain(|message| message != "WATCHDOG=1");
@@ -251,7 +252,7 @@ fn a_sign_of_life_comes_as_soon_as_a_core_turns_again() {
     let manager = Manager::at(&path);
     // One every two seconds.
     let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "4000000")];
-    let balancer = Balancer::start(&[backend.address], &environment);
+    let balancer = BINARY.start(&[backend.address], &environment);
     let stopped = match Stopped::core_of(balancer.pid()) {
         Ok(stopped) => stopped,
         Err(reason) => return skip(&reason),
@@ -265,7 +266,7 @@ fn a_sign_of_life_comes_as_soon_as_a_core_turns_again() {
 #[test]
 fn a_core_that_stands_still_does_not_keep_the_process() {
     let backend = Backend::start();
-    let mut balancer = Balancer::start(&[backend.address], &[("SHUTDOWN_TIMEOUT", "0")]);
+    let mut balancer = BINARY.start(&[backend.address], &[("SHUTDOWN_TIMEOUT", "0")]);
     let stopped = match Stopped::core_of(balancer.pid()) {
         Ok(stopped) => stopped,
         Err(reason) => return skip(&reason),
@@ -290,7 +291,7 @@ fn signs_of_life_go_on_to_the_end() {
         ("WATCHDOG_USEC", "400000"),
         ("SHUTDOWN_TIMEOUT", "3s"),
     ];
-    let mut balancer = Balancer::start(&[backend.address], &environment);
+    let mut balancer = BINARY.start(&[backend.address], &environment);
     let mut client = balancer.client();
     client.get("/").unwrap();
     // All cores but one have ended soon.

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::harness::address::unique;
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::http::{self, Client};
-use crate::harness::stream::connect_from;
-use crate::harness::{skip, wait_until};
+use crate::BINARY;
+use testkit::backend::Backend;
+use testkit::balancer::Balancer;
+use testkit::http::{self, Client};
+use testkit::net::address::unique;
+use testkit::net::stream::connect_from;
+use testkit::skip::skip;
+use testkit::wait::wait_until;
 
 /// The source of a client that is not bound to another one.
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -42,7 +44,7 @@ fn rejected(balancer: &Balancer, reason: &str) -> u64 {
 fn connections_beyond_the_limit_are_reset_exactly() {
     const MOST: usize = 40;
     let backend = Backend::start();
-    let balancer = Balancer::start(&[backend.address], &[("MAX_CONNECTIONS", "40")]);
+    let balancer = BINARY.start(&[backend.address], &[("MAX_CONNECTIONS", "40")]);
     let mut clients = Vec::new();
     for _ in 0..2 {
         // From several threads, so that cores compete for the last place.
@@ -72,7 +74,7 @@ fn connections_beyond_the_limit_are_reset_exactly() {
 #[test]
 fn the_log_says_the_limit_at_once_and_how_many_were_reset_when_no_more_come() {
     let backend = Backend::start();
-    let balancer = Balancer::start(&[backend.address], &[("MAX_CONNECTIONS", "3")]);
+    let balancer = BINARY.start(&[backend.address], &[("MAX_CONNECTIONS", "3")]);
     let _clients: Vec<_> = (0..3).map(|_| served(&balancer, LOCALHOST).unwrap()).collect();
     for _ in 0..27 {
         assert_reset(&balancer, LOCALHOST);
@@ -88,7 +90,7 @@ fn a_start_says_for_how_many_connections_there_are_descriptors() {
     let backend = Backend::start();
     for (most, limit, level) in [(1024, "", "WARN"), (1024, "100", "INFO"), (4096, "", "INFO")] {
         let environment = [("MAX_CONNECTIONS", limit)];
-        let balancer = Balancer::spawn_with_descriptors(most, &[backend.address], &environment);
+        let balancer = BINARY.spawn_with_descriptors(most, &[backend.address], &environment);
         balancer.wait_for_log("client connections at a time");
         let line = balancer.log_lines("client connections at a time").remove(0);
         assert!(line.contains(level), "{most} {limit}: {line}");
@@ -99,7 +101,7 @@ fn a_start_says_for_how_many_connections_there_are_descriptors() {
 #[test]
 fn each_client_may_have_so_many_connections() {
     let backend = Backend::start();
-    let balancer = Balancer::start(&[backend.address], &[("MAX_CONNECTIONS_PER_CLIENT", "3")]);
+    let balancer = BINARY.start(&[backend.address], &[("MAX_CONNECTIONS_PER_CLIENT", "3")]);
     let sources = [unique(), unique()];
     for _ in 0..20 {
         let clients: Vec<_> = [sources[0], sources[1], sources[0], sources[1], sources[0]]
@@ -120,7 +122,7 @@ fn only_clients_that_are_allowed_are_served() {
     let backend = Backend::start();
     let allowed = unique();
     let list = format!("10.0.0.0/8,{allowed}");
-    let balancer = Balancer::start(&[backend.address], &[("ALLOW_CIDRS", &list)]);
+    let balancer = BINARY.start(&[backend.address], &[("ALLOW_CIDRS", &list)]);
     served(&balancer, allowed).unwrap();
     assert_reset(&balancer, LOCALHOST);
     assert_eq!(rejected(&balancer, "not_allowed"), 1);
@@ -139,7 +141,7 @@ fn clients_mapped_to_ipv6_are_ipv4() {
         ("LOG_CONNECTIONS", "true"),
     ];
     let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    let balancer = Balancer::start_on(any, &[backend.address], &environment);
+    let balancer = BINARY.start_on(any, &[backend.address], &environment);
     let [four, six] = [LOCALHOST, Ipv6Addr::LOCALHOST.into()]
         .map(|host| SocketAddr::new(host, balancer.address.port()));
     let mut client = Client::connect(four).unwrap();
@@ -161,7 +163,7 @@ fn behind_a_proxy(backend: &Backend) -> Balancer {
         ("MAX_CONNECTIONS_PER_CLIENT", "1"),
         ("LOG_CONNECTIONS", "true"),
     ];
-    Balancer::start(&[backend.address], &environment)
+    BINARY.start(&[backend.address], &environment)
 }
 
 #[test]
@@ -219,14 +221,14 @@ fn a_limit_that_descriptors_cannot_carry_is_refused_at_start() {
     let environment = [("CORES", "1"), ("MAX_CONNECTIONS", "100")];
     let backend = Backend::start();
     let targets = [backend.address];
-    let mut balancer = Balancer::spawn_with_descriptors(200, &targets, &environment);
+    let mut balancer = BINARY.spawn_with_descriptors(200, &targets, &environment);
     assert_eq!(balancer.wait_for_end().0, Some(78));
     balancer.wait_for_log("MAX_CONNECTIONS=\"100\" needs more open files than RLIMIT_NOFILE");
     // (200 - 89 - 25) / 2, less what is kept for accepts in flight.
     balancer.wait_for_log("accepted: 1 to 39, or more");
 
     let environment = [("CORES", "1"), ("MAX_CONNECTIONS", "39"), ("HEALTH_CHECK_PERIOD", "1h")];
-    let balancer = Balancer::spawn_with_descriptors(200, &targets, &environment);
+    let balancer = BINARY.spawn_with_descriptors(200, &targets, &environment);
     balancer.wait_until_ready();
     let clients: Vec<_> = (0..39).map(|_| served(&balancer, LOCALHOST).unwrap()).collect();
     for _ in 0..200 {
@@ -245,9 +247,9 @@ fn a_backlog_that_the_kernel_cuts_is_told() {
         return skip(&format!("net.core.somaxconn is {somaxconn}"));
     }
     let backend = Backend::start();
-    let balancer = Balancer::start(&[backend.address], &[("LISTEN_BACKLOG", "65535")]);
+    let balancer = BINARY.start(&[backend.address], &[("LISTEN_BACKLOG", "65535")]);
     balancer.wait_for_log(&format!("lets only {somaxconn} clients wait"));
-    let balancer = Balancer::start(&[backend.address], &[("LISTEN_BACKLOG", "1")]);
+    let balancer = BINARY.start(&[backend.address], &[("LISTEN_BACKLOG", "1")]);
     assert!(balancer.log_lines("LISTEN_BACKLOG").is_empty());
 }
 
@@ -259,7 +261,7 @@ fn ten_thousand_connections_of_one_client_leave_the_others_alone() {
     const FLOOD: u64 = 10_000;
     const MOST: u64 = 100;
     let backend = Backend::start();
-    let balancer = Balancer::start(&[backend.address], &[("MAX_CONNECTIONS_PER_CLIENT", "100")]);
+    let balancer = BINARY.start(&[backend.address], &[("MAX_CONNECTIONS_PER_CLIENT", "100")]);
     let (greedy, others) = (unique(), unique());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let elsewhere = listener.local_addr().unwrap();

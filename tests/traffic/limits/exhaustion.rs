@@ -3,13 +3,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::http::Client;
-use crate::harness::process::{cpu_time, descriptors};
-use crate::harness::{wait_for, wait_until};
-use crate::support;
-use crate::support::port::Port;
+use crate::BINARY;
+use testkit::backend::{Backend, addresses};
+use testkit::balancer::Balancer;
+use testkit::http::Client;
+use testkit::net::port::Port;
+use testkit::process::usage::{cpu_time, descriptors};
+use testkit::wait::{wait_for, wait_until};
 
 /// Enough to start on one core, and for some clients.
 const DESCRIPTORS: u32 = 150;
@@ -21,7 +21,7 @@ const RESUMPTIONS: usize = 15;
 fn without_descriptors_clients_wait_until_there_are_some() {
     let backend = Backend::start();
     let environment = [("CORES", "1"), ("HEALTH_CHECK_PERIOD", "1h")];
-    let balancer = Balancer::spawn_with_descriptors(DESCRIPTORS, &[backend.address], &environment);
+    let balancer = BINARY.spawn_with_descriptors(DESCRIPTORS, &[backend.address], &environment);
     balancer.wait_until_ready();
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| balancer.client()).collect();
     for client in &mut clients {
@@ -58,7 +58,7 @@ fn without_descriptors_clients_wait_until_there_are_some() {
 
     // Each client that is served makes room for the next.
     for mut client in clients {
-        assert_eq!(client.receive().unwrap().1, backend.address.to_string().as_bytes());
+        assert_eq!(client.receive().unwrap().body, backend.address.to_string());
     }
     balancer.wait_for_count("active_connections", 0);
     balancer.wait_for_count("accept_paused", 0);
@@ -109,13 +109,12 @@ impl Hanging {
 #[test]
 fn checks_of_targets_that_hang_take_no_descriptors_from_clients() {
     let hanging = Hanging::new(HANGING);
-    let good = [(); 2].map(|()| support::backend::Backend::start("good"));
-    let targets =
-        [&hanging.addresses[..], &good.each_ref().map(support::backend::Backend::address)].concat();
+    let good = [(); 2].map(|()| Backend::named("good"));
+    let targets = [&hanging.addresses[..], &addresses(&good)].concat();
     // Checks go to the targets' own ports, and as many as possible are under way at any time.
     let environment =
         [("HEALTH_CHECK_PORT", ""), ("HEALTH_CHECK_TIMEOUT", "500ms"), ("HEALTH_CHECK_FALL", "1")];
-    let balancer = Balancer::spawn_with_descriptors(FEW_DESCRIPTORS, &targets, &environment);
+    let balancer = BINARY.spawn_with_descriptors(FEW_DESCRIPTORS, &targets, &environment);
     balancer.wait_until_ready();
     balancer.wait_for_log("client connections at a time, and 64 health checks");
     let line = balancer.log_lines("client connections at a time").remove(0);
@@ -123,7 +122,7 @@ fn checks_of_targets_that_hang_take_no_descriptors_from_clients() {
     assert!(room < MANY_CLIENTS, "{line}");
 
     for target in &good {
-        balancer.wait_for_state(target.address(), "healthy");
+        balancer.wait_for_state(target.address, "healthy");
     }
     wait_until("those that hang are found out", || {
         balancer.targets().iter().filter(|target| target["state"] == "unhealthy").count()
@@ -139,8 +138,8 @@ fn checks_of_targets_that_hang_take_no_descriptors_from_clients() {
     wait_for("as many as there is room for", || balancer.count("active_connections"), is_full);
     for number in 0..MANY_CLIENTS {
         let mut client = clients.pop_front().unwrap();
-        let (status, body) = client.get("/").unwrap_or_else(|error| panic!("{number}: {error}"));
-        assert_eq!((status, body.as_slice()), (200, &b"good"[..]));
+        let answer = client.get("/").unwrap_or_else(|error| panic!("{number}: {error}"));
+        assert_eq!((answer.status, &*answer.body), (200, "good"));
         if number % 10 == 0 {
             let asked = Instant::now();
             assert_eq!(balancer.readiness(), Some(200));
@@ -152,6 +151,6 @@ fn checks_of_targets_that_hang_take_no_descriptors_from_clients() {
     assert_eq!(balancer.log_lines("cannot be made").len(), 0);
     balancer.wait_for_log("health checks are late");
     for target in &good {
-        assert_eq!(balancer.target(target.address())["checks"], "passing");
+        assert_eq!(balancer.target(target.address)["checks"], "passing");
     }
 }

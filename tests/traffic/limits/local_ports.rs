@@ -5,14 +5,16 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::address::{ports, unique};
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::http::{self, Client};
-use crate::harness::namespace::Namespaces;
-use crate::harness::process::cpu_ticks;
-use crate::harness::stream::connect_from;
-use crate::harness::{skip, wait_until};
+use crate::BINARY;
+use testkit::backend::Backend;
+use testkit::balancer::Balancer;
+use testkit::http::{self, Client};
+use testkit::net::address::{ports, unique};
+use testkit::net::namespace::Namespaces;
+use testkit::net::stream::connect_from;
+use testkit::process::usage::cpu_ticks;
+use testkit::skip::skip;
+use testkit::wait::wait_until;
 
 /// Local ports for outgoing connections, in a network namespace of the test's own.
 const PORTS: RangeInclusive<u16> = 20_000..=20_049;
@@ -64,7 +66,7 @@ fn without_ports_towards_a_target_clients_get_another() {
         let targets = [full.address, free.address];
         let environment =
             [&QUIET[..], &[("BALANCE", "round_robin"), ("CONNECT_ATTEMPTS", "1")]].concat();
-        let balancer = Balancer::start(&targets, &environment);
+        let balancer = BINARY.start(&targets, &environment);
         for target in targets {
             balancer.wait_for_state(target, "healthy");
         }
@@ -97,7 +99,7 @@ fn checks_that_find_no_port_say_nothing_about_the_target() {
             ("HEALTH_CHECK_FALL", "1"),
             ("UNHEALTHY_CONNECTIONS", "reset"),
         ];
-        let balancer = Balancer::start(&targets, &environment);
+        let balancer = BINARY.start(&targets, &environment);
         for target in targets {
             balancer.wait_for_state(target, "healthy");
         }
@@ -134,7 +136,7 @@ fn each_source_address_has_ports_of_its_own() {
         let (full, free) = (unique(), unique());
         let sources = format!("::1,{full},{free}");
         let environment = [&QUIET[..], &[("SOURCE_ADDRESSES", &sources)]].concat();
-        let balancer = Balancer::start(&[backend.address], &environment);
+        let balancer = BINARY.start(&[backend.address], &environment);
         assert_eq!(headroom(&balancer, backend.address), 2 * COUNT);
         let from = |source: IpAddr| {
             let peers = backend.peers().into_iter();
@@ -148,7 +150,7 @@ fn each_source_address_has_ports_of_its_own() {
         // Another balancer takes what is left of one of them.
         let only_full = full.to_string();
         let environment = [&QUIET[..], &[("SOURCE_ADDRESSES", &only_full)]].concat();
-        let greedy = Balancer::start(&[backend.address], &environment);
+        let greedy = BINARY.start(&[backend.address], &environment);
         let taken = serve(&greedy, usize::try_from(COUNT - one).unwrap());
         let more = serve(&balancer, 20);
         assert_eq!((from(full), from(free)), (COUNT, other + 20));

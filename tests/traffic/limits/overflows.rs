@@ -8,18 +8,19 @@ use std::time::Duration;
 use rustix::process::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::http::Client;
-use crate::harness::namespace::Namespaces;
-use crate::harness::stream::set_timeouts;
-use crate::harness::{skip, wait_for, wait_until};
+use crate::BINARY;
+use testkit::backend::Backend;
+use testkit::http::Client;
+use testkit::net::namespace::Namespaces;
+use testkit::net::stream::set_timeouts;
+use testkit::skip::skip;
+use testkit::wait::{wait_for, wait_until};
 
 #[test]
 fn connections_that_a_full_queue_drops_are_counted() {
     let backend = Backend::start();
     let environment = [("CORES", "1"), ("LISTEN_BACKLOG", "2")];
-    let balancer = Balancer::start(&[backend.address], &environment);
+    let balancer = BINARY.start(&[backend.address], &environment);
     assert_eq!(balancer.count("listen_overflows_total"), 0);
     balancer.signal(Signal::STOP);
     // A backlog of 2 holds 3; a few may be accepted before the process has stopped. What comes when
@@ -51,7 +52,7 @@ fn port_scans_are_no_overflows() {
     namespaces.near(|| {
         let backend = Backend::start();
         let environment = [("LISTEN_BACKLOG", "2")];
-        let balancer = Balancer::start_on(Namespaces::NEAR, &[backend.address], &environment);
+        let balancer = BINARY.start_on(Namespaces::NEAR, &[backend.address], &environment);
         let SocketAddr::V4(address) = balancer.address else { panic!("it is IPv4") };
         namespaces.far(|| scan(address));
         let dropped = wait_for("drops", || drops(address.port()), |drops| *drops >= STRAYS + SYNS);

@@ -6,10 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{far_address, namespaces};
-use crate::harness::backend::HealthServer;
-use crate::harness::balancer::Balancer;
-use crate::harness::http::{self, Client};
-use crate::harness::server::Server;
+use crate::BINARY;
+use testkit::backend::{HealthServer, Server};
+use testkit::balancer::Balancer;
+use testkit::http::{Client, Message};
 
 /// Clients of the test, for a longer run than the ordinary one.
 const CLIENTS: &str = "POOL_TEST_CLIENTS";
@@ -27,10 +27,10 @@ fn no_first_request_fails_where_targets_end_what_is_idle_for_a_second() {
     let clients: usize = env::var(CLIENTS).map_or(3000, |text| text.parse().unwrap());
     let (_server, _health) = namespaces.far(|| {
         let server = Server::start(far_address(), serve_impatiently);
-        (server, HealthServer::start(far_address()))
+        (server, HealthServer::start_for(far_address()))
     });
     namespaces.near(|| {
-        let balancer = Balancer::start(&[far_address()], &[]);
+        let balancer = BINARY.start(&[far_address()], &[]);
         let failures = Mutex::default();
         let rounds = clients / ROUND;
         for round in 0..rounds {
@@ -65,7 +65,7 @@ fn ask(balancer: &Balancer, failures: &Mutex<Vec<String>>) {
         sent = Some(started.elapsed());
         client.receive()
     });
-    if !answer.as_ref().is_ok_and(|(status, _)| *status == 200) {
+    if !answer.as_ref().is_ok_and(|answer| answer.status == 200) {
         let failure =
             format!("{answer:?}, sent after {sent:?}, ended after {:?}", started.elapsed());
         failures.lock().unwrap().push(failure);
@@ -75,8 +75,8 @@ fn ask(balancer: &Balancer, failures: &Mutex<Vec<String>>) {
 fn serve_impatiently(stream: &TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     loop {
-        match http::read_head(stream) {
-            Ok(Some(_)) if http::answer(stream, 200, b"x").is_ok() => {}
+        match Message::read(stream) {
+            Ok(Some(_)) if Message::answer(200, "x").write(stream).is_ok() => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 return thread::sleep(SLOWNESS);
             }

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::{bring_clients_until, far_address, namespaces};
-use crate::harness::backend::{Backend, HealthServer};
-use crate::harness::balancer::Balancer;
-use crate::harness::server::Server;
+use crate::BINARY;
+use testkit::backend::{Backend, HealthServer, Server};
 
 /// A target that greets each connection by a number of its own, and then answers each line by that
 /// number and the line.
@@ -26,7 +25,7 @@ fn start_greeting_server() -> (Server, HealthServer) {
             }
         }
     });
-    (server, HealthServer::start(far_address()))
+    (server, HealthServer::start_for(far_address()))
 }
 
 #[test]
@@ -34,7 +33,7 @@ fn what_a_target_says_first_reaches_the_one_client_that_gets_the_connection() {
     let Some(namespaces) = namespaces() else { return };
     let _server = namespaces.far(start_greeting_server);
     namespaces.near(|| {
-        let balancer = Balancer::start(&[far_address()], &[]);
+        let balancer = BINARY.start(&[far_address()], &[]);
         let (mut seen, mut asked) = (HashSet::new(), 0);
         bring_clients_until(&balancer, 100, || {
             asked += 1;
@@ -71,7 +70,7 @@ fn start_header_server() -> (Server, HealthServer) {
             let _ = stream.write_all(line.as_bytes());
         }
     });
-    (server, HealthServer::start(far_address()))
+    (server, HealthServer::start_for(far_address()))
 }
 
 #[test]
@@ -84,7 +83,7 @@ fn a_target_learns_who_the_client_is_although_it_was_connected_before() {
         header
     };
     namespaces.near(|| {
-        let balancer = Balancer::start(&[far_address()], &[("PROXY_PROTOCOL", "v1")]);
+        let balancer = BINARY.start(&[far_address()], &[("PROXY_PROTOCOL", "v1")]);
         bring_clients_until(&balancer, 50, || {
             let mut client = balancer.connect();
             let (own, its) = (client.local_addr().unwrap(), balancer.address);
@@ -98,7 +97,7 @@ fn a_target_learns_who_the_client_is_although_it_was_connected_before() {
             ("ACCEPT_PROXY_PROTOCOL", "true"),
             ("TRUSTED_PROXIES", "127.0.0.0/8"),
         ];
-        let balancer = Balancer::start(&[far_address()], &environment);
+        let balancer = BINARY.start(&[far_address()], &environment);
         let mut port = 0;
         bring_clients_until(&balancer, 50, || {
             port += 1;
@@ -121,7 +120,7 @@ fn connections_without_a_client_are_bounded_and_nobodys() {
     let backend = namespaces.far(|| Backend::start_on(far_address()));
     namespaces.near(|| {
         let environment = [("POOL_SIZE", "3"), ("MAX_CONNECTIONS", "2")];
-        let balancer = Balancer::start(&[far_address()], &environment);
+        let balancer = BINARY.start(&[far_address()], &environment);
         bring_clients_until(&balancer, 50, || {
             balancer.get("/");
             assert!(balancer.count("pool_size") <= 3);
@@ -131,7 +130,7 @@ fn connections_without_a_client_are_bounded_and_nobodys() {
         balancer.wait_for_count("pool_size", 0);
         assert!(balancer.count("pool_expired_total") >= 1);
 
-        let balancer = Balancer::start(&[far_address()], &[("POOL_SIZE", "0")]);
+        let balancer = BINARY.start(&[far_address()], &[("POOL_SIZE", "0")]);
         let before = backend.accepted();
         (0..50).for_each(|_| drop(balancer.get("/")));
         assert_eq!(backend.accepted(), before + 50);

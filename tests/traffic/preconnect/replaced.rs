@@ -7,12 +7,11 @@ use serde_json::json;
 
 use super::{bring_clients_until, far_address, namespaces};
 use crate::eligibility::target_file::{NAME, start_with};
-use crate::harness::backend::HealthServer;
-use crate::harness::balancer::Balancer;
-use crate::harness::http;
-use crate::harness::scratch::Scratch;
-use crate::harness::server::Server;
-use crate::harness::wait_for;
+use testkit::backend::{HealthServer, Server};
+use testkit::balancer::Balancer;
+use testkit::http::Message;
+use testkit::scratch::Scratch;
+use testkit::wait::wait_for;
 
 /// What became of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +37,8 @@ fn serve(uses: &Uses, mut stream: &TcpStream) {
         Ok(1..) => note(Use::Asked),
         _ => note(Use::Unused(Instant::now())),
     }
-    while let Ok(Some(_)) = http::read_head(stream) {
-        if http::answer(stream, 200, b"x").is_err() {
+    while let Ok(Some(_)) = Message::read(stream) {
+        if Message::answer(200, "x").write(stream).is_err() {
             return;
         }
     }
@@ -54,7 +53,7 @@ fn not_a_byte_goes_to_another_instance_at_the_same_address_over_an_old_connectio
     let _server = namespaces.far(|| {
         let uses = Arc::clone(&uses);
         let server = Server::start(far_address(), move |stream| serve(&uses, stream));
-        (server, HealthServer::start(far_address()))
+        (server, HealthServer::start_for(far_address()))
     });
     let scratch = Scratch::new();
     let is = |id: &str| {

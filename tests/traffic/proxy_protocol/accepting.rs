@@ -3,9 +3,9 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::{address, binary, line, read_exactly, start, with_block};
-use crate::harness::balancer::Balancer;
-use crate::harness::stream::{read_to_end, reset};
-use crate::harness::wait_until;
+use testkit::balancer::Balancer;
+use testkit::net::stream::{read_to_end, reset};
+use testkit::wait::wait_until;
 
 /// How long a reset may take that does not wait for anything.
 const PROMPTLY: Duration = Duration::from_secs(2);
@@ -177,7 +177,7 @@ fn a_client_that_is_no_trusted_proxy_is_reset_whatever_it_sends() {
     let (balancer, target) = start(&environment);
     for count in 1..=3 {
         // Both may fail: the reset may come before.
-        let read = crate::harness::stream::connect(balancer.address).and_then(|mut client| {
+        let read = testkit::net::stream::connect(balancer.address).and_then(|mut client| {
             let _ = client.write_all(b"PROXY UNKNOWN\r\n");
             client.read(&mut [0])
         });

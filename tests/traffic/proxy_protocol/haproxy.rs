@@ -4,11 +4,12 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use super::{address, binary, line, read_exactly, start};
-use crate::harness::address::{ports, unique};
-use crate::harness::balancer::Balancer;
-use crate::harness::haproxy::HaProxy;
-use crate::harness::http::{self, Client};
-use crate::harness::{skip, wait_for};
+use crate::BINARY;
+use testkit::backend::HaProxy;
+use testkit::http::{Answer, Client, Message};
+use testkit::net::address::{ports, unique};
+use testkit::skip::skip;
+use testkit::wait::wait_for;
 
 /// A web server that expects a header on every connection, health checks too, and answers with what
 /// it learnt from it.
@@ -31,18 +32,14 @@ fn haproxy_understands_what_targets_get() {
     let (target, _haproxy) = receiver();
     for version in ["v1", "v2"] {
         let environment = [("PROXY_PROTOCOL", version), ("HEALTH_CHECK_PROXY_PROTOCOL", "true")];
-        let balancer = Balancer::start(&[target], &environment);
+        let balancer = BINARY.start(&[target], &environment);
         balancer.wait_for_state(target, "healthy");
         let mut client = balancer.client();
         let (own, to) = (client.0.local_addr().unwrap(), balancer.address);
         let told = format!("{} {} {} {} ", own.ip(), own.port(), to.ip(), to.port());
         for _ in 0..3 {
-            let (status, body) = client.get("/").unwrap();
-            assert_eq!(
-                (status, String::from_utf8(body).unwrap()),
-                (200, told.clone()),
-                "{version}"
-            );
+            let expected = Answer { status: 200, body: told.clone() };
+            assert_eq!(client.get("/").unwrap(), expected, "{version}");
         }
     }
 }
@@ -59,7 +56,7 @@ fn haproxy_understands_what_was_carried_on() {
         ("ACCEPT_PROXY_PROTOCOL", "true"),
         ("TRUSTED_PROXIES", "127.0.0.0/8"),
     ];
-    let balancer = Balancer::start(&[target], &environment);
+    let balancer = BINARY.start(&[target], &environment);
     let (source, destination) = (address("198.51.100.7:4711"), address("203.0.113.9:443"));
     // PP2_TYPE_AUTHORITY.
     let fields = b"\x02\0\x0Bexample.org";
@@ -71,8 +68,7 @@ fn haproxy_understands_what_was_carried_on() {
     ] {
         let mut client = balancer.client();
         client.0.write_all(&header).unwrap();
-        let (_, body) = client.get("/").unwrap();
-        assert_eq!(String::from_utf8(body).unwrap(), told);
+        assert_eq!(client.get("/").unwrap().body, told);
     }
 }
 
@@ -82,12 +78,12 @@ fn checks_without_a_header_fail_where_one_is_expected() {
         return skip(&reason);
     }
     let (target, _haproxy) = receiver();
-    let balancer = Balancer::spawn(&[target], &[("PROXY_PROTOCOL", "v2")]);
+    let balancer = BINARY.spawn(&[target], &[("PROXY_PROTOCOL", "v2")]);
     wait_for("the admin server", || balancer.readiness(), Option::is_some);
     balancer.wait_for_state(target, "unhealthy");
     // Without PROXY_PROTOCOL, too, when the checked port expects headers.
     let environment = [("HEALTH_CHECK_PROXY_PROTOCOL", "true")];
-    let balancer = Balancer::start(&[target], &environment);
+    let balancer = BINARY.start(&[target], &environment);
     balancer.wait_for_state(target, "healthy");
 }
 
@@ -124,7 +120,7 @@ fn what_haproxy_sends_is_understood() {
         let answer = |header: &[u8]| {
             let mut client = Client::connect(receiver).unwrap();
             client.0.write_all(header).unwrap();
-            client.get("/").ok().map(|(status, _)| status)
+            client.get("/").ok().map(|answer| answer.status)
         };
         assert_eq!(answer(&header), Some(200), "{options}");
         if passes_checksum {
@@ -132,9 +128,9 @@ fn what_haproxy_sends_is_understood() {
             wrong[compared] ^= 1;
             assert_eq!(answer(&wrong), None, "HAProxy compares it");
         }
-        let request = http::read_head(&accepted).unwrap().unwrap();
-        assert_eq!(http::path(&request), "/", "{options}");
-        http::answer(&accepted, 200, b"ok").unwrap();
-        assert_eq!(client.receive().unwrap(), (200, b"ok".to_vec()));
+        let request = Message::read(&accepted).unwrap().unwrap();
+        assert_eq!(request.target(), "/", "{options}");
+        Message::answer(200, "ok").write(&accepted).unwrap();
+        assert_eq!(client.receive().unwrap(), Answer { status: 200, body: "ok".to_owned() });
     }
 }

@@ -2,12 +2,12 @@ use std::io::Write;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 
 use super::{binary, line, read_exactly, start};
-use crate::harness::address::{ports, unique};
-use crate::harness::backend::HealthServer;
-use crate::harness::balancer::Balancer;
-use crate::harness::raw_target::RawTarget;
-use crate::harness::stream::{Noise, read_to_end};
-use crate::harness::wait_until;
+use crate::BINARY;
+use testkit::backend::{HealthServer, RawTarget};
+use testkit::net::Noise;
+use testkit::net::address::{ports, unique};
+use testkit::net::stream::read_to_end;
+use testkit::wait::wait_until;
 
 /// What a target gets first from a client at `source`.
 type Expected = fn(SocketAddr, SocketAddr) -> Vec<u8>;
@@ -53,10 +53,10 @@ fn a_target_gets_the_header_before_the_clients_first_byte_and_every_byte_after_i
 #[test]
 fn the_header_goes_to_the_target_that_could_be_connected_and_once() {
     let refusing = SocketAddr::new(unique(), ports().target);
-    let _health = HealthServer::start(refusing);
+    let _health = HealthServer::start_for(refusing);
     let target = RawTarget::start();
     let environment = [("PROXY_PROTOCOL", "v1"), ("BALANCE", "round_robin"), ("POOL_SIZE", "0")];
-    let balancer = Balancer::start(&[refusing, target.address], &environment);
+    let balancer = BINARY.start(&[refusing, target.address], &environment);
     for address in [refusing, target.address] {
         balancer.wait_for_state(address, "healthy");
     }
@@ -78,7 +78,7 @@ fn a_mapped_client_is_written_as_ipv4() {
     let mapped = IpAddr::V6(host.to_ipv6_mapped());
     for (version, expected) in VERSIONS {
         let environment = [("PROXY_PROTOCOL", version)];
-        let balancer = Balancer::start_on(mapped, &[target.address], &environment);
+        let balancer = BINARY.start_on(mapped, &[target.address], &environment);
         let client = balancer.connect();
         let header = expected(client.local_addr().unwrap(), balancer.address);
         assert_eq!(read_exactly(&target.accept(), header.len()), header);
@@ -89,7 +89,7 @@ fn a_mapped_client_is_written_as_ipv4() {
 fn a_client_that_is_gone_at_once_leaves_nothing_behind() {
     let (balancer, target) = start(&[("PROXY_PROTOCOL", "v2")]);
     for _ in 0..50 {
-        crate::harness::stream::reset(balancer.connect());
+        testkit::net::stream::reset(balancer.connect());
     }
     let all_counted = || {
         balancer.count("successful_connections_total") + balancer.count("failed_connections_total")

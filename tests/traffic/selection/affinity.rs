@@ -8,9 +8,11 @@ use std::sync::Arc;
 use exchange::{Affinity, ClientKey, Target};
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::{http::Client, wait_until};
+use crate::BINARY;
+use testkit::backend::{Backend, addresses};
+use testkit::balancer::Balancer;
+use testkit::http::Client;
+use testkit::wait::wait_until;
 
 const MAGLEV: [(&str, &str); 2] = [("BALANCE", "maglev"), ("CORES", "2")];
 const CLIENTS: u8 = 20;
@@ -23,11 +25,11 @@ struct Stage {
 impl Stage {
     fn new(environment: &[(&str, &str)]) -> Self {
         let backends: Vec<_> = (0..5).map(|_| Backend::start()).collect();
-        let mut addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
+        let mut addresses = addresses(&backends);
         let environment = [&MAGLEV, environment].concat();
-        let first = Balancer::start(&addresses, &environment);
+        let first = BINARY.start(&addresses, &environment);
         addresses.reverse();
-        let balancers = [first, Balancer::start(&addresses, &environment)];
+        let balancers = [first, BINARY.start(&addresses, &environment)];
         Self { backends, balancers }
     }
 
@@ -63,9 +65,9 @@ fn served_from(balancer: &Balancer, client: IpAddr) -> SocketAddr {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::new(client, 0).into()).unwrap();
     socket.connect(&balancer.address.into()).unwrap();
-    let (status, body) = Client(TcpStream::from(socket)).get("/").unwrap();
-    assert_eq!(status, 200);
-    String::from_utf8(body).unwrap().parse().unwrap()
+    let answer = Client(TcpStream::from(socket)).get("/").unwrap();
+    assert_eq!(answer.status, 200);
+    answer.body.parse().unwrap()
 }
 
 #[test]
@@ -110,8 +112,7 @@ fn a_client_is_who_its_proxy_protocol_header_says() {
                 let mut connection = balancer.client();
                 let header = format!("PROXY TCP4 {client} 192.0.2.1 1234 80\r\n");
                 connection.0.write_all(header.as_bytes()).unwrap();
-                let (_, body) = connection.get("/").unwrap();
-                body == expected[&client].to_string().into_bytes()
+                connection.get("/").unwrap().body == expected[&client].to_string()
             })
         });
     }
@@ -122,7 +123,7 @@ fn what_maglev_does_not_heed_is_told_at_start() {
     let backend = Backend::start();
     let zones = [("ZONE_AWARE", "true"), ("AVAILABILITY_ZONE", "a")];
     let environment = [&MAGLEV[..1], &zones].concat();
-    let balancer = Balancer::start(&[backend.address], &environment);
+    let balancer = BINARY.start(&[backend.address], &environment);
     assert_eq!(balancer.log_lines("ZONE_AWARE is set, but BALANCE=maglev").len(), 1);
     assert!(balancer.log_lines("prefer").is_empty());
 }

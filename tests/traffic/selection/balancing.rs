@@ -1,8 +1,9 @@
 //! On one core, whose choices are exact, unless said otherwise; several cores each choose like it.
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::http::Client;
+use crate::BINARY;
+use testkit::backend::{Backend, addresses};
+use testkit::balancer::Balancer;
+use testkit::http::Client;
 
 struct Stage {
     balancer: Balancer,
@@ -16,15 +17,15 @@ impl Stage {
 
     fn on_cores(cores: &str, balance: &str, backends: usize) -> Self {
         let backends: Vec<_> = (0..backends).map(|_| Backend::start()).collect();
-        let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
+        let addresses = addresses(&backends);
         let environment = [("BALANCE", balance), ("CORES", cores)];
-        let balancer = Balancer::start(&addresses, &environment);
+        let balancer = BINARY.start(&addresses, &environment);
         for &address in &addresses {
             balancer.wait_for_state(address, "healthy");
         }
         // A core takes up a snapshot just after the control plane shows it.
         let mut served = vec![];
-        crate::harness::wait_until("all are used", || {
+        testkit::wait::wait_until("all are used", || {
             served.push(balancer.get("/"));
             addresses.iter().all(|address| served.contains(&address.to_string()))
         });
@@ -37,8 +38,8 @@ impl Stage {
         let mut clients = Vec::new();
         for _ in 0..count {
             let mut client = self.balancer.client();
-            let (_, served_by) = client.get("/").unwrap();
-            clients.push((client, String::from_utf8(served_by).unwrap()));
+            let answer = client.get("/").unwrap();
+            clients.push((client, answer.body));
         }
         clients
     }

@@ -5,10 +5,12 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::http::{self, Client};
-use crate::harness::{skip, wait_for};
+use crate::BINARY;
+use testkit::backend::{Backend, addresses};
+use testkit::balancer::Balancer;
+use testkit::http::Client;
+use testkit::skip::skip;
+use testkit::wait::wait_for;
 
 const CLIENTS: u64 = 64;
 
@@ -18,8 +20,8 @@ fn start(targets: &[Backend]) -> Option<Balancer> {
         skip("there is only one CPU");
         return None;
     }
-    let addresses: Vec<_> = targets.iter().map(|target| target.address).collect();
-    Some(Balancer::start(&addresses, &[("CORES", "2")]))
+    let addresses = addresses(targets);
+    Some(BINARY.start(&addresses, &[("CORES", "2")]))
 }
 
 /// How many connections each core has, once there are [`CLIENTS`].
@@ -85,8 +87,7 @@ fn none_is_lost_on_the_way() {
         for _ in 0..16 {
             scope.spawn(|| {
                 while next.fetch_add(1, Ordering::Relaxed) < CONNECTIONS {
-                    let (status, _) = http::get(balancer.address, "/").unwrap();
-                    assert_eq!(status, 200);
+                    balancer.get("/");
                 }
             });
         }

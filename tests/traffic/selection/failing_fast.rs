@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::address::{ports, unique};
-use crate::harness::backend::HealthServer;
-use crate::harness::balancer::Balancer;
-use crate::harness::server::Server;
-use crate::harness::wait_until;
+use crate::BINARY;
+use testkit::backend::{HealthServer, Server};
+use testkit::balancer::Balancer;
+use testkit::net::address::{ports, unique};
+use testkit::wait::wait_until;
 
 /// What it may get of the clients, as a multiple of an equal share.
 const SHARE_MAX: f64 = 1.3;
@@ -33,7 +33,7 @@ impl Target {
                 }
             }
         });
-        Self { address, server, _health: HealthServer::start(address) }
+        Self { address, server, _health: HealthServer::start_for(address) }
     }
 }
 
@@ -47,7 +47,7 @@ impl Stage {
     fn new(balance: &str) -> Self {
         let targets = [true, false, false, false].map(Target::start);
         let addresses = targets.each_ref().map(|target| target.address);
-        let balancer = Balancer::start(&addresses, &[("BALANCE", balance)]);
+        let balancer = BINARY.start(&addresses, &[("BALANCE", balance)]);
         for address in addresses {
             balancer.wait_for_state(address, "healthy");
         }

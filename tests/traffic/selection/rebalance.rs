@@ -4,11 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::eligibility::target_file::{start_with, write};
-use crate::harness::backend::{Backend, addresses};
-use crate::harness::balancer::Balancer;
-use crate::harness::http::Client;
-use crate::harness::scratch::Scratch;
-use crate::harness::{PATIENCE, wait_until};
+use testkit::backend::{Backend, addresses};
+use testkit::balancer::Balancer;
+use testkit::http::Client;
+use testkit::scratch::Scratch;
+use testkit::wait::{PATIENCE, wait_until};
 
 const CLIENTS: usize = 60;
 const BUSY: usize = 12;
@@ -46,9 +46,9 @@ impl Fleet {
 }
 
 fn get(client: &mut Client) -> SocketAddr {
-    let (status, body) = client.get("/").unwrap();
-    assert_eq!(status, 200);
-    String::from_utf8(body).unwrap().parse().unwrap()
+    let answer = client.get("/").unwrap();
+    assert_eq!(answer.status, 200);
+    answer.body.parse().unwrap()
 }
 
 /// A connection that has answered a request and rests.
@@ -109,7 +109,7 @@ fn begin(client: &mut Client) {
 /// The answer once all of the request was sent.
 fn finish(client: &mut Client) -> io::Result<u16> {
     client.0.write_all(b"Host: x\r\n\r\n")?;
-    client.receive().map(|(status, _)| status)
+    client.receive().map(|answer| answer.status)
 }
 
 #[test]

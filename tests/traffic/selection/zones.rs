@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::server::Server;
-use crate::harness::{address, http, wait_until};
+use crate::BINARY;
+use testkit::backend::{Backend, Server};
+use testkit::balancer::Balancer;
+use testkit::http::Message;
+use testkit::net::address;
+use testkit::wait::wait_until;
 
 const AWARE: [(&str, &str); 2] = [("ZONE_AWARE", "true"), ("AVAILABILITY_ZONE", "near")];
 
@@ -27,7 +29,7 @@ impl Stage {
         };
         let targets = [named(&near, "near"), named(&far, "far")].concat().join(",");
         let environment = [&[("TARGETS", targets.as_str())], environment].concat();
-        let balancer = Balancer::start(&[], &environment);
+        let balancer = BINARY.start(&[], &environment);
         for backend in near.iter().chain(&far) {
             balancer.wait_for_state(backend.address, "healthy");
         }
@@ -109,10 +111,10 @@ fn the_own_zone_comes_from_a_metadata_service_that_may_be_late() {
     let status = Arc::new(AtomicU16::new(503));
     let answers = Arc::clone(&status);
     let _metadata = Server::start(address, move |stream| {
-        let Ok(Some(head)) = http::read_head(stream) else { return };
-        let body: &[u8] = if head.starts_with("PUT ") { b"token" } else { b"near" };
+        let Ok(Some(request)) = Message::read(stream) else { return };
+        let body = if request.start.starts_with("PUT ") { "token" } else { "near" };
         // The balancer may have given up.
-        let _ = http::answer(stream, answers.load(Ordering::SeqCst), body);
+        let _ = Message::answer(answers.load(Ordering::SeqCst), body).write(stream);
     });
     let endpoint = format!("http://{address}");
     let environment =

@@ -2,17 +2,17 @@ use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::harness::address::{ports, unique};
-use crate::harness::backend::{Backend, HealthServer};
-use crate::harness::balancer::Balancer;
-use crate::harness::raw_target::RawTarget;
-use crate::harness::stream::connect;
-use crate::harness::wait_until;
+use crate::BINARY;
+use testkit::backend::{Backend, HealthServer, RawTarget};
+use testkit::balancer::Balancer;
+use testkit::net::address::{ports, unique};
+use testkit::net::stream::connect;
+use testkit::wait::wait_until;
 
 /// A target whose health checks pass although it refuses every connection.
 fn refusing() -> (SocketAddr, HealthServer) {
     let address = SocketAddr::new(unique(), ports().target);
-    (address, HealthServer::start(address))
+    (address, HealthServer::start_for(address))
 }
 
 /// Waits until every target gets traffic: a failed attempt has nowhere to go before. No breaker is
@@ -20,7 +20,7 @@ fn refusing() -> (SocketAddr, HealthServer) {
 fn start(targets: &[SocketAddr], environment: &[(&str, &str)]) -> Balancer {
     let patient = [("BALANCE", "round_robin"), ("CIRCUIT_BREAKER_THRESHOLD", "1000")];
     let environment = [environment, &patient].concat();
-    let balancer = Balancer::start(targets, &environment);
+    let balancer = BINARY.start(targets, &environment);
     for &target in targets {
         balancer.wait_for_state(target, "healthy");
     }

@@ -1,17 +1,17 @@
 use serde_json::{Value, json};
 
-use crate::harness::address::unique;
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::stream::{connect, reset};
-use crate::harness::wait_until;
+use crate::BINARY;
+use testkit::backend::Backend;
+use testkit::net::address::unique;
+use testkit::net::stream::{connect, reset};
+use testkit::wait::wait_until;
 
 #[test]
 fn each_connections_end_is_logged_if_wanted() {
     let backend = Backend::start();
-    let balancer = Balancer::start(&[backend.address], &[("LOG_CONNECTIONS", "true")]);
+    let balancer = BINARY.start(&[backend.address], &[("LOG_CONNECTIONS", "true")]);
     let mut client = balancer.client();
-    let (_, body) = client.get("/").unwrap();
+    let body = client.get("/").unwrap().body;
     let name = format!("client={} target={} ", client.0.local_addr().unwrap(), backend.address);
     assert!(balancer.log_lines(&name).is_empty(), "logged before its end");
     drop(client);
@@ -34,7 +34,7 @@ fn each_connections_end_is_logged_if_wanted() {
 fn in_json_each_part_of_a_connections_line_is_a_field() {
     let backend = Backend::start();
     let environment = [("LOG_CONNECTIONS", "true"), ("LOG_FORMAT", "json")];
-    let balancer = Balancer::start(&[backend.address], &environment);
+    let balancer = BINARY.start(&[backend.address], &environment);
     let mut client = balancer.client();
     let address = client.0.local_addr().unwrap();
     client.get("/").unwrap();
@@ -55,7 +55,7 @@ fn in_json_each_part_of_a_connections_line_is_a_field() {
 fn a_target_that_nobody_got_is_null() {
     // Nobody listens there.
     let environment = [("LOG_CONNECTIONS", "true"), ("LOG_FORMAT", "json")];
-    let balancer = Balancer::spawn(&[(unique(), 9).into()], &environment);
+    let balancer = BINARY.spawn(&[(unique(), 9).into()], &environment);
     balancer.wait_until_ready();
     // It may be reset before connect(2) has returned.
     drop(connect(balancer.address));
@@ -68,7 +68,7 @@ fn a_target_that_nobody_got_is_null() {
 #[test]
 fn no_connection_is_logged_by_default() {
     let backend = Backend::start();
-    let balancer = Balancer::start(&[backend.address], &[]);
+    let balancer = BINARY.start(&[backend.address], &[]);
     balancer.get("/");
     balancer.wait_for_count("active_connections", 0);
     assert!(balancer.log_lines("client=").is_empty());

@@ -5,11 +5,12 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::balancer::Balancer;
-use crate::harness::process::{descriptors, resident_kb};
-use crate::harness::raw_target::RawTarget;
-use crate::harness::stream::{read_to_end, reset, wait_for_reset_after_fin};
-use crate::harness::wait_for;
+use crate::BINARY;
+use testkit::backend::RawTarget;
+use testkit::balancer::Balancer;
+use testkit::net::stream::{read_to_end, reset, wait_for_reset_after_fin};
+use testkit::process::usage::{descriptors, resident_kb};
+use testkit::wait::wait_for;
 
 /// At once: fewer than the listen queue holds, whose overflow would make the kernel drop some.
 const CROWD: u64 = 2_500;
@@ -29,7 +30,7 @@ fn ten_thousand_clients_that_leave_during_the_connect_leave_nothing_behind() {
         // Checked once: the descriptors of later checks would only disturb the count.
         ("HEALTH_CHECK_PERIOD", "1h"),
     ];
-    let balancer = Balancer::start(&[target.address], &environment);
+    let balancer = BINARY.start(&[target.address], &environment);
     let pid = balancer.pid();
     let idle_descriptors = settled_descriptors(pid);
 
@@ -120,7 +121,7 @@ fn wait_for_client(target: &RawTarget, greeting: &[u8]) -> TcpStream {
 fn what_a_client_said_before_it_left_is_delivered() {
     for by_reset in [true, false] {
         let mut target = RawTarget::blackhole();
-        let balancer = Balancer::start(&[target.address], &[("POOL_TIMEOUT", "15s")]);
+        let balancer = BINARY.start(&[target.address], &[("POOL_TIMEOUT", "15s")]);
         let mut client = balancer.connect();
         client.write_all(b"last words").unwrap();
         balancer.wait_for_count("active_connections", 1);

@@ -2,10 +2,11 @@ use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
-use crate::harness::balancer::Balancer;
-use crate::harness::raw_target::RawTarget;
-use crate::harness::stream::{Noise, read_to_end};
+use crate::BINARY;
 use crate::session::pair::Stage;
+use testkit::backend::RawTarget;
+use testkit::net::Noise;
+use testkit::net::stream::read_to_end;
 
 const ANSWER_BYTES: usize = 100_000_000;
 
@@ -46,7 +47,7 @@ fn a_target_that_sent_fin_gets_the_upload_whole() {
 #[test]
 fn a_fin_before_the_connect_is_done_is_passed_on_after_it() {
     let mut target = RawTarget::blackhole();
-    let balancer = Balancer::start(&[target.address], &[("POOL_TIMEOUT", "15s")]);
+    let balancer = BINARY.start(&[target.address], &[("POOL_TIMEOUT", "15s")]);
     let mut client = balancer.connect();
     client.write_all(b"question").unwrap();
     client.shutdown(Shutdown::Write).unwrap();

@@ -1,9 +1,9 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 
-use crate::harness::address::ports;
-use crate::harness::backend::Backend;
-use crate::harness::balancer::Balancer;
-use crate::harness::skip;
+use crate::BINARY;
+use testkit::backend::Backend;
+use testkit::net::address::ports;
+use testkit::skip::skip;
 
 const LOOPBACK: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
@@ -16,7 +16,7 @@ fn clients_and_targets_may_use_ipv6() {
     let six = Backend::start_on(SocketAddr::new(LOOPBACK, ports().target));
     let four = Backend::start();
     let targets = [six.address, four.address];
-    let balancer = Balancer::start_on(LOOPBACK, &targets, &[("BALANCE", "round_robin")]);
+    let balancer = BINARY.start_on(LOOPBACK, &targets, &[("BALANCE", "round_robin")]);
     for target in targets {
         balancer.wait_for_state(target, "healthy");
     }
@@ -31,9 +31,9 @@ fn clients_and_targets_may_use_ipv6() {
 
     // All addresses, IPv4 too.
     let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    let balancer = Balancer::start_on(any, &targets, &[]);
+    let balancer = BINARY.start_on(any, &targets, &[]);
     for host in [LOOPBACK, [127, 0, 0, 1].into()] {
         let address = SocketAddr::new(host, balancer.address.port());
-        assert_eq!(crate::harness::http::get(address, "/").unwrap().0, 200);
+        assert_eq!(testkit::http::get(address, "/").unwrap().status, 200);
     }
 }

@@ -4,9 +4,11 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::balancer::Balancer;
-use crate::harness::raw_target::RawTarget;
-use crate::harness::{skip, wait_until};
+use crate::BINARY;
+use testkit::backend::RawTarget;
+use testkit::balancer::Balancer;
+use testkit::skip::skip;
+use testkit::wait::wait_until;
 
 /// More than a core leaves to the kernel's discretion.
 const FIRST: usize = 40;
@@ -95,7 +97,7 @@ fn start() -> Option<(RawTarget, Balancer)> {
         return None;
     }
     let target = RawTarget::start();
-    let balancer = Balancer::start(&[target.address], &[("CORES", "1"), ("POOL_SIZE", "0")]);
+    let balancer = BINARY.start(&[target.address], &[("CORES", "1"), ("POOL_SIZE", "0")]);
     Some((target, balancer))
 }
 

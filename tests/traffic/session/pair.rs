@@ -1,8 +1,9 @@
 use std::net::TcpStream;
 
-use crate::harness::balancer::Balancer;
-use crate::harness::raw_target::RawTarget;
-use crate::harness::wait_until;
+use crate::BINARY;
+use testkit::backend::RawTarget;
+use testkit::balancer::Balancer;
+use testkit::wait::wait_until;
 
 /// One connection through the balancer, both of its ends.
 pub(crate) struct Pair {
@@ -19,7 +20,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new() -> Self {
         let target = RawTarget::start();
-        Self { balancer: Balancer::start(&[target.address], &[("POOL_SIZE", "0")]), target }
+        Self { balancer: BINARY.start(&[target.address], &[("POOL_SIZE", "0")]), target }
     }
 
     /// One connection at a time: whose end is whose would be unclear otherwise.

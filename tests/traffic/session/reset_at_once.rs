@@ -5,12 +5,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 
-use crate::harness::address::{ports, unique};
-use crate::harness::backend::HealthServer;
-use crate::harness::balancer::Balancer;
-use crate::harness::server::Server;
-use crate::harness::stream::reset;
-use crate::harness::{PATIENCE, wait_until};
+use crate::BINARY;
+use testkit::backend::{HealthServer, Server};
+use testkit::balancer::Balancer;
+use testkit::net::address::{ports, unique};
+use testkit::net::stream::reset;
+use testkit::wait::{PATIENCE, wait_until};
 
 const CLIENTS: usize = 150;
 
@@ -26,14 +26,14 @@ fn everything(mut stream: &TcpStream) -> Vec<u8> {
 /// What the target has got of each of [`CLIENTS`] clients, and where these were.
 fn come_and_go(environment: &[(&str, &str)]) -> (Balancer, Vec<Vec<u8>>, Vec<SocketAddr>) {
     let address = SocketAddr::new(unique(), ports().target);
-    let _health = HealthServer::start(address);
+    let _health = HealthServer::start_for(address);
     let (sender, received) = mpsc::channel();
     let _target = Server::start(address, move |stream: &TcpStream| {
         // Nothing comes of preconnected connections that nobody needed.
         let bytes = Some(everything(stream)).filter(|bytes| !bytes.is_empty());
         bytes.map(|bytes| sender.send(bytes));
     });
-    let balancer = Balancer::start(&[address], environment);
+    let balancer = BINARY.start(&[address], environment);
     let clients = (0..CLIENTS).map(|number| {
         let mut client = balancer.connect();
         let own = client.local_addr().unwrap();

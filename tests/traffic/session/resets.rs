@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::stream::{
-    Noise, assert_next_is_reset, read_to_end, reset, wait_for_reset_after_fin,
-    wait_until_acknowledged,
-};
-use crate::harness::wait_until;
 use crate::session::pair::Stage;
+use testkit::net::Noise;
+use testkit::net::stream::{
+    assert_next_is_reset, read_to_end, reset, wait_for_reset_after_fin, wait_until_acknowledged,
+};
+use testkit::wait::wait_until;
 
 /// How long a reset may take at most. A balancer that waited for the next byte to notice would
 /// never pass it on.

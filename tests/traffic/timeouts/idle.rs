@@ -3,8 +3,9 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::balancer::Balancer;
-use crate::harness::raw_target::RawTarget;
+use crate::BINARY;
+use testkit::backend::RawTarget;
+use testkit::balancer::Balancer;
 
 const TIMEOUT: Duration = Duration::from_millis(800);
 const PIECE_BYTES: usize = 16 * 1024;
@@ -31,7 +32,7 @@ fn assert_reset(mut stream: &TcpStream) {
 fn a_connection_on_which_nothing_moves_is_reset_and_counted() {
     let target = RawTarget::start();
     let environment = [("IDLE_TIMEOUT", "800ms"), ("LOG_CONNECTIONS", "true"), ("POOL_SIZE", "0")];
-    let balancer = Balancer::start(&[target.address], &environment);
+    let balancer = BINARY.start(&[target.address], &environment);
     let (idle, idle_server) = connect(&balancer, &target);
     let started = Instant::now();
     let (mut client, mut server) = connect(&balancer, &target);
@@ -63,7 +64,7 @@ fn a_connection_on_which_nothing_moves_is_reset_and_counted() {
 #[test]
 fn a_reader_that_is_slow_is_not_idle() {
     let target = RawTarget::start();
-    let balancer = Balancer::start(&[target.address], &[("IDLE_TIMEOUT", "800ms")]);
+    let balancer = BINARY.start(&[target.address], &[("IDLE_TIMEOUT", "800ms")]);
     let (mut client, mut server) = connect(&balancer, &target);
     // Fills every buffer on the way: from then on nothing moves but what the client takes.
     let writing = thread::spawn(move || while server.write(&[7; PIECE_BYTES]).is_ok() {});
@@ -83,7 +84,7 @@ fn a_reader_that_is_slow_is_not_idle() {
 fn a_half_closed_connection_has_a_timeout_of_its_own() {
     let target = RawTarget::start();
     let environment = [("IDLE_TIMEOUT", "0"), ("HALF_CLOSED_TIMEOUT", "300ms"), ("POOL_SIZE", "0")];
-    let balancer = Balancer::start(&[target.address], &environment);
+    let balancer = BINARY.start(&[target.address], &environment);
     let (mut open, mut open_server) = connect(&balancer, &target);
     for by_client in [true, false] {
         let (mut client, mut server) = connect(&balancer, &target);

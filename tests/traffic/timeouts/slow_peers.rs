@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::harness::address::ports;
-use crate::harness::backend::HealthServer;
-use crate::harness::balancer::Balancer;
-use crate::harness::namespace::{Namespaces, at_each_mtu};
-use crate::harness::raw_target::RawTarget;
-use crate::harness::stream::set_timeouts;
+use crate::BINARY;
+use testkit::backend::{HealthServer, RawTarget};
+use testkit::balancer::Balancer;
+use testkit::net::address::ports;
+use testkit::net::namespace::{Namespaces, at_each_mtu};
+use testkit::net::stream::set_timeouts;
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longer than any peer may take that acknowledges nothing.
@@ -54,7 +54,7 @@ fn start(target: SocketAddr) -> Balancer {
     let timeout = format!("{}s", IDLE_TIMEOUT.as_secs());
     let environment =
         [("IDLE_TIMEOUT", &*timeout), ("POOL_SIZE", "0"), ("LOG_CONNECTIONS", "true")];
-    Balancer::start_on(Namespaces::NEAR, &[target], &environment)
+    BINARY.start_on(Namespaces::NEAR, &[target], &environment)
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn targets_that_read_slowly_all_the_while_are_not_cut() {
             listener.set_reuse_address(true).unwrap();
             listener.bind(&address.into()).unwrap();
             listener.listen(8).unwrap();
-            (listener, HealthServer::start(address))
+            (listener, HealthServer::start_for(address))
         });
         let balancer = start(address);
         let mut client = balancer.connect();

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::balancer::Balancer;
-use crate::harness::raw_target::RawTarget;
-use crate::harness::wait_until;
+use crate::BINARY;
+use testkit::backend::RawTarget;
+use testkit::balancer::Balancer;
+use testkit::wait::wait_until;
 
 /// How long it stands still: longer than each timeout below.
 const STOP: Duration = Duration::from_millis(1500);
@@ -33,7 +34,7 @@ fn what_has_come_meanwhile_is_no_idleness() {
     let target = RawTarget::start();
     let environment =
         [("IDLE_TIMEOUT", "600ms"), ("POOL_SIZE", "0"), ("UNHEALTHY_CONNECTIONS", "keep")];
-    let balancer = Balancer::start(&[target.address], &environment);
+    let balancer = BINARY.start(&[target.address], &environment);
     let mut pairs: Vec<_> = (0..100).map(|_| (balancer.connect(), target.accept())).collect();
     while_stopped(&balancer, || {
         for (client, server) in &mut pairs {
@@ -54,7 +55,7 @@ fn what_has_come_meanwhile_is_no_idleness() {
 fn a_target_that_was_reached_meanwhile_was_not_too_late() {
     let mut target = RawTarget::blackhole();
     let environment = [("POOL_TIMEOUT", "1300ms"), ("POOL_SIZE", "0"), ("CONNECT_ATTEMPTS", "1")];
-    let balancer = Balancer::start(&[target.address], &environment);
+    let balancer = BINARY.start(&[target.address], &environment);
     let mut client = balancer.connect();
     client.write_all(b"hello").unwrap();
     balancer.wait_for_count("active_connections", 1);
@@ -72,7 +73,7 @@ fn a_header_that_came_meanwhile_was_not_too_late() {
     let target = RawTarget::start();
     let environment =
         [("ACCEPT_PROXY_PROTOCOL", "true"), ("TRUSTED_PROXIES", "127.0.0.0/8"), ("POOL_SIZE", "0")];
-    let balancer = Balancer::start(&[target.address], &environment);
+    let balancer = BINARY.start(&[target.address], &environment);
     let mut clients: Vec<_> = (0..100).map(|_| balancer.connect()).collect();
     balancer.wait_for_count("active_connections", 100);
     while_stopped(&balancer, || {

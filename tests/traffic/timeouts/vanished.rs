@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::address::ports;
-use crate::harness::backend::{Backend, HealthServer};
-use crate::harness::balancer::Balancer;
-use crate::harness::http::Client;
-use crate::harness::namespace::{Namespaces, at_each_mtu};
-use crate::harness::raw_target::RawTarget;
-use crate::harness::wait_until;
+use crate::BINARY;
+use testkit::backend::{Backend, HealthServer, RawTarget};
+use testkit::balancer::Balancer;
+use testkit::http::Client;
+use testkit::net::address::ports;
+use testkit::net::namespace::{Namespaces, at_each_mtu};
+use testkit::wait::wait_until;
 
 /// A balancer that its peers can vanish from.
 fn start(target: SocketAddr, environment: &[(&str, &str)]) -> Balancer {
     let environment = [&[("LOG_CONNECTIONS", "true")], environment].concat();
-    Balancer::start_on(Namespaces::NEAR, &[target], &environment)
+    BINARY.start_on(Namespaces::NEAR, &[target], &environment)
 }
 
 const KEEPALIVE: [(&str, &str); 2] = [("IDLE_TIMEOUT", "0"), ("TCP_KEEPALIVE", "1s")];
@@ -113,7 +113,7 @@ fn a_target_that_vanished_while_it_is_being_sent_to_is_given_up() {
         namespaces.near(|| {
             let address = SocketAddr::new(Namespaces::FAR, ports().target);
             let (listener, _health) = namespaces
-                .far(|| (TcpListener::bind(address).unwrap(), HealthServer::start(address)));
+                .far(|| (TcpListener::bind(address).unwrap(), HealthServer::start_for(address)));
             let balancer = start(address, &SENT_TO);
             let mut client = balancer.connect();
             client.write_all(b"x").unwrap();
@@ -132,7 +132,7 @@ fn a_target_that_vanished_while_it_is_being_sent_to_is_given_up() {
 fn a_reader_that_pauses_for_longer_than_keepalive_waits_is_not_cut() {
     let target = RawTarget::start();
     let environment = [("TCP_KEEPALIVE", "1s"), ("IDLE_TIMEOUT", "30s")];
-    let balancer = Balancer::start(&[target.address], &environment);
+    let balancer = BINARY.start(&[target.address], &environment);
     let mut client = balancer.connect();
     let mut server = target.accept();
     let paused = AtomicBool::new(true);

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::seeds::seeds;
+use testkit::seeds::seeds;
 
 const SEQUENCES: u64 = 20_000;
 const STEPS: u32 = 40;

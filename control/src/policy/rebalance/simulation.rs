@@ -7,7 +7,7 @@ use std::sync::Arc;
 use exchange::RebalanceClose;
 
 use super::*;
-use crate::seeds::seeds;
+use testkit::seeds::seeds;
 
 const SEEDS: u64 = 200;
 const STEP: Duration = Duration::from_millis(10);

@@ -8,7 +8,7 @@ use crate::status::{BreakerState, TargetState, TargetStatus};
 use super::*;
 use crate::policy::breaker;
 use crate::policy::settings::PolicySettings;
-use crate::seeds::seeds;
+use testkit::seeds::seeds;
 
 mod breakers;
 mod checks;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Pool;
 use crate::flow::Key;
-use crate::seeds::seeds;
+use testkit::seeds::seeds;
 
 const STEP: Duration = Duration::from_millis(1);
 const WALK_STEPS: u128 = 10;

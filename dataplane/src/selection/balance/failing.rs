@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use exchange::{Routing, Snapshot};
 
 use super::{Balance, Balancer};
-use crate::seeds::seeds;
 use crate::selection::local_target::LocalTarget;
 use crate::selection::targets::Targets;
 use crate::selection::targets::tests::snapshot;
+use testkit::seeds::seeds;
 
 const CASES: u64 = 150;
 /// What a failing target may get, as a multiple of an equal share. Promised; more than 10 is seen

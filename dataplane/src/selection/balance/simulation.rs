@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use exchange::{Routing, Snapshot};
 
 use super::{Balance, Balancer};
-use crate::seeds::seeds;
 use crate::selection::local_target::LocalTarget;
 use crate::selection::targets::Targets;
 use crate::selection::targets::tests::snapshot;
+use testkit::seeds::seeds;
 
 const TICK: Duration = Duration::from_millis(1);
 /// In percent. 125 is promised; up to 114 is seen if cores know nothing of each other.

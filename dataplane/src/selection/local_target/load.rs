@@ -35,7 +35,7 @@ impl TargetLoad {
             connections: Cell::new(0),
             elsewhere: Cell::new(0),
             ended_elsewhere: Cell::default(),
-            pick: Cell::new(counters.last_turn()),
+            pick: Cell::new(counters.last_pick()),
             lingering: Lingering::default(),
             turnover: Rc::clone(turnover),
         };
@@ -79,7 +79,7 @@ impl TargetLoad {
         let open = u32::try_from(self.elsewhere(|core| &core.active)).unwrap_or(u32::MAX);
         let before = self.elsewhere.replace(open);
         self.turnover.read(before, open, self.open());
-        self.pick.set(self.pick.get().max(self.counters.last_turn()));
+        self.pick.set(self.pick.get().max(self.counters.last_pick()));
         let ended = self.count_ended_elsewhere();
         let before = self.ended_elsewhere.replace(ended);
         if ended != before {
@@ -96,7 +96,7 @@ impl TargetLoad {
     /// It is picked, as the one with this number.
     pub(crate) fn take_pick(&self, pick: u64) {
         self.pick.set(pick);
-        self.own().turn.set(pick);
+        self.own().pick.set(pick);
     }
 
     /// The other cores' connections to it, as last read.

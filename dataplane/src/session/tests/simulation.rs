@@ -11,9 +11,9 @@ mod preconnect;
 mod proxy_header;
 
 use crate::flow::{AbortReason, Side};
-use crate::seeds::seeds;
 use crate::session::{CloseReason, Event, Preconnect, Session};
 use kernel::Kernel;
+use testkit::seeds::seeds;
 
 const SEEDS: u64 = 120_000;
 const ABORT_REASONS: [AbortReason; 4] = [

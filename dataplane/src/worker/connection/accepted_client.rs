@@ -3,7 +3,7 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use crate::limits::Permit;
-use crate::proxy_header::exchange::HeaderExchange;
+use crate::proxy_header::header_exchange::HeaderExchange;
 use crate::worker::idle_scan::activity::LastActivity;
 
 /// A client that was let in, before it is decided where it goes.

@@ -4,7 +4,7 @@ use std::time::Instant;
 use crate::selection::active_connection::ActiveConnection;
 use crate::selection::choice::{Choice, Tried};
 use crate::selection::local_target::LocalTarget;
-use crate::selection::sources::Source;
+use crate::selection::source_addresses::Source;
 
 /// Where a connection leads, and what was tried before.
 #[derive(Debug, Default)]

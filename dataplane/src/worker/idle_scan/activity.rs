@@ -133,8 +133,8 @@ impl LastActivity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seeds::seeds;
     use Acknowledged::{All, Part};
+    use testkit::seeds::seeds;
 
     fn visit(
         activity: &mut LastActivity,

@@ -117,7 +117,7 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut schedule = ScanSchedule::new(Duration::from_millis(100), start);
-        assert_eq!(visits(&mut schedule, at(500), 0), []);
+        assert_eq!(visits(&mut schedule, at(500), 0), Vec::<usize>::new());
         assert_eq!(visits(&mut schedule, at(550), 4), [0, 1]);
         assert_eq!(visits(&mut schedule, at(650), 4), [2, 3, 0, 1]);
         assert_eq!(visits(&mut schedule, at(750), 1), [0]);

@@ -10,7 +10,7 @@ use exchange::Rejection;
 use crate::flow::Key;
 use crate::limits::rejection_log::RejectionLog;
 use crate::limits::{Admission, Cidrs, Limits, Permit};
-use crate::proxy_header::exchange::HeaderSource;
+use crate::proxy_header::header_exchange::HeaderSource;
 use crate::sys::peer_address;
 use crate::worker::connection::Origin;
 use crate::worker::core::Core;

@@ -9,7 +9,7 @@ use exchange::Reporter;
 
 use crate::flow::{Key, Side};
 use crate::selection::local_target::LocalTarget;
-use crate::selection::sources::{Source, Sources, is_about_the_source};
+use crate::selection::source_addresses::{Source, Sources, is_about_the_source};
 use crate::settings::Settings;
 use crate::sys::Kind;
 use crate::worker::connection::ConnectAttempt;

@@ -7,7 +7,7 @@ use exchange::Rejection;
 
 use crate::flow::{AbortReason, Key, Piece, Side};
 use crate::proxy_header::ProxyProtocol;
-use crate::proxy_header::exchange::{HeaderExchange, HeaderRead, HeaderSource};
+use crate::proxy_header::header_exchange::{HeaderExchange, HeaderRead, HeaderSource};
 use crate::session::{Event, HeaderProgress};
 use crate::sys::Completion;
 use crate::worker::core::Core;

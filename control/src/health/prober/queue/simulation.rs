@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::{CheckQueue, FAIR_TURN, KEPT_SHARE, Rank};
-use crate::seeds::seeds;
+use testkit::seeds::seeds;
 
 /// All times are in milliseconds.
 const PERIOD: u64 = 2000;

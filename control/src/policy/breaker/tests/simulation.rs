@@ -2,7 +2,7 @@
 //! its own.
 
 use super::*;
-use crate::seeds::seeds;
+use testkit::seeds::seeds;
 
 const SEEDS: u64 = 300;
 const STEPS: u32 = 2000;
