@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::BINARY;
 use crate::fleet::{Fleet, IDS, wait_for_healthy};
-use testkit::aws::endpoint::{Answer, Endpoint};
+use testkit::aws::endpoint::{Endpoint, EndpointAnswer};
 use testkit::balancer::Balancer;
 use testkit::process::end;
 use testkit::scratch::Scratch;
@@ -16,8 +16,8 @@ use testkit::wait::wait_until;
 const NO_KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
 
 /// What an endpoint for credentials gives. They have expired: it is asked each time.
-pub(crate) fn given(key: &str) -> Answer {
-    Answer::Text(200, given_until(key, "2020-01-01T00:00:00Z"))
+pub(crate) fn given(key: &str) -> EndpointAnswer {
+    EndpointAnswer::Text(200, given_until(key, "2020-01-01T00:00:00Z"))
 }
 
 fn given_until(key: &str, expiration: &str) -> String {
@@ -29,15 +29,17 @@ fn given_until(key: &str, expiration: &str) -> String {
 }
 
 /// An instance metadata service (`IMDSv2`) of an instance with a role.
-pub(crate) fn metadata(what: &str) -> Answer {
+pub(crate) fn metadata(what: &str) -> EndpointAnswer {
     match what {
-        "PUT /latest/api/token" => Answer::Text(200, "token".to_owned()),
-        "GET /latest/meta-data/iam/security-credentials/" => Answer::Text(200, "role".to_owned()),
+        "PUT /latest/api/token" => EndpointAnswer::Text(200, "token".to_owned()),
+        "GET /latest/meta-data/iam/security-credentials/" => {
+            EndpointAnswer::Text(200, "role".to_owned())
+        }
         "GET /latest/meta-data/iam/security-credentials/role" => given("AKIA"),
         "GET /latest/meta-data/placement/availability-zone" => {
-            Answer::Text(200, "eu-west-1a".to_owned())
+            EndpointAnswer::Text(200, "eu-west-1a".to_owned())
         }
-        _ => Answer::Text(404, String::new()),
+        _ => EndpointAnswer::Text(404, String::new()),
     }
 }
 
@@ -124,7 +126,7 @@ fn a_panic_of_the_sdk_is_a_failed_refresh() {
 #[test]
 fn a_metadata_service_that_does_not_answer_is_named_with_its_hop_limit() {
     let fleet = Fleet::start();
-    let silent = Endpoint::start(|_| Answer::Nothing);
+    let silent = Endpoint::start(|_| EndpointAnswer::Nothing);
     let told = |endpoint: &Endpoint| {
         let url = endpoint.url("");
         let where_it_is =
@@ -139,7 +141,7 @@ fn a_metadata_service_that_does_not_answer_is_named_with_its_hop_limit() {
     assert!(!line.contains("attach an IAM role"), "{line}");
     let without_role = Endpoint::start(|what| match what {
         "PUT /latest/api/token" => metadata(what),
-        _ => Answer::Text(404, String::new()),
+        _ => EndpointAnswer::Text(404, String::new()),
     });
     let line = told(&without_role);
     assert!(line.contains("it knows of no IAM role: attach one to the instance"), "{line}");
@@ -229,9 +231,12 @@ fn single_sign_on_gives_credentials_and_says_when_it_has_ended() {
         {
             let credentials = r#"{"roleCredentials": {"accessKeyId": "AKIA",
                 "secretAccessKey": "hush", "sessionToken": "hush", "expiration": 1577836800000}}"#;
-            Answer::Text(200, credentials.to_owned())
+            EndpointAnswer::Text(200, credentials.to_owned())
         }
-        _ => Answer::Text(401, r#"{"message": "Session token not found or invalid"}"#.to_owned()),
+        _ => EndpointAnswer::Text(
+            401,
+            r#"{"message": "Session token not found or invalid"}"#.to_owned(),
+        ),
     });
     let own = single_sign_on(&scratch, &portal);
     let mut variables = NO_KEYS.to_vec();

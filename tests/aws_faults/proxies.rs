@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use crate::credentials::{given, metadata};
 use crate::fleet::{Fleet, IDS, wait_for_healthy};
-use testkit::aws::endpoint::{Answer, Endpoint};
+use testkit::aws::endpoint::{Endpoint, EndpointAnswer};
 use testkit::scratch::Scratch;
 
 const NO_KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
@@ -13,8 +13,8 @@ const NO_KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCE
 /// A proxy before `aws` that has a role of its own, and hands it out.
 fn proxy(aws: SocketAddr) -> Endpoint {
     Endpoint::start(move |what| match what {
-        "POST http://aws.test/" => Answer::From(aws),
-        "POST http://sts.test/" => Answer::Text(200, assumed()),
+        "POST http://aws.test/" => EndpointAnswer::From(aws),
+        "POST http://sts.test/" => EndpointAnswer::Text(200, assumed()),
         _ if what.contains("/latest/") => metadata(what),
         _ => given("PROXY"),
     })

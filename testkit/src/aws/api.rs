@@ -14,11 +14,11 @@ use crate::http::Message;
 #[derive(Debug)]
 pub struct Aws {
     address: SocketAddr,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<AccountState>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct AccountState {
     instances: Vec<Instance>,
     behaviour: Behaviour,
     /// The most instances in one page.
@@ -69,7 +69,7 @@ impl Aws {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let state = State {
+        let state = AccountState {
             instances: Vec::new(),
             behaviour: Behaviour::Good,
             page: usize::MAX,
@@ -153,12 +153,12 @@ impl Aws {
         self.lock().calls.iter().filter(|call| *call == action).count()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, AccountState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn serve(mut stream: &TcpStream, state: &Mutex<State>) {
+fn serve(mut stream: &TcpStream, state: &Mutex<AccountState>) {
     while let Ok(Some(Message { body, .. })) = Message::read(stream) {
         let (status, body, length, delay) = {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,7 +198,7 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>) {
     }
 }
 
-fn answer(state: &State, action: &str, form: &str) -> String {
+fn answer(state: &AccountState, action: &str, form: &str) -> String {
     let is_empty = matches!(state.behaviour, Behaviour::Empty);
     let instances: &[Instance] = if is_empty { &[] } else { &state.instances };
     match action {

@@ -15,7 +15,7 @@ pub struct Endpoint {
 
 /// How a request is answered.
 #[derive(Debug)]
-pub enum Answer {
+pub enum EndpointAnswer {
     /// With this status and text.
     Text(u16, String),
     /// Not at all; the connection stays open.
@@ -26,7 +26,7 @@ pub enum Answer {
 
 impl Endpoint {
     /// Starts one that answers as `answer` says, given method and target of a request.
-    pub fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+    pub fn start(answer: impl Fn(&str) -> EndpointAnswer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let asked = Arc::<Mutex<Vec<String>>>::default();
@@ -55,23 +55,27 @@ fn lock(asked: &Mutex<Vec<String>>) -> MutexGuard<'_, Vec<String>> {
     asked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(mut stream: &TcpStream, asked: &Mutex<Vec<String>>, answer: &dyn Fn(&str) -> Answer) {
+fn serve(
+    mut stream: &TcpStream,
+    asked: &Mutex<Vec<String>>,
+    answer: &dyn Fn(&str) -> EndpointAnswer,
+) {
     while let Ok(Some(request)) = Message::read(stream) {
         let what = request.start.rsplit_once(' ').map_or(&*request.start, |(what, _)| what);
         lock(asked).push(what.to_owned());
         let sent = match answer(what) {
-            Answer::Text(status, body) => {
+            EndpointAnswer::Text(status, body) => {
                 let mut answer = Message::answer(status, body);
                 answer.headers = vec!["X-aws-ec2-metadata-token-ttl-seconds: 60".to_owned()];
                 answer.write(stream)
             }
-            Answer::Nothing => {
+            EndpointAnswer::Nothing => {
                 // Until the client gives up.
                 let _ = stream.read(&mut [0]);
                 return;
             }
             // As a proxy passes it on, but for the target, which servers take in either form.
-            Answer::From(upstream) => {
+            EndpointAnswer::From(upstream) => {
                 exchange(upstream, &request).and_then(|answer| answer.write(stream))
             }
         };

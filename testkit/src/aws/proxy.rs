@@ -14,12 +14,12 @@ use crate::net::port::Port;
 pub struct Proxy {
     port: Port,
     upstream: SocketAddr,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ProxyState>>,
     accepting: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ProxyState {
     fault: Fault,
     /// The most instances in one page; 0 leaves it to who asks.
     page: usize,
@@ -119,12 +119,16 @@ impl Proxy {
         }));
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ProxyState> {
         self.state.lock().unwrap()
     }
 }
 
-fn serve(mut stream: &TcpStream, state: &Mutex<State>, upstream: SocketAddr) -> io::Result<()> {
+fn serve(
+    mut stream: &TcpStream,
+    state: &Mutex<ProxyState>,
+    upstream: SocketAddr,
+) -> io::Result<()> {
     while let Some(mut request) = Message::read(stream)? {
         let action = form::value(&request.body, "Action").unwrap_or_default().to_owned();
         let (fault, page, lifecycle, dead) = {
