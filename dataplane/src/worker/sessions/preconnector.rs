@@ -123,8 +123,10 @@ impl Preconnector {
         let mut room = self.room(core);
         let mut wanted = std::mem::take(&mut self.wanted);
         for target in wanted.drain(..) {
+            // What is lacking does not count yet: of several clients' wishes the first is for all.
+            let is_planned = lacking.iter().any(|it| Rc::ptr_eq(it, &target));
             let count = self.lacks(&target, core.now).min(room);
-            if count == 0 {
+            if count == 0 || is_planned {
                 continue;
             }
             room -= count;
@@ -201,5 +203,34 @@ impl Preconnector {
     /// Whether clients are going to need the descriptors soon that pools take.
     fn is_short_of_room(&self, core: &Core) -> bool {
         core.open_and_preconnected() >= self.connections_max / 4 * 3
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use exchange::CoreCounters;
+
+    use super::*;
+    use crate::selection::targets::Targets;
+    use crate::selection::targets::tests::snapshot;
+
+    #[test]
+    fn many_clients_of_a_turn_leave_no_more_wanting_than_one() {
+        let counters: Arc<[CoreCounters]> = Arc::new([CoreCounters::default()]);
+        let mut core = Core::new(0, counters).unwrap();
+        let mut targets = Targets::new(0, 1).with_pools(5);
+        targets.update(&snapshot(1, 1));
+        let target = &targets.eligible()[0];
+        target.reached();
+        target.pool().borrow_mut().note_connect(Duration::from_millis(5));
+        let mut preconnector = Preconnector::new(&Settings::default(), core.now);
+        for _ in 0..1000 {
+            assert_eq!(preconnector.claim(&mut core, target), None);
+        }
+        let lacking = target.pool().borrow().lacking(core.now);
+        assert_eq!(lacking, 5);
+        assert_eq!(preconnector.take_lacking(&core).len(), lacking);
     }
 }
