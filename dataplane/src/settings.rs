@@ -13,7 +13,7 @@ use crate::worker::IdleTimeouts;
 pub struct Settings {
     /// How a target is chosen.
     pub balance: Balance,
-    /// Distinct targets tried for one client before giving up; at least 1, at most 254.
+    /// Distinct targets tried for one client before giving up; at least 1.
     pub connect_attempts: usize,
     /// Most client connections at a time, all cores together: further ones wait in the listen
     /// queue. Each takes two descriptors.

@@ -140,6 +140,7 @@ impl Worker {
         }
         self.stall.note_timers();
         self.sessions.take_snapshot();
+        self.heed_shortage();
         self.sessions.router.read_other_cores(self.sessions.core.now);
         self.steer_accepting();
         while let Some(client) = self.balancer.receive() {
@@ -224,6 +225,8 @@ impl Worker {
                 Ok(None) => {}
                 Err(error) => self.pause_accepting(&error),
             }
+            // Before anything more is accepted, or moved to other cores.
+            self.heed_shortage();
             if !more {
                 self.steer_accepting();
             }
@@ -247,10 +250,21 @@ impl Worker {
     fn steer_accepting(&mut self) {
         // There is something to accept from, and clients need not wait.
         let may_accept = self.lifecycle.is_listening() && self.sessions.router.admits();
-        let in_transit = self.balancer.in_transit();
+        let in_transit = || self.balancer.in_transit();
         let steered = self.acceptor.steer(&mut self.sessions.core, may_accept, in_transit);
         self.balancer.set_open(self.acceptor.is_open());
-        steered.queued.into_iter().for_each(|client| self.sessions.admit(client));
+        if steered.takes_queued {
+            // Where clients are to wait, the queue is left to others that listen on the port.
+            let most = if may_accept { self.acceptor.queued_max() } else { 0 };
+            for _ in 0..most {
+                // One by one: each needs a descriptor for its target, too.
+                let Some(client) = self.acceptor.next_queued() else { break };
+                self.sessions.admit(client);
+            }
+        }
+        if steered.closes {
+            self.acceptor.close(&self.sessions.core);
+        }
         if steered.is_short {
             self.sessions.preconnector.note_shortage(self.sessions.core.now);
         }
@@ -264,9 +278,13 @@ impl Worker {
 
     /// Accepts sooner if there is room, or later if there is none.
     fn heed_room(&mut self) {
+        self.heed_shortage();
         if std::mem::take(&mut self.sessions.has_room) {
             self.acceptor.note_room(self.sessions.core.now);
         }
+    }
+
+    fn heed_shortage(&mut self) {
         if let Some(error) = self.sessions.shortage.take() {
             self.pause_accepting(&error);
         }

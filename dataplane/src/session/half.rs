@@ -14,7 +14,8 @@ pub(super) use send::Send;
 use sizes::Sizes;
 pub(super) use watch::Watch;
 
-/// Pieces read from one side and not yet sent to the other, above which a multishot receive ends.
+/// Pieces read from one side and not yet sent to the other, above which reading pauses. Two: one
+/// being sent while the next is being received.
 pub(super) const PIECES_HELD_MAX: usize = 2;
 
 /// One of the two halves of a session.

@@ -60,8 +60,10 @@ enum AcceptState {
 /// What accepting came to.
 #[derive(Debug, Default)]
 pub(super) struct Steered {
-    /// Clients that were queued when the listener was about to be closed.
-    pub(super) queued: Vec<OwnedFd>,
+    /// What is queued is to be taken, since no more is going to be.
+    pub(super) takes_queued: bool,
+    /// The listener is to be closed then.
+    pub(super) closes: bool,
     /// There is no room for more connections.
     pub(super) is_short: bool,
 }
@@ -140,12 +142,12 @@ impl Acceptor {
     }
 
     /// Accepts while clients are let in, goes on after a pause, and adapts to how many more
-    /// connections there is room for. `in_transit` are on their way between cores.
+    /// connections there is room for. `in_transit` tells how many are on their way between cores.
     pub(super) fn steer(
         &mut self,
         core: &mut Core,
         may_accept: bool,
-        in_transit: usize,
+        in_transit: impl Fn() -> usize,
     ) -> Steered {
         let mut steered = Steered::default();
         match self.state {
@@ -158,10 +160,11 @@ impl Acceptor {
                 self.change(core, AcceptState::Open);
             }
             AcceptState::Stopping if self.in_flight == 0 => {
-                steered.queued = self.begin_to_close(core, may_accept);
+                steered.takes_queued = true;
+                steered.closes = self.begin_to_close(core);
             }
             AcceptState::Closing { until } if until <= core.now => {
-                steered.queued = self.close_listener(core, may_accept);
+                (steered.takes_queued, steered.closes) = (true, true);
             }
             _ => {}
         }
@@ -185,9 +188,9 @@ impl Acceptor {
     }
 
     /// Whether there was room.
-    fn accept_more(&mut self, core: &mut Core, in_transit: usize) -> bool {
+    fn accept_more(&mut self, core: &mut Core, in_transit: impl Fn() -> usize) -> bool {
         let Some(listener) = &self.listener else { return true };
-        let open = core.open_and_preconnected() + in_transit;
+        let open = core.open_and_preconnected() + in_transit();
         let room = self.connections_max.saturating_sub(open);
         let queued_max = self.backlog as usize * core.counters.len();
         if room > queued_max && !listener.is_inherited() {
@@ -270,29 +273,29 @@ impl Acceptor {
         self.state = state;
     }
 
-    fn begin_to_close(&mut self, core: &Core, may_accept: bool) -> Vec<OwnedFd> {
+    /// Whether the listener is to be closed at once.
+    fn begin_to_close(&mut self, core: &Core) -> bool {
         self.count_drops(core);
-        if !self.listener.as_ref().is_some_and(Listener::hold_handshakes) {
-            return self.close_listener(core, may_accept);
+        let is_held = self.listener.as_ref().is_some_and(Listener::hold_handshakes);
+        if is_held {
+            self.change(core, AcceptState::Closing { until: core.now + LAST_HANDSHAKES });
         }
-        self.change(core, AcceptState::Closing { until: core.now + LAST_HANDSHAKES });
-        self.take_queued(may_accept)
+        !is_held
     }
 
-    fn close_listener(&mut self, core: &Core, may_accept: bool) -> Vec<OwnedFd> {
-        let queued = self.take_queued(may_accept);
+    /// One that is queued at the end.
+    pub(super) fn next_queued(&self) -> Option<OwnedFd> {
+        self.listener.as_ref().and_then(Listener::accept_queued)
+    }
+
+    /// As many are taken from the queue at most: under a flood it would never be seen empty.
+    pub(super) fn queued_max(&self) -> u32 {
+        self.backlog
+    }
+
+    /// Closes the listener.
+    pub(super) fn close(&mut self, core: &Core) {
         self.listener = None;
         self.change(core, AcceptState::Over);
-        queued
-    }
-
-    fn take_queued(&self, may_accept: bool) -> Vec<OwnedFd> {
-        if !may_accept {
-            // Who waits is left to others that listen on the port: nobody here could serve them.
-            return Vec::new();
-        }
-        // Bounded: under a flood the queue would never be seen empty.
-        let next = || self.listener.as_ref().and_then(Listener::accept_queued);
-        std::iter::from_fn(next).take(self.backlog as usize).collect()
     }
 }

@@ -78,15 +78,16 @@ impl Connection {
         self.sockets.put(Side::Client, client.socket);
         self.origin = client.origin;
         self.header = client.header;
-        self.scan = ScanRecord { accepted_ms: client.activity.moved_ms(), ..self.scan };
+        self.scan.accepted_ms = client.accepted_ms;
         self.scan.activity = client.activity;
     }
 
     /// Takes the client out of a connection whose session has nothing in flight and no target.
     pub(super) fn into_client(mut self) -> Option<AcceptedClient> {
         let socket = self.sockets.take(Side::Client)?;
-        let activity = self.scan.activity;
-        Some(AcceptedClient { socket, origin: self.origin, header: self.header, activity })
+        let ScanRecord { activity, accepted_ms, .. } = self.scan;
+        let (origin, header) = (self.origin, self.header);
+        Some(AcceptedClient { socket, origin, header, activity, accepted_ms })
     }
 
     /// Who the client is; `None` if nothing depends on it.

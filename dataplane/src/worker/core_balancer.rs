@@ -79,7 +79,11 @@ impl CoreBalancer {
     /// Says whether other cores may move something to this one.
     pub(crate) fn set_open(&self, is_open: bool) {
         // Only a hint: what comes too late is served all the same.
-        self.own_lane().is_open.store(is_open, Ordering::Relaxed);
+        // Others read it: it is written only when it changes.
+        let flag = &self.own_lane().is_open;
+        if flag.load(Ordering::Relaxed) != is_open {
+            flag.store(is_open, Ordering::Relaxed);
+        }
     }
 
     /// Looks at what other cores have to serve.

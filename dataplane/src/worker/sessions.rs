@@ -82,7 +82,8 @@ impl Sessions {
         self.core.count().connections.active.increment();
         self.io.pressure().bound_if_high(&socket);
         let header = self.proxy_headers.exchange_of(&socket);
-        let client = AcceptedClient { socket, origin, header, activity: self.core.new_activity() };
+        let (activity, accepted_ms) = (self.core.new_activity(), self.core.clock_ms(self.core.now));
+        let client = AcceptedClient { socket, origin, header, activity, accepted_ms };
         if self.proxy_headers.are_expected() {
             let session = Session::awaiting_proxy_header(&mut self.ops);
             let key = self.core.connections.insert(Connection::new(session, client));
@@ -330,9 +331,8 @@ impl Sessions {
         let result = self.connector.start(&mut self.core, key, target, prepare);
         if let Err(NoConnect::NoSocket(error)) = &result {
             // Leaves what there is of descriptors to the clients that are there.
-            if self.awaits_client(key) {
-                self.preconnector.note_shortage(self.core.now);
-            } else {
+            self.preconnector.note_shortage(self.core.now);
+            if !self.awaits_client(key) {
                 // Accepting stops early enough for this not to happen, unless others use them up.
                 self.shortage = Some(io::Error::new(error.kind(), format!("socket: {error}")));
             }

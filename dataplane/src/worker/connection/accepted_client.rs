@@ -15,6 +15,8 @@ pub(in crate::worker) struct AcceptedClient {
     /// Where PROXY protocol headers are in use.
     pub(in crate::worker) header: Option<Box<HeaderExchange>>,
     pub(in crate::worker) activity: LastActivity,
+    /// When it was accepted, on the core's clock.
+    pub(in crate::worker) accepted_ms: u32,
 }
 
 impl AcceptedClient {

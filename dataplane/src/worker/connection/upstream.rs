@@ -19,7 +19,7 @@ enum Way {
     /// It is to be chosen.
     #[default]
     Open,
-    /// It was chosen before the session was there.
+    /// It was chosen before the session asked.
     Chosen(Choice),
     /// To this target, for a client that is yet to come: it does not count as a connection.
     Preconnected(Rc<LocalTarget>),

@@ -26,7 +26,8 @@ pub(in crate::worker) struct Router {
     waiting: VecDeque<Key>,
 }
 
-/// Where a client goes, as decided before there is a session for it.
+/// Where a client goes, as decided before its session asks: where no header is expected, before
+/// there is one.
 #[derive(Debug)]
 pub(in crate::worker) enum Placement {
     /// On a connection that waits for a client.
