@@ -12,14 +12,14 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from aws.account import CREDENTIALS, REGION, TAG, Fleet, Moto, use_python_with_moto
-from aws.balancer import Balancer, threads_times
-from aws.traffic import Loop
+from bench_kit.aws.account import CREDENTIALS, REGION, TAG, Fleet, Moto, use_python_with_moto
+from bench_kit.aws.balancer import Balancer, threads_times
+from bench_kit.aws.traffic import Loop
+from bench_kit.errors import BenchError
+from bench_kit.processes import free_port, http_status, run_to_end
+from bench_kit.turns import rotated
 from side_by_side.backends import nginx
 from side_by_side.environment import build_balancer, raise_descriptor_limit
-from side_by_side.errors import BenchError
-from side_by_side.processes import free_port, http_status, run_to_end
-from side_by_side.turns import rotated
 
 ABOUT = """\
 Measures the latency of a steady load (64 kept connections, each 5-15 ms between two requests)

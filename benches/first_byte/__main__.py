@@ -13,10 +13,10 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench_kit.errors import BenchError
+from bench_kit.turns import rotated
 from side_by_side import peers
 from side_by_side.environment import build_balancer, install_missing
-from side_by_side.errors import BenchError
-from side_by_side.turns import rotated
 
 from .distance import FAR, PORT, Distance
 

@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench_kit.errors import BenchError
+from bench_kit.processes import LIBC, Server, in_child
 from side_by_side.backends import nginx
-from side_by_side.errors import BenchError
-from side_by_side.processes import LIBC, Server, in_child
 
 CLONE_NEWNET = 0x40000000
 NEAR, FAR = "10.79.0.1", ("10.79.0.2", "10.79.0.3")

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench_kit.errors import exit_status
 from side_by_side.environment import build_balancer
-from side_by_side.errors import exit_status
 
 from . import run, valgrind
 from .run import UNITS

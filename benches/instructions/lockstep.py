@@ -9,8 +9,8 @@ import threading
 import time
 from pathlib import Path
 
-from side_by_side.errors import BenchError
-from side_by_side.processes import Server
+from bench_kit.errors import BenchError
+from bench_kit.processes import Server
 
 HOST = "127.0.0.1"
 REQUEST = b"q" * 100

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from side_by_side.errors import BenchError
+from bench_kit.errors import BenchError
 
 NAME = re.compile(r"(ob|fn)=\((\d+)\)(?: (.+))?$")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from side_by_side.processes import Server, free_port, http_status
+from bench_kit.processes import Server, free_port, http_status
 
 from . import profile
 from .lockstep import HOST, Core, Pair, Target

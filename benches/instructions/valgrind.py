@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from side_by_side.errors import BenchError
+from bench_kit.errors import BenchError
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stateless-load-balancer"
 # valgrind keeps its one lock while a thread waits for a ring. With ordinary slices of 100,000 blocks

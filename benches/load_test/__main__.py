@@ -9,9 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from side_by_side import taskclock
+from bench_kit import taskclock
+from bench_kit.errors import BenchError, exit_status
 from side_by_side.backends import Backends
-from side_by_side.errors import BenchError, exit_status
 
 from . import machine, options, plan
 from .balancer.admin import Admin

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from side_by_side.errors import BenchError
-from side_by_side.processes import Server
+from bench_kit.errors import BenchError
+from bench_kit.processes import Server
 
 POLL_SECONDS = 0.05
 

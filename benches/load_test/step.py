@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from side_by_side import measure, taskclock
-from side_by_side.errors import BenchError
-from side_by_side.processes import process_tree
+from bench_kit import taskclock
+from bench_kit.errors import BenchError
+from bench_kit.processes import process_tree
+from side_by_side import measure
 
 from . import program
 from .balancer.deployed import Deployed

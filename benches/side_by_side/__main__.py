@@ -11,10 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import environment, peers, report, scenarios, taskclock
+from bench_kit import taskclock
+from bench_kit.errors import BenchError, exit_status
+from bench_kit.turns import rotated
+
+from . import environment, peers, report, scenarios
 from .backends import Backends
-from .errors import BenchError, exit_status
-from .turns import rotated
 
 DESCRIPTION = """\
 Measures this balancer beside Debian's HAProxy (tcp mode) and nginx (stream), each on two cores,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from .processes import Server, free_port, http_status
+from bench_kit.processes import Server, free_port, http_status
 
 ADDRESSES = ["127.0.0.11", "127.0.0.12"]
 LARGE_BYTES = 10 * 1024 * 1024

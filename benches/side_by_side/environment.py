@@ -11,8 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench_kit.errors import BenchError
+
 from . import peers
-from .errors import BenchError
 from .scenarios import IDLE_CONNECTIONS, SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 
-from .errors import BenchError
+from bench_kit.errors import BenchError
 
 REQUEST = b"GET /small HTTP/1.1\r\nHost: bench\r\n\r\n"
 END_OF_HEAD = b"\r\n\r\n"

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import BenchError
-from .processes import run_to_end
+from bench_kit.errors import BenchError
+from bench_kit.processes import run_to_end
 
 SCRIPT = Path(__file__).with_name("result.lua")
 MARK = "RESULT "

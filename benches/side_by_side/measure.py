@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import BenchError
+from bench_kit.errors import BenchError
 
 TICK_US = 1_000_000 // os.sysconf("SC_CLK_TCK")
 

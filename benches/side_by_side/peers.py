@@ -11,9 +11,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench_kit.errors import BenchError
+from bench_kit.processes import Server, free_port, http_status
+
 from .backends import user_line
-from .errors import BenchError
-from .processes import Server, free_port, http_status
 
 HOST = "127.0.0.1"
 CORES = min(2, len(os.sched_getaffinity(0)))

@@ -6,8 +6,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import peers, taskclock
-from .errors import BenchError
+from bench_kit import taskclock
+from bench_kit.errors import BenchError
+
+from . import peers
 from .idle import IdleConnections
 from .load import run_wrk
 from .measure import (

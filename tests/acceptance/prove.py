@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench_kit.aws.account import CREDENTIALS, Fleet, Moto, use_python_with_moto
+from bench_kit.aws.balancer import Balancer, check, knows
+from bench_kit.aws.traffic import Clients, Connection, Loop, serve
+from bench_kit.errors import BenchError
 from side_by_side.environment import build_balancer
-from side_by_side.errors import BenchError
-
-from .account import CREDENTIALS, Fleet, Moto, use_python_with_moto
-from .balancer import Balancer, check, knows
-from .traffic import Clients, Connection, Loop, serve
 
 ABOUT = """\
 Runs the unmodified release binary before moto, which speaks AWS's APIs, and shows that members of

@@ -15,7 +15,7 @@ const METHODS_MAX: usize = 25;
 const CYCLES: &[&str] = &["testkit"];
 
 /// Still fuller than folders may be; none may be added.
-const FULL_FOLDERS: &[&str] = &["benches/side_by_side"];
+const FULL_FOLDERS: &[&str] = &[];
 
 /// Types that may have more fields, and why.
 const MANY_FIELDS: &[(&str, &str)] =

@@ -9,10 +9,10 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from side_by_side.errors import BenchError
-from side_by_side.processes import free_port, in_child
+from bench_kit.errors import BenchError
+from bench_kit.processes import free_port, in_child
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 REGION = "eu-west-1"  # the default of AWS_REGION
 GROUP = "worker-nodes"  # the default of ASG_NAME
 TAG = {"Key": "Name", "Value": "worker-node"}  # the defaults of TAG_NAME and TAG_VALUE

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from side_by_side.processes import Server, free_port
+from bench_kit.processes import Server, free_port
 
 # Nothing of the user's own environment, least of all AWS credentials, gets into a run.
 INHERITED = ("PATH", "HOME", "LANG")

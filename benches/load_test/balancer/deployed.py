@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from side_by_side.errors import BenchError
+from bench_kit.errors import BenchError
 
 from .. import program
 from ..target import Url, is_loopback

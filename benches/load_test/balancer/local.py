@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from bench_kit.errors import BenchError
+from bench_kit.processes import free_port, http_status
 from side_by_side import measure, peers
-from side_by_side.errors import BenchError
-from side_by_side.processes import free_port, http_status
 
 from ..program import Program
 from ..target import Url

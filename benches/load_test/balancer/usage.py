@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench_kit.errors import BenchError
 from side_by_side import measure
-from side_by_side.errors import BenchError
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 RSS_FIELD = 21  # of /proc/PID/stat, counted from the one after the command's name (proc(5))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from side_by_side.errors import BenchError
+from bench_kit.errors import BenchError
 
 QUERY = "SELECT coalesce(start_latency_correction, start), end, status FROM oha ORDER BY 1"
 # oha stops ticking up to some milliseconds early: that is not a backlog.

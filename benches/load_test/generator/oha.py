@@ -19,7 +19,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from side_by_side.errors import BenchError
+from bench_kit.errors import BenchError
 
 from .. import program
 from ..target import Url, bracketed

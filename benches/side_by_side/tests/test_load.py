@@ -1,6 +1,7 @@
 import unittest
 
-from side_by_side.errors import BenchError
+from bench_kit.errors import BenchError
+
 from side_by_side.load import parse_wrk
 
 OUTPUT = """\

@@ -2,8 +2,9 @@ import os
 import time
 import unittest
 
+from bench_kit.errors import BenchError
+
 from side_by_side import measure
-from side_by_side.errors import BenchError
 from side_by_side.measure import Cpu
 
 STAT = "42 (a) R (b c) S 1 42 42 0 -1 4194560 100 200 0 0 {utime} {stime} 7 8 20 0 1 0 99 1 2"

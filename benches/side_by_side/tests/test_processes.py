@@ -5,9 +5,10 @@ import time
 import unittest
 from pathlib import Path
 
-from side_by_side.errors import BenchError
+from bench_kit.errors import BenchError
+from bench_kit.processes import Server, free_port, process_tree, run_to_end
+
 from side_by_side.idle import is_complete
-from side_by_side.processes import Server, free_port, process_tree, run_to_end
 
 # Forks a child that ignores SIGTERM, as the parent does.
 STUBBORN = """

@@ -2,8 +2,8 @@ import os
 import time
 import unittest
 
-from side_by_side import taskclock
-from side_by_side.errors import BenchError
+from bench_kit import taskclock
+from bench_kit.errors import BenchError
 
 
 class ParseTaskClock(unittest.TestCase):

@@ -1,6 +1,6 @@
 import unittest
 
-from side_by_side.turns import rotated
+from bench_kit.turns import rotated
 
 
 class Turns(unittest.TestCase):

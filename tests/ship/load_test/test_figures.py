@@ -18,6 +18,7 @@ from .. import places
 
 sys.path.insert(0, str(places.ROOT / "benches"))
 
+from bench_kit.errors import BenchError  # noqa: E402
 from load_test import machine, plan, progress  # noqa: E402  (the path must be set first)
 from load_test.balancer.admin import parse_metrics  # noqa: E402
 from load_test.balancer.usage import parse_stat  # noqa: E402
@@ -28,7 +29,6 @@ from load_test.report.advice import Point, advise  # noqa: E402
 from load_test.report.charts import charts, spread  # noqa: E402
 from load_test.step import Result  # noqa: E402
 from load_test.target import Url  # noqa: E402
-from side_by_side.errors import BenchError  # noqa: E402
 
 
 class Latencies(unittest.TestCase):

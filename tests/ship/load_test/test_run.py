@@ -23,6 +23,8 @@ from .. import places
 sys.path.insert(0, str(places.ROOT / "benches"))
 os.environ["PATH"] += os.pathsep + "/usr/sbin"
 
+from bench_kit.errors import BenchError  # noqa: E402
+from bench_kit.processes import Server, free_port  # noqa: E402
 from load_test.balancer.admin import Admin  # noqa: E402  (the path must be set first)
 from load_test.balancer.local import HOST, PATH, Local  # noqa: E402
 from load_test.generator import oha  # noqa: E402
@@ -31,8 +33,6 @@ from load_test.step import Runner  # noqa: E402
 from load_test.target import Url  # noqa: E402
 from side_by_side import peers  # noqa: E402
 from side_by_side.backends import Backends  # noqa: E402
-from side_by_side.errors import BenchError  # noqa: E402
-from side_by_side.processes import Server, free_port  # noqa: E402
 
 SCRIPT = str(places.ROOT / "scripts" / "load-test")
 MARK = "SLB_LOAD_TEST_MARK"

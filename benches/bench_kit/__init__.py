@@ -1,0 +1,1 @@
+"""What benchmarks and acceptance runs share: processes, errors, turns, CPU time, an AWS of moto."""

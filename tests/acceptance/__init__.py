@@ -1,0 +1,1 @@
+"""What decides whether a release works as users meet it: the AWS day of `scripts/prove-aws`."""
