@@ -42,7 +42,7 @@ class Result:
     waiting: float | None
     busy_by_core: list[float]
     connections_by_core: list[float]
-    handed: int | None
+    moved: int | None
     failed_connections: int | None
     generator_cpus: float
     machine_busy: float
@@ -190,7 +190,7 @@ def summarize(
         waiting=statistics.mean(waiting) if waiting else None,
         busy_by_core=busy_by_core,
         connections_by_core=mean_connections([moment.usage.connections for moment in during]),
-        handed=whole_difference(first.usage.handed, last.usage.handed),
+        moved=whole_difference(first.usage.moved, last.usage.moved),
         failed_connections=whole_difference(first.usage.failed, last.usage.failed),
         generator_cpus=loaded.generator_us / span_us,
         machine_busy=min(1.0, machine_us / (span_us * (os.cpu_count() or CPUS))),

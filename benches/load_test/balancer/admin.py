@@ -18,7 +18,7 @@ class Metrics:
     """One reading of /metrics. CPU and memory are None where the endpoint does not tell them."""
 
     core_connections: list[int] = field(default_factory=list)
-    handed: int | None = None
+    moved: int | None = None
     failed: int | None = None
     version: str | None = None
     cpu_seconds: float | None = None
@@ -41,11 +41,11 @@ def parse_metrics(text: str) -> Metrics:
             version = labels.partition('version="')[2].partition('"')[0] or None
         elif not labels:
             single[name] = float(sample["value"])
-    handed = single.get("load_balancer_moved_connections_total")
+    moved = single.get("load_balancer_moved_connections_total")
     failed = single.get("load_balancer_failed_connections_total")
     return Metrics(
         core_connections=[cores[core] for core in sorted(cores)],
-        handed=None if handed is None else int(handed),
+        moved=None if moved is None else int(moved),
         failed=None if failed is None else int(failed),
         version=version,
         cpu_seconds=single.get("process_cpu_seconds_total"),

@@ -67,7 +67,7 @@ class Deployed:
         resident = None if told.resident_bytes is None else told.resident_bytes / 1024
         if self._stat is not None:
             cpu_us, resident = parse_stat(stat_line(self._stat))
-        return Usage(cpu_us, [], resident, told.core_connections, told.handed, told.failed)
+        return Usage(cpu_us, [], resident, told.core_connections, told.moved, told.failed)
 
 
 def stat_line(command: str) -> str:

@@ -76,7 +76,7 @@ class Local:
             cores=cores,
             resident_kib=float(measure.sample_memory(pids).rss_kib),
             connections=told.core_connections if told else [],
-            handed=told.handed if told else None,
+            moved=told.moved if told else None,
             failed=told.failed if told else None,
         )
 

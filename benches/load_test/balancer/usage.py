@@ -30,7 +30,7 @@ class Usage:
     cores: list[CoreTime] = field(default_factory=list)
     resident_kib: float | None = None
     connections: list[int] = field(default_factory=list)
-    handed: int | None = None
+    moved: int | None = None
     failed: int | None = None
 
 

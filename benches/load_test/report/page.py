@@ -122,11 +122,11 @@ def _spread(results: Sequence[Result]) -> str:
         rows.append(
             f"| {label(result.step.cores)} | {result.step.loop} "
             f"| {_number(spread(result.connections_by_core), '{:.2f}')} "
-            f"| {_number(spread(result.busy_by_core), '{:.2f}')} | {_number(result.handed, '{:,}')} |"
+            f"| {_number(spread(result.busy_by_core), '{:.2f}')} | {_number(result.moved, '{:,}')} |"
         )
     if not rows:
         return "No run had more than one core, as far as the balancer told."
-    head = ("| CORES | loop | connections, max/mean | busy time, max/mean | handed to another core |\n"
+    head = ("| CORES | loop | connections, max/mean | busy time, max/mean | moved to another core |\n"
             "|---:|---|---:|---:|---:|")
     return "\n".join([head, *rows])
 
