@@ -186,7 +186,7 @@ class Told(unittest.TestCase):
     def test_metrics(self):
         told = parse_metrics(self.METRICS)
         self.assertEqual(told.core_connections, [5, 7])
-        self.assertEqual((told.version, told.handed, told.cpu_seconds), ("1.2.3", 4, None))
+        self.assertEqual((told.version, told.moved, told.cpu_seconds), ("1.2.3", 4, None))
         self.assertEqual(parse_metrics("process_cpu_seconds_total 1.5").cpu_seconds, 1.5)
 
     def test_proc_stat(self):
@@ -271,7 +271,7 @@ class Remarks(unittest.TestCase):
             "step": plan.Step(2, plan.OPEN), "rate": 10.0, "outcome": outcome,
             "cpu_us_per_request": 20.0, "cpu_source": "schedstat", "resident_kib": 2048.0,
             "busy": 0.5, "waiting": 0.1, "busy_by_core": [0.4, 0.6],
-            "connections_by_core": [3.0, 5.0], "handed": 1, "failed_connections": 0,
+            "connections_by_core": [3.0, 5.0], "moved": 1, "failed_connections": 0,
             "generator_cpus": 0.5, "machine_busy": 0.7, "others_cpus": 0.1, "is_here": True,
             **changed,
         }
