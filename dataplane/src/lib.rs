@@ -17,7 +17,7 @@ pub use plane::{CoreSetup, DataPlane, StartError};
 pub use proxy_header::{ProxyProtocol, ProxyVersion};
 pub use selection::balance::Balance;
 pub use selection::source_addresses::Sources;
-pub use settings::Settings;
+pub use settings::{ServiceSettings, Settings};
 pub use sys::keepalive::KEEPALIVE_MAX;
 pub use sys::listener::Listener;
 pub use worker::IdleTimeouts;

@@ -27,9 +27,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The highest limit on connections that `cores` cores can keep with descriptors for `room`
-    /// connections: what is reset needs descriptors, too, for a moment. May be 0.
-    pub fn connections_max(room: usize, cores: usize) -> usize {
-        room.saturating_sub(descriptors::descriptors_reserved(room, cores))
+    /// The highest limit on connections that `cores` cores can keep for `services` services with
+    /// descriptors for `room` connections: what is reset needs descriptors, too, for a moment. May
+    /// be 0.
+    pub fn connections_max(room: usize, cores: usize, services: usize) -> usize {
+        room.saturating_sub(descriptors::descriptors_reserved(room, cores, services))
     }
 }

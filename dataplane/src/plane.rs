@@ -34,10 +34,10 @@ const PREEMPT_TIMER: Duration = Duration::from_hours(24);
 pub struct CoreSetup {
     /// The CPU to pin to, as the kernel numbers them.
     pub cpu: usize,
-    /// Where its clients come from.
-    pub listener: Listener,
-    /// Where its snapshots come from.
-    pub subscriber: Subscriber,
+    /// Where its clients come from, by service.
+    pub listeners: Vec<Listener>,
+    /// Where its snapshots come from, by service.
+    pub subscribers: Vec<Subscriber>,
     /// Where its failed connects are told.
     pub reporter: Reporter,
 }
@@ -80,7 +80,7 @@ impl StartError {
 #[derive(Debug)]
 pub struct DataPlane {
     threads: Vec<Thread>,
-    /// The cores' listeners, until they listen.
+    /// The listeners of all cores and services, until they listen.
     listeners: Vec<Listener>,
     backlog: u32,
     lifecycle: Arc<Lifecycle>,
@@ -102,7 +102,7 @@ impl DataPlane {
     /// When an executor or a ring cannot be made; threads that were started end.
     ///
     /// # Panics
-    /// When there are fewer counters than cores.
+    /// When there are fewer counters than cores, or a core lacks something for a service.
     pub fn start(
         settings: &Settings,
         cores: Vec<CoreSetup>,
@@ -116,17 +116,23 @@ impl DataPlane {
         let mut threads = Vec::with_capacity(cores.len());
         let mut listeners = Vec::with_capacity(cores.len());
         let mut ready = Vec::with_capacity(cores.len());
-        let wakers = cores.iter().map(|core| core.subscriber.waker().clone()).collect();
+        let wakers = cores.iter().map(|core| core.subscribers[0].waker().clone()).collect();
         let cores = cores.into_iter().zip(CoreBalancer::between(wakers)).enumerate();
-        for (number, (CoreSetup { cpu, listener, subscriber, reporter }, balancer)) in cores {
-            let clone = listener.try_clone();
-            listeners.push(clone.map_err(|error| StartError::Ring { cpu, error })?);
+        for (number, (CoreSetup { cpu, listeners: own, subscribers, reporter }, balancer)) in cores
+        {
+            let services = settings.services.len();
+            let counted = counters[number].services().len();
+            assert_eq!([own.len(), subscribers.len(), counted], [services; 3], "for each service");
+            for listener in &own {
+                let clone = listener.try_clone();
+                listeners.push(clone.map_err(|error| StartError::Ring { cpu, error })?);
+            }
             let parts = Parts {
                 settings: settings.clone(),
                 core: number,
-                listener,
+                listeners: own,
                 balancer,
-                subscriber,
+                subscribers,
                 reporter,
                 lifecycle: Arc::clone(&lifecycle),
                 pause_log: Arc::clone(&pause_log),
@@ -190,7 +196,7 @@ impl DataPlane {
 type Answer = Receiver<Result<(), StartError>>;
 
 fn start_core(cpu: usize, parts: Parts) -> Result<(Thread, Answer), StartError> {
-    let waker = parts.subscriber.waker().clone();
+    let waker = parts.subscribers[0].waker().clone();
     let (go, may_go) = sync_channel(1);
     let (answer, answered) = sync_channel(1);
     let handle = std::thread::Builder::new()

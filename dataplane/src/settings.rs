@@ -1,18 +1,30 @@
 use std::time::Duration;
 
 use crate::limits::Limits;
-use crate::proxy_header::ProxyProtocol;
+use crate::proxy_header::{ProxyProtocol, ProxyVersion};
 use crate::selection::balance::Balance;
 use crate::selection::source_addresses::Sources;
 #[cfg(doc)]
 use crate::sys::keepalive::KEEPALIVE_MAX;
 use crate::worker::IdleTimeouts;
 
+/// What every core is told of a service: those who connect to one port.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceSettings {
+    /// What it is called in log lines; `None` where it is the only one.
+    pub port: Option<u16>,
+    /// How a target is chosen.
+    pub balance: Balance,
+    /// The PROXY protocol header that targets get before a client's first byte.
+    pub proxy_header: Option<ProxyVersion>,
+}
+
 /// What every core is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How a target is chosen.
-    pub balance: Balance,
+    /// What differs from service to service; not empty, and at most
+    /// [`exchange::ServiceIndex::COUNT_MAX`].
+    pub services: Vec<ServiceSettings>,
     /// Distinct targets tried for one client before giving up; at least 1.
     pub connect_attempts: usize,
     /// Most client connections at a time, all cores together: further ones wait in the listen
@@ -24,9 +36,9 @@ pub struct Settings {
     pub limits: Limits,
     /// Where connections to targets come from.
     pub sources: Sources,
-    /// PROXY protocol headers, expected and sent.
+    /// PROXY protocol headers that are expected of clients.
     pub proxy_protocol: ProxyProtocol,
-    /// Most connections that each core's listener queues, as in listen(2).
+    /// Most connections that each listener of a core queues, as in listen(2).
     pub listen_backlog: u32,
     /// How long one connect of a target may take.
     pub connect_timeout: Duration,
@@ -47,7 +59,7 @@ impl Default for Settings {
     /// The defaults of the environment variables; 1,000 connections.
     fn default() -> Self {
         Self {
-            balance: Balance::default(),
+            services: vec![ServiceSettings::default()],
             connect_attempts: 3,
             connections_max: 1000,
             pool_size: 100,

@@ -5,22 +5,27 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::service::ServiceIndex;
 use crate::snapshot::Snapshot;
 
-/// Makes the channels from the control plane to `cores` cores.
+/// Makes the channels from the control plane to `cores` cores, for `services` services: for each core
+/// a subscriber for each service. What wakes a core is the same for all of its services.
 ///
 /// # Errors
 /// When an eventfd cannot be made (descriptors have run out).
-pub fn broadcast(cores: usize) -> io::Result<(Publisher, Vec<Subscriber>)> {
-    let mut lanes = Vec::with_capacity(cores);
+pub fn broadcast(cores: usize, services: usize) -> io::Result<(Publisher, Vec<Vec<Subscriber>>)> {
+    let mut lanes: Vec<Vec<Lane>> = (0..services).map(|_| Vec::with_capacity(cores)).collect();
     let mut subscribers = Vec::with_capacity(cores);
     for _ in 0..cores {
-        let (sender, receiver) = bounded(1);
         let waker = Waker::new()?;
-        lanes.push(Lane { sender, receiver: receiver.clone(), waker: waker.clone() });
-        subscribers.push(Subscriber { receiver, waker });
+        let to_core = lanes.iter_mut().map(|lanes| {
+            let (sender, receiver) = bounded(1);
+            lanes.push(Lane { sender, receiver: receiver.clone(), waker: waker.clone() });
+            Subscriber { receiver, waker: waker.clone() }
+        });
+        subscribers.push(to_core.collect());
     }
-    Ok((Publisher { lanes }, subscribers))
+    Ok((Publisher { cores, lanes }, subscribers))
 }
 
 /// Ends a thread's wait. Clones wake the same thread.
@@ -57,7 +62,9 @@ impl AsFd for Waker {
 /// The sending end of all lanes; belongs to the control plane.
 #[derive(Debug)]
 pub struct Publisher {
-    lanes: Vec<Lane>,
+    cores: usize,
+    /// By service, then by core.
+    lanes: Vec<Vec<Lane>>,
 }
 
 #[derive(Debug)]
@@ -69,9 +76,13 @@ struct Lane {
 }
 
 impl Publisher {
-    /// Gives `snapshot` to every core in place of one it has not picked up yet. Never blocks.
-    pub fn publish(&self, snapshot: &Arc<Snapshot>) {
-        for lane in &self.lanes {
+    /// Gives `snapshot` of a service to every core in place of one it has not picked up yet. Never
+    /// blocks.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn publish(&self, service: ServiceIndex, snapshot: &Arc<Snapshot>) {
+        for lane in &self.lanes[service.place()] {
             let mut next = Arc::clone(snapshot);
             // At most twice: this is the only sender, so a place once emptied stays empty.
             while let Err(TrySendError::Full(unsent)) = lane.sender.try_send(next) {
@@ -84,11 +95,16 @@ impl Publisher {
 
     /// How many cores listen.
     pub fn cores(&self) -> usize {
+        self.cores
+    }
+
+    /// How many services there are.
+    pub fn services(&self) -> usize {
         self.lanes.len()
     }
 }
 
-/// The receiving end of one lane; belongs to one core.
+/// The receiving end of one lane: one service, one core.
 #[derive(Debug)]
 pub struct Subscriber {
     receiver: Receiver<Arc<Snapshot>>,
@@ -122,32 +138,33 @@ mod tests {
 
     #[test]
     fn every_core_gets_the_latest_snapshot_only() {
-        let (publisher, subscribers) = broadcast(2).unwrap();
+        let (publisher, subscribers) = broadcast(2, 2).unwrap();
         for number in 1..=3 {
-            publisher.publish(&snapshot(number));
+            publisher.publish(ServiceIndex::new(1), &snapshot(number));
         }
         for subscriber in &subscribers {
-            assert_eq!(subscriber.latest().unwrap().generation(), generation(3));
-            assert!(subscriber.latest().is_none());
+            assert_eq!(subscriber[1].latest().unwrap().generation(), generation(3));
+            assert!(subscriber[1].latest().is_none());
+            assert!(subscriber[0].latest().is_none(), "it is another service's");
         }
     }
 
     #[test]
     fn publishing_makes_the_eventfd_readable() {
-        let (publisher, subscribers) = broadcast(1).unwrap();
-        publisher.publish(&snapshot(1));
-        publisher.publish(&snapshot(2));
+        let (publisher, subscribers) = broadcast(1, 2).unwrap();
+        publisher.publish(ServiceIndex::new(0), &snapshot(1));
+        publisher.publish(ServiceIndex::new(1), &snapshot(2));
         let mut count = [0; 8];
-        assert_eq!(rustix::io::read(subscribers[0].waker(), &mut count).unwrap(), 8);
+        assert_eq!(rustix::io::read(subscribers[0][0].waker(), &mut count).unwrap(), 8);
         assert_eq!(u64::from_ne_bytes(count), 2);
     }
 
     #[test]
     fn a_core_that_is_gone_does_not_disturb_the_others() {
-        let (publisher, mut subscribers) = broadcast(2).unwrap();
+        let (publisher, mut subscribers) = broadcast(2, 1).unwrap();
         drop(subscribers.remove(0));
-        publisher.publish(&snapshot(1));
-        publisher.publish(&snapshot(2));
-        assert_eq!(subscribers[0].latest().unwrap().generation(), generation(2));
+        publisher.publish(ServiceIndex::default(), &snapshot(1));
+        publisher.publish(ServiceIndex::default(), &snapshot(2));
+        assert_eq!(subscribers[0][0].latest().unwrap().generation(), generation(2));
     }
 }

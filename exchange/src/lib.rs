@@ -10,6 +10,7 @@ mod counters;
 mod rebalance_budget;
 mod rebalance_close;
 mod report;
+mod service;
 mod snapshot;
 mod target;
 
@@ -17,11 +18,12 @@ pub use affinity::{Affinity, ClientKey, TargetKey};
 pub use channel::{Publisher, Subscriber, Waker, broadcast};
 pub use counters::{
     ConnectCounters, ConnectDurations, ConnectionCounters, CoreCounters, Counter,
-    PreconnectCounters, Rejection, Rejections, TargetCounters, TargetOnCore,
+    PreconnectCounters, Rejection, Rejections, ServiceCounters, TargetCounters, TargetOnCore,
 };
 pub use rebalance_budget::RebalanceBudget;
 pub use rebalance_close::RebalanceClose;
 pub use report::{Report, Reporter, Reports, reports};
+pub use service::ServiceIndex;
 pub use snapshot::{
     Eligibility, Entry, Generation, Locality, Ramp, ResetReason, Routing, Snapshot,
 };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::channel::Waker;
+use crate::service::ServiceIndex;
 use crate::target::Target;
 
 /// Reports under way; what finds the queue full is put together at its core until there is room.
@@ -14,6 +15,8 @@ const QUEUE: usize = 1024;
 /// with what fails after it. Connects that succeed are only counted ([`crate::TargetCounters`]).
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// For which service.
+    pub service: ServiceIndex,
     /// The target that was connected.
     pub target: Arc<Target>,
     /// How many connects.
@@ -111,7 +114,8 @@ mod tests {
 
     fn failed(target: &Arc<Target>, count: u32, successes: u64) -> Report {
         let error = io::ErrorKind::ConnectionRefused;
-        Report { target: Arc::clone(target), count, successes, error }
+        let service = ServiceIndex::default();
+        Report { service, target: Arc::clone(target), count, successes, error }
     }
 
     fn target(port: u16) -> Arc<Target> {

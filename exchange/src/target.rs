@@ -1,5 +1,5 @@
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// What a target is called: the instance id where there is one, else its `ip:port`.
@@ -42,6 +42,19 @@ impl Target {
     /// A target without an instance id: its address is its id.
     pub fn at(address: SocketAddr) -> Self {
         Self { id: TargetId::new(&address.to_string()), address, zone: None }
+    }
+
+    /// An instance without an id, at whatever port each service gives it ([`Target::at_port`]): its
+    /// address without a port is its id.
+    pub fn without_port(ip: IpAddr) -> Self {
+        Self { id: TargetId::new(&ip.to_string()), address: SocketAddr::new(ip, 0), zone: None }
+    }
+
+    /// The same instance, serving at `port`.
+    #[must_use]
+    pub fn at_port(mut self, port: u16) -> Self {
+        self.address.set_port(port);
+        self
     }
 
     /// The same target, said to be in `zone`.

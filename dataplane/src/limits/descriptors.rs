@@ -5,13 +5,13 @@
 const PIPES_MAX: usize = 16;
 const CONNECTIONS_PER_PIPE: usize = 64;
 
-/// Accepts in flight while there is room for few connections: each brings one at most.
+/// Accepts in flight at a listener while there is room for few connections: each brings one at most.
 pub(crate) const SINGLE_ACCEPTS_MAX: usize = 4;
 
 /// How many of the connections that there are descriptors for no client may take: pipes, and
 /// accepts in flight.
-pub(crate) fn descriptors_reserved(connections_max: usize, cores: usize) -> usize {
-    (pipes_max(connections_max, cores) + SINGLE_ACCEPTS_MAX) * cores
+pub(crate) fn descriptors_reserved(connections_max: usize, cores: usize, services: usize) -> usize {
+    (pipes_max(connections_max, cores) + SINGLE_ACCEPTS_MAX * services) * cores
 }
 
 /// Pipes for each core. A pipe takes two descriptors, as a connection does.

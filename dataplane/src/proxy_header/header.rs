@@ -6,14 +6,12 @@ use crate::limits::Cidrs;
 /// 2 header announces may be up to 65,551 bytes long.
 pub(crate) const HEADER_MAX_BYTES: usize = 16 * 1024;
 
-/// Where headers are expected and where they are sent.
+/// Where headers are expected.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyProtocol {
     /// The only clients that may connect, each to begin with a header of either version; `None`: all
     /// may, without a header.
     pub from: Option<Cidrs>,
-    /// What targets get before a client's first byte.
-    pub to_targets: Option<ProxyVersion>,
     /// Leaves the fields (TLVs) of a client's header out of its target's.
     pub drops_fields: bool,
 }

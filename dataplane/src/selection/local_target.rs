@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use exchange::{CoreCounters, Entry, Report, Target, TargetKey};
+use exchange::{Entry, Report, ServiceCounters, ServiceIndex, Target, TargetKey};
 use socket2::SockAddr;
 
 use crate::preconnect::Pool;
@@ -19,6 +19,7 @@ pub(crate) use status::RoutingStatus;
 /// A target as one core knows it.
 #[derive(Debug)]
 pub struct LocalTarget {
+    service: ServiceIndex,
     target: Arc<Target>,
     key: TargetKey,
     socket_address: Rc<SockAddr>,
@@ -42,8 +43,14 @@ pub enum LastConnect {
 }
 
 impl LocalTarget {
-    pub(crate) fn new(entry: &Entry, core: usize, turnover: &Rc<Turnover>) -> Rc<Self> {
+    pub(crate) fn new(
+        service: ServiceIndex,
+        entry: &Entry,
+        core: usize,
+        turnover: &Rc<Turnover>,
+    ) -> Rc<Self> {
         Rc::new(Self {
+            service,
             target: Arc::clone(entry.target()),
             key: TargetKey::of(entry.target()),
             socket_address: Rc::new(entry.target().address.into()),
@@ -89,6 +96,11 @@ impl LocalTarget {
         &self.pool
     }
 
+    /// Which service's it is. The same server is another target for another service.
+    pub(crate) fn service(&self) -> ServiceIndex {
+        self.service
+    }
+
     /// Who it is.
     pub fn target(&self) -> &Target {
         &self.target
@@ -118,8 +130,8 @@ impl LocalTarget {
         self.last_connect.get()
     }
 
-    /// A client got a connection to it: counts that, for the core in `count`, too.
-    pub(crate) fn count_client(&self, count: &CoreCounters) {
+    /// A client got a connection to it: counts that, for the core's service in `count`, too.
+    pub(crate) fn count_client(&self, count: &ServiceCounters) {
         let count = &count.connections;
         count.successful.increment();
         self.load.own().connections.increment();
@@ -142,6 +154,7 @@ impl LocalTarget {
         self.last_connect.set(LastConnect::Failed);
         self.load.own().failed_connects.increment();
         let successes = self.load.counters().connected();
-        Report { target: Arc::clone(&self.target), count: 1, successes, error }
+        let (service, target) = (self.service, Arc::clone(&self.target));
+        Report { service, target, count: 1, successes, error }
     }
 }

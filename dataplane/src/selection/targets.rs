@@ -1,7 +1,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use exchange::{ClientKey, Locality, Snapshot};
+use exchange::{ClientKey, Locality, ServiceIndex, Snapshot};
 
 use crate::selection::affinity::LocalAffinity;
 use crate::selection::candidates::Candidates;
@@ -26,6 +26,7 @@ pub(crate) struct LocalLocality {
 /// One core's view of the latest snapshot.
 #[derive(Debug)]
 pub struct Targets {
+    service: ServiceIndex,
     core: usize,
     cores: usize,
     pooled_max: usize,
@@ -43,9 +44,10 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// None yet, for core `core` of so many.
+    /// None yet, of the first service, for core `core` of so many.
     pub fn new(core: usize, cores: usize) -> Self {
         Self {
+            service: ServiceIndex::default(),
             core,
             cores,
             pooled_max: 0,
@@ -59,6 +61,11 @@ impl Targets {
             read_next: 0,
             read_due: None,
         }
+    }
+
+    /// Those of this service.
+    pub(crate) fn for_service(self, service: ServiceIndex) -> Self {
+        Self { service, ..self }
     }
 
     /// Of each target, at most `pool_size` connections may wait for clients, all cores together.
@@ -87,7 +94,8 @@ impl Targets {
         for entry in snapshot.entries() {
             let known = old.iter().rposition(|local| local.is(entry));
             let local = known.map(|index| old.remove(index));
-            let local = local.unwrap_or_else(|| LocalTarget::new(entry, self.core, &self.turnover));
+            let new = || LocalTarget::new(self.service, entry, self.core, &self.turnover);
+            let local = local.unwrap_or_else(new);
             local.pool().borrow_mut().limit(self.pooled_max);
             local.update(entry, snapshot.own_zone());
             if entry.is_eligible() {

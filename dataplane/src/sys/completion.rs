@@ -1,6 +1,7 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
+use exchange::ServiceIndex;
 use io_uring::cqueue;
 
 use crate::flow::{Key, Side};
@@ -8,8 +9,8 @@ use crate::flow::{Key, Side};
 /// What an operation came to.
 #[derive(Debug)]
 pub(crate) enum Completion {
-    /// A connection, or why there is none; `more`: the accept goes on.
-    Accepted { result: io::Result<OwnedFd>, more: bool },
+    /// A connection of a service, or why there is none; `more`: the accept goes on.
+    Accepted { service: ServiceIndex, result: io::Result<OwnedFd>, more: bool },
     /// The core was woken.
     Woken,
     /// The end of a connect.
@@ -41,7 +42,8 @@ impl Completion {
                     // its being taken once.
                     unsafe { OwnedFd::from_raw_fd(fd.cast_signed()) }
                 };
-                Self::Accepted { result: result.map(own), more }
+                let service = ServiceIndex::new(key.slot as usize);
+                Self::Accepted { service, result: result.map(own), more }
             }
             Kind::Wake => Self::Woken,
             Kind::Connect => Self::Connected { key, result: result.map(drop) },
@@ -88,6 +90,12 @@ impl Token {
         Self::new(kind, Key { slot: 0, generation: 0 }, Side::Client)
     }
 
+    /// For accepts of a service.
+    pub(super) fn accept(service: ServiceIndex) -> Self {
+        let slot = u32::try_from(service.place()).expect("there are few services");
+        Self::new(Kind::Accept, Key { slot, generation: 0 }, Side::Client)
+    }
+
     pub(super) fn pack(self) -> u64 {
         (u64::from(self.key.slot) << 32)
             | (u64::from(self.key.generation & Key::GENERATION_MASK) << 8)
@@ -115,6 +123,15 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accepts_are_told_apart_by_their_service() {
+        let tokens = ServiceIndex::first(ServiceIndex::COUNT_MAX).map(Token::accept);
+        for (place, token) in tokens.enumerate() {
+            let unpacked = Token::unpack(token.pack());
+            assert_eq!((unpacked.kind, unpacked.key.slot as usize), (Kind::Accept, place));
+        }
+    }
 
     #[test]
     fn a_token_survives_the_kernel() {

@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
+use exchange::ServiceIndex;
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use socket2::SockAddr;
@@ -60,9 +61,14 @@ impl Ring {
         })
     }
 
-    /// Accepts one connection, or all that come until cancelled or out of descriptors:
+    /// Accepts one connection of a service, or all that come until cancelled or out of descriptors:
     /// `Completion::Accepted` each.
-    pub(crate) fn accept(&mut self, listener: BorrowedFd<'_>, multishot: bool) {
+    pub(crate) fn accept(
+        &mut self,
+        service: ServiceIndex,
+        listener: BorrowedFd<'_>,
+        multishot: bool,
+    ) {
         let fd = Fd(listener.as_raw_fd());
         let flags = libc::SOCK_CLOEXEC;
         let nowhere = std::ptr::null_mut();
@@ -71,12 +77,12 @@ impl Ring {
         } else {
             opcode::Accept::new(fd, nowhere, nowhere.cast()).flags(flags).build()
         };
-        self.push(entry.user_data(Token::bare(Kind::Accept).pack()));
+        self.push(entry.user_data(Token::accept(service).pack()));
     }
 
-    /// Ends every [`Ring::accept`]; a last `Completion::Accepted` follows for each.
-    pub(crate) fn cancel_accepts(&mut self) {
-        let operations = CancelBuilder::user_data(Token::bare(Kind::Accept).pack()).all();
+    /// Ends every [`Ring::accept`] of a service; a last `Completion::Accepted` follows for each.
+    pub(crate) fn cancel_accepts(&mut self, service: ServiceIndex) {
+        let operations = CancelBuilder::user_data(Token::accept(service).pack()).all();
         let entry = opcode::AsyncCancel2::new(operations).build();
         self.push_unanswered(entry);
     }

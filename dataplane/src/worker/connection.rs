@@ -11,13 +11,14 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
-use exchange::{ConnectionCounters, CoreCounters, RebalanceClose};
+use exchange::{ConnectionCounters, RebalanceClose, ServiceCounters, ServiceIndex};
 
 use crate::flow::Side;
 use crate::limits::Permit;
 use crate::proxy_header::header_exchange::HeaderExchange;
 use crate::selection::local_target::LocalTarget;
 use crate::session::{CloseReason, Session};
+pub(crate) use accepted_client::NewClient;
 pub(super) use accepted_client::{AcceptedClient, Origin};
 pub(super) use scan_record::ScanRecord;
 use sockets::Sockets;
@@ -27,6 +28,7 @@ use super::idle_scan::activity::LastActivity;
 
 #[derive(Debug)]
 pub(super) struct Connection {
+    service: ServiceIndex,
     pub(super) session: Session,
     pub(super) sockets: Sockets,
     /// `None` if nothing depends on it.
@@ -42,7 +44,8 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(session: Session, client: AcceptedClient) -> Self {
-        let mut connection = Self::without_client(session, Upstream::default(), client.activity);
+        let (service, activity) = (client.service, client.activity);
+        let mut connection = Self::without_client(service, session, Upstream::default(), activity);
         connection.take_over(client);
         connection
     }
@@ -53,11 +56,18 @@ impl Connection {
         target: Rc<LocalTarget>,
         activity: LastActivity,
     ) -> Self {
-        Self::without_client(session, Upstream::preconnected(target), activity)
+        let service = target.service();
+        Self::without_client(service, session, Upstream::preconnected(target), activity)
     }
 
-    fn without_client(session: Session, upstream: Upstream, activity: LastActivity) -> Self {
+    fn without_client(
+        service: ServiceIndex,
+        session: Session,
+        upstream: Upstream,
+        activity: LastActivity,
+    ) -> Self {
         Self {
+            service,
             session,
             sockets: Sockets::default(),
             origin: None,
@@ -66,6 +76,11 @@ impl Connection {
             scan: ScanRecord::new(activity),
             rebalance_close: None,
         }
+    }
+
+    /// Which service it is a connection of.
+    pub(super) fn service(&self) -> ServiceIndex {
+        self.service
     }
 
     /// The wait for a client is over, the session is about to be told.
@@ -86,8 +101,8 @@ impl Connection {
     pub(super) fn into_client(mut self) -> Option<AcceptedClient> {
         let socket = self.sockets.take(Side::Client)?;
         let ScanRecord { activity, accepted_ms, .. } = self.scan;
-        let (origin, header) = (self.origin, self.header);
-        Some(AcceptedClient { socket, origin, header, activity, accepted_ms })
+        let (service, origin, header) = (self.service, self.origin, self.header);
+        Some(AcceptedClient { service, socket, origin, header, activity, accepted_ms })
     }
 
     /// Who the client is; `None` if nothing depends on it.
@@ -129,7 +144,7 @@ impl Connection {
     }
 
     /// The end: gives the target back its place, and counts; a log line if it is wanted.
-    pub(super) fn finish(mut self, now: Instant, count: &CoreCounters) {
+    pub(super) fn finish(mut self, now: Instant, count: &ServiceCounters) {
         if !self.session.awaits_client() {
             count_end(&count.connections, &self.session);
         }

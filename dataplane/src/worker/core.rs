@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::CoreCounters;
+use exchange::{CoreCounters, ServiceCounters, ServiceIndex};
 use socket2::SockRef;
 
 use super::connection::Connection;
@@ -62,9 +62,14 @@ impl Core {
         self.number
     }
 
-    /// What this core counts.
-    pub(super) fn count(&self) -> &CoreCounters {
+    /// What this core counts about itself.
+    pub(super) fn own(&self) -> &CoreCounters {
         &self.counters[self.number]
+    }
+
+    /// What this core counts about a service.
+    pub(super) fn count(&self, service: ServiceIndex) -> &ServiceCounters {
+        self.own().of(service)
     }
 
     pub(super) fn connection(&mut self, key: Key) -> Option<&mut Connection> {
@@ -73,9 +78,11 @@ impl Core {
 
     /// Connections of all cores, those that wait for clients among them.
     pub(super) fn open_and_preconnected(&self) -> usize {
-        let of =
-            |core: &CoreCounters| core.connections.active.get() + core.preconnect.waiting.get();
-        usize::try_from(self.counters.iter().map(of).sum::<u64>()).unwrap_or(usize::MAX)
+        let of = |count: &ServiceCounters| {
+            count.connections.active.get() + count.preconnect.waiting.get()
+        };
+        let services = self.counters.iter().flat_map(CoreCounters::services);
+        usize::try_from(services.map(of).sum::<u64>()).unwrap_or(usize::MAX)
     }
 
     /// Closes by RST what has no operation in flight.

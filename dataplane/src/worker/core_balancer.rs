@@ -1,11 +1,12 @@
 //! Accepted connections on their way to a core that has fewer.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use exchange::{CoreCounters, Waker};
+
+use super::connection::NewClient;
 
 /// Most connections on their way to one core. What finds no place stays where it was accepted.
 const QUEUE: usize = 256;
@@ -50,8 +51,8 @@ struct Lane {
     is_open: AtomicBool,
     /// Connections that were moved and that the core does not count yet.
     in_transit: AtomicUsize,
-    sender: Sender<OwnedFd>,
-    receiver: Receiver<OwnedFd>,
+    sender: Sender<NewClient>,
+    receiver: Receiver<NewClient>,
     waker: Waker,
 }
 
@@ -94,14 +95,14 @@ impl CoreBalancer {
             let lane = &self.lanes.by_core[core];
             self.loads[core] = lane.is_open.load(Ordering::Relaxed).then(|| {
                 let in_transit = lane.in_transit.load(Ordering::Relaxed) as u64;
-                counters[core].connections.active.get() + in_transit
+                counters[core].active() + in_transit
             });
         }
     }
 
     /// Moves `client` to a core that has clearly fewer connections than this one, which has `own`.
     /// It comes back if there is none, or no place for it on the way.
-    pub(crate) fn offer(&mut self, client: OwnedFd, own: u64) -> Option<OwnedFd> {
+    pub(crate) fn offer(&mut self, client: NewClient, own: u64) -> Option<NewClient> {
         debug_assert!(self.may_move, "a core that has stopped moves nothing");
         // What others have moved to this core is its own, too.
         let own = own + self.own_lane().in_transit.load(Ordering::Relaxed) as u64;
@@ -130,7 +131,7 @@ impl CoreBalancer {
 
     /// A connection that was moved to this core. [`Self::note_received`] has to follow once it is
     /// counted.
-    pub(crate) fn receive(&self) -> Option<OwnedFd> {
+    pub(crate) fn receive(&self) -> Option<NewClient> {
         self.own_lane().receiver.try_recv().ok()
     }
 

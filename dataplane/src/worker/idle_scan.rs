@@ -93,6 +93,7 @@ impl IdleScan {
         let now_ms = core.clock_ms(core.now);
         let since_ms = rebalanced_since.map(|since| core.clock_ms(since));
         let connection = core.connections.get_mut(key)?;
+        let service = connection.service();
         let session = &connection.session;
         if session.close_reason().is_some() || session.awaits_client() {
             return None;
@@ -119,7 +120,7 @@ impl IdleScan {
             socket.map_or(Acknowledged::All, acknowledged)
         });
         if timeout.is_some_and(|timeout| quiet.is_over(timeout)) {
-            core.count().connections.idle_timeouts.increment();
+            core.count(service).connections.idle_timeouts.increment();
             return Some(Event::IdleTimeout { stuck: quiet.stuck() });
         }
         rebalance::visit(connection, quiet.all, since_ms, now_ms)

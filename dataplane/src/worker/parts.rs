@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use exchange::{CoreCounters, Reporter, Subscriber};
 
-use super::acceptor::pause_log::PauseLog;
+use super::acceptors::pause_log::PauseLog;
 use super::core_balancer::CoreBalancer;
 use super::lifecycle::Lifecycle;
 use crate::limits::Admission;
@@ -14,9 +14,11 @@ use crate::sys::listener::Listener;
 pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) core: usize,
-    pub(crate) listener: Listener,
+    /// By service.
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) balancer: CoreBalancer,
-    pub(crate) subscriber: Subscriber,
+    /// By service; what wakes the core is the same for all.
+    pub(crate) subscribers: Vec<Subscriber>,
     pub(crate) reporter: Reporter,
     pub(crate) lifecycle: Arc<Lifecycle>,
     /// For lines about accepting having paused.

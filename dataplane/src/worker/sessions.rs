@@ -5,6 +5,7 @@ mod connector;
 mod preconnector;
 mod proxy_headers;
 mod router;
+mod routers;
 mod session_io;
 
 use std::io;
@@ -13,14 +14,14 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
-use exchange::Rejection;
+use exchange::{Rejection, ServiceIndex};
 
 use crate::flow::{AbortReason, Key, Piece};
 use crate::selection::choice::Choice;
 use crate::selection::local_target::LocalTarget;
 use crate::session::{Event, HeaderProgress, Op, Preconnect, Session};
 use crate::sys::Completion;
-use crate::worker::connection::{AcceptedClient, Connection};
+use crate::worker::connection::{AcceptedClient, Connection, NewClient};
 use crate::worker::core::Core;
 pub(super) use admitter::Admitter;
 pub(super) use connector::Connector;
@@ -28,8 +29,8 @@ use connector::{ConnectEnd, NoConnect};
 pub(super) use preconnector::Preconnector;
 use proxy_headers::HeaderInput;
 pub(super) use proxy_headers::ProxyHeaders;
-pub(super) use router::Router;
 use router::{NextHop, Placement};
+pub(super) use routers::Routers;
 pub(super) use session_io::{SessionIo, bound};
 
 /// A core's sessions and the components that serve them. These own their state and know nothing of
@@ -38,7 +39,7 @@ pub(super) struct Sessions {
     pub(super) core: Core,
     pub(super) admitter: Admitter,
     pub(super) proxy_headers: ProxyHeaders,
-    pub(super) router: Router,
+    pub(super) routers: Routers,
     pub(super) connector: Connector,
     pub(super) preconnector: Preconnector,
     pub(super) io: SessionIo,
@@ -77,20 +78,23 @@ impl Sessions {
     }
 
     /// Serves a client that was accepted, or turns it away.
-    pub(super) fn admit(&mut self, client: OwnedFd) {
-        let Some((socket, origin)) = self.admitter.admit(&mut self.core, client) else { return };
-        self.core.count().connections.active.increment();
-        self.io.pressure().bound_if_high(&socket);
-        let header = self.proxy_headers.exchange_of(&socket);
+    pub(super) fn admit(&mut self, client: NewClient) {
+        let needs_address = self.routers.of(client.service).needs_address();
+        let admitted = self.admitter.admit(&mut self.core, client, needs_address);
+        let Some((client, origin)) = admitted else { return };
+        self.core.count(client.service).connections.active.increment();
+        self.io.pressure().bound_if_high(&client.socket);
+        let header = self.proxy_headers.exchange_of(&client);
         let (activity, accepted_ms) = (self.core.new_activity(), self.core.clock_ms(self.core.now));
-        let client = AcceptedClient { socket, origin, header, activity, accepted_ms };
+        let NewClient { service, socket } = client;
+        let client = AcceptedClient { service, socket, origin, header, activity, accepted_ms };
         if self.proxy_headers.are_expected() {
             let session = Session::awaiting_proxy_header(&mut self.ops);
             let key = self.core.connections.insert(Connection::new(session, client));
             self.proxy_headers.start_timer(&mut self.core, key);
             return self.perform_all(key);
         }
-        match self.place(client.address()) {
+        match self.place(service, client.address()) {
             Placement::Preconnected(key) => self.serve_preconnected(key, client, None),
             placement => {
                 let session = Session::accepted(&mut self.ops);
@@ -144,20 +148,20 @@ impl Sessions {
     }
 
     /// Takes over what is new of the targets, if anything is.
-    pub(super) fn take_snapshot(&mut self) {
-        if !self.router.take_snapshot() {
-            return;
-        }
-        let unwanted = self.preconnector.take_out_of_use();
-        self.give_up(unwanted);
-        for (key, reason) in self.router.connections_to_reset(&mut self.core) {
-            if !Connector::revoke(&mut self.core, key) {
-                self.abort(key, reason);
+    pub(super) fn take_snapshots(&mut self) {
+        while let Some(service) = self.routers.take_snapshot() {
+            let unwanted = self.preconnector.take_out_of_use();
+            self.give_up(unwanted);
+            let router = self.routers.of(service);
+            for (key, reason) in router.connections_to_reset(&mut self.core) {
+                if !Connector::revoke(&mut self.core, key) {
+                    self.abort(key, reason);
+                }
             }
-        }
-        for key in self.router.take_waiting() {
-            if let Some(event) = self.connect(key) {
-                self.feed(key, event);
+            for key in self.routers.of(service).take_waiting() {
+                if let Some(event) = self.connect(key) {
+                    self.feed(key, event);
+                }
             }
         }
     }
@@ -203,7 +207,9 @@ impl Sessions {
             next += 1;
             let event = match op {
                 Op::Connect => self.connect(key),
-                Op::CancelConnect if self.router.forget_waiting(key) => Some(Event::ConnectFailed),
+                Op::CancelConnect if self.routers.forget_waiting(&mut self.core, key) => {
+                    Some(Event::ConnectFailed)
+                }
                 Op::CancelConnect => {
                     Connector::cancel(&mut self.core, key);
                     None
@@ -222,8 +228,8 @@ impl Sessions {
     }
 
     /// Decides where a client goes.
-    fn place(&mut self, client: Option<SocketAddr>) -> Placement {
-        let Some(choice) = self.router.choose(client, self.core.now) else {
+    fn place(&mut self, service: ServiceIndex, client: Option<SocketAddr>) -> Placement {
+        let Some(choice) = self.routers.of(service).choose(client, self.core.now) else {
             return Placement::Wait;
         };
         if let Choice::Connect(target) = &choice
@@ -236,13 +242,7 @@ impl Sessions {
 
     /// Gives a connection that waited for a client to this one, which may have said something.
     fn serve_preconnected(&mut self, key: Key, client: AcceptedClient, payload: Option<Piece>) {
-        let Some(connection) = self.core.connection(key) else { return };
-        connection.adopt(client);
-        let target = connection.upstream.target().cloned();
-        self.core.count().preconnect.waiting.decrement();
-        if let Some(target) = target {
-            target.count_client(self.core.count());
-        }
+        Preconnector::give(&mut self.core, key, client);
         match self.proxy_headers.write(&mut self.core, key) {
             Ok(header) => {
                 if let Some(piece) = header {
@@ -280,9 +280,12 @@ impl Sessions {
 
     /// Serves a client whose header is complete; `piece` is what followed it.
     fn place_named(&mut self, key: Key, piece: Piece, more: bool) {
-        let client = self.core.connection(key).and_then(|it| it.client_address());
-        // While its receive goes on, its session is needed.
-        let placement = if more { Placement::Wait } else { self.place(client) };
+        let client = self.core.connection(key).map(|it| (it.service(), it.client_address()));
+        let placement = match client {
+            // While its receive goes on, its session is needed.
+            Some((service, client)) if !more => self.place(service, client),
+            _ => Placement::Wait,
+        };
         match placement {
             Placement::Preconnected(preconnected) => {
                 let connection = self.core.connections.remove(key);
@@ -312,7 +315,7 @@ impl Sessions {
             lost.load().ended(false);
         }
         loop {
-            let target = match self.router.next_hop(&mut self.core, key) {
+            let target = match self.routers.next_hop(&mut self.core, key) {
                 NextHop::Target(target) => target,
                 NextHop::None => return Some(Event::NoTarget),
                 NextHop::Later => return None,
@@ -369,7 +372,7 @@ impl Sessions {
             return Preconnector::note_ready(&mut self.core, key, target);
         }
         if state != Some(Preconnect::Replaced) {
-            target.count_client(self.core.count());
+            target.count_client(self.core.count(target.service()));
         }
         match self.proxy_headers.write(&mut self.core, key) {
             Ok(Some(piece)) => self.feed(key, Event::HeaderForTarget { piece }),
@@ -381,11 +384,7 @@ impl Sessions {
 
     fn preconnect(&mut self, target: &Rc<LocalTarget>) {
         let session = Session::preconnected(&mut self.ops);
-        let activity = self.core.new_activity();
-        let connection = Connection::preconnected(session, Rc::clone(target), activity);
-        let key = self.core.connections.insert(connection);
-        self.core.count().preconnect.waiting.increment();
-        target.pool().borrow_mut().note_connecting(key);
+        let key = Preconnector::begin(&mut self.core, session, target);
         self.perform_all(key);
     }
 
@@ -394,7 +393,8 @@ impl Sessions {
         if connection.session.awaits_client() {
             Preconnector::note_finished(&self.core, key, &connection);
         }
-        connection.finish(self.core.now, self.core.count());
+        let count = self.core.count(connection.service());
+        connection.finish(self.core.now, count);
         self.has_room = true;
     }
 }

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use testkit::wait::{PATIENCE, wait_until};
 
-use dataplane::{Balance, Settings};
+use dataplane::{Balance, ServiceSettings, Settings};
 use socket2::SockRef;
 
 /// Two cores before these targets.
@@ -18,7 +18,10 @@ fn start(targets: &[SocketAddr], settings: &Settings) -> Plane {
 
 fn settings() -> Settings {
     Settings {
-        balance: Balance::RoundRobin,
+        services: vec![ServiceSettings {
+            balance: Balance::RoundRobin,
+            ..ServiceSettings::default()
+        }],
         // Whatever a target accepts is a client's.
         pool_size: 0,
         shutdown_timeout: Duration::from_secs(5),
@@ -67,7 +70,7 @@ fn bytes_and_fin_pass_per_direction() {
             });
             assert!(read_to_end(&first).unwrap() == answer);
         });
-        assert_eq!(plane.total(|core| &core.connections.successful), 1);
+        assert_eq!(plane.total(|count| &count.connections.successful), 1);
     }
 }
 
@@ -135,8 +138,8 @@ fn a_failed_connect_goes_to_another_target() {
         target.read_exact(&mut early).unwrap();
         assert_eq!(&early, b"early");
     }
-    assert_eq!(plane.total(|core| &core.connections.failed), 0);
-    assert!(plane.total(|core| &core.connects.failed) >= 10);
+    assert_eq!(plane.total(|count| &count.connections.failed), 0);
+    assert!(plane.total(|count| &count.connects.failed) >= 10);
 }
 
 #[test]
@@ -146,9 +149,9 @@ fn a_client_that_no_target_takes_is_reset() {
     let client = TcpStream::connect(plane.address);
     let error = client.and_then(|mut client| client.read(&mut [0])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    wait_until("counted", || plane.total(|core| &core.connections.failed) == 1);
-    assert_eq!(plane.total(|core| &core.connects.failed), 2);
-    assert_eq!(plane.total(|core| &core.connections.successful), 0);
+    wait_until("counted", || plane.total(|count| &count.connections.failed) == 1);
+    assert_eq!(plane.total(|count| &count.connects.failed), 2);
+    assert_eq!(plane.total(|count| &count.connections.successful), 0);
 }
 
 #[test]

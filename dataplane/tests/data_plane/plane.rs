@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dataplane::{CoreSetup, DataPlane, Listener, Settings};
 use exchange::{
-    CoreCounters, Counter, Eligibility, Entry, Publisher, Report, Reports, Routing, Target,
-    TargetCounters, broadcast, reports,
+    CoreCounters, Counter, Eligibility, Entry, Publisher, Report, Reports, Routing,
+    ServiceCounters, ServiceIndex, Target, TargetCounters, broadcast, reports,
 };
 use testkit::net::stream;
 use testkit::wait::wait_until;
@@ -25,12 +25,13 @@ pub(crate) struct Plane {
 impl Plane {
     /// All cores are on the first CPU.
     pub(crate) fn start(cores: usize, settings: &Settings) -> Self {
-        let (publisher, subscribers) = broadcast(cores).unwrap();
+        let (publisher, subscribers) = broadcast(cores, 1).unwrap();
         let (reporters, reports) = reports(cores).unwrap();
         let counters: Arc<[CoreCounters]> = (0..cores).map(|_| CoreCounters::default()).collect();
         let address = free_address();
-        let cores = subscribers.into_iter().zip(reporters).map(|(subscriber, reporter)| {
-            CoreSetup { cpu: 0, listener: Listener::bind(address).unwrap(), subscriber, reporter }
+        let cores = subscribers.into_iter().zip(reporters).map(|(subscribers, reporter)| {
+            let listeners = vec![Listener::bind(address).unwrap()];
+            CoreSetup { cpu: 0, listeners, subscribers, reporter }
         });
         let mut running = DataPlane::start(settings, cores.collect(), &counters).unwrap();
         running.listen().unwrap();
@@ -52,25 +53,32 @@ impl Plane {
     /// From now on these are the targets.
     pub(crate) fn publish(&self, entries: Vec<Entry>) {
         let routing = Routing::to(entries).with_admits(true);
-        self.publisher.publish(&Arc::new(routing.into()));
+        self.publisher.publish(ServiceIndex::default(), &Arc::new(routing.into()));
     }
 
     /// From now on there is none, and clients wait.
     pub(crate) fn hold(&self) {
-        self.publisher.publish(&Arc::default());
+        self.publisher.publish(ServiceIndex::default(), &Arc::default());
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
         stream::connect(self.address).unwrap()
     }
 
-    pub(crate) fn core(&self, number: usize) -> &CoreCounters {
+    /// What a core has counted of itself.
+    pub(crate) fn own(&self, number: usize) -> &CoreCounters {
         &self.counters[number]
     }
 
+    /// What a core has counted of the service.
+    pub(crate) fn core(&self, number: usize) -> &ServiceCounters {
+        self.counters[number].of(ServiceIndex::default())
+    }
+
     /// What all cores have counted.
-    pub(crate) fn total(&self, counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
-        self.counters.iter().map(|core| counter(core).get()).sum()
+    pub(crate) fn total(&self, counter: impl Fn(&ServiceCounters) -> &Counter) -> u64 {
+        let services = self.counters.iter().flat_map(CoreCounters::services);
+        services.map(|service| counter(service).get()).sum()
     }
 
     /// Waits for what a core has to say of a target.
@@ -96,8 +104,8 @@ impl Drop for Plane {
     fn drop(&mut self) {
         self.stop();
         if !std::thread::panicking() {
-            assert_eq!(self.total(|core| &core.connections.active), 0);
-            assert_eq!(self.total(|core| &core.preconnect.waiting), 0);
+            assert_eq!(self.total(|count| &count.connections.active), 0);
+            assert_eq!(self.total(|count| &count.preconnect.waiting), 0);
         }
     }
 }

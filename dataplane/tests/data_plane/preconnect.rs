@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use testkit::wait::{PATIENCE, wait_until};
 
 use dataplane::{ProxyProtocol, Settings};
-use exchange::{CoreCounters, Eligibility, Entry, ResetReason};
+use exchange::{Eligibility, Entry, ResetReason, ServiceCounters};
 
 /// What waits for a client longer than this has not been let go at once.
 const LIFE: Duration = Duration::from_millis(500);
@@ -64,19 +64,19 @@ impl Core {
     fn do_while_busy(&self, entry: &Entry, act: impl FnOnce()) -> bool {
         let others = (0..50_000).map(|_| self.entry().with_eligibility(Eligibility::None));
         let entries = [entry.clone()].into_iter().chain(others).collect();
-        let turns = self.counters().iterations.get();
+        let turns = self.plane.own(0).iterations.get();
         self.plane.publish(entries);
-        wait_until("a turn", || self.counters().iterations.get() > turns);
-        let (turns, started) = (self.counters().iterations.get(), Instant::now());
+        wait_until("a turn", || self.plane.own(0).iterations.get() > turns);
+        let (turns, started) = (self.plane.own(0).iterations.get(), Instant::now());
         act();
         let acted = Instant::now();
-        let is_one = self.counters().iterations.get() == turns;
-        wait_until("a turn", || self.counters().iterations.get() > turns);
+        let is_one = self.plane.own(0).iterations.get() == turns;
+        wait_until("a turn", || self.plane.own(0).iterations.get() > turns);
         // One that had only been asleep would have woken up at once.
         is_one && acted.elapsed() > Duration::from_millis(5) && started.elapsed() < LIFE / 2
     }
 
-    fn counters(&self) -> &CoreCounters {
+    fn counters(&self) -> &ServiceCounters {
         self.plane.core(0)
     }
 

@@ -59,7 +59,7 @@ fn ask(mut client: &TcpStream) -> std::io::Result<u8> {
 fn who_comes_before_the_first_targets_waits_for_them() {
     let plane = start(2);
     let clients: Vec<_> = (0..100).map(|_| plane.connect()).collect();
-    assert_eq!(plane.total(|core| &core.connections.active), 0, "they wait in the queue");
+    assert_eq!(plane.total(|count| &count.connections.active), 0, "they wait in the queue");
     plane.publish(vec![plane.healthy(serve(1))]);
     assert!(clients.iter().all(|client| ask(client).unwrap() == 1));
 }
@@ -100,7 +100,7 @@ fn nobody_is_lost_while_targets_are_replaced_again_and_again() {
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    assert_eq!(plane.total(|core| &core.connections.failed), 0);
+    assert_eq!(plane.total(|count| &count.connections.failed), 0);
 }
 
 #[test]
@@ -109,15 +109,15 @@ fn a_client_whose_target_is_not_reached_any_more_waits_for_the_next() {
     let (hangs, _listener, _queued) = full();
     plane.publish(vec![plane.healthy(hangs)]);
     let client = plane.connect();
-    wait_until("it is connected for", || plane.total(|core| &core.connections.active) == 1);
+    wait_until("it is connected for", || plane.total(|count| &count.connections.active) == 1);
     plane.hold();
-    wait_until("the connect fails", || plane.total(|core| &core.connects.failed) == 1);
+    wait_until("the connect fails", || plane.total(|count| &count.connects.failed) == 1);
     client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     assert_eq!(ask(&client).unwrap_err().kind(), ErrorKind::WouldBlock, "it waits");
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     plane.publish(vec![plane.healthy(serve(7))]);
     assert_eq!(ask(&client).unwrap(), 7);
-    assert_eq!(plane.total(|core| &core.connections.failed), 0);
+    assert_eq!(plane.total(|count| &count.connections.failed), 0);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn who_introduces_itself_while_clients_wait_waits_too() {
     let plane = Plane::start(1, &Settings { proxy_protocol, ..Settings::default() });
     plane.publish(vec![plane.healthy(serve(1))]);
     let mut client = plane.connect();
-    wait_until("it is accepted", || plane.total(|core| &core.connections.active) == 1);
+    wait_until("it is accepted", || plane.total(|count| &count.connections.active) == 1);
     plane.hold();
     client.write_all(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n").unwrap();
     client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -144,12 +144,12 @@ fn who_has_waited_for_its_connect_may_leave() {
     plane.publish(vec![plane.healthy(hangs)]);
     let leaves = plane.connect();
     let stays = plane.connect();
-    wait_until("both are connected for", || plane.total(|core| &core.connections.active) == 2);
+    wait_until("both are connected for", || plane.total(|count| &count.connections.active) == 2);
     plane.hold();
-    wait_until("the connects fail", || plane.total(|core| &core.connects.failed) == 2);
+    wait_until("the connects fail", || plane.total(|count| &count.connects.failed) == 2);
     SockRef::from(&leaves).set_linger(Some(Duration::ZERO)).unwrap();
     drop(leaves);
-    wait_until("one has left", || plane.total(|core| &core.connections.active) == 1);
+    wait_until("one has left", || plane.total(|count| &count.connections.active) == 1);
     plane.publish(vec![plane.healthy(serve(1))]);
     assert_eq!(ask(&stays).unwrap(), 1);
 }

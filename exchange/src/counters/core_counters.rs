@@ -1,15 +1,59 @@
 use super::connect_durations::ConnectDurations;
 use super::counter::Counter;
 use super::rejection::Rejections;
+use crate::service::ServiceIndex;
 
-/// What one core counts about itself and its own connections. On cache lines of its own.
-#[derive(Debug, Default)]
+/// What one core counts about itself and, by service, its own connections. On cache lines of its own.
+#[derive(Debug)]
 #[repr(align(128))]
 pub struct CoreCounters {
     /// Total: iterations of the core's loop, at least ten a second as long as it lives.
     pub iterations: Counter,
     /// Gauge: 1 once the core has ended, as it does in a graceful end.
     pub ended: Counter,
+    services: Box<[ServiceCounters]>,
+}
+
+impl CoreCounters {
+    /// All zero, for so many services.
+    pub fn new(services: usize) -> Self {
+        Self {
+            iterations: Counter::default(),
+            ended: Counter::default(),
+            services: (0..services).map(|_| ServiceCounters::default()).collect(),
+        }
+    }
+
+    /// What the core counts about one service.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn of(&self, service: ServiceIndex) -> &ServiceCounters {
+        &self.services[service.place()]
+    }
+
+    /// What the core counts about each service.
+    pub fn services(&self) -> &[ServiceCounters] {
+        &self.services
+    }
+
+    /// Client connections that are open, of all services.
+    pub fn active(&self) -> u64 {
+        self.services.iter().map(|service| service.connections.active.get()).sum()
+    }
+}
+
+/// For one service.
+impl Default for CoreCounters {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+/// What one core counts about one service. On cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ServiceCounters {
     /// Gauge: 1 while accepting is paused for want of descriptors.
     pub accept_paused: Counter,
     /// Total: what the kernel dropped at the core's listener, for whatever reason.
@@ -80,5 +124,14 @@ mod tests {
     #[test]
     fn cores_do_not_share_cache_lines() {
         assert!(align_of::<CoreCounters>() >= 64);
+        assert!(align_of::<ServiceCounters>() >= 64);
+    }
+
+    #[test]
+    fn a_cores_connections_are_those_of_all_services() {
+        let core = CoreCounters::new(2);
+        core.of(ServiceIndex::new(0)).connections.active.add(2);
+        core.of(ServiceIndex::new(1)).connections.active.increment();
+        assert_eq!((core.active(), core.services().len()), (3, 2));
     }
 }

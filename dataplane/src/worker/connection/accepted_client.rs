@@ -2,13 +2,23 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
+use exchange::ServiceIndex;
+
 use crate::limits::Permit;
 use crate::proxy_header::header_exchange::HeaderExchange;
 use crate::worker::idle_scan::activity::LastActivity;
 
+/// A client that has just connected, to which service.
+#[derive(Debug)]
+pub(crate) struct NewClient {
+    pub(crate) service: ServiceIndex,
+    pub(crate) socket: OwnedFd,
+}
+
 /// A client that was let in, before it is decided where it goes.
 #[derive(Debug)]
 pub(in crate::worker) struct AcceptedClient {
+    pub(in crate::worker) service: ServiceIndex,
     pub(in crate::worker) socket: OwnedFd,
     /// `None` if nothing depends on it.
     pub(in crate::worker) origin: Option<Box<Origin>>,
@@ -36,4 +46,6 @@ pub(in crate::worker) struct Origin {
     pub(in crate::worker) permit: Option<Permit>,
     /// Its end is a line in the log.
     pub(in crate::worker) is_logged: bool,
+    /// What its service is called there.
+    pub(in crate::worker) service_port: Option<u16>,
 }

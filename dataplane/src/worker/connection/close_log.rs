@@ -20,6 +20,7 @@ pub(super) fn write(
     let received = |side| session.relay().half(side).received_bytes();
     log::info!(
         target: "connection",
+        service = origin.service_port,
         client = origin.client.as_ref().map(Value::from_display),
         target = target.as_ref().map(Value::from_display),
         end = session.close_reason().map(name),

@@ -1,16 +1,18 @@
-use std::os::fd::OwnedFd;
 use std::thread;
+
+use exchange::ServiceIndex;
 
 use super::*;
 
-fn descriptor() -> OwnedFd {
-    std::fs::File::open("/dev/null").unwrap().into()
+fn client() -> NewClient {
+    let socket = std::fs::File::open("/dev/null").unwrap().into();
+    NewClient { service: ServiceIndex::default(), socket }
 }
 
 /// Ends for so many cores that take, and their counters.
 fn ends(cores: usize) -> (Vec<CoreBalancer>, Vec<CoreCounters>) {
-    let (_, subscribers) = exchange::broadcast(cores).unwrap();
-    let wakers = subscribers.iter().map(|subscriber| subscriber.waker().clone()).collect();
+    let (_, subscribers) = exchange::broadcast(cores, 1).unwrap();
+    let wakers = subscribers.iter().map(|subscriber| subscriber[0].waker().clone()).collect();
     let ends = CoreBalancer::between(wakers);
     for end in &ends {
         end.set_open(true);
@@ -57,17 +59,20 @@ fn what_is_on_its_way_counts() {
     ends[0].look(&counters);
     let mut own = 0;
     for _ in 0..10 {
-        own += u64::from(ends[0].offer(descriptor(), own).is_some());
+        own += u64::from(ends[0].offer(client(), own).is_some());
     }
     assert_eq!((own, ends[0].in_transit()), (6, 4));
     // Seen by a core that looks only now, too.
     ends[1].look(&counters);
     assert_eq!(ends[1].loads, [Some(0), Some(4)]);
     while ends[1].receive().is_some() {
-        counters[1].connections.active.increment();
+        counters[1].of(ServiceIndex::default()).connections.active.increment();
         ends[1].note_received();
     }
-    assert_eq!((ends[0].in_transit(), counters[1].connections.active.get()), (0, 4));
+    assert_eq!(
+        (ends[0].in_transit(), counters[1].of(ServiceIndex::default()).connections.active.get()),
+        (0, 4)
+    );
 }
 
 #[test]
@@ -75,21 +80,21 @@ fn nothing_is_handed_to_a_core_that_is_closed_or_full() {
     let (mut ends, counters) = ends(2);
     ends[1].set_open(false);
     ends[0].look(&counters);
-    assert!(ends[0].offer(descriptor(), 100).is_some());
+    assert!(ends[0].offer(client(), 100).is_some());
     ends[1].set_open(true);
     for _ in 0..QUEUE {
         ends[0].look(&counters);
-        assert!(ends[0].offer(descriptor(), 10_000).is_none());
+        assert!(ends[0].offer(client(), 10_000).is_none());
     }
     ends[0].look(&counters);
-    assert!(ends[0].offer(descriptor(), 10_000).is_some());
+    assert!(ends[0].offer(client(), 10_000).is_some());
     assert_eq!(ends[0].in_transit(), QUEUE);
 }
 
 #[test]
 fn many_cores_are_looked_at_in_turn() {
     let (mut ends, counters) = ends(LOOKS_MAX * 2);
-    counters[LOOKS_MAX].connections.active.add(7);
+    counters[LOOKS_MAX].of(ServiceIndex::default()).connections.active.add(7);
     ends[0].look(&counters);
     assert_eq!(ends[0].loads.iter().flatten().count(), LOOKS_MAX);
     ends[0].look(&counters);
@@ -111,7 +116,7 @@ fn nobody_ends_while_something_may_come() {
                         let mut taken = 0;
                         for _ in 0..GIVEN {
                             end.look(&counters);
-                            taken += usize::from(end.offer(descriptor(), 1_000_000).is_some());
+                            taken += usize::from(end.offer(client(), 1_000_000).is_some());
                         }
                         end.stop_moving();
                         while !end.is_over() {

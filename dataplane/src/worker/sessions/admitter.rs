@@ -2,17 +2,16 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use exchange::Rejection;
+use exchange::{CoreCounters, Rejection, ServiceCounters, ServiceIndex};
 
 use crate::flow::Key;
 use crate::limits::rejection_log::RejectionLog;
 use crate::limits::{Admission, Cidrs, Limits, Permit};
 use crate::proxy_header::header_exchange::HeaderSource;
 use crate::sys::peer_address;
-use crate::worker::connection::Origin;
+use crate::worker::connection::{NewClient, Origin};
 use crate::worker::core::Core;
 
 /// Decides about clients, and counts those that are turned away.
@@ -23,23 +22,22 @@ pub(in crate::worker) struct Admitter {
     limits: Limits,
     /// Whose headers are believed; `None`: none are expected.
     trusted_proxies: Option<Cidrs>,
-    /// It takes a system call: only if something depends on it.
+    /// Of the client. It takes a system call: only if something depends on it.
     needs_address: bool,
     logs_connections: bool,
+    /// By service: what it is called in log lines.
+    service_ports: Vec<Option<u16>>,
 }
 
 impl Admitter {
-    /// `needs_address`: where clients go depends on who they are.
     pub(in crate::worker) fn new(
         admission: Arc<Admission>,
         rejection_log: Arc<RejectionLog>,
         settings: &crate::settings::Settings,
-        needs_address: bool,
     ) -> Self {
         let trusted_proxies = settings.proxy_protocol.from.clone();
         Self {
-            needs_address: needs_address
-                || settings.log_connections
+            needs_address: settings.log_connections
                 || trusted_proxies.is_some()
                 || admission.needs_address(),
             admission,
@@ -47,16 +45,18 @@ impl Admitter {
             limits: settings.limits.clone(),
             trusted_proxies,
             logs_connections: settings.log_connections,
+            service_ports: settings.services.iter().map(|service| service.port).collect(),
         }
     }
 
-    /// Lets a client in, or turns it away.
+    /// Lets a client in, or turns it away. `needs_address`: where it goes depends on who it is.
     pub(in crate::worker) fn admit(
         &self,
         core: &mut Core,
-        client: OwnedFd,
-    ) -> Option<(OwnedFd, Option<Box<Origin>>)> {
-        let address = if self.needs_address {
+        NewClient { service, socket: client }: NewClient,
+        needs_address: bool,
+    ) -> Option<(NewClient, Option<Box<Origin>>)> {
+        let address = if self.needs_address || needs_address {
             // Also of one that has sent something and reset the connection: its bytes go on.
             match peer_address(&client) {
                 Ok(address) => Some(address),
@@ -80,12 +80,18 @@ impl Admitter {
                 let is_counted = permit.as_ref().is_some_and(Permit::is_counted);
                 let is_logged = self.logs_connections;
                 let origin = (address.is_some() || is_counted).then(|| {
-                    Box::new(Origin { client: address, accepted: core.now, permit, is_logged })
+                    Box::new(Origin {
+                        client: address,
+                        accepted: core.now,
+                        permit,
+                        is_logged,
+                        service_port: self.service_ports[service.place()],
+                    })
                 });
-                Some((client, origin))
+                Some((NewClient { service, socket: client }, origin))
             }
             Err(reason) => {
-                self.note_rejection(core, reason, address);
+                self.note_rejection(core, service, reason, address);
                 core.reset(client);
                 None
             }
@@ -118,13 +124,20 @@ impl Admitter {
 
     /// Counts a client that is turned away although its connection is open already.
     pub(in crate::worker) fn note_refusal(&self, core: &mut Core, key: Key, reason: Rejection) {
-        let address = core.connection(key).and_then(|it| it.client_address());
-        self.note_rejection(core, reason, address);
+        let Some(connection) = core.connection(key) else { return };
+        let (service, address) = (connection.service(), connection.client_address());
+        self.note_rejection(core, service, reason, address);
     }
 
     /// Counts a client that is turned away; a log line now and then.
-    fn note_rejection(&self, core: &Core, reason: Rejection, client: Option<SocketAddr>) {
-        core.count().connections.rejected.of(reason).increment();
+    fn note_rejection(
+        &self,
+        core: &Core,
+        service: ServiceIndex,
+        reason: Rejection,
+        client: Option<SocketAddr>,
+    ) {
+        core.count(service).connections.rejected.of(reason).increment();
         if is_told(reason) && self.rejection_log.is_first(reason, core.now) {
             let from = client.map_or_else(String::new, |client| format!("; one from {client}"));
             log::warn!("connections are reset ({}): {}{from}", reason.name(), self.rule(reason));
@@ -134,8 +147,9 @@ impl Admitter {
     /// A log line about those that were turned away since the last one, if it is time for it.
     pub(in crate::worker) fn sum_up_rejections(&self, core: &Core) {
         for reason in Rejection::ALL.into_iter().filter(|reason| is_told(*reason)) {
-            let of = |core: &exchange::CoreCounters| core.connections.rejected.of(reason).get();
-            let total = || core.counters.iter().map(of).sum();
+            let services = core.counters.iter().flat_map(CoreCounters::services);
+            let of = |count: &ServiceCounters| count.connections.rejected.of(reason).get();
+            let total = || services.map(of).sum();
             if let Some(count) = self.rejection_log.due(reason, core.now, total) {
                 let (name, rule) = (reason.name(), self.rule(reason));
                 log::warn!("connections are reset ({name}): {count} more; {rule}");

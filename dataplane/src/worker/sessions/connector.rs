@@ -126,7 +126,7 @@ impl Connector {
         error: &io::Error,
     ) {
         target.ports().note_exhausted(source, core.now);
-        core.count().connects.without_port.increment();
+        core.count(target.service()).connects.without_port.increment();
         let since = |at| core.now.saturating_duration_since(at);
         if self.ports_logged.is_none_or(|at| since(at) >= PORTS_LOG_INTERVAL) {
             self.ports_logged = Some(core.now);
@@ -204,7 +204,7 @@ impl Connector {
         }
         connection.upstream.failed();
         if !attempt.is_cancelled {
-            core.count().connects.failed.increment();
+            core.count(target.service()).connects.failed.increment();
             // Only its timer cancels a connect whose client is there.
             let timed_out = is_cancellation(&error);
             let kind = if timed_out { io::ErrorKind::TimedOut } else { error.kind() };
@@ -219,7 +219,7 @@ impl Connector {
         let Some(duration) = began.and_then(|began| core.now.checked_duration_since(began)) else {
             return;
         };
-        core.count().connects.durations.note(duration);
+        core.count(target.service()).connects.durations.note(duration);
         target.pool().borrow_mut().note_connect(duration);
     }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::flow::Key;
 use crate::selection::local_target::{LastConnect, LocalTarget};
-use crate::session::CloseReason;
+use crate::session::{CloseReason, Session};
 use crate::settings::Settings;
-use crate::worker::connection::Connection;
+use crate::worker::connection::{AcceptedClient, Connection};
 use crate::worker::core::Core;
 
 /// How often pools are looked at that no client comes for.
@@ -78,10 +78,24 @@ impl Preconnector {
             connections.get_mut(key).is_some_and(|it| it.session.is_ready_for_client())
         });
         self.wanted.push(Rc::clone(target));
-        let count = &core.count().preconnect;
+        let count = &core.count(target.service()).preconnect;
         let which = if claimed.is_some() { &count.hits } else { &count.misses };
         which.increment();
         claimed
+    }
+
+    /// A connection to the target begins, for a client that is yet to come.
+    pub(in crate::worker) fn begin(
+        core: &mut Core,
+        session: Session,
+        target: &Rc<LocalTarget>,
+    ) -> Key {
+        let activity = core.new_activity();
+        let connection = Connection::preconnected(session, Rc::clone(target), activity);
+        let key = core.connections.insert(connection);
+        core.count(target.service()).preconnect.waiting.increment();
+        target.pool().borrow_mut().note_connecting(key);
+        key
     }
 
     /// A connection is there now, if its session can take a client.
@@ -91,10 +105,22 @@ impl Preconnector {
         }
     }
 
+    /// A connection that waited for a client gets this one.
+    pub(in crate::worker) fn give(core: &mut Core, key: Key, client: AcceptedClient) {
+        let connection = core.connection(key).expect("it was claimed just now");
+        connection.adopt(client);
+        let (service, target) = (connection.service(), connection.upstream.target().cloned());
+        let count = core.count(service);
+        count.preconnect.waiting.decrement();
+        if let Some(target) = target {
+            target.count_client(count);
+        }
+    }
+
     /// A connection has ended that no client came for.
     pub(in crate::worker) fn note_finished(core: &Core, key: Key, connection: &Connection) {
         let reason = connection.session.close_reason();
-        let count = &core.count().preconnect;
+        let count = &core.count(connection.service()).preconnect;
         count.waiting.decrement();
         match reason {
             Some(CloseReason::Broken) => count.broken.increment(),

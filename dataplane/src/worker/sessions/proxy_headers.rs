@@ -1,15 +1,16 @@
 //! PROXY protocol headers: taken from clients, given to targets.
 
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use exchange::Rejection;
+use exchange::{Rejection, ServiceIndex};
 
 use crate::flow::{AbortReason, Key, Piece, Side};
-use crate::proxy_header::ProxyProtocol;
 use crate::proxy_header::header_exchange::{HeaderExchange, HeaderRead, HeaderSource};
+use crate::proxy_header::{ProxyProtocol, ProxyVersion};
 use crate::session::{Event, HeaderProgress};
+use crate::settings::Settings;
 use crate::sys::Completion;
+use crate::worker::connection::NewClient;
 use crate::worker::core::Core;
 use crate::worker::core::timers::EqualTimers;
 
@@ -20,6 +21,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Reads the headers that clients begin with, within a time, and writes those for targets.
 pub(in crate::worker) struct ProxyHeaders {
     settings: ProxyProtocol,
+    /// By service: what targets get.
+    to_targets: Vec<Option<ProxyVersion>>,
     timers: EqualTimers,
 }
 
@@ -35,8 +38,12 @@ pub(in crate::worker) enum HeaderInput {
 }
 
 impl ProxyHeaders {
-    pub(in crate::worker) fn new(settings: ProxyProtocol) -> Self {
-        Self { settings, timers: EqualTimers::new(HEADER_TIMEOUT) }
+    pub(in crate::worker) fn new(settings: &Settings) -> Self {
+        Self {
+            settings: settings.proxy_protocol.clone(),
+            to_targets: settings.services.iter().map(|service| service.proxy_header).collect(),
+            timers: EqualTimers::new(HEADER_TIMEOUT),
+        }
     }
 
     /// Whether clients have to begin with a header.
@@ -50,9 +57,9 @@ impl ProxyHeaders {
     }
 
     /// What is to be known of a client for headers' sake.
-    pub(in crate::worker) fn exchange_of(&self, client: &OwnedFd) -> Option<Box<HeaderExchange>> {
-        let is_needed = self.are_expected() || self.settings.to_targets.is_some();
-        is_needed.then(|| Box::new(HeaderExchange::of(client)))
+    pub(in crate::worker) fn exchange_of(&self, client: &NewClient) -> Option<Box<HeaderExchange>> {
+        let is_needed = self.are_expected() || self.to_targets(client.service).is_some();
+        is_needed.then(|| Box::new(HeaderExchange::of(&client.socket)))
     }
 
     /// Limits the time that a client's header takes.
@@ -115,6 +122,10 @@ impl ProxyHeaders {
         }
     }
 
+    fn to_targets(&self, service: ServiceIndex) -> Option<ProxyVersion> {
+        self.to_targets[service.place()]
+    }
+
     /// What the target of a client has to get first, if anything.
     ///
     /// # Errors
@@ -125,10 +136,10 @@ impl ProxyHeaders {
         key: Key,
     ) -> Result<Option<Piece>, AbortReason> {
         // Not needed any more, whether or not a target is told.
-        let Some(header) = core.connection(key).and_then(|it| it.header.take()) else {
-            return Ok(None);
-        };
-        let Some(version) = self.settings.to_targets else { return Ok(None) };
+        let connection = core.connection(key);
+        let header = connection.and_then(|it| Some((it.service(), it.header.take()?)));
+        let Some((service, header)) = header else { return Ok(None) };
+        let Some(version) = self.to_targets(service) else { return Ok(None) };
         let piece = core.ring.buffers().write(&header.header().encode(version));
         if piece.is_none() {
             log::warn!("core {}: no buffer is left for a PROXY protocol header", core.number());

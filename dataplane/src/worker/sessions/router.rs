@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Instant;
 
-use exchange::Subscriber;
+use exchange::{ServiceIndex, Subscriber};
 
 use crate::flow::{AbortReason, Key};
 use crate::selection::balance::Balance;
@@ -16,8 +16,9 @@ use crate::selection::targets::Targets;
 use crate::settings::Settings;
 use crate::worker::core::Core;
 
-/// Decides where each client goes, and who is to wait for a decision.
+/// Decides where each client of a service goes, and who is to wait for a decision.
 pub(in crate::worker) struct Router {
+    service: ServiceIndex,
     subscriber: Subscriber,
     targets: Targets,
     chooser: Chooser,
@@ -49,21 +50,34 @@ pub(in crate::worker) enum NextHop {
 }
 
 impl Router {
-    pub(in crate::worker) fn new(settings: &Settings, core: &Core, subscriber: Subscriber) -> Self {
+    pub(in crate::worker) fn new(
+        service: ServiceIndex,
+        settings: &Settings,
+        core: &Core,
+        subscriber: Subscriber,
+    ) -> Self {
         let (number, cores) = (core.number(), core.counters.len());
+        let balance = settings.services[service.place()].balance;
+        let targets = Targets::new(number, cores).for_service(service);
         Self {
+            service,
             subscriber,
-            targets: Targets::new(number, cores).with_pools(settings.pool_size),
+            targets: targets.with_pools(settings.pool_size),
             chooser: Chooser::new(
-                settings.balance,
+                balance,
                 settings.connect_attempts,
                 cores,
                 fastrand::Rng::new(),
                 core.now,
             ),
-            balance: settings.balance,
+            balance,
             waiting: VecDeque::new(),
         }
+    }
+
+    /// Whether where clients go depends on who they are.
+    pub(in crate::worker) fn needs_address(&self) -> bool {
+        self.balance == Balance::Maglev
     }
 
     /// What wakes the core for a snapshot.
@@ -133,7 +147,7 @@ impl Router {
             Choice::Connect(target) => NextHop::Target(target),
             Choice::NoTarget => NextHop::None,
             Choice::BudgetSpent => {
-                core.count().connects.retry_budget_exhausted.increment();
+                core.count(self.service).connects.retry_budget_exhausted.increment();
                 NextHop::None
             }
         }
@@ -150,7 +164,7 @@ impl Router {
         index.and_then(|index| self.waiting.remove(index)).is_some()
     }
 
-    /// Connections to targets of which none is to be kept, and why. Looks at every connection: that
+    /// Connections of the service to targets of which none is to be kept, and why. Looks at every connection: that
     /// is rare.
     pub(in crate::worker) fn connections_to_reset(
         &self,
@@ -161,7 +175,8 @@ impl Router {
         }
         let keys = core.connections.keys().into_iter();
         let reset = |key| {
-            let reason = core.connection(key)?.upstream.target()?.status().reset()?;
+            let connection = core.connection(key).filter(|it| it.service() == self.service)?;
+            let reason = connection.upstream.target()?.status().reset()?;
             Some((key, reason))
         };
         keys.filter_map(reset).collect()

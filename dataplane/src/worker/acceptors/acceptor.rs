@@ -1,34 +1,35 @@
-//! A core's listener, and whether and how it is accepted from.
-
-pub(crate) mod pause_log;
+//! A listener of a core, and whether and how it is accepted from.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::core::{Core, is_cancellation};
+use exchange::ServiceIndex;
+
+use super::pause_log::PauseLog;
 use crate::limits::SINGLE_ACCEPTS_MAX;
 use crate::sys::listen_drops;
 use crate::sys::listener::{Listener, is_about_one_connection, is_exhaustion};
-use pause_log::PauseLog;
+use crate::worker::connection::NewClient;
+use crate::worker::core::{Core, is_cancellation};
 
 /// How long accepting pauses at most before it is tried again: other cores, too, end connections.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the kernel may take to complete a handshake that it has begun to.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(20);
 
-/// Takes a core's new connections.
+/// Takes a core's new connections of a service.
 ///
 /// A multishot accept may take everything that is queued before anybody can say stop. So it is used
 /// only while there is room for all that all cores could take in that way; with less room accepts
 /// are single ones. So they are on a socket that all cores accept from: the kernel wakes whoever has
 /// waited longest, and a multishot accept would stay first in line for ever.
 #[derive(Debug)]
-pub(super) struct Acceptor {
+pub(in crate::worker) struct Acceptor {
+    service: ServiceIndex,
     listener: Option<Listener>,
-    backlog: u32,
-    connections_max: usize,
+    limits: AcceptLimits,
     /// For lines about accepting having paused.
     pause_log: Arc<PauseLog>,
     state: AcceptState,
@@ -57,31 +58,42 @@ enum AcceptState {
     Over,
 }
 
+/// How much is accepted.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::worker) struct AcceptLimits {
+    /// Most connections that a listener queues.
+    pub(in crate::worker) backlog: u32,
+    /// Listeners of all cores and services.
+    pub(in crate::worker) listeners: usize,
+    /// Most connections, all cores together.
+    pub(in crate::worker) connections_max: usize,
+}
+
 /// What accepting came to.
 #[derive(Debug, Default)]
-pub(super) struct Steered {
+pub(in crate::worker) struct Steered {
     /// What is queued is to be taken, since no more is going to be.
-    pub(super) takes_queued: bool,
+    pub(in crate::worker) takes_queued: bool,
     /// The listener is to be closed then.
-    pub(super) closes: bool,
+    pub(in crate::worker) closes: bool,
     /// There is no room for more connections.
-    pub(super) is_short: bool,
+    pub(in crate::worker) is_short: bool,
 }
 
 impl Acceptor {
-    /// Nothing is accepted from `listener` yet; see [`crate::Settings`] for the numbers.
-    pub(super) fn new(
+    /// Nothing is accepted from `listener` yet.
+    pub(in crate::worker) fn new(
+        service: ServiceIndex,
         listener: Listener,
-        backlog: u32,
-        connections_max: usize,
+        limits: AcceptLimits,
         pause_log: Arc<PauseLog>,
     ) -> Self {
         // A socket from outside may have served others before.
         let drops = listen_drops(listener.as_fd()).unwrap_or(0);
         Self {
+            service,
             listener: Some(listener),
-            backlog,
-            connections_max,
+            limits,
             pause_log,
             state: AcceptState::Waiting,
             in_flight: 0,
@@ -92,16 +104,16 @@ impl Acceptor {
     }
 
     /// Whether it serves clients, and there is room for more.
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::worker) fn is_open(&self) -> bool {
         self.state == AcceptState::Open
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::worker) fn is_over(&self) -> bool {
         self.state == AcceptState::Over
     }
 
     /// When there is something to do without anything having happened.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(in crate::worker) fn due(&self) -> Option<Instant> {
         match self.state {
             AcceptState::Paused { until } | AcceptState::Closing { until } => Some(until),
             _ => None,
@@ -109,7 +121,7 @@ impl Acceptor {
     }
 
     /// A pause ends early when a connection has ended.
-    pub(super) fn note_room(&mut self, now: Instant) {
+    pub(in crate::worker) fn note_room(&mut self, now: Instant) {
         if let AcceptState::Paused { until } = &mut self.state {
             *until = now;
         }
@@ -119,11 +131,11 @@ impl Acceptor {
     ///
     /// # Errors
     /// Why there is no room for more.
-    pub(super) fn note_accepted(
+    pub(in crate::worker) fn note_accepted(
         &mut self,
         result: io::Result<OwnedFd>,
         more: bool,
-    ) -> io::Result<Option<OwnedFd>> {
+    ) -> io::Result<Option<NewClient>> {
         if !more {
             self.in_flight -= 1;
         }
@@ -131,7 +143,7 @@ impl Acceptor {
             self.cancelled = false;
         }
         match result {
-            Ok(client) => Ok(Some(client)),
+            Ok(socket) => Ok(Some(NewClient { service: self.service, socket })),
             Err(error) if is_about_one_connection(&error) || is_cancellation(&error) => Ok(None),
             Err(error) => {
                 // Anything else that stays as it is would come back at once, too.
@@ -143,7 +155,7 @@ impl Acceptor {
 
     /// Accepts while clients are let in, goes on after a pause, and adapts to how many more
     /// connections there is room for. `in_transit` tells how many are on their way between cores.
-    pub(super) fn steer(
+    pub(in crate::worker) fn steer(
         &mut self,
         core: &mut Core,
         may_accept: bool,
@@ -175,7 +187,7 @@ impl Acceptor {
     }
 
     /// Takes no connections any more, except those that are queued already: whether that is news.
-    pub(super) fn stop(&mut self, core: &mut Core) -> bool {
+    pub(in crate::worker) fn stop(&mut self, core: &mut Core) -> bool {
         let is_news = matches!(
             self.state,
             AcceptState::Waiting | AcceptState::Open | AcceptState::Paused { .. }
@@ -191,13 +203,14 @@ impl Acceptor {
     fn accept_more(&mut self, core: &mut Core, in_transit: impl Fn() -> usize) -> bool {
         let Some(listener) = &self.listener else { return true };
         let open = core.open_and_preconnected() + in_transit();
-        let room = self.connections_max.saturating_sub(open);
-        let queued_max = self.backlog as usize * core.counters.len();
+        let AcceptLimits { backlog, listeners, connections_max } = self.limits;
+        let room = connections_max.saturating_sub(open);
+        let queued_max = backlog as usize * listeners;
         if room > queued_max && !listener.is_inherited() {
             if self.in_flight == 0 {
                 self.multishot = true;
                 self.in_flight = 1;
-                core.ring.accept(listener.as_fd(), true);
+                core.ring.accept(self.service, listener.as_fd(), true);
             }
         } else if self.in_flight > 0 && self.multishot {
             self.cancel(core);
@@ -205,11 +218,11 @@ impl Acceptor {
             self.multishot = false;
             for _ in self.in_flight..room.min(SINGLE_ACCEPTS_MAX) {
                 self.in_flight += 1;
-                core.ring.accept(listener.as_fd(), false);
+                core.ring.accept(self.service, listener.as_fd(), false);
             }
             if self.in_flight == 0 {
-                let max = self.connections_max;
-                self.pause(core, &format!("there are {open} connections, the limit is {max}"));
+                let cause = format!("there are {open} connections, the limit is {connections_max}");
+                self.pause(core, &cause);
                 return false;
             }
         }
@@ -219,12 +232,12 @@ impl Acceptor {
     fn cancel(&mut self, core: &mut Core) {
         if self.in_flight > 0 && !self.cancelled {
             self.cancelled = true;
-            core.ring.cancel_accepts();
+            core.ring.cancel_accepts(self.service);
         }
     }
 
     /// Accepts nothing for a moment, since something has run out.
-    pub(super) fn pause(&mut self, core: &mut Core, cause: &str) {
+    pub(in crate::worker) fn pause(&mut self, core: &mut Core, cause: &str) {
         if self.state != AcceptState::Open {
             return;
         }
@@ -238,17 +251,9 @@ impl Acceptor {
         self.cancel(core);
     }
 
-    /// Says so once no core has paused for a while.
-    pub(super) fn note_calm(&self, core: &Core) {
-        let is_calm = core.counters.iter().all(|core| core.accept_paused.get() == 0);
-        if is_calm && self.pause_log.goes_on(core.now) {
-            log::info!("accepting again");
-        }
-    }
-
     /// Reads what the kernel has dropped at the listener: for want of room in its queue, and for other
     /// reasons.
-    pub(super) fn count_drops(&mut self, core: &Core) {
+    pub(in crate::worker) fn count_drops(&mut self, core: &Core) {
         let Some(listener) = &self.listener else { return };
         if listener.is_inherited() && core.number() != 0 {
             // It is one socket for all cores: what it drops is counted once.
@@ -260,14 +265,14 @@ impl Acceptor {
         // Without an answer the count stays as it is.
         let Ok(drops) = listen_drops(listener.as_fd()) else { return };
         let more = drops.wrapping_sub(std::mem::replace(&mut self.drops, drops));
-        core.count().listen_drops.add(more.into());
+        core.count(self.service).listen_drops.add(more.into());
     }
 
     fn change(&mut self, core: &Core, state: AcceptState) {
         let is_paused = |state: AcceptState| matches!(state, AcceptState::Paused { .. });
         match (is_paused(self.state), is_paused(state)) {
-            (false, true) => core.count().accept_paused.increment(),
-            (true, false) => core.count().accept_paused.decrement(),
+            (false, true) => core.count(self.service).accept_paused.increment(),
+            (true, false) => core.count(self.service).accept_paused.decrement(),
             _ => {}
         }
         self.state = state;
@@ -284,17 +289,18 @@ impl Acceptor {
     }
 
     /// One that is queued at the end.
-    pub(super) fn next_queued(&self) -> Option<OwnedFd> {
-        self.listener.as_ref().and_then(Listener::accept_queued)
+    pub(in crate::worker) fn next_queued(&self) -> Option<NewClient> {
+        let socket = self.listener.as_ref().and_then(Listener::accept_queued)?;
+        Some(NewClient { service: self.service, socket })
     }
 
     /// As many are taken from the queue at most: under a flood it would never be seen empty.
-    pub(super) fn queued_max(&self) -> u32 {
-        self.backlog
+    pub(in crate::worker) fn queued_max(&self) -> u32 {
+        self.limits.backlog
     }
 
     /// Closes the listener.
-    pub(super) fn close(&mut self, core: &Core) {
+    pub(in crate::worker) fn close(&mut self, core: &Core) {
         self.listener = None;
         self.change(core, AcceptState::Over);
     }
