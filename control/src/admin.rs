@@ -5,11 +5,9 @@ mod drains;
 mod path_id;
 mod peer;
 mod places;
+mod readiness;
 mod server;
 mod targets_view;
-
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -39,7 +37,7 @@ fn router(context: Context) -> Router {
         .route("/", get(async || PATHS))
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readiness))
+        .route("/readyz", get(readiness::readiness))
         .route("/targets", get(targets))
         .route("/targets/{id}/drain", post(drains::drain))
         .route("/targets/{id}/undrain", post(drains::undrain))
@@ -52,29 +50,11 @@ fn router(context: Context) -> Router {
 }
 
 async fn metrics(State(context): State<Context>) -> impl IntoResponse {
-    let status = Arc::clone(&context.statuses.borrow());
+    let statuses = context.statuses.borrow().clone();
     let content_type = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
-    (content_type, context.metrics.expose(&status))
-}
-
-async fn readiness(State(context): State<Context>) -> (StatusCode, String) {
-    let status = Arc::clone(&context.statuses.borrow());
-    let unavailable = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
-    if !context.accepting.load(Ordering::Relaxed) {
-        unavailable("starting or ending: send no new clients here")
-    } else if !status.admits() {
-        unavailable("clients wait until targets are known and checked")
-    } else if status.eligible().next().is_none() {
-        unavailable("no target is eligible")
-    } else if status.fail_open() {
-        let (healthy, all) = status.healthy_of();
-        (StatusCode::OK, format!("ready (fail-open: {healthy} of {all} targets healthy)\n"))
-    } else {
-        (StatusCode::OK, "ready\n".to_owned())
-    }
+    (content_type, context.metrics.expose(&statuses))
 }
 
 async fn targets(State(context): State<Context>) -> impl IntoResponse {
-    let status = Arc::clone(&context.statuses.borrow());
-    json_line(&TargetsView::all(&status))
+    json_line(&TargetsView::all(&context.statuses.borrow().clone()))
 }

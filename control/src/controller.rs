@@ -1,28 +1,29 @@
 pub(crate) mod affinity;
+pub(crate) mod check_group;
 pub(crate) mod command;
 pub(crate) mod event;
 pub(crate) mod reports;
+pub(crate) mod service;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exchange::Publisher;
+use exchange::{Publisher, ServiceIndex};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, sleep_until};
 
 use crate::health::attempted::Attempted;
 use crate::health::checked::Checked;
 use crate::health::probe::CheckFailure;
-use crate::health::prober::Prober;
 use crate::health::reconnect::Reconnector;
 use crate::jitter::Jitter;
-use crate::log_lines::{self, name::name_of};
+use crate::log_lines::name::name_of;
 use crate::metrics::Metrics;
-use crate::policy::roster::Roster;
-use crate::status::Status;
-use affinity::Tables;
+use crate::status::Statuses;
+use check_group::CheckGroup;
 use command::{AdminCommand, DrainAction};
 use event::Event;
+use service::Service;
 
 /// How often withdrawn targets are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -33,18 +34,19 @@ pub(crate) const EVENT_QUEUE: usize = 1024;
 /// Most events that one snapshot waits for.
 const EVENTS_MAX: usize = 64;
 
-/// The one place where decisions are made: takes events in, gives snapshots out.
+/// The one place where decisions are made: takes events in, gives snapshots out, those of each service
+/// on its own.
 #[derive(Debug)]
 pub(crate) struct Controller {
-    pub(crate) roster: Roster,
-    pub(crate) prober: Prober,
+    /// In the order of their indices.
+    pub(crate) services: Vec<Service>,
+    /// Who checks targets, and for which services.
+    pub(crate) checks: Vec<CheckGroup>,
     pub(crate) reconnector: Reconnector,
-    /// Where clients keep their targets.
-    pub(crate) tables: Option<Tables>,
     /// For what is made on other threads.
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) publisher: Publisher,
-    pub(crate) statuses: watch::Sender<Arc<Status>>,
+    pub(crate) statuses: watch::Sender<Statuses>,
     pub(crate) metrics: Arc<Metrics>,
     /// When there is something to publish although nothing has happened.
     pub(crate) due: Option<Instant>,
@@ -57,18 +59,26 @@ impl Controller {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let rebalance_due = self.services.iter().filter_map(|it| it.roster.rebalance_due());
+            let rebalance_due = rebalance_due.min();
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.handle_all(event, &mut events),
                     None => return,
                 },
-                _ = ticks.tick() => self.roster.tick(now()),
+                _ = ticks.tick() => self.services.iter_mut().for_each(|it| it.roster.tick(now())),
                 () = wait_until(self.due) => {}
-                () = wait_until(self.roster.rebalance_due()) => {
-                    self.roster.rebalance(now(), &mut || self.jitter.fraction());
-                }
+                () = wait_until(rebalance_due) => self.rebalance(now()),
             }
             self.publish();
+        }
+    }
+
+    fn rebalance(&mut self, now: Instant) {
+        for service in &mut self.services {
+            if service.roster.rebalance_due().is_some_and(|due| due <= now) {
+                service.roster.rebalance(now, &mut || self.jitter.fraction());
+            }
         }
     }
 
@@ -85,78 +95,113 @@ impl Controller {
     fn handle(&mut self, event: Event) {
         let now = now();
         match event {
-            Event::Discovered(targets) => self.roster.discovered(targets, now),
-            Event::Located(zone) => self.roster.located(zone),
-            Event::Checked(Checked { target, result: Err(CheckFailure::NotMade(_)), .. }) => {
-                self.roster.not_checked(&target);
-            }
-            Event::Checked(Checked { target, began, result }) => {
-                let result = result.map_err(|failure| failure.to_string());
-                if let Err(failure) = &result {
-                    log::debug!("target {}: health check failed: {failure}", name_of(&target));
+            Event::Discovered(found) => {
+                for service in &mut self.services {
+                    let targets = service.targets(&found);
+                    service.roster.discovered(targets, now);
                 }
-                self.roster.checked(&target, result.as_ref().copied().map_err(|e| &**e), began);
             }
-            Event::Mapped(affinity) => {
-                if let Some(tables) = &mut self.tables {
+            Event::Located(zone) => {
+                for service in &mut self.services {
+                    service.roster.located(Arc::clone(&zone));
+                }
+            }
+            Event::Checked(checked) => self.handle_checked(checked),
+            Event::Mapped(service, affinity) => {
+                let service = self.service(service);
+                if let Some(tables) = &mut service.tables {
                     tables.built();
                 }
-                self.roster.mapped(affinity);
+                service.roster.mapped(affinity);
             }
             Event::Reported(reports) => {
                 for report in &reports {
-                    self.roster.reported(report, now);
+                    self.service(report.service).roster.reported(report, now);
                 }
             }
-            Event::Attempted(Attempted { target, began, result }) => {
-                self.roster.attempted(&target, began, result, now);
+            Event::Attempted(Attempted { service, target, began, result }) => {
+                self.service(service).roster.attempted(&target, began, result, now);
             }
             Event::Commanded(command) => self.obey(command, now),
         }
     }
 
-    fn obey(&mut self, AdminCommand { name, action, reply }: AdminCommand, now: Instant) {
-        let is_obeyed = match action {
-            DrainAction::Drain => self.roster.drain(&name, now),
-            DrainAction::Undrain => self.roster.undrain(&name),
+    fn service(&mut self, service: ServiceIndex) -> &mut Service {
+        &mut self.services[service.place()]
+    }
+
+    fn handle_checked(&mut self, Checked { group, target, began, result }: Checked) {
+        let result = match result {
+            Ok(()) => Some(Ok(())),
+            Err(CheckFailure::NotMade(_)) => None,
+            Err(failure) => {
+                let failure = failure.to_string();
+                log::debug!("target {}: health check failed: {failure}", name_of(&target));
+                Some(Err(failure))
+            }
         };
+        for service in self.checks[group].services() {
+            let service = &mut self.services[service.place()];
+            let target = service.own(target.clone());
+            match &result {
+                Some(result) => {
+                    let result = result.as_ref().copied().map_err(|failure| &**failure);
+                    service.roster.checked(&target, result, began);
+                }
+                None => service.roster.not_checked(&target),
+            }
+        }
+    }
+
+    fn obey(&mut self, AdminCommand { name, action, reply }: AdminCommand, now: Instant) {
+        let mut is_obeyed = false;
+        for service in &mut self.services {
+            let name = service.called(&name);
+            is_obeyed |= match action {
+                DrainAction::Drain => service.roster.drain(&name, now),
+                DrainAction::Undrain => service.roster.undrain(&name),
+            };
+        }
         self.publish();
         // Who asked may have gone.
-        let _ = reply.send(is_obeyed.then(|| Arc::clone(&self.statuses.borrow())));
+        let _ = reply.send(is_obeyed.then(|| self.statuses.borrow().clone()));
     }
 
     /// Publishes what has changed, if anything, and logs it: to the cores what they route by, to all
-    /// others the status.
+    /// others the statuses.
     fn publish(&mut self) {
         let now = now();
-        for target in self.roster.begin_attempts(now) {
-            self.reconnector.attempt(target, now);
+        let mut lines = Vec::new();
+        let mut is_news = false;
+        for service in &mut self.services {
+            for target in service.roster.begin_attempts(now) {
+                self.reconnector.attempt(service.index, target, now);
+            }
+            let after = service.roster.status(now);
+            self.metrics.breakers_changed(service.index, service.roster.breaker_transitions());
+            service.map(&self.events);
+            if service.status.generation() == after.generation() {
+                continue;
+            }
+            is_news = true;
+            // They tell how many connections are reset, which cores do as soon as they hear of it.
+            lines.extend(service.changes(&after));
+            if service.status.snapshot().generation() != after.snapshot().generation() {
+                self.publisher.publish(service.index, after.snapshot());
+            }
+            service.status = after;
         }
-        let after = self.roster.status(now);
-        self.due = self.roster.next_due(now);
-        self.metrics.breakers_changed(self.roster.breaker_transitions());
-        self.map();
-        let before = Arc::clone(&self.statuses.borrow());
-        if before.generation() == after.generation() {
+        self.due = self.services.iter().filter_map(|it| it.roster.next_due(now)).min();
+        if !is_news {
             return;
         }
-        // They tell how many connections are reset, which cores do as soon as they hear of it.
-        let lines = log_lines::changes(&before, &after);
-        if before.snapshot().generation() != after.snapshot().generation() {
-            self.publisher.publish(after.snapshot());
+        let statuses = self.services.iter().map(Service::named_status).collect();
+        self.statuses.send_replace(Statuses::of(statuses));
+        for group in &mut self.checks {
+            group.follow(&self.services);
         }
-        self.statuses.send_replace(after);
-        self.prober.check_only(self.roster.to_be_checked());
         for (level, line) in lines {
             log::log!(level, "{line}");
-        }
-    }
-
-    /// Has the affinity table follow the targets that clients are led to, or are about to be.
-    fn map(&mut self) {
-        let Some(tables) = &mut self.tables else { return };
-        if let Some(targets) = tables.next(self.roster.to_be_mapped()) {
-            affinity::build(targets, self.events.clone());
         }
     }
 }

@@ -19,7 +19,7 @@ pub use health::check_once::{SingleCheck, check_targets};
 pub use health::probe::{CheckFailure, CheckFlaw};
 pub use health::prober::MAX_PROBES;
 pub use plane::Control;
-pub use plane::settings::Settings;
+pub use plane::settings::{ServiceSettings, Settings};
 pub use policy::breaker;
 pub use threads::guard;
 

@@ -9,6 +9,7 @@ mod pool;
 mod ports;
 #[cfg(feature = "aws")]
 mod refreshes;
+mod services;
 mod states;
 
 use std::net::IpAddr;
@@ -16,13 +17,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use exchange::CoreCounters;
+use exchange::{CoreCounters, ServiceIndex};
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Registry, TextEncoder,
 };
 
-use families::{gauge, gauge_by, sum, total, total_by};
+use families::{gauge_by, total, total_by};
+use services::ServiceMetrics;
 
 #[cfg(feature = "aws")]
 use crate::discovery::ec2::fault::FaultKind;
@@ -30,7 +32,9 @@ use crate::discovery::ec2::fault::FaultKind;
 use crate::discovery::ec2::tracker::{counts::InstanceCounts, outcome::RefreshOutcome};
 use crate::discovery::file::FileError;
 use crate::policy::breaker::Transitions;
-use crate::status::Status;
+use crate::status::Statuses;
+#[cfg(test)]
+use crate::status::{ServiceStatus, Status};
 
 /// Upper bounds of the latency histogram's buckets, in seconds: 0.5 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -41,18 +45,24 @@ const LATENCY_BUCKETS: [f64; 14] =
 #[derive(Debug)]
 pub(crate) struct Metrics {
     cores: Arc<[CoreCounters]>,
+    /// By service.
+    services: Vec<ServiceMetrics>,
     source_addresses: Vec<IpAddr>,
     probe_latency: Histogram,
     discovery_failures: IntCounterVec,
     discovered_at: Mutex<Instant>,
     listen_overflows: AtomicU64,
-    breakers: breakers::Breakers,
     #[cfg(feature = "aws")]
     refreshes: refreshes::Refreshes,
 }
 
 impl Metrics {
-    pub(crate) fn new(cores: Arc<[CoreCounters]>, source_addresses: Vec<IpAddr>) -> Self {
+    /// Of services that are called so; `None` where there is only one.
+    pub(crate) fn new(
+        cores: Arc<[CoreCounters]>,
+        ports: Vec<Option<u16>>,
+        source_addresses: Vec<IpAddr>,
+    ) -> Self {
         let probe_latency = Histogram::with_opts(
             HistogramOpts::new(
                 "load_balancer_health_check_latency_seconds",
@@ -75,12 +85,12 @@ impl Metrics {
         }
         Self {
             cores,
+            services: ports.into_iter().map(ServiceMetrics::new).collect(),
             source_addresses,
             probe_latency: probe_latency.expect("name and buckets are valid"),
             discovery_failures,
             discovered_at: Mutex::new(Instant::now()),
             listen_overflows: AtomicU64::new(0),
-            breakers: breakers::Breakers::new(),
             #[cfg(feature = "aws")]
             refreshes: refreshes::Refreshes::new(),
         }
@@ -103,7 +113,8 @@ impl Metrics {
 
     /// What the kernel has dropped at all listeners so far.
     pub(crate) fn listen_drops(&self) -> u64 {
-        sum(&self.cores, |core| &core.listen_drops)
+        let services = self.cores.iter().flat_map(CoreCounters::services);
+        services.fold(0, |sum, service| sum.wrapping_add(service.listen_drops.get()))
     }
 
     /// So many more connections were dropped because a listen queue was full.
@@ -111,9 +122,9 @@ impl Metrics {
         self.listen_overflows.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Circuit breakers have changed this often since the start.
-    pub(crate) fn breakers_changed(&self, transitions: Transitions) {
-        self.breakers.changed(transitions);
+    /// Circuit breakers of a service have changed this often since the start.
+    pub(crate) fn breakers_changed(&self, service: ServiceIndex, transitions: Transitions) {
+        self.services[service.place()].breakers.changed(transitions);
     }
 
     /// A refresh from AWS has ended like this; `counts` is of its answer, if there was one.
@@ -128,7 +139,7 @@ impl Metrics {
     }
 
     /// All metrics in Prometheus' text format 0.0.4.
-    pub(crate) fn expose(&self, status: &Status) -> String {
+    pub(crate) fn expose(&self, statuses: &Statuses) -> String {
         // A registry per call: the numbers that live elsewhere are copied into metrics of this one
         // moment, so that series of targets that are gone cannot be left behind.
         let registry = Registry::new();
@@ -136,33 +147,26 @@ impl Metrics {
             Box::new(self.probe_latency.clone()),
             Box::new(self.discovery_failures.clone()),
             Box::new(self.discovery_age()),
-            Box::new(states::counts(status)),
-            Box::new(states::health(status)),
-            Box::new(states::draining(status)),
-            Box::new(breakers::states(status)),
-            Box::new(self.breakers.transitions()),
-            Box::new(ports::headroom(status.snapshot(), &self.source_addresses)),
             Box::new(build_info()),
             total(
                 "load_balancer_listen_overflows_total",
                 "Connections that the kernel dropped because a listen queue was full",
                 self.listen_overflows.load(Ordering::Relaxed),
             ),
-            gauge(
-                "load_balancer_fail_open",
-                "1 while targets are used although too few are healthy",
-                u64::from(status.fail_open()),
-            ),
         ];
-        metrics.extend(nodes::counts(status.snapshot()));
-        metrics.extend(cores::collectors(&self.cores));
-        metrics.extend(pool::collectors(&self.cores));
         #[cfg(feature = "aws")]
         metrics.extend(self.refreshes.collectors());
         for metric in metrics {
             registry.register(metric).expect("each name is registered once");
         }
-        TextEncoder::new().encode_to_string(&registry.gather()).expect("text has no size limit")
+        let mut families = registry.gather();
+        let ports = ports::Used::of(statuses, &self.source_addresses);
+        let services = ServiceIndex::first(self.services.len()).zip(&self.services);
+        for ((index, service), status) in services.zip(statuses.iter()) {
+            let cores: Vec<_> = self.cores.iter().map(|core| core.of(index)).collect();
+            families::merge(&mut families, service.gather(status, &cores, &ports));
+        }
+        TextEncoder::new().encode_to_string(&families).expect("text has no size limit")
     }
 
     fn discovery_age(&self) -> Gauge {
@@ -185,6 +189,20 @@ fn build_info() -> IntGaugeVec {
 }
 
 #[cfg(test)]
+impl Metrics {
+    /// Of one service.
+    fn for_test(cores: Arc<[CoreCounters]>) -> Self {
+        Self::new(cores, vec![None], Vec::new())
+    }
+
+    /// Of the one service there is.
+    fn expose_one(&self, status: Status) -> String {
+        let service = ServiceStatus { port: None, status: Arc::new(status) };
+        self.expose(&Statuses::of(vec![service]))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::status::{Checks, Condition, TargetState};
@@ -203,8 +221,8 @@ mod tests {
 
     #[test]
     fn everything_is_there_from_the_start() {
-        let metrics = Metrics::new((0..2).map(|_| CoreCounters::default()).collect(), Vec::new());
-        let text = metrics.expose(&Status::default());
+        let metrics = Metrics::for_test((0..2).map(|_| CoreCounters::default()).collect());
+        let text = metrics.expose_one(Status::default());
         for line in [
             "# TYPE load_balancer_active_connections gauge",
             "load_balancer_active_connections 0",
@@ -239,10 +257,10 @@ mod tests {
 
     #[test]
     fn checks_and_failures_are_counted() {
-        let metrics = Metrics::new([].into(), Vec::new());
+        let metrics = Metrics::for_test([].into());
         metrics.probed(Duration::from_millis(2));
         metrics.discovery_failed("invalid");
-        let text = metrics.expose(&Status::default());
+        let text = metrics.expose_one(Status::default());
         for line in [
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.001\"} 0",
             "load_balancer_health_check_latency_seconds_bucket{le=\"0.0025\"} 1",
@@ -256,13 +274,13 @@ mod tests {
     #[test]
     fn a_refresh_is_counted_and_only_a_good_one_is_news() {
         use crate::discovery::confirmed_targets::Verdict;
-        let metrics = Metrics::new([].into(), Vec::new());
+        let metrics = Metrics::for_test([].into());
         let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
         *metrics.discovered_at.lock().unwrap() = long_ago;
         let counts = InstanceCounts { found: 2, ignored: [("loopback", 3)].into() };
         metrics.refreshed(RefreshOutcome::Answered(Verdict::Partial), Some(&counts));
         metrics.refreshed(RefreshOutcome::Failed(FaultKind::Throttled), None);
-        let text = metrics.expose(&Status::default());
+        let text = metrics.expose_one(Status::default());
         for line in [
             "load_balancer_discovery_refreshes_total{outcome=\"ok\"} 0",
             "load_balancer_discovery_refreshes_total{outcome=\"partial\"} 1",
@@ -282,13 +300,13 @@ mod tests {
             Some(&InstanceCounts::default()),
         );
         assert!(metrics.discovery_age().get() < 9.0);
-        let text = metrics.expose(&Status::default());
+        let text = metrics.expose_one(Status::default());
         assert!(text.contains("targets_ignored{reason=\"loopback\"} 0\n"), "{text}");
     }
 
     #[test]
     fn a_targets_series_is_one_and_goes_with_it() {
-        let metrics = Metrics::new([].into(), Vec::new());
+        let metrics = Metrics::for_test([].into());
         let targets = [
             entry("10.0.0.1:80", TargetState::Draining),
             entry("10.0.0.1:80", TargetState::Healthy),
@@ -297,12 +315,12 @@ mod tests {
         ];
         let (entries, conditions) = targets.into_iter().unzip();
         let snapshot = Arc::new(Routing::to(entries).into());
-        let text = metrics.expose(&Status::new(snapshot, true, conditions, Vec::new()));
+        let text = metrics.expose_one(Status::new(snapshot, true, conditions, Vec::new()));
         assert!(text.contains("load_balancer_node_health_status{node=\"10.0.0.1:80\"} 1\n"));
         assert!(text.contains("load_balancer_node_health_status{node=\"[::1]:80\"} 0\n"));
         assert!(text.contains("load_balancer_fail_open 1\n"));
         assert!(text.contains("load_balancer_port_headroom{node=\"10.0.0.1:80\"} "));
         assert_eq!(text.matches("status{node=\"10.0.0.1:80\"").count(), 1);
-        assert!(!metrics.expose(&Status::default()).contains("node=\""));
+        assert!(!metrics.expose_one(Status::default()).contains("node=\""));
     }
 }

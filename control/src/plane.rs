@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use exchange::{CoreCounters, Publisher, Reports};
+use exchange::{CoreCounters, Publisher, Reports, ServiceIndex};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::admin;
 use crate::controller::affinity::Tables;
+use crate::controller::check_group::CheckGroup;
+use crate::controller::event::Event;
+use crate::controller::service::Service;
 use crate::controller::{self, Controller, reports};
 use crate::discovery::{self, DiscoverySettings, zone};
+use crate::health::HealthSettings;
 use crate::health::prober::Prober;
 use crate::health::reconnect::Reconnector;
 use crate::jitter::Jitter;
 use crate::metrics::{Metrics, overflows};
 use crate::policy::{Roster, Rules};
-use crate::status::Status;
-use settings::Settings;
+use crate::status::Statuses;
+use settings::{ServiceSettings, Settings};
 
 /// Once a target has passed its first check, clients wait no longer than this, nor than a check may
 /// take, for the first checks of all others.
@@ -29,7 +33,7 @@ const WARMUP_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Control {
     accepting: Arc<AtomicBool>,
-    statuses: watch::Receiver<Arc<Status>>,
+    statuses: watch::Receiver<Statuses>,
     /// `None` where a refresh could change nothing.
     refresh: Option<Arc<Notify>>,
 }
@@ -48,9 +52,12 @@ impl Control {
         counters: Arc<[CoreCounters]>,
         admin: Option<TcpListener>,
     ) -> std::io::Result<Self> {
-        let rules = rules(&settings, publisher.cores());
-        let metrics = Arc::new(Metrics::new(counters, settings.source_addresses));
-        let (status_sender, statuses) = watch::channel(Arc::default());
+        assert_eq!(publisher.services(), settings.services.len(), "a channel for each service");
+        let ports: Vec<_> = settings.services.iter().map(|service| service.port).collect();
+        let metrics =
+            Arc::new(Metrics::new(counters, ports.clone(), settings.source_addresses.clone()));
+        let unknown = Statuses::unknown(ports.into_iter());
+        let (status_sender, statuses) = watch::channel(unknown);
         let accepting = Arc::new(AtomicBool::new(false));
 
         let (event_sender, events) = mpsc::channel(controller::EVENT_QUEUE);
@@ -67,20 +74,16 @@ impl Control {
             tokio::spawn(admin::serve(context, listener));
         }
 
+        let services = services(&settings, publisher.cores());
+        let checks = check_groups(&settings, &metrics, &event_sender);
         let controller = Controller {
-            roster: Roster::new(rules),
-            prober: Prober::new(
-                &settings.health,
-                settings.probes_max,
-                Arc::clone(&metrics),
-                event_sender.clone(),
-            ),
+            services,
+            checks,
             reconnector: Reconnector {
                 connect_timeout: settings.connect_timeout,
-                proxy_header: settings.health.proxy_header,
+                proxy_headers: settings.services.iter().map(|it| it.health.proxy_header).collect(),
                 events: event_sender.clone(),
             },
-            tables: settings.policy.affinity.then(Tables::default),
             events: event_sender.clone(),
             publisher,
             statuses: status_sender,
@@ -119,20 +122,59 @@ impl Control {
         self.refresh.as_deref().map(Notify::notify_one).is_some()
     }
 
-    /// The latest status, and a way to wait for the next. It is empty before the first one is
+    /// The latest statuses, and a way to wait for the next. They are empty before the first are
     /// published.
-    pub fn statuses(&self) -> watch::Receiver<Arc<Status>> {
+    pub fn statuses(&self) -> watch::Receiver<Statuses> {
         self.statuses.clone()
     }
 }
 
-fn rules(settings: &Settings, cores: usize) -> Rules {
+fn services(settings: &Settings, cores: usize) -> Vec<Service> {
+    let services = ServiceIndex::first(settings.services.len()).zip(&settings.services);
+    let service = |(index, told): (_, &ServiceSettings)| Service {
+        index,
+        port: told.port,
+        target_port: told.target_port,
+        roster: Roster::new(rules(settings, told, cores)),
+        tables: told.affinity.then(Tables::default),
+        status: Arc::default(),
+    };
+    services.map(service).collect()
+}
+
+fn rules(settings: &Settings, service: &ServiceSettings, cores: usize) -> Rules {
+    let health = &service.health;
     Rules {
         policy: settings.policy,
-        rise: settings.health.rise,
-        fall: settings.health.fall,
-        check_port: settings.health.port,
-        warmup_max: settings.health.timeout.min(WARMUP_MAX),
+        affinity: service.affinity,
+        rise: health.rise,
+        fall: health.fall,
+        check_port: health.port,
+        warmup_max: health.timeout.min(WARMUP_MAX),
         cores,
     }
+}
+
+/// A group for each service, but one for all whose targets are checked alike at a port of its own.
+fn check_groups(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    events: &mpsc::Sender<Event>,
+) -> Vec<CheckGroup> {
+    let mut groups: Vec<(&HealthSettings, Vec<ServiceIndex>)> = Vec::new();
+    for (index, service) in ServiceIndex::first(settings.services.len()).zip(&settings.services) {
+        let health = &service.health;
+        let is_alike =
+            |(other, _): &&mut (&HealthSettings, _)| health.port.is_some() && *other == health;
+        match groups.iter_mut().find(is_alike) {
+            Some((_, services)) => services.push(index),
+            None => groups.push((health, vec![index])),
+        }
+    }
+    let group = |(number, (health, services))| {
+        let (metrics, events) = (Arc::clone(metrics), events.clone());
+        let prober = Prober::new(number, health, settings.probes_max, metrics, events);
+        CheckGroup::new(prober, services)
+    };
+    groups.into_iter().enumerate().map(group).collect()
 }

@@ -2,6 +2,7 @@
 
 mod breaker_state;
 mod checks;
+mod statuses;
 mod target_state;
 mod target_status;
 
@@ -11,6 +12,7 @@ use exchange::{Generation, Snapshot, TargetId};
 
 pub use breaker_state::BreakerState;
 pub use checks::Checks;
+pub use statuses::{ServiceStatus, Statuses};
 pub use target_state::TargetState;
 pub use target_status::{Condition, TargetStatus};
 

@@ -7,6 +7,9 @@ impl ServiceIndex {
     /// Most services of one process.
     pub const COUNT_MAX: usize = 32;
 
+    /// The first one, and the only one where there are not several.
+    pub const FIRST: Self = Self(0);
+
     /// The first services, so many.
     ///
     /// # Panics

@@ -43,8 +43,8 @@ async fn obey(context: Context, request: Request, action: DrainAction) -> Respon
     let command = AdminCommand { name: name.clone(), action, reply };
     let is_sent = context.events.send(Event::Commanded(command)).await.is_ok();
     match answer.await {
-        Ok(Some(status)) if is_sent => {
-            json_line(&TargetsView::called(&status, &name)).into_response()
+        Ok(Some(statuses)) if is_sent => {
+            json_line(&TargetsView::called(&statuses, &name)).into_response()
         }
         Ok(None) => {
             let error = format!("there is no target {}; see /targets", Escaped(name.as_str()));

@@ -1,10 +1,11 @@
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
-use exchange::TargetId;
+use exchange::{Target, TargetId};
 use serde::Serialize;
 
 use crate::policy::address_in;
-use crate::status::{Checks, Status, TargetStatus};
+use crate::status::{Checks, ServiceStatus, Statuses, TargetStatus};
 
 /// What `/targets` answers.
 #[derive(Serialize)]
@@ -16,36 +17,59 @@ pub(super) struct TargetsView<'a> {
 }
 
 impl<'a> TargetsView<'a> {
-    /// Those with this id or, where there are none, at this address.
-    pub(super) fn called(status: &'a Status, name: &TargetId) -> Self {
-        let by_id = Self::of(status, |it| it.target().id == *name, |id| id == name);
+    /// Those with this id or, where there are none, at this address; of every service.
+    pub(super) fn called(statuses: &'a Statuses, name: &TargetId) -> Self {
+        let by_id = Self::of(statuses, |_, it| it.target().id == *name, |id| id == name);
         if !by_id.targets.is_empty() || !by_id.drained_absent.is_empty() {
             return by_id;
         }
         let address = address_in(name);
-        Self::of(status, |it| Some(it.target().address) == address, |_| false)
+        let is_there = |it: &TargetStatus| Some(it.target().address) == address;
+        let services =
+            statuses.iter().map(|status| status.targets().iter().filter(|it| is_there(it)));
+        let there: BTreeSet<_> = services.flatten().map(|it| instance(it.target())).collect();
+        // Its targets of other services serve at other ports.
+        let is_wanted = |port: Option<u16>, it: &TargetStatus| match port {
+            Some(_) => there.contains(&instance(it.target())),
+            None => is_there(it),
+        };
+        Self::of(statuses, is_wanted, |_| false)
     }
 
     /// All of them.
-    pub(super) fn all(status: &'a Status) -> Self {
-        Self::of(status, |_| true, |_| true)
+    pub(super) fn all(statuses: &'a Statuses) -> Self {
+        Self::of(statuses, |_, _| true, |_| true)
     }
 
     fn of(
-        status: &'a Status,
-        is_wanted: impl Fn(&TargetStatus) -> bool,
+        statuses: &'a Statuses,
+        is_wanted: impl Fn(Option<u16>, &TargetStatus) -> bool,
         is_wanted_absent: impl Fn(&TargetId) -> bool,
     ) -> Self {
-        let targets = status.targets().iter().filter(|target| is_wanted(target));
-        let targets = targets.map(TargetView::of).collect();
-        let absent = status.drained_absent().iter().filter(|id| is_wanted_absent(id));
-        let drained_absent = absent.map(TargetId::as_str).collect();
-        Self { generation: status.generation().number(), targets, drained_absent }
+        let mut targets = Vec::new();
+        let mut absent = BTreeSet::new();
+        for ServiceStatus { port, status } in statuses.services() {
+            let wanted = status.targets().iter().filter(|target| is_wanted(*port, target));
+            targets.extend(wanted.map(|target| TargetView::of(*port, target)));
+            absent.extend(status.drained_absent().iter().filter(|id| is_wanted_absent(id)));
+        }
+        let drained_absent = absent.into_iter().map(TargetId::as_str).collect();
+        // Grows with any of them.
+        let generation = statuses.iter().map(|status| status.generation().number()).sum();
+        Self { generation, targets, drained_absent }
     }
+}
+
+/// What is one instance for all services.
+fn instance(target: &Target) -> (&TargetId, IpAddr) {
+    (&target.id, target.address.ip())
 }
 
 #[derive(Serialize)]
 struct TargetView<'a> {
+    /// The port of the service, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<u16>,
     id: &'a str,
     address: SocketAddr,
     zone: Option<&'a str>,
@@ -60,7 +84,7 @@ struct TargetView<'a> {
 }
 
 impl<'a> TargetView<'a> {
-    fn of(status: &'a TargetStatus) -> Self {
+    fn of(service: Option<u16>, status: &'a TargetStatus) -> Self {
         let (checks, check_failure) = match status.checks() {
             None => (None, None),
             Some(Checks::Pending) => (Some("pending"), None),
@@ -68,6 +92,7 @@ impl<'a> TargetView<'a> {
             Some(Checks::Failing(why)) => (Some("failing"), Some(&**why)),
         };
         Self {
+            service,
             id: status.target().id.as_str(),
             address: status.target().address,
             zone: status.target().zone.as_deref(),

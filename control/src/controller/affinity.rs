@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use exchange::{Affinity, Target};
+use exchange::{Affinity, ServiceIndex, Target};
 use tokio::sync::mpsc;
 
 use crate::controller::event::Event;
@@ -48,8 +48,8 @@ impl Tables {
 
 /// Builds a table on a thread of its own, below all others, and sends it to the controller. Where
 /// no thread can be started it is built here. Must be called inside a tokio runtime.
-pub(crate) fn build(targets: Vec<Arc<Target>>, events: mpsc::Sender<Event>) {
-    let table = |targets| Event::Mapped(Arc::new(Affinity::of(targets)));
+pub(crate) fn build(service: ServiceIndex, targets: Vec<Arc<Target>>, events: mpsc::Sender<Event>) {
+    let table = move |targets| Event::Mapped(service, Arc::new(Affinity::of(targets)));
     let (ours, sender) = (targets.clone(), events.clone());
     let built = background::spawn("affinity", Priority::Low, move || {
         // Nobody listens only if the process is ending anyway.

@@ -1,9 +1,7 @@
-use std::sync::Arc;
-
 use exchange::TargetId;
 use tokio::sync::oneshot;
 
-use crate::status::Status;
+use crate::status::Statuses;
 
 /// What an operator wants of the targets with an id, or of the one at an address.
 #[derive(Debug)]
@@ -11,9 +9,9 @@ pub(crate) struct AdminCommand {
     /// The id, or the address.
     pub(crate) name: TargetId,
     pub(crate) action: DrainAction,
-    /// Told once it is obeyed: the status that says so; none where there is no such target, nor
+    /// Told once it is obeyed: the statuses that say so; none where there is no such target, nor
     /// an order that would hold for it.
-    pub(crate) reply: oneshot::Sender<Option<Arc<Status>>>,
+    pub(crate) reply: oneshot::Sender<Option<Statuses>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use exchange::{Affinity, Report, Target};
+use exchange::{Affinity, Report, ServiceIndex, Target};
 
 use super::command::AdminCommand;
 use crate::health::attempted::Attempted;
@@ -16,7 +16,7 @@ pub(crate) enum Event {
     /// A target was checked.
     Checked(Checked),
     /// The affinity table that was asked for is built.
-    Mapped(Arc<Affinity>),
+    Mapped(ServiceIndex, Arc<Affinity>),
     /// The cores have something to say about their connects.
     Reported(Vec<Report>),
     /// The control plane has tried to connect to an ejected target.

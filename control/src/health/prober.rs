@@ -41,6 +41,7 @@ pub(crate) struct Prober {
 
 #[derive(Debug)]
 struct Tools {
+    group: usize,
     probe: Probe,
     period: Duration,
     timeout: Duration,
@@ -86,14 +87,16 @@ struct Task {
 }
 
 impl Prober {
-    /// `slots` is how many checks there may be at a time.
+    /// Number `group` of several; `slots` is how many checks there may be at a time.
     pub(crate) fn new(
+        group: usize,
         settings: &HealthSettings,
         slots: usize,
         metrics: Arc<Metrics>,
         events: mpsc::Sender<Event>,
     ) -> Self {
         let tools = Tools {
+            group,
             probe: Probe::new(settings),
             period: settings.period,
             timeout: settings.timeout,
@@ -154,7 +157,8 @@ impl Tools {
                 Err(_) if took > self.timeout / HUNG_SHARE => rank = Rank::Hung,
                 Err(_) => rank = Rank::Failed,
             }
-            let checked = Checked { target: target.clone(), began: began.into_std(), result };
+            let (group, target, began) = (self.group, target.clone(), began.into_std());
+            let checked = Checked { group, target, began, result };
             if self.events.send(Event::Checked(checked)).await.is_err() {
                 return;
             }

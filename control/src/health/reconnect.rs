@@ -2,6 +2,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use exchange::ServiceIndex;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -15,25 +16,28 @@ use crate::policy::breaker::ConnectAttempt;
 use crate::policy::identity::Identity;
 
 /// Connects to ejected targets where clients do, and closes again.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Reconnector {
     /// How long one attempt may take.
     pub(crate) connect_timeout: Duration,
-    /// What is sent before the end.
-    pub(crate) proxy_header: Option<ProxyHeader>,
+    /// By service: what is sent before the end.
+    pub(crate) proxy_headers: Vec<Option<ProxyHeader>>,
     /// Where the results go.
     pub(crate) events: mpsc::Sender<Event>,
 }
 
 impl Reconnector {
-    /// Tries to connect to `target` once, beside whatever else goes on.
-    pub(crate) fn attempt(&self, target: Identity, began: Instant) {
-        let Self { connect_timeout, proxy_header, events } = self.clone();
+    /// Tries to connect to a service's `target` once, beside whatever else goes on.
+    pub(crate) fn attempt(&self, service: ServiceIndex, target: Identity, began: Instant) {
+        let Self { connect_timeout, proxy_headers, events } = self;
+        let (connect_timeout, events) = (*connect_timeout, events.clone());
+        let proxy_header = proxy_headers[service.place()];
         tokio::spawn(async move {
             let connected = timeout(connect_timeout, connect(target.address, proxy_header)).await;
             let result = judge(connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())));
             // Fails only at the runtime's end.
-            let _ = events.send(Event::Attempted(Attempted { target, began, result })).await;
+            let attempted = Attempted { service, target, began, result };
+            let _ = events.send(Event::Attempted(attempted)).await;
         });
     }
 }

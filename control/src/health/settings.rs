@@ -8,7 +8,7 @@ use super::proxy_header::ProxyHeader;
 use super::status::StatusSet;
 
 /// How targets are checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthSettings {
     /// Time between two checks of one target, jittered by ±10 %; not zero.
     pub period: Duration,

@@ -1,14 +1,14 @@
 //! Connections, as the cores count them.
 
-use exchange::{CoreCounters, Counter, Rejection};
+use exchange::{Counter, Rejection, ServiceCounters};
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGaugeVec};
 
 use super::families::{gauge, gauge_by, sum, total, total_by};
 
 /// What the cores count of their connections.
-pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
-    let sum = |counter: fn(&CoreCounters) -> &Counter| sum(cores, counter);
+pub(super) fn collectors(cores: &[&ServiceCounters]) -> Vec<Box<dyn Collector>> {
+    let sum = |counter: fn(&ServiceCounters) -> &Counter| sum(cores, counter);
     vec![
         gauge(
             "load_balancer_active_connections",
@@ -66,7 +66,7 @@ pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
     ]
 }
 
-fn zone_connections(cores: &[CoreCounters]) -> IntCounterVec {
+fn zone_connections(cores: &[&ServiceCounters]) -> IntCounterVec {
     let connections = total_by(
         "zone",
         "load_balancer_zone_connections_total",
@@ -79,7 +79,7 @@ fn zone_connections(cores: &[CoreCounters]) -> IntCounterVec {
     connections
 }
 
-fn rejections(cores: &[CoreCounters]) -> IntCounterVec {
+fn rejections(cores: &[&ServiceCounters]) -> IntCounterVec {
     let rejections = total_by(
         "reason",
         "load_balancer_rejected_connections_total",
@@ -92,7 +92,7 @@ fn rejections(cores: &[CoreCounters]) -> IntCounterVec {
     rejections
 }
 
-fn core_connections(cores: &[CoreCounters]) -> IntGaugeVec {
+fn core_connections(cores: &[&ServiceCounters]) -> IntGaugeVec {
     let connections =
         gauge_by("core", "load_balancer_core_connections", "Open client connections of each core");
     for (number, core) in cores.iter().enumerate() {
@@ -106,22 +106,26 @@ fn core_connections(cores: &[CoreCounters]) -> IntGaugeVec {
 mod tests {
     use std::sync::Arc;
 
+    use exchange::{CoreCounters, ServiceIndex};
+
     use super::*;
     use crate::metrics::Metrics;
     use crate::status::Status;
 
+    const SERVICE: ServiceIndex = ServiceIndex::FIRST;
+
     #[test]
     fn numbers_are_sums_over_cores() {
         let cores: Arc<[CoreCounters]> = (0..2).map(|_| CoreCounters::default()).collect();
-        cores[0].connections.successful.add(3);
-        cores[1].connections.successful.add(4);
-        cores[1].connections.active.increment();
-        cores[0].connections.same_zone.add(5);
-        cores[1].connections.same_zone.add(6);
-        cores[1].connections.other_zone.add(2);
-        cores[0].connections.rejected.of(Rejection::MaxConnections).add(8);
-        cores[1].connections.rejected.of(Rejection::MaxConnections).add(9);
-        let text = Metrics::new(cores, Vec::new()).expose(&Status::default());
+        cores[0].of(SERVICE).connections.successful.add(3);
+        cores[1].of(SERVICE).connections.successful.add(4);
+        cores[1].of(SERVICE).connections.active.increment();
+        cores[0].of(SERVICE).connections.same_zone.add(5);
+        cores[1].of(SERVICE).connections.same_zone.add(6);
+        cores[1].of(SERVICE).connections.other_zone.add(2);
+        cores[0].of(SERVICE).connections.rejected.of(Rejection::MaxConnections).add(8);
+        cores[1].of(SERVICE).connections.rejected.of(Rejection::MaxConnections).add(9);
+        let text = Metrics::for_test(cores).expose_one(Status::default());
         for line in [
             "load_balancer_successful_connections_total 7",
             "load_balancer_active_connections 1",

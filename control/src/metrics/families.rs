@@ -1,5 +1,6 @@
-use exchange::{CoreCounters, Counter};
+use exchange::{Counter, ServiceCounters};
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 /// A gauge for each value of a label.
@@ -26,7 +27,20 @@ pub(super) fn total(name: &str, help: &str, value: u64) -> Box<dyn Collector> {
     Box::new(counter)
 }
 
+/// Adds `more` families to those that there are, in the order of their names.
+pub(super) fn merge(families: &mut Vec<MetricFamily>, more: Vec<MetricFamily>) {
+    for mut family in more {
+        match families.binary_search_by(|it| it.name().cmp(family.name())) {
+            Ok(place) => families[place].mut_metric().extend(family.take_metric()),
+            Err(place) => families.insert(place, family),
+        }
+    }
+}
+
 /// What all cores together have counted.
-pub(super) fn sum(cores: &[CoreCounters], counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
+pub(super) fn sum(
+    cores: &[&ServiceCounters],
+    counter: impl Fn(&ServiceCounters) -> &Counter,
+) -> u64 {
     cores.iter().fold(0, |sum, core| sum.wrapping_add(counter(core).get()))
 }

@@ -1,14 +1,14 @@
 //! Preconnected connections, and how long connects take.
 
-use exchange::{ConnectDurations, CoreCounters, Counter};
+use exchange::{ConnectDurations, Counter, ServiceCounters};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
 
 use super::families::{gauge, sum, total};
 
 /// What the cores count of their pools and connects.
-pub(super) fn collectors(cores: &[CoreCounters]) -> Vec<Box<dyn Collector>> {
-    let sum = |counter: fn(&CoreCounters) -> &Counter| sum(cores, counter);
+pub(super) fn collectors(cores: &[&ServiceCounters]) -> Vec<Box<dyn Collector>> {
+    let sum = |counter: fn(&ServiceCounters) -> &Counter| sum(cores, counter);
     vec![
         total(
             "load_balancer_pool_hits_total",
@@ -47,7 +47,7 @@ struct ConnectHistogram {
 }
 
 impl ConnectHistogram {
-    fn of(cores: &[CoreCounters]) -> Self {
+    fn of(cores: &[&ServiceCounters]) -> Self {
         let mut counts = vec![0_u64; ConnectDurations::BOUNDS_US.len() + 1];
         let mut sum_us = 0_u64;
         for durations in cores.iter().map(|core| &core.connects.durations) {
@@ -108,20 +108,24 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use exchange::{CoreCounters, ServiceIndex};
+
     use super::*;
     use crate::metrics::Metrics;
     use crate::status::Status;
 
+    const SERVICE: ServiceIndex = ServiceIndex::FIRST;
+
     #[test]
     fn pools_and_connects_are_summed_over_cores() {
         let cores: Arc<[CoreCounters]> = (0..2).map(|_| CoreCounters::default()).collect();
-        cores[0].preconnect.hits.add(3);
-        cores[1].preconnect.hits.add(4);
-        cores[1].preconnect.waiting.add(2);
-        cores[0].connects.durations.note(Duration::from_micros(90));
-        cores[1].connects.durations.note(Duration::from_micros(1500));
-        cores[1].connects.durations.note(Duration::from_secs(3));
-        let text = Metrics::new(cores, Vec::new()).expose(&Status::default());
+        cores[0].of(SERVICE).preconnect.hits.add(3);
+        cores[1].of(SERVICE).preconnect.hits.add(4);
+        cores[1].of(SERVICE).preconnect.waiting.add(2);
+        cores[0].of(SERVICE).connects.durations.note(Duration::from_micros(90));
+        cores[1].of(SERVICE).connects.durations.note(Duration::from_micros(1500));
+        cores[1].of(SERVICE).connects.durations.note(Duration::from_secs(3));
+        let text = Metrics::for_test(cores).expose_one(Status::default());
         for line in [
             "load_balancer_pool_hits_total 7",
             "load_balancer_pool_misses_total 0",

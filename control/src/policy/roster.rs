@@ -60,7 +60,7 @@ impl Roster {
             affinity: None,
             transitions: Transitions::default(),
             drain_orders: DrainOrders::default(),
-            warmup: Warmup::new(rules.warmup_max, rules.policy.affinity),
+            warmup: Warmup::new(rules.warmup_max, rules.affinity),
             rebalance: Rebalance::new(rules.policy.rebalance_rate),
             latest: Arc::default(),
         }

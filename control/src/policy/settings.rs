@@ -8,8 +8,6 @@ pub struct PolicySettings {
     /// In percent (0-100): at or below this share of healthy targets, all that are not draining
     /// are used; 0: only when none is healthy.
     pub fail_open_threshold: u8,
-    /// Whether clients keep their targets: snapshots then carry an [`exchange::Affinity`].
-    pub affinity: bool,
     /// How long connections to a target that drains may go on before they are reset; zero: not at
     /// all.
     pub drain_timeout: Duration,

@@ -7,6 +7,8 @@ use crate::policy::settings::PolicySettings;
 pub struct Rules {
     /// By what is decided.
     pub policy: PolicySettings,
+    /// Whether clients keep their targets: snapshots then carry an [`exchange::Affinity`].
+    pub affinity: bool,
     /// As in [`crate::health::HealthSettings`].
     pub rise: u32,
     /// As in [`crate::health::HealthSettings`].
