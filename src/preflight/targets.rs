@@ -1,5 +1,5 @@
 use control::discovery::{DiscoverySettings, read_file};
-use control::{CheckFlaw, SingleCheck, check_targets};
+use control::{CheckFlaw, ServiceSettings, SingleCheck, check_targets};
 use exchange::Target;
 
 use super::findings::{Check, Findings};
@@ -20,8 +20,15 @@ pub(super) fn examine(config: &Config, probes_max: usize, findings: &mut Finding
         if let Some(zone) = zone::own(&settings.zone, findings) {
             zone::note_near(&zone, &targets, findings);
         }
-        let checks = check_targets(&settings.services[0].health, probes_max, targets).await;
-        note_results(&checks, config, findings);
+        for service in &settings.services {
+            let own = |target: Target| match service.target_port {
+                Some(port) => target.at_port(port),
+                None => target,
+            };
+            let own = targets.iter().cloned().map(own).collect();
+            let checks = check_targets(&service.health, probes_max, own).await;
+            note_results(&checks, service, config, findings);
+        }
     });
     // A probe's thread may outlive its timeout: nobody waits for it.
     runtime.shutdown_background();
@@ -60,7 +67,12 @@ async fn discover(config: &Config, findings: &mut Findings) -> Option<Vec<Target
     Some(targets)
 }
 
-fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings) {
+fn note_results(
+    checks: &[SingleCheck],
+    service: &ServiceSettings,
+    config: &Config,
+    findings: &mut Findings,
+) {
     let passed = checks.iter().filter(|check| check.result.is_ok()).count();
     for check in checks {
         let target = &check.target;
@@ -80,7 +92,9 @@ fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings
         }
     }
     let all = checks.len();
-    let detail = format!("{passed} of {all} passed the health check ({})", asked(checks, config));
+    let whose = service.port.map_or(String::new(), |port| format!("service {port}: "));
+    let asked = asked(checks, service);
+    let detail = format!("{whose}{passed} of {all} passed the health check ({asked})");
     if passed == all {
         findings.ok(Check::Targets, None, detail);
     } else {
@@ -88,7 +102,7 @@ fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings
             "{detail}; for the others check that their server runs, that their security group or \
              firewall lets this machine in, and HEALTH_CHECK_PATH, HEALTH_CHECK_PORT and \
              HEALTH_CHECK_STATUS{}",
-            header_hint(checks, config).unwrap_or_default()
+            header_hint(checks, service, config).unwrap_or_default()
         );
         if passed == 0 {
             findings.failure(Check::Targets, None, detail);
@@ -99,8 +113,8 @@ fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings
 }
 
 /// What each of them was asked.
-fn asked(checks: &[SingleCheck], config: &Config) -> String {
-    let health = &config.control.services[0].health;
+fn asked(checks: &[SingleCheck], service: &ServiceSettings) -> String {
+    let health = &service.health;
     let hosts: Vec<_> = checks.iter().map(|check| health.address_of(&check.target)).collect();
     let hosts = match hosts.as_slice() {
         [one] => one.to_string(),
@@ -110,13 +124,18 @@ fn asked(checks: &[SingleCheck], config: &Config) -> String {
 }
 
 /// The classic mistake: of targets and checks, only one side has the header.
-fn header_hint(checks: &[SingleCheck], config: &Config) -> Option<&'static str> {
+fn header_hint(
+    checks: &[SingleCheck],
+    service: &ServiceSettings,
+    config: &Config,
+) -> Option<&'static str> {
     let flaws = || checks.iter().filter_map(|check| check.result.as_ref().err()?.flaw());
     let hung_up = flaws().any(|it| matches!(it, CheckFlaw::Cut | CheckFlaw::Reset));
     // A header is no request.
     let is_bad_request = flaws().any(|it| *it == CheckFlaw::Status(400));
-    let is_sent_by_checks = config.control.services[0].health.proxy_header.is_some();
-    let is_sent_for_clients = config.dataplane.services[0].proxy_header.is_some();
+    let is_sent_by_checks = service.health.proxy_header.is_some();
+    let mut told = config.dataplane.services.iter().filter(|it| it.port == service.port);
+    let is_sent_for_clients = told.any(|it| it.proxy_header.is_some());
     match (is_sent_by_checks, is_sent_for_clients) {
         (true, _) if hung_up || is_bad_request => Some(
             ". Perhaps a server does not expect the PROXY protocol header that a check begins \
