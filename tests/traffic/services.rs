@@ -29,7 +29,9 @@ impl Instances {
         let ips = [(); 2].map(|()| unique());
         let serve = |port| ips.map(|ip| HealthServer::start_on(SocketAddr::new(ip, port)));
         let (first, second) = (serve(ports().target), serve(ports().health));
-        second.iter().for_each(|server| server.set_status(SECOND));
+        for server in &second {
+            server.set_status(SECOND);
+        }
         Self { ips, first, second }
     }
 
