@@ -37,6 +37,19 @@ impl Instances {
 
     /// A balancer of both services, `environment` last; `NAME_@` is the second service's `NAME`.
     fn spawn(&self, environment: &[(&str, &str)]) -> Balancer {
+        self.run(environment, |environment| BINARY.spawn(&[], environment))
+    }
+
+    /// The same with sockets at these ports, as of a service manager.
+    fn spawn_with_sockets(&self, ports: &[u16], environment: &[(&str, &str)]) -> Balancer {
+        self.run(environment, |environment| BINARY.spawn_with_sockets(ports, &[], environment))
+    }
+
+    fn run(
+        &self,
+        environment: &[(&str, &str)],
+        start: impl FnOnce(&[(&str, &str)]) -> Balancer,
+    ) -> Balancer {
         let ports =
             format!("{}:{},{}:{}", ports().clients, ports().target, second_port(), ports().health);
         let targets = self.ips.map(|ip| ip.to_string()).join(",");
@@ -44,7 +57,7 @@ impl Instances {
         let environment: Vec<_> = environment.iter().map(|(name, it)| (own(name), *it)).collect();
         let base = [("PORT", &*ports), ("TARGETS", &*targets), ("HEALTH_CHECK_PORT", "")];
         let environment = environment.iter().map(|(name, value)| (&**name, *value));
-        BINARY.spawn(&[], &base.into_iter().chain(environment).collect::<Vec<_>>())
+        start(&base.into_iter().chain(environment).collect::<Vec<_>>())
     }
 
     fn start_balancer(&self, environment: &[(&str, &str)]) -> Balancer {
@@ -213,4 +226,26 @@ fn what_cannot_be_is_said_at_once() {
         assert_eq!(code, Some(78), "{log}");
         assert!(log.contains(told), "{told}: {log}");
     }
+}
+
+#[test]
+fn inherited_sockets_are_matched_by_port() {
+    let instances = Instances::start();
+    let (first, other) = (ports().clients, second_port());
+    // In another order than the services.
+    let balancer = instances.spawn_with_sockets(&[other, first], &[]);
+    wait_until("it listens", || balancer.readiness() == Some(200));
+    assert_eq!([status(balancer.address), status(second(&balancer))], [Some(200), Some(SECOND)]);
+
+    // Without PORT each is a service; their targets are at one port then.
+    let target_port = ports().target.to_string();
+    let variables = [("PORT", ""), ("TARGET_PORT", &*target_port)];
+    let balancer = instances.spawn_with_sockets(&[first, other], &variables);
+    wait_until("it listens", || balancer.readiness() == Some(200));
+    assert_eq!([status(balancer.address), status(second(&balancer))], [Some(200); 2]);
+
+    let mut balancer = instances.spawn_with_sockets(&[first], &[]);
+    assert_eq!(balancer.wait_for_end().0, Some(78));
+    let told = format!("has no socket for the service at port {other}");
+    assert!(balancer.process.stderr().contains(&told), "{}", balancer.process.stderr());
 }

@@ -26,6 +26,19 @@ macro_rules! binary {
 const ENVIRONMENT: [(&str, &str); 3] =
     [("HEALTH_CHECK_PERIOD", "50ms"), ("NODE_CHECK_PERIOD", "100ms"), ("NODE_FILTER", "static")];
 
+/// A program of python3(1): binds a socket to each port, and becomes the binary with them from
+/// descriptor 3 up (`sd_listen_fds(3)`).
+const PASS_SOCKETS: &str = "
+import fcntl, os, socket, sys
+binary, host, *ports = sys.argv[1:]
+sockets = [socket.create_server((host, int(port)), backlog=4096) for port in ports]
+high = [fcntl.fcntl(it, fcntl.F_DUPFD_CLOEXEC, 100) for it in sockets]
+for number, descriptor in enumerate(high, 3):
+    os.dup2(descriptor, number)
+os.environ.update(LISTEN_FDS=str(len(ports)), LISTEN_PID=str(os.getpid()))
+os.execv(binary, [binary])
+";
+
 impl Binary {
     /// The one at `path`; see [`binary!`](crate::binary).
     pub const fn at(path: &'static str) -> Self {
@@ -108,6 +121,21 @@ impl Binary {
         let mut shell = self.shell("LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" 3<&0 0</dev/null");
         shell.stdin(socket.as_fd().try_clone_to_owned().unwrap());
         self.run_on(shell, addresses, None, targets, environment)
+    }
+
+    /// Starts it with sockets at these ports of an address of its own, passed in this order as systemd
+    /// does.
+    pub fn spawn_with_sockets(
+        self,
+        sockets: &[u16],
+        targets: &[SocketAddr],
+        environment: &[(&str, &str)],
+    ) -> Balancer {
+        let host = unique();
+        let mut python = Command::new("python3");
+        python.args(["-c", PASS_SOCKETS, self.path, &host.to_string()]);
+        python.args(sockets.iter().map(ToString::to_string));
+        self.run(alone(python), host, targets, environment)
     }
 
     fn run(
