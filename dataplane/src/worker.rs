@@ -236,6 +236,7 @@ impl Worker {
             self.heed_shortage();
             if !more {
                 self.steer_accepting(service);
+                self.balancer.set_open(self.acceptors.are_open());
             }
         }
         self.balancer.wake_receivers();
@@ -259,6 +260,7 @@ impl Worker {
         for service in self.acceptors.services() {
             self.steer_accepting(service);
         }
+        self.balancer.set_open(self.acceptors.are_open());
     }
 
     fn steer_accepting(&mut self, service: ServiceIndex) {
@@ -280,7 +282,6 @@ impl Worker {
         if steered.closes {
             acceptor.close(&self.sessions.core);
         }
-        self.balancer.set_open(self.acceptors.are_open());
         if steered.is_short {
             self.sessions.preconnector.note_shortage(self.sessions.core.now);
         }

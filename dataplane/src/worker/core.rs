@@ -78,11 +78,13 @@ impl Core {
 
     /// Connections of all cores, those that wait for clients among them.
     pub(super) fn open_and_preconnected(&self) -> usize {
-        let of = |count: &ServiceCounters| {
-            count.connections.active.get() + count.preconnect.waiting.get()
-        };
-        let services = self.counters.iter().flat_map(CoreCounters::services);
-        usize::try_from(services.map(of).sum::<u64>()).unwrap_or(usize::MAX)
+        let mut open = 0;
+        for core in &*self.counters {
+            for count in core.services() {
+                open += count.connections.active.get() + count.preconnect.waiting.get();
+            }
+        }
+        usize::try_from(open).unwrap_or(usize::MAX)
     }
 
     /// Closes by RST what has no operation in flight.

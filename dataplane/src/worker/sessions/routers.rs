@@ -45,7 +45,12 @@ impl Routers {
 
     /// Takes over what is new of the targets of a service: of which, if anything is.
     pub(in crate::worker) fn take_snapshot(&mut self) -> Option<ServiceIndex> {
-        self.0.iter_mut().position(Router::take_snapshot).map(ServiceIndex::new)
+        for (place, router) in self.0.iter_mut().enumerate() {
+            if router.take_snapshot() {
+                return Some(ServiceIndex::new(place));
+            }
+        }
+        None
     }
 
     /// Where the connect goes that the session of this connection asks for.
