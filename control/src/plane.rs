@@ -16,7 +16,7 @@ use crate::controller::service::Service;
 use crate::controller::{self, Controller, reports};
 use crate::discovery::{self, DiscoverySettings, zone};
 use crate::health::HealthSettings;
-use crate::health::prober::Prober;
+use crate::health::prober::{Prober, Slots};
 use crate::health::reconnect::Reconnector;
 use crate::jitter::Jitter;
 use crate::metrics::{Metrics, overflows};
@@ -171,9 +171,10 @@ fn check_groups(
             None => groups.push((health, vec![index])),
         }
     }
+    let slots = Slots::new(settings.probes_max);
     let group = |(number, (health, services))| {
         let (metrics, events) = (Arc::clone(metrics), events.clone());
-        let prober = Prober::new(number, health, settings.probes_max, metrics, events);
+        let prober = Prober::new(number, health, slots.clone(), metrics, events);
         CheckGroup::new(prober, services)
     };
     groups.into_iter().enumerate().map(group).collect()

@@ -23,7 +23,7 @@ pub(super) fn examine(config: &Config, probes_max: usize, findings: &mut Finding
         let checks = check_targets(&settings.health, probes_max, targets).await;
         note_results(&checks, config, findings);
     });
-    // A probe's thread may outlive its timeout: nobody waits for it.
+    // Nobody waits for what is still under way.
     runtime.shutdown_background();
 }
 

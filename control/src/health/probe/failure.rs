@@ -14,8 +14,6 @@ pub enum CheckFailure {
     NotConnected(String),
     /// The target was asked this, and its answer is not a good one.
     Answer(Arc<str>, CheckFlaw),
-    /// It had not ended within this time.
-    TimedOut(Duration),
     /// Anything else, without control characters.
     Other(String),
 }
@@ -59,7 +57,6 @@ impl fmt::Display for CheckFailure {
             Self::NotMade(reason) => write!(f, "not made: {reason}"),
             Self::NotConnected(reason) | Self::Other(reason) => f.write_str(reason),
             Self::Answer(request, flaw) => write!(f, "{request}: {flaw}"),
-            Self::TimedOut(timeout) => write!(f, "timed out after {timeout:?}"),
         }
     }
 }
