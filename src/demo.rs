@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use control::status::{Status, TargetStatus};
+use control::status::{Statuses, TargetStatus};
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -202,14 +202,15 @@ fn welcome(
 /// Takes keys until what it returns is dropped; `None` without a terminal.
 fn keys(
     stage: &Arc<Stage>,
-    statuses: watch::Receiver<Arc<Status>>,
+    statuses: watch::Receiver<Statuses>,
     painter: Option<Arc<Painter>>,
 ) -> Option<Keys> {
     let stage = Arc::clone(stage);
     let is_draining = move |address| {
-        let status = Arc::clone(&statuses.borrow());
-        let mut targets = status.targets().iter().filter(|it| it.target().address == address);
-        targets.any(TargetStatus::is_draining)
+        let statuses = statuses.borrow();
+        let targets = statuses.iter().flat_map(|status| status.targets());
+        let mut called = targets.filter(|it| it.target().address == address);
+        called.any(TargetStatus::is_draining)
     };
     let pressed = move |key| {
         stage.press(key, &is_draining);

@@ -112,7 +112,8 @@ impl Controller {
                 }
             }
             Event::Located(zone) => {
-                for service in &mut self.services {
+                // Clients that keep their targets do so wherever they are.
+                for service in self.services.iter_mut().filter(|it| it.tables.is_none()) {
                     service.roster.located(Arc::clone(&zone));
                 }
             }

@@ -20,7 +20,7 @@ use crate::health::prober::{Prober, Slots};
 use crate::health::reconnect::Reconnector;
 use crate::jitter::Jitter;
 use crate::metrics::{Metrics, overflows};
-use crate::policy::{Roster, Rules};
+use crate::policy::{PolicySettings, Roster, Rules};
 use crate::status::Statuses;
 use settings::{ServiceSettings, Settings};
 
@@ -45,6 +45,9 @@ impl Control {
     ///
     /// # Errors
     /// When the admin socket cannot be handed to the runtime.
+    ///
+    /// # Panics
+    /// When there are not as many channels as services.
     pub fn start(
         settings: Settings,
         publisher: Publisher,
@@ -144,8 +147,10 @@ fn services(settings: &Settings, cores: usize) -> Vec<Service> {
 
 fn rules(settings: &Settings, service: &ServiceSettings, cores: usize) -> Rules {
     let health = &service.health;
+    // Clients that keep their targets would be led back to where they were.
+    let rebalance_rate = if service.affinity { 0 } else { settings.policy.rebalance_rate };
     Rules {
-        policy: settings.policy,
+        policy: PolicySettings { rebalance_rate, ..settings.policy },
         affinity: service.affinity,
         rise: health.rise,
         fall: health.fall,

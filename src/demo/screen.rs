@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use control::status::{Status, TargetState, TargetStatus};
+use control::status::{Statuses, TargetState, TargetStatus};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -33,8 +33,9 @@ struct TargetRow {
 }
 
 impl TargetRow {
-    fn new(target: &Target, status: &Status) -> Self {
-        let seen = status.targets().iter().find(|it| it.target().address == target.address);
+    fn new(target: &Target, statuses: &Statuses) -> Self {
+        let mut known = statuses.iter().flat_map(|status| status.targets());
+        let seen = known.find(|it| it.target().address == target.address);
         Self {
             number: target.number,
             address: target.address.to_string(),
@@ -53,7 +54,7 @@ impl TargetRow {
 /// Shows the targets until cancelled: in place where there is a `painter`, else a line per change.
 pub(super) async fn show(
     stage: Arc<Stage>,
-    mut statuses: watch::Receiver<Arc<Status>>,
+    mut statuses: watch::Receiver<Statuses>,
     painter: Option<Arc<Painter>>,
     has_keys: bool,
 ) {
@@ -71,8 +72,8 @@ pub(super) async fn show(
             }
             () = resized(&mut resizes) => false,
         };
-        let status = Arc::clone(&statuses.borrow_and_update());
-        let rows: Vec<_> = stage.targets.iter().map(|t| TargetRow::new(t, &status)).collect();
+        let latest = statuses.borrow_and_update().clone();
+        let rows: Vec<_> = stage.targets.iter().map(|t| TargetRow::new(t, &latest)).collect();
         narrate(&mut narrator, &rows, &stage.traffic);
         if is_tick {
             before = std::mem::replace(&mut shown, rows.clone());

@@ -74,7 +74,7 @@ impl Capacity {
     /// Why `MAX_CONNECTIONS` cannot be kept: there are not as many descriptors. Clients beyond what
     /// they allow would wait, not be reset.
     fn limit_problem(self, wanted: NonZeroUsize, cores: usize) -> Option<Problem> {
-        let most = Limits::connections_max(self.connections_max, cores);
+        let most = Limits::connections_max(self.connections_max, cores, 1);
         let reason = format!(
             "needs more open files than RLIMIT_NOFILE allows, two for each connection and some to \
              reset the excess; accepted: 1 to {most}, or more with LimitNOFILE=1048576 (systemd), \

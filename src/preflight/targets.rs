@@ -20,7 +20,7 @@ pub(super) fn examine(config: &Config, probes_max: usize, findings: &mut Finding
         if let Some(zone) = zone::own(&settings.zone, findings) {
             zone::note_near(&zone, &targets, findings);
         }
-        let checks = check_targets(&settings.health, probes_max, targets).await;
+        let checks = check_targets(&settings.services[0].health, probes_max, targets).await;
         note_results(&checks, config, findings);
     });
     // Nobody waits for what is still under way.
@@ -100,7 +100,7 @@ fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings
 
 /// What each of them was asked.
 fn asked(checks: &[SingleCheck], config: &Config) -> String {
-    let health = &config.control.health;
+    let health = &config.control.services[0].health;
     let hosts: Vec<_> = checks.iter().map(|check| health.address_of(&check.target)).collect();
     let hosts = match hosts.as_slice() {
         [one] => one.to_string(),
@@ -115,8 +115,8 @@ fn header_hint(checks: &[SingleCheck], config: &Config) -> Option<&'static str> 
     let hung_up = flaws().any(|it| matches!(it, CheckFlaw::Cut | CheckFlaw::Reset));
     // A header is no request.
     let is_bad_request = flaws().any(|it| *it == CheckFlaw::Status(400));
-    let is_sent_by_checks = config.control.health.proxy_header.is_some();
-    let is_sent_for_clients = config.dataplane.proxy_protocol.to_targets.is_some();
+    let is_sent_by_checks = config.control.services[0].health.proxy_header.is_some();
+    let is_sent_for_clients = config.dataplane.services[0].proxy_header.is_some();
     match (is_sent_by_checks, is_sent_for_clients) {
         (true, _) if hung_up || is_bad_request => Some(
             ". Perhaps a server does not expect the PROXY protocol header that a check begins \

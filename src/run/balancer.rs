@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::Control;
+use control::status::Statuses;
 use dataplane::{CoreSetup, DataPlane};
 use exchange::{CoreCounters, Publisher, Reports};
 use tokio::sync::watch;
@@ -51,16 +52,16 @@ impl Balancer {
         );
         let count = config.cpus.len();
         let (publisher, subscribers) =
-            exchange::broadcast(count).map_err(|error| Failure::other(&error))?;
+            exchange::broadcast(count, 1).map_err(|error| Failure::other(&error))?;
         let (reporters, reports) =
             exchange::reports(count).map_err(|error| Failure::other(&error))?;
         let counters: Arc<[CoreCounters]> = (0..count).map(|_| CoreCounters::default()).collect();
         let cores = config.cpus.iter().zip(sockets.listeners).zip(subscribers).zip(reporters);
         let cores = cores
-            .map(|(((&cpu, listener), subscriber), reporter)| CoreSetup {
+            .map(|(((&cpu, listener), subscribers), reporter)| CoreSetup {
                 cpu,
-                listener,
-                subscriber,
+                listeners: vec![listener],
+                subscribers,
                 reporter,
             })
             .collect();
@@ -138,7 +139,7 @@ impl Balancer {
             let mut statuses = self.control.statuses();
             tokio::select! {
                 first = self.first_end(signals) => return Ok(first),
-                _ = statuses.wait_for(|status| status.eligible().next().is_some()) => {}
+                _ = statuses.wait_for(Statuses::are_ready) => {}
             }
             self.listen()?;
         }

@@ -59,7 +59,7 @@ pub(super) async fn end(
     counters: &[CoreCounters],
     timeout: Duration,
 ) -> Result<u64, ForcedExit> {
-    let open: u64 = counters.iter().map(|core| core.connections.active.get()).sum();
+    let open: u64 = counters.iter().map(CoreCounters::active).sum();
     log::info!(
         "no client is accepted any more; {open} open connections may go on for {timeout:?} \
          (SHUTDOWN_TIMEOUT)"

@@ -1,8 +1,24 @@
-use control::status::Status;
+use control::status::{ServiceStatus, Status, Statuses};
+
+/// One line for operators about the clients of all services; `is_listening` says whether clients can
+/// connect at all.
+pub(super) fn line(statuses: &Statuses, is_listening: bool) -> String {
+    let of = |ServiceStatus { port, status }: &ServiceStatus| {
+        let line = Clients::of(status).status(is_listening);
+        port.map_or(line.clone(), |port| format!("{port}: {line}"))
+    };
+    let lines: Vec<_> = statuses.services().iter().map(of).collect();
+    lines.join("; ")
+}
+
+/// Whether no client of any service has to wait any more.
+pub(super) fn are_let_in(statuses: &Statuses) -> bool {
+    statuses.iter().all(|status| Clients::of(status).are_let_in())
+}
 
 /// What becomes of clients now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Clients {
+enum Clients {
     /// They wait until it is known who can serve them.
     Wait {
         /// Discovery has answered; the targets are being checked.
@@ -21,7 +37,7 @@ pub(super) enum Clients {
 
 impl Clients {
     /// By the latest snapshot.
-    pub(super) fn of(status: &Status) -> Self {
+    fn of(status: &Status) -> Self {
         match status.eligible().count() {
             0 if status.admits() => Self::TurnedAway,
             0 => Self::Wait { for_checks: status.present().next().is_some() },
@@ -30,12 +46,12 @@ impl Clients {
     }
 
     /// Whether nobody has to wait any more.
-    pub(super) fn are_let_in(self) -> bool {
+    fn are_let_in(self) -> bool {
         !matches!(self, Self::Wait { .. })
     }
 
     /// One line for operators; `is_listening` says whether clients can connect at all.
-    pub(super) fn status(self, is_listening: bool) -> String {
+    fn status(self, is_listening: bool) -> String {
         let cause = match self {
             Self::Served { targets: 1, fail_open: false } => {
                 return "Clients are served by 1 target".to_owned();
@@ -84,6 +100,17 @@ mod tests {
         let routing = Routing::to(used.chain(unused).collect()).with_admits(admits);
         let conditions = vec![Condition::default(); eligible + others];
         Status::new(Arc::new(routing.into()), fail_open, conditions, Vec::new())
+    }
+
+    #[test]
+    fn each_of_several_services_is_told_of() {
+        let service = |port, status| ServiceStatus { port: Some(port), status: Arc::new(status) };
+        let both = |other| Statuses::of(vec![service(80, status(true, 2, 0)), service(443, other)]);
+        assert_eq!(
+            line(&both(status(true, 0, 0)), true),
+            "80: Clients are served by 2 targets; 443: There is no target: clients are turned away"
+        );
+        assert!(are_let_in(&both(status(true, 0, 0))) && !are_let_in(&both(status(false, 0, 1))));
     }
 
     #[test]

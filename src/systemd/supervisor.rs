@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use control::status::Status;
+use control::status::Statuses;
 use exchange::CoreCounters;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -11,7 +11,7 @@ use tokio::time::sleep_until;
 
 use super::heartbeat::{Heartbeat, Sign};
 use super::notifier::{Notice, Notifier};
-use super::status::Clients;
+use super::status;
 use super::supervision::Supervision;
 
 /// A manager hears that the start is over after this time at the latest, and how things are: it would
@@ -37,7 +37,7 @@ impl Supervisor {
     /// a runtime: that of the control plane, so that the signs of life end if that hangs.
     pub(crate) fn start(
         supervision: &Supervision,
-        statuses: watch::Receiver<Arc<Status>>,
+        statuses: watch::Receiver<Statuses>,
         is_listening: watch::Receiver<bool>,
         counters: Arc<[CoreCounters]>,
     ) -> Self {
@@ -68,7 +68,7 @@ impl Supervisor {
 /// Tells what becomes of clients whenever that changes. That the start is over it tells once clients
 /// are let in, after `ready_within` at the latest. What could not be told is told again.
 async fn tell_status(
-    mut statuses: watch::Receiver<Arc<Status>>,
+    mut statuses: watch::Receiver<Statuses>,
     mut is_listening: watch::Receiver<bool>,
     ready_within: Duration,
     tell: impl Fn(&Notice) -> bool,
@@ -78,21 +78,18 @@ async fn tell_status(
     let mut told = None;
     loop {
         let listens = *is_listening.borrow_and_update();
-        let clients = Clients::of(&statuses.borrow_and_update());
-        let status = clients.status(listens);
-        let is_over = listens && clients.are_let_in() || tokio::time::Instant::now() >= due;
+        let latest = statuses.borrow_and_update().clone();
+        let line = status::line(&latest, listens);
+        let is_over = listens && status::are_let_in(&latest) || tokio::time::Instant::now() >= due;
         let becomes_ready = is_over && !is_ready;
-        let notice = if becomes_ready {
-            Notice::Ready(status.clone())
-        } else {
-            Notice::Status(status.clone())
-        };
-        if becomes_ready || told.as_ref() != Some(&status) {
+        let notice =
+            if becomes_ready { Notice::Ready(line.clone()) } else { Notice::Status(line.clone()) };
+        if becomes_ready || told.as_ref() != Some(&line) {
             if !tell(&notice) {
                 tokio::time::sleep(TELL_AGAIN).await;
                 continue;
             }
-            (is_ready, told) = (is_ready || is_over, Some(status));
+            (is_ready, told) = (is_ready || is_over, Some(line));
         }
         // The senders are there as long as the process.
         tokio::select! {
@@ -130,12 +127,12 @@ async fn keep_telling(notifier: Arc<Notifier>, period: Duration, counters: Arc<[
 mod tests {
     use std::sync::mpsc;
 
-    use control::status::Condition;
+    use control::status::{Condition, ServiceStatus, Status};
     use exchange::{Eligibility, Entry, Routing, Target, TargetCounters};
 
     use super::*;
 
-    fn with_target(is_eligible: bool) -> Arc<Status> {
+    fn with_target(is_eligible: bool) -> Statuses {
         let target = Arc::new(Target::at(([10, 0, 0, 1], 80).into()));
         let entry = Entry::new(target, Arc::new(TargetCounters::new(1)));
         let eligibility = if is_eligible { Eligibility::Full } else { Eligibility::None };
@@ -143,21 +140,22 @@ mod tests {
         status_of(Routing::to(entries).with_admits(is_eligible))
     }
 
-    fn status_of(routing: Routing) -> Arc<Status> {
+    fn status_of(routing: Routing) -> Statuses {
         let conditions = vec![Condition::default(); routing.entries().len()];
-        Arc::new(Status::new(Arc::new(routing.into()), false, conditions, Vec::new()))
+        let status = Status::new(Arc::new(routing.into()), false, conditions, Vec::new());
+        Statuses::of(vec![ServiceStatus { port: None, status: Arc::new(status) }])
     }
 
     /// What is told after each of the changes that are made.
     struct Told {
-        statuses: watch::Sender<Arc<Status>>,
+        statuses: watch::Sender<Statuses>,
         is_listening: watch::Sender<bool>,
         notices: mpsc::Receiver<Notice>,
     }
 
     impl Told {
         fn start(is_listening: bool, ready_within: Duration) -> Self {
-            let (statuses, latest) = watch::channel(Arc::default());
+            let (statuses, latest) = watch::channel(status_of(Routing::default()));
             let (is_listening, listens) = watch::channel(is_listening);
             let (teller, notices) = mpsc::channel();
             let tell = move |notice: &Notice| teller.send(notice.clone()).is_ok();

@@ -112,6 +112,7 @@ impl Setting {
             check_port: self.check_port,
             warmup_max: WARMUP_MAX,
             cores: self.cores,
+            affinity: false,
             policy: PolicySettings {
                 fail_open_threshold: self.fail_open_threshold,
                 breaker: self.breaker,
@@ -119,7 +120,6 @@ impl Setting {
                 reset_unhealthy: self.reset_unhealthy,
                 slow_start: self.slow_start,
                 rebalance_rate: 0,
-                affinity: false,
             },
         }
     }

@@ -2,7 +2,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::{Report, Target, TargetId};
+use exchange::{Report, ServiceIndex, Target, TargetId};
 
 use super::target::FAILURES_TOLD_MAX;
 use super::*;
@@ -24,6 +24,7 @@ fn rules() -> Rules {
         check_port: Some(81),
         warmup_max: Duration::from_secs(2),
         cores: 1,
+        affinity: false,
         policy: PolicySettings {
             fail_open_threshold: 0,
             breaker: breaker::BreakerSettings { threshold: 2, timeout: Duration::from_secs(10) },
@@ -31,7 +32,6 @@ fn rules() -> Rules {
             reset_unhealthy: false,
             slow_start: Duration::ZERO,
             rebalance_rate: 0,
-            affinity: false,
         },
     }
 }
@@ -61,7 +61,10 @@ impl Told {
     /// Two connects of it have failed, which is enough.
     fn connects_failed(&mut self, target: &Target) {
         let (target, error) = (Arc::new(target.clone()), ErrorKind::ConnectionRefused);
-        self.roster.reported(&Report { target, count: 2, successes: 0, error }, self.now);
+        self.roster.reported(
+            &Report { service: ServiceIndex::FIRST, target, count: 2, successes: 0, error },
+            self.now,
+        );
     }
 
     /// So much later there is an attempt to connect to a target, which ends like this.

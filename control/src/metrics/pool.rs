@@ -110,7 +110,6 @@ mod tests {
 
     use exchange::{CoreCounters, ServiceIndex};
 
-    use super::*;
     use crate::metrics::Metrics;
     use crate::status::Status;
 

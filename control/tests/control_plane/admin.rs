@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use testkit::wait::wait_for;
 
 use control::discovery::DiscoverySettings::Static;
+use exchange::ServiceIndex;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -88,7 +89,7 @@ fn the_paths_are_listed_and_every_answer_ends_its_line() {
 #[test]
 fn metrics_are_in_the_text_format() {
     let plane = Plane::start(settings(Static(vec![target(serve(200))]), TIMEOUT));
-    plane.counters[0].connections.failed.add(2);
+    plane.counters[0].of(ServiceIndex::FIRST).connections.failed.add(2);
     let answer = plane.request("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4"), "{answer}");
     assert!(answer.contains("# TYPE load_balancer_failed_connections_total counter\n"));

@@ -12,7 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 fn start(servers: &[&HealthServer], affinity: bool) -> Plane {
     let targets = servers.iter().map(|it| target(it)).collect();
     let mut settings = settings(Static(targets), TIMEOUT);
-    settings.policy.affinity = affinity;
+    settings.services[0].affinity = affinity;
     Plane::start(settings)
 }
 

@@ -106,7 +106,7 @@ impl Apart {
 
     fn start(&self, timeout: Duration, change: impl Fn(&mut control::Settings)) -> Fleet {
         Fleet::start(self.targets.clone(), timeout, |settings| {
-            settings.health.port = Some(self.check_port);
+            settings.services[0].health.port = Some(self.check_port);
             change(settings);
         })
     }
@@ -131,7 +131,7 @@ fn a_check_of_the_clients_port_brings_a_target_back() {
     let servers = servers();
     let targets = servers.each_ref().map(|it| target(it));
     let fleet = Fleet::start(targets, HOUR, |settings| {
-        settings.health.timeout = Duration::from_secs(1);
+        settings.services[0].health.timeout = Duration::from_secs(1);
     });
     assert_eq!([fleet.state_metric(), fleet.transitions()], ["0", "0 0 0"]);
     // What hangs says nothing; nor does what began before the opening.
@@ -157,7 +157,7 @@ fn where_checks_go_to_another_port_the_control_plane_connects_until_it_is_let_in
     let apart = Apart::new(1);
     let address = apart.first.local_addr().unwrap();
     let fleet = apart.start(HOUR, |settings| {
-        settings.health.proxy_header = Some(ProxyHeader::V1);
+        settings.services[0].health.proxy_header = Some(ProxyHeader::V1);
     });
     let opened = Instant::now();
     fleet.fail(3);
@@ -188,7 +188,7 @@ fn an_attempt_is_on_time_and_sends_nothing_where_targets_expect_nothing() {
     // would make it do so.
     let timeout = Duration::from_millis(20);
     let apart = Apart::new(2);
-    let fleet = apart.start(timeout, |settings| settings.health.period = HOUR);
+    let fleet = apart.start(timeout, |settings| settings.services[0].health.period = HOUR);
     let started = Instant::now();
     for _ in 0..10 {
         fleet.fail(3);

@@ -76,7 +76,7 @@ fn when_all_fail_all_are_used() {
 fn why_a_first_check_has_failed_is_told_before_it_counts() {
     let server = serve(503);
     let mut settings = settings(Static(vec![target(server)]), LONG);
-    settings.health.fall = 100;
+    settings.services[0].health.fall = 100;
     let plane = Plane::start(settings);
     plane.wait_for_states("checking*");
     let targets = plane.get("/targets").1;

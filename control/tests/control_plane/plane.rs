@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use control::status::Status;
-use control::{Control, Settings, breaker, discovery, health, policy, zone};
-use exchange::{CoreCounters, Report, Reporter, Snapshot, Subscriber, Target};
+use control::{Control, ServiceSettings, Settings, breaker, discovery, health, policy, zone};
+use exchange::{CoreCounters, Report, Reporter, ServiceIndex, Snapshot, Subscriber, Target};
 use testkit::backend::HealthServer;
 use testkit::http;
 use testkit::net::stream;
@@ -37,23 +37,27 @@ pub(crate) fn settings(discovery: discovery::DiscoverySettings, timeout: Duratio
     Settings {
         discovery,
         discovery_period: Duration::from_mins(1),
-        health: health::HealthSettings {
-            period: Duration::from_millis(50),
-            path: "/ping".parse().unwrap(),
-            timeout,
+        services: vec![ServiceSettings {
             port: None,
-            status: "200-399".parse().unwrap(),
-            rise: 2,
-            fall: 3,
-            proxy_header: None,
-        },
+            target_port: None,
+            health: health::HealthSettings {
+                period: Duration::from_millis(50),
+                path: "/ping".parse().unwrap(),
+                timeout,
+                port: None,
+                status: "200-399".parse().unwrap(),
+                rise: 2,
+                fall: 3,
+                proxy_header: None,
+            },
+            affinity: false,
+        }],
         connect_timeout: Duration::from_secs(2),
         zone: zone::ZoneSettings::Ignored,
         source_addresses: Vec::new(),
         probes_max: control::MAX_PROBES,
         policy: policy::PolicySettings {
             fail_open_threshold: 0,
-            affinity: false,
             drain_timeout: Duration::from_mins(5),
             reset_unhealthy: false,
             slow_start: Duration::ZERO,
@@ -83,7 +87,7 @@ impl Plane {
     /// With an admin server that `listener` is for.
     pub(crate) fn start_on(listener: TcpListener, settings: Settings) -> Self {
         let admin = listener.local_addr().unwrap();
-        let (publisher, mut subscribers) = exchange::broadcast(1).unwrap();
+        let (publisher, mut subscribers) = exchange::broadcast(1, 1).unwrap();
         let (mut reporters, reports) = exchange::reports(1).unwrap();
         let counters: Arc<[CoreCounters]> = [CoreCounters::default()].into();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -106,7 +110,7 @@ impl Plane {
             admin,
             counters,
             control,
-            subscriber: subscribers.remove(0),
+            subscriber: subscribers.remove(0).remove(0),
             latest: Mutex::default(),
             reporter: Mutex::new(reporters.remove(0)),
             _running: running,
@@ -125,14 +129,14 @@ impl Plane {
 
     /// What operators would be told now.
     pub(crate) fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.control.statuses().borrow())
+        Arc::clone(&self.control.statuses().borrow().services()[0].status)
     }
 
     /// A core says that so many connects of `target` have failed since the last that succeeded.
     pub(crate) fn connects_failed(&self, target: &Target, count: u32) {
         let target = Arc::new(target.clone());
         let error = std::io::ErrorKind::ConnectionRefused;
-        let report = Report { target, count, successes: 0, error };
+        let report = Report { service: ServiceIndex::FIRST, target, count, successes: 0, error };
         self.reporter.lock().unwrap().report(report);
     }
 

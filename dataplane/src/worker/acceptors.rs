@@ -72,7 +72,11 @@ impl Acceptors {
 
     /// Takes no connections any more, except those that are queued already: whether that is news.
     pub(super) fn stop(&mut self, core: &mut Core) -> bool {
-        self.by_service.iter_mut().fold(false, |is_news, acceptor| acceptor.stop(core) || is_news)
+        let mut is_news = false;
+        for acceptor in &mut self.by_service {
+            is_news |= acceptor.stop(core);
+        }
+        is_news
     }
 
     /// Says that accepting goes on once no core has paused for a while.

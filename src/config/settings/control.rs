@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use control::{Settings, breaker, policy, zone::ZoneSettings};
+use control::{ServiceSettings, Settings, breaker, policy, zone::ZoneSettings};
 use dataplane::Balance;
 
 use super::{discovery, health, limits, zone};
@@ -16,7 +16,12 @@ pub(crate) fn settings(listen: Option<SocketAddr>, read: &mut Reader<'_>) -> Opt
     Some(Settings {
         discovery: discovery?,
         discovery_period: read.value(&var::NODE_CHECK_PERIOD)?,
-        health: health::settings(read)?,
+        services: vec![ServiceSettings {
+            port: None,
+            target_port: None,
+            health: health::settings(read)?,
+            affinity,
+        }],
         connect_timeout: read.value(&var::POOL_TIMEOUT)?,
         zone: if affinity { ZoneSettings::Ignored } else { zone? },
         source_addresses: limits::sources(read)?.addresses().collect(),
@@ -24,12 +29,10 @@ pub(crate) fn settings(listen: Option<SocketAddr>, read: &mut Reader<'_>) -> Opt
         probes_max: control::MAX_PROBES,
         policy: policy::PolicySettings {
             fail_open_threshold: read.value(&var::FAIL_OPEN_THRESHOLD)?,
-            affinity,
             drain_timeout: read.value(&var::DRAIN_TIMEOUT)?,
             reset_unhealthy: read.value(&var::UNHEALTHY_CONNECTIONS)?,
             slow_start: read.value(&var::SLOW_START)?,
-            // Clients would be led to where they were; the zone is not heeded either.
-            rebalance_rate: if affinity { 0 } else { rebalance_rate },
+            rebalance_rate,
             breaker: breaker::BreakerSettings {
                 threshold: read.value(&var::CIRCUIT_BREAKER_THRESHOLD)?,
                 timeout: read.value(&var::CIRCUIT_BREAKER_TIMEOUT)?,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use dataplane::{IdleTimeouts, Settings};
+use dataplane::{IdleTimeouts, ServiceSettings, Settings};
 
 use super::{limits, proxy_protocol};
 use crate::config::reader::Reader;
@@ -11,7 +11,11 @@ pub(crate) fn settings(read: &mut Reader<'_>) -> Option<Settings> {
     let proxy_protocol = proxy_protocol::settings(read);
     let keepalive = read.value(&var::TCP_KEEPALIVE)?;
     Some(Settings {
-        balance: read.value(&var::BALANCE)?,
+        services: vec![ServiceSettings {
+            port: None,
+            balance: read.value(&var::BALANCE)?,
+            proxy_header: read.value(&var::PROXY_PROTOCOL)?,
+        }],
         // The start-up checks find out.
         connections_max: usize::MAX,
         pool_size: read.value(&var::POOL_SIZE)?.into(),

@@ -15,7 +15,6 @@ pub(super) fn settings(read: &mut Reader<'_>) -> Option<ProxyProtocol> {
     }
     Some(ProxyProtocol {
         from: trusted.filter(|_| accepts),
-        to_targets: read.value(&var::PROXY_PROTOCOL)?,
         drops_fields: read.value(&var::PROXY_PROTOCOL_TLVS)?,
     })
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-use exchange::Target;
+use exchange::{ServiceIndex, Target};
 
 const TIMEOUT: Duration = Duration::from_mins(5);
 const REFUSED: io::ErrorKind = io::ErrorKind::ConnectionRefused;
@@ -9,7 +9,7 @@ const FAILED: ConnectAttempt = ConnectAttempt::Failed(REFUSED);
 /// So many failed connects in a report.
 fn report(count: u32, successes: u64) -> Report {
     let target = Arc::new(Target::at(([10, 0, 0, 1], 80).into()));
-    Report { target, count, successes, error: REFUSED }
+    Report { service: ServiceIndex::FIRST, target, count, successes, error: REFUSED }
 }
 
 /// A breaker with a threshold of 5, and the time in seconds.

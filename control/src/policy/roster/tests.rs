@@ -33,6 +33,7 @@ fn roster(fail_open_threshold: u8) -> Roster {
         check_port: None,
         warmup_max: Duration::from_secs(2),
         cores: 2,
+        affinity: false,
         policy: PolicySettings {
             fail_open_threshold,
             breaker,
@@ -40,7 +41,6 @@ fn roster(fail_open_threshold: u8) -> Roster {
             reset_unhealthy: false,
             slow_start: Duration::ZERO,
             rebalance_rate: 0,
-            affinity: false,
         },
     })
 }
@@ -58,7 +58,8 @@ const BAD: Result<(), &str> = Err("status 503");
 fn connects_failed(roster: &mut Roster, n: u8, count: u32, seconds: u64) {
     let successes = roster.members[&identity(n)].counters.connected();
     let error = std::io::ErrorKind::ConnectionRefused;
-    let report = exchange::Report { target: Arc::new(target(n)), count, successes, error };
+    let (service, target) = (exchange::ServiceIndex::FIRST, Arc::new(target(n)));
+    let report = exchange::Report { service, target, count, successes, error };
     roster.reported(&report, at(seconds));
 }
 

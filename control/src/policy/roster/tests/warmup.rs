@@ -163,7 +163,7 @@ fn targets(numbers: impl IntoIterator<Item = u8>) -> Vec<Arc<Target>> {
 fn clients_that_keep_their_targets_wait_for_the_table() {
     let mut roster = roster(0);
     let mut rules = roster.rules;
-    rules.policy.affinity = true;
+    rules.affinity = true;
     roster = Roster::new(rules);
     discovers(&mut roster, 1..=3, 0);
     passes(&mut roster, 1, 0);
