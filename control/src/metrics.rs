@@ -160,7 +160,7 @@ impl Metrics {
             registry.register(metric).expect("each name is registered once");
         }
         let mut families = registry.gather();
-        let ports = ports::Used::of(statuses, &self.source_addresses);
+        let ports = ports::UsedPorts::of(statuses, &self.source_addresses);
         let services = ServiceIndex::first(self.services.len()).zip(&self.services);
         for ((index, service), status) in services.zip(statuses.iter()) {
             let cores: Vec<_> = self.cores.iter().map(|core| core.of(index)).collect();

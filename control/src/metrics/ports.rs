@@ -15,7 +15,7 @@ const DEFAULT_PORTS: u64 = 60_999 - 32_768 + 1;
 
 /// The local ports that connections to targets take.
 #[derive(Debug)]
-pub(super) struct Used<'a> {
+pub(super) struct UsedPorts<'a> {
     sources: &'a [IpAddr],
     /// For each source.
     range: u64,
@@ -23,7 +23,7 @@ pub(super) struct Used<'a> {
     by_address: HashMap<SocketAddr, u64>,
 }
 
-impl<'a> Used<'a> {
+impl<'a> UsedPorts<'a> {
     /// By the targets of all services.
     pub(super) fn of(statuses: &Statuses, sources: &'a [IpAddr]) -> Self {
         let range = fs::read_to_string(RANGE).ok();
@@ -104,7 +104,7 @@ mod tests {
         let routings = [Routing::to(entries), Routing::to(vec![entry("10.0.0.2:80", 7)])];
         let left = |sources: &[&str], node: &str| {
             let sources: Vec<_> = sources.iter().map(|source| source.parse().unwrap()).collect();
-            Used::within(100, &sources, routings.iter()).left(node.parse().unwrap())
+            UsedPorts::within(100, &sources, routings.iter()).left(node.parse().unwrap())
         };
         assert_eq!(left(&["10.0.0.8", "10.0.0.9", "10.0.0.7"], "10.0.0.2:80"), 0);
         assert_eq!(left(&[], "10.0.0.1:80"), 50);

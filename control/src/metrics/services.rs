@@ -27,7 +27,7 @@ impl ServiceMetrics {
         &self,
         status: &Status,
         cores: &[&ServiceCounters],
-        ports: &ports::Used<'_>,
+        ports: &ports::UsedPorts<'_>,
     ) -> Vec<MetricFamily> {
         let label = |port: u16| HashMap::from([("service".to_owned(), port.to_string())]);
         let registry = Registry::new_custom(None, self.port.map(label));

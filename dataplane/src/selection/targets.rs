@@ -38,9 +38,14 @@ pub struct Targets {
     affinity: Option<LocalAffinity>,
     admits: bool,
     rebalanced_since: Option<Instant>,
-    /// Whose counts on other cores are read next.
-    read_next: usize,
-    read_due: Option<Instant>,
+    next_read: NextRead,
+}
+
+/// Whose counts on other cores are read next, and when.
+#[derive(Debug, Default)]
+struct NextRead {
+    place: usize,
+    due: Option<Instant>,
 }
 
 impl Targets {
@@ -58,8 +63,7 @@ impl Targets {
             affinity: None,
             admits: false,
             rebalanced_since: None,
-            read_next: 0,
-            read_due: None,
+            next_read: NextRead::default(),
         }
     }
 
@@ -184,14 +188,14 @@ impl Targets {
             return;
         }
         let are_few = eligible.len() * (self.cores - 1) <= COUNTS_READ_MIN;
-        if !are_few && self.read_due.is_some_and(|due| now < due) {
+        if !are_few && self.next_read.due.is_some_and(|due| now < due) {
             return;
         }
-        self.read_due = Some(now + READ_INTERVAL);
+        self.next_read.due = Some(now + READ_INTERVAL);
         let turns = (COUNTS_READ_MAX / (self.cores - 1)).max(1).min(eligible.len());
         for _ in 0..turns {
-            self.read_next = (self.read_next + 1) % eligible.len();
-            eligible[self.read_next].load().read_other_cores();
+            self.next_read.place = (self.next_read.place + 1) % eligible.len();
+            eligible[self.next_read.place].load().read_other_cores();
         }
     }
 }
