@@ -15,9 +15,9 @@ use crate::controller::event::Event;
 use crate::controller::service::Service;
 use crate::controller::{self, Controller, reports};
 use crate::discovery::{self, DiscoverySettings, zone};
-use crate::health::HealthSettings;
 use crate::health::prober::{Prober, Slots};
 use crate::health::reconnect::Reconnector;
+use crate::health::{CheckProtocol, HealthSettings};
 use crate::jitter::Jitter;
 use crate::metrics::{Metrics, overflows};
 use crate::policy::{PolicySettings, Roster, Rules};
@@ -154,7 +154,8 @@ fn rules(settings: &Settings, service: &ServiceSettings, cores: usize) -> Rules 
         affinity: service.affinity,
         rise: health.rise,
         fall: health.fall,
-        check_port: health.port,
+        // Where there are no checks, none can close a breaker.
+        check_port: health.port.or((health.protocol == CheckProtocol::None).then_some(0)),
         warmup_max: health.timeout.min(WARMUP_MAX),
         cores,
     }

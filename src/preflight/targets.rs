@@ -1,4 +1,5 @@
 use control::discovery::{DiscoverySettings, read_file};
+use control::health::CheckProtocol;
 use control::{CheckFlaw, SingleCheck, check_targets};
 use exchange::Target;
 
@@ -84,10 +85,13 @@ fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings
     if passed == all {
         findings.ok(Check::Targets, None, detail);
     } else {
+        let variables = match config.control.services[0].health.protocol {
+            CheckProtocol::Http => "HEALTH_CHECK_PATH, HEALTH_CHECK_PORT and HEALTH_CHECK_STATUS",
+            CheckProtocol::Tcp | CheckProtocol::None => "HEALTH_CHECK_PORT",
+        };
         let detail = format!(
             "{detail}; for the others check that their server runs, that their security group or \
-             firewall lets this machine in, and HEALTH_CHECK_PATH, HEALTH_CHECK_PORT and \
-             HEALTH_CHECK_STATUS{}",
+             firewall lets this machine in, and {variables}{}",
             header_hint(checks, config).unwrap_or_default()
         );
         if passed == 0 {
@@ -102,11 +106,10 @@ fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings
 fn asked(checks: &[SingleCheck], config: &Config) -> String {
     let health = &config.control.services[0].health;
     let hosts: Vec<_> = checks.iter().map(|check| health.address_of(&check.target)).collect();
-    let hosts = match hosts.as_slice() {
-        [one] => one.to_string(),
-        many => format!("each one's address, as {}", many[0]),
-    };
-    format!("GET {}, Host: {hosts}", health.path)
+    match hosts.as_slice() {
+        [one] => health.asked(one),
+        many => health.asked(&format!("each one's address, as {}", many[0])),
+    }
 }
 
 /// The classic mistake: of targets and checks, only one side has the header.

@@ -3,6 +3,7 @@ mod failure;
 mod head;
 mod obstacle;
 mod protocol;
+mod unseen;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,9 +17,11 @@ use ureq_proto::client::state::RecvResponse;
 use ureq_proto::client::{Call, SendRequestResult};
 use ureq_proto::http::Request;
 
+use crate::health::body_match::{BodyMatch, SEARCHED_BYTES};
+use crate::health::check_host::CheckHost;
 use crate::health::path::CheckPath;
 use crate::health::proxy_header::ProxyHeader;
-use crate::health::settings::HealthSettings;
+use crate::health::settings::{CheckProtocol, HealthSettings};
 use crate::health::status::StatusSet;
 use crate::log_lines::escaped::Escaped;
 use crate::threads::guarded::Guarded;
@@ -31,13 +34,16 @@ const USER_AGENT: &str = concat!("stateless-load-balancer/", env!("CARGO_PKG_VER
 /// Holds the head of the request, of which the path is the largest part, in bytes.
 const REQUEST_BYTES: usize = 4 << 10;
 
-/// One HTTP/1.1 GET over a connection of its own, which takes at most the timeout.
+/// One HTTP/1.1 GET over a connection of its own, or just a connection. Takes at most the timeout.
 ///
 /// An answer counts once its status has come and the first byte of its body, or the body's end:
-/// a server that hangs after the head is not well.
+/// a server that hangs after the head is not well. Where the body has to hold a text, that counts.
 #[derive(Debug)]
 pub(crate) struct Probe {
+    protocol: CheckProtocol,
     path: CheckPath,
+    host: Option<CheckHost>,
+    body: Option<BodyMatch>,
     /// What is asked, as a failure says it.
     request: Arc<str>,
     port: Option<u16>,
@@ -50,7 +56,10 @@ impl Probe {
     pub(crate) fn new(settings: &HealthSettings) -> Self {
         let at = settings.port.map(|port| format!(" at port {port}")).unwrap_or_default();
         Self {
+            protocol: settings.protocol,
             path: settings.path.clone(),
+            host: settings.host.clone(),
+            body: settings.body.clone(),
             request: format!("GET {}{at}", Escaped(settings.path.as_str())).into(),
             port: settings.port,
             proxy_header: settings.proxy_header,
@@ -70,13 +79,24 @@ impl Probe {
     async fn check(&self, address: SocketAddr) -> Result<(), CheckFailure> {
         let address = SocketAddr::new(address.ip(), self.port.unwrap_or(address.port()));
         let deadline = Instant::now() + self.timeout;
-        let connected = self.connect(address, deadline).await;
-        let mut connection = connected.map_err(|obstacle| self.failure(obstacle))?;
+        let result = match self.protocol {
+            CheckProtocol::Http => self.get(address, deadline).await,
+            CheckProtocol::Tcp => in_time(deadline, unseen::touch(address)).await,
+            CheckProtocol::None => Ok(()),
+        };
+        result.map_err(|obstacle| self.failure(obstacle))
+    }
+
+    async fn get(&self, address: SocketAddr, deadline: Instant) -> Result<(), Obstacle> {
+        let mut connection = self.connect(address, deadline).await?;
         let result = self.ask(address, &mut connection).await;
-        if matches!(result, Ok(()) | Err(Obstacle::Flaw(CheckFlaw::Status(_)))) {
+        if matches!(
+            result,
+            Ok(()) | Err(Obstacle::Flaw(CheckFlaw::Status(_) | CheckFlaw::NoMatch(..)))
+        ) {
             connection.read_rest().await;
         }
-        result.map_err(|obstacle| self.failure(obstacle))
+        result
     }
 
     async fn connect(
@@ -84,13 +104,7 @@ impl Probe {
         address: SocketAddr,
         deadline: Instant,
     ) -> Result<ProbeConnection<TcpStream>, Obstacle> {
-        let connected = timeout_at(deadline, TcpStream::connect(address)).await;
-        let stream = match connected.map_err(|_| Obstacle::NotConnected)? {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                return Err(Obstacle::NotConnected);
-            }
-            connected => connected?,
-        };
+        let stream = in_time(deadline, TcpStream::connect(address)).await?;
         stream.set_nodelay(true)?;
         let mut connection = ProbeConnection::new(stream, deadline);
         if let Some(header) = self.proxy_header {
@@ -110,18 +124,51 @@ impl Probe {
         if !self.status.contains(status) {
             return Err(CheckFlaw::Status(status).into());
         }
-        // One byte, or the end.
-        match connection.receive_body(&mut [0]).await {
-            Ok(_) => Ok(()),
-            Err(Obstacle::TimedOut) => Err(CheckFlaw::NoBody(status, self.timeout).into()),
-            Err(obstacle) => Err(obstacle),
+        let mut body = Vec::new();
+        let received = self.receive(&mut body, connection).await;
+        match &self.body {
+            Some(wanted) if received.is_ok() || !body.is_empty() => {
+                let is_in = wanted.is_in(&body);
+                is_in
+                    .then_some(())
+                    .ok_or_else(|| CheckFlaw::NoMatch(status, wanted.to_string()).into())
+            }
+            _ => received.map_err(|obstacle| match obstacle {
+                Obstacle::TimedOut => CheckFlaw::NoBody(status, self.timeout).into(),
+                obstacle => obstacle,
+            }),
         }
+    }
+
+    /// Receives what matters of the body: one byte, or the end; or what is searched for a text.
+    async fn receive(
+        &self,
+        body: &mut Vec<u8>,
+        connection: &mut ProbeConnection<TcpStream>,
+    ) -> Result<(), Obstacle> {
+        let Some(wanted) = &self.body else {
+            return connection.receive_body(&mut [0]).await.map(drop);
+        };
+        let mut bytes = 0;
+        body.resize(SEARCHED_BYTES, 0);
+        let result = loop {
+            match connection.receive_body(&mut body[bytes..]).await {
+                Ok(0) => break Ok(()),
+                Ok(more) => bytes += more,
+                Err(obstacle) => break Err(obstacle),
+            }
+            if bytes == SEARCHED_BYTES || wanted.is_in(&body[..bytes]) {
+                break Ok(());
+            }
+        };
+        body.truncate(bytes);
+        result
     }
 
     /// The head of the request, and what knows how to read its answer.
     fn request(&self, address: SocketAddr) -> Result<(Vec<u8>, Call<RecvResponse>), Obstacle> {
         let request = Request::get(format!("http://{address}{}", self.path))
-            .header("Host", address.to_string())
+            .header("Host", self.host.as_ref().map_or(address.to_string(), CheckHost::to_string))
             .header("Connection", "close")
             .header("User-Agent", USER_AGENT)
             .header("Accept", "*/*")
@@ -173,6 +220,17 @@ impl Probe {
             Some(port) => format!("{reason} at port {port} (HEALTH_CHECK_PORT)"),
             None => reason.to_owned(),
         })
+    }
+}
+
+/// What connecting comes to until `deadline`.
+async fn in_time<T>(
+    deadline: Instant,
+    connecting: impl Future<Output = io::Result<T>>,
+) -> Result<T, Obstacle> {
+    match timeout_at(deadline, connecting).await.map_err(|_| Obstacle::NotConnected)? {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Obstacle::NotConnected),
+        connected => Ok(connected?),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::controller::event::Event;
 use crate::health::checked::Checked;
 use crate::health::probe::{CheckFailure, Probe};
-use crate::health::settings::HealthSettings;
+use crate::health::settings::{CheckProtocol, HealthSettings};
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
 use crate::policy::identity::Identity;
@@ -40,6 +40,8 @@ pub(crate) struct Prober {
 #[derive(Debug)]
 struct Tools {
     group: usize,
+    /// A target passes when it is found, and that is all.
+    is_once: bool,
     probe: Probe,
     period: Duration,
     timeout: Duration,
@@ -85,6 +87,7 @@ impl Prober {
     ) -> Self {
         let tools = Tools {
             group,
+            is_once: settings.protocol == CheckProtocol::None,
             probe: Probe::new(settings),
             period: settings.period,
             timeout: settings.timeout,
@@ -137,6 +140,9 @@ impl Tools {
             let (group, target, began) = (self.group, target.clone(), began.into_std());
             let checked = Checked { group, target, began, result };
             if self.events.send(Event::Checked(checked)).await.is_err() {
+                return;
+            }
+            if self.is_once {
                 return;
             }
             sleep_until(due + jitter.apply(self.period)).await;

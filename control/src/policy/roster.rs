@@ -158,12 +158,7 @@ impl Roster {
     /// A check of `target` that began then has passed, or failed for the reason given. Late results
     /// of targets that have left are ignored. Whether [`Roster::status`] may say something else now:
     /// it looks at every target, which is too much for each check that says what the last one did.
-    pub fn checked(
-        &mut self,
-        target: &Identity,
-        result: Result<(), &str>,
-        began: Instant,
-    ) -> bool {
+    pub fn checked(&mut self, target: &Identity, result: Result<(), &str>, began: Instant) -> bool {
         let Some(member) = self.members.get_mut(target) else { return false };
         if member.drain.is_withdrawn() {
             return false;

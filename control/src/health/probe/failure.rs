@@ -33,6 +33,8 @@ pub enum CheckFlaw {
     Status(u16),
     /// A good status, and within this time no body after it.
     NoBody(u16, Duration),
+    /// A good status, and a body that does not hold this.
+    NoMatch(u16, String),
     /// It is no HTTP/1, but this.
     NotHttp(String),
     /// The head is longer than so many bytes.
@@ -74,6 +76,9 @@ impl fmt::Display for CheckFlaw {
             },
             Self::NoBody(status, timeout) => {
                 write!(f, "status {status}, but no body within {}", Time(*timeout))
+            }
+            Self::NoMatch(status, wanted) => {
+                write!(f, "status {status}, but no {wanted} in the body (HEALTH_CHECK_MATCH)")
             }
             Self::NotHttp(what) => f.write_str(what),
             Self::LongHead(bytes) => write!(f, "head over {} KiB", bytes >> 10),

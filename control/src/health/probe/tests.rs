@@ -13,6 +13,9 @@ const ASKED: &str = "GET /ping?a=b";
 
 fn settings() -> HealthSettings {
     HealthSettings {
+        protocol: CheckProtocol::Http,
+        host: None,
+        body: None,
         proxy_header: None,
         period: TIMEOUT,
         path: "/ping?a=b".parse().unwrap(),
@@ -318,4 +321,67 @@ fn a_reason_is_short_and_without_control_characters() {
 fn a_panic_of_the_library_is_a_failed_check() {
     let failure = block_on(guarded(async { panic!("out of order") })).unwrap_err();
     assert_eq!(failure.to_string(), "a library panicked: out of order");
+}
+
+/// The result of a probe with these settings of a server that answers so and ends; what was asked.
+fn asked_with(settings: &HealthSettings, answer: &'static str) -> (Result<(), String>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let head = read_head(&mut stream);
+        for piece in answer.as_bytes().chunks(7) {
+            // It may have heard enough.
+            if stream.write_all(piece).is_err() {
+                break;
+            }
+        }
+        String::from_utf8(head).unwrap().to_ascii_lowercase()
+    });
+    let result = run(&Probe::new(settings), address).map_err(|failure| failure.to_string());
+    (result, server.join().unwrap())
+}
+
+#[test]
+fn a_host_is_named_where_one_is_given() {
+    let settings = HealthSettings { host: Some("a.example".parse().unwrap()), ..settings() };
+    let (result, head) = asked_with(&settings, "HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(result, Ok(()));
+    assert_eq!(head.matches("\r\nhost:").count(), 1, "{head}");
+    assert!(head.contains("\r\nhost: a.example\r\n"), "{head}");
+}
+
+#[test]
+fn a_body_has_to_hold_the_text_that_is_looked_for() {
+    let settings = HealthSettings { body: Some("all is well".parse().unwrap()), ..settings() };
+    let late = format!("HTTP/1.0 200 OK\r\n\r\n{}all is well", "x".repeat((16 << 10) - 11)).leak();
+    let too_late = late.replace("all is", "xall is").leak();
+    let missing = "status 200, but no 'all is well' in the body (HEALTH_CHECK_MATCH)";
+    for (answer, expected) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\nhere all is well", Ok(())),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nall \r\n7\r\nis well\r\n0\r\n\r\n",
+            Ok(()),
+        ),
+        (late, Ok(())),
+        (too_late, Err(missing)),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell", Err(missing)),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Err(missing)),
+        ("HTTP/1.1 503 No\r\nContent-Length: 11\r\n\r\nall is well", Err("status 503")),
+    ] {
+        let expected = expected.map_err(|flaw: &str| format!("{ASKED}: {flaw}"));
+        assert_eq!(asked_with(&settings, answer).0, expected, "{answer}");
+    }
+}
+
+#[test]
+fn without_http_a_connection_is_all_that_counts() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let tcp = Probe::new(&HealthSettings { protocol: CheckProtocol::Tcp, ..settings() });
+    assert_eq!(run(&tcp, address), Ok(()));
+    drop(listener);
+    assert_eq!(run(&tcp, address).unwrap_err().to_string(), "connection refused");
+    let none = Probe::new(&HealthSettings { protocol: CheckProtocol::None, ..settings() });
+    assert_eq!(run(&none, address), Ok(()));
 }
