@@ -29,8 +29,8 @@ use value::cores::Cores;
 /// All that can be configured, checked as far as it can be without opening a socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Where clients connect.
-    pub(crate) listen: SocketAddr,
+    /// Where clients connect, by service; not empty.
+    pub(crate) listen: Vec<SocketAddr>,
     /// Whether another process may listen there already, which goes on serving until this one can.
     pub(crate) overlap: bool,
     /// Where the admin server listens; `None` turns it off.
@@ -57,7 +57,8 @@ impl Config {
     /// What of it depends on this machine.
     pub(crate) fn values(&self) -> ParsedValues {
         ParsedValues {
-            listen: Some(self.listen),
+            listen: self.listen.clone(),
+            services: self.listen.len(),
             overlap: Some(self.overlap),
             admin: self.admin,
             cores: Some(self.cpus.len()),
@@ -73,13 +74,14 @@ impl Config {
     /// All that is wrong, not only the first.
     pub(crate) fn parse(environment: &Environment) -> Result<Self, Box<Refused>> {
         let mut read = Reader::new(environment);
-        let listen = address(read.value(&var::HOST), read.value(&var::PORT));
-        let admin = admin(listen, &mut read);
+        let listen = listen(&read);
+        let admin = admin(&listen, &mut read);
         let cpus = cpus(&mut read);
         let dataplane = settings::dataplane::settings(&mut read);
-        let control = settings::control::settings(listen, &mut read);
+        let control = settings::control::settings(&listen, &mut read);
         let values = ParsedValues {
-            listen,
+            listen: listen.clone(),
+            services: listen.len(),
             overlap: read.value(&var::OVERLAP),
             admin: admin.flatten(),
             cores: cpus.as_ref().map(Vec::len),
@@ -90,7 +92,7 @@ impl Config {
         let config = (|| {
             let control = control?;
             Some(Self {
-                listen: listen?,
+                listen,
                 overlap: read.value(&var::OVERLAP)?,
                 admin: admin?,
                 cpus: cpus?,
@@ -111,17 +113,22 @@ impl Config {
 
 /// Where the admin server listens, if it does; `None` if that is bad.
 #[expect(clippy::option_option, reason = "bad and turned off are two different things")]
-fn admin(clients: Option<SocketAddr>, read: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
+fn admin(clients: &[SocketAddr], read: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
     let admin = address(read.value(&var::ADMIN_HOST), read.value(&var::ADMIN_PORT))?;
-    if let Some(clients) = clients
-        && clients.port() == admin.port()
-        && overlap(clients.ip(), admin.ip())
-    {
+    let is_theirs = |it: &&SocketAddr| it.port() == admin.port() && overlap(it.ip(), admin.ip());
+    if let Some(clients) = clients.iter().find(is_theirs) {
         let reason = format!("is PORT too, on the same address; accepted: not {}", clients.port());
         read.refuse(&var::ADMIN_PORT, &reason);
         return None;
     }
     Some((admin.port() != 0).then_some(admin))
+}
+
+/// Where clients connect, by service; empty if that is bad.
+fn listen(read: &Reader<'_>) -> Vec<SocketAddr> {
+    let (host, ports) = (read.value(&var::HOST), read.value(&var::PORT));
+    let Some((host, ports)) = host.zip(ports) else { return Vec::new() };
+    ports.services().iter().map(|service| SocketAddr::new(host, service.port)).collect()
 }
 
 /// The CPUs that carry traffic.

@@ -80,7 +80,7 @@ pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
         }
         None => logging::start(config.log_format, &config.log_filter),
     }
-    let balancer = reachable(config.listen);
+    let balancer = reachable(config.listen[0]);
     let stage = Arc::new(Stage {
         targets,
         traffic: Arc::new(Traffic::new(balancer)),
@@ -145,26 +145,42 @@ fn demo_environment(mut environment: Environment, targets: &[Arc<Target>]) -> En
     environment.set_default(&var::SHUTDOWN_TIMEOUT, "2s");
     environment.set_default(&var::SHUTDOWN_DELAY, SHUTDOWN_DELAY);
     environment.set_default(&var::RUST_LOG, LOG_FILTER);
-    make_free(&mut environment, &var::HOST, &var::PORT);
-    make_free(&mut environment, &var::ADMIN_HOST, &var::ADMIN_PORT);
+    make_client_port_free(&mut environment);
+    make_admin_port_free(&mut environment);
     environment
 }
 
-/// Puts a free port in place of one that is taken. What cannot be parsed is left to the parser.
-fn make_free(environment: &mut Environment, host: &Variable<IpAddr>, port: &Variable<u16>) {
-    let host = (host.parse)(environment.get(host));
-    let wanted = (port.parse)(environment.get(port));
-    let (Ok(host), Ok(wanted)) = (host, wanted) else { return };
+/// Puts a free port in place of the one of clients if that is taken. There is one service: the targets
+/// are those of the demo. What cannot be parsed is left to the parser.
+fn make_client_port_free(environment: &mut Environment) {
+    let Ok(ports) = (var::PORT.parse)(environment.get(&var::PORT)) else { return };
+    let wanted = ports.services()[0].port;
+    let free = free_port(environment, &var::HOST, wanted);
+    if let Some(free) = free {
+        say(&format!("PORT {wanted} is taken: this time it is {free}.\n"));
+    }
+    environment.set(&var::PORT, &free.unwrap_or(wanted).to_string());
+}
+
+/// The same for the admin server's.
+fn make_admin_port_free(environment: &mut Environment) {
+    let Ok(wanted) = (var::ADMIN_PORT.parse)(environment.get(&var::ADMIN_PORT)) else { return };
+    if let Some(free) = free_port(environment, &var::ADMIN_HOST, wanted) {
+        say(&format!("ADMIN_PORT {wanted} is taken: this time it is {free}.\n"));
+        environment.set(&var::ADMIN_PORT, &free.to_string());
+    }
+}
+
+/// A free port, if the one that is wanted is taken.
+fn free_port(environment: &Environment, host: &Variable<IpAddr>, wanted: u16) -> Option<u16> {
+    let host = (host.parse)(environment.get(host)).ok()?;
     let probe = TcpListener::bind(SocketAddr::new(host, wanted));
     // Whatever else is wrong is better said when the balancer itself binds.
     if !probe.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
-        return;
+        return None;
     }
     let free = TcpListener::bind(SocketAddr::new(host, 0)).and_then(|probe| probe.local_addr());
-    if let Ok(free) = free {
-        say(&format!("{} {wanted} is taken: this time it is {}.\n", port.name(), free.port()));
-        environment.set(port, &free.port().to_string());
-    }
+    free.ok().map(|free| free.port())
 }
 
 /// Columns of a line that holds an address of the usual length.

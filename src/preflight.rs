@@ -111,7 +111,7 @@ fn note_variables(parsed: &Result<Config, Box<Refused>>, findings: &mut Findings
         }
         Err(refused) => {
             for problem in &refused.problems {
-                let subject = Some(problem.name.to_owned());
+                let subject = Some(problem.name.clone().into_owned());
                 findings.refused(Check::Configuration, subject, problem.clone());
             }
         }

@@ -17,8 +17,8 @@ use balancer::Balancer;
 /// # Errors
 /// Why it did not start.
 pub(crate) fn run(environment: Environment) -> Result<(), Failure> {
-    let (origin, mut problems) = Origin::of_process();
-    let described = match &origin.inherited {
+    let (mut origin, mut problems) = Origin::of_process();
+    let described = match &mut origin.inherited {
         Some(inherited) => inherited.describe(environment),
         None => Ok((environment, None)),
     };
@@ -54,7 +54,7 @@ fn parse(
         Ok(config) => Refused { problems: Vec::new(), values: config.values() },
         Err(refused) => *refused,
     };
-    let listen = refused.values.listen.filter(|_| binds);
+    let listen = if binds { refused.values.listen } else { Vec::new() };
     let values = ParsedValues { listen, ..refused.values };
     problems.extend(preflight::all_wrong(Refused { values, ..refused }).0);
     Err(ConfigError(problems))
@@ -74,7 +74,7 @@ pub(crate) fn balance<C>(
     let is_bound = origin.inherited.is_some();
     let values = config.values();
     let capacity = preflight::check_before_start(&ParsedValues {
-        listen: values.listen.filter(|_| !is_bound),
+        listen: if is_bound { Vec::new() } else { values.listen },
         listen_backlog: values.listen_backlog.filter(|_| !is_bound),
         ..values
     })?;

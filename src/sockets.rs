@@ -19,53 +19,61 @@ const ADMIN_BACKLOG: i32 = 128;
 /// Every socket that clients or operators connect to; none listens yet.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    /// One for each core, in the order of [`Config::cpus`].
-    pub(crate) listeners: Vec<Listener>,
+    /// For each core, in the order of [`Config::cpus`], one for each service.
+    pub(crate) listeners: Vec<Vec<Listener>>,
     /// Where the admin server will listen.
     pub(crate) admin: Option<AdminSocket>,
 }
 
 impl Sockets {
-    /// Binds them all; clients connect to the socket that the process was started with, if there is
-    /// one.
+    /// Binds them all; clients connect to the sockets that the process was started with, one for each
+    /// service, if there are any.
     ///
     /// # Errors
     /// The variables whose values cannot be bound to.
-    pub(crate) fn bind(config: &Config, inherited: Option<&Listener>) -> Result<Self, ConfigError> {
-        let is_shared = inherited.is_none() && port_has_users(config.listen);
-        if is_shared && !config.overlap {
-            // It has come since the start-up checks.
-            return Err(ConfigError(vec![shared_problem(config.listen)]));
-        }
-        let listener = |_| match inherited {
-            Some(listener) => listener.try_clone(),
-            None => Listener::bind(config.listen),
-        };
-        let listeners: Result<Vec<_>, _> = config.cpus.iter().map(listener).collect();
-        let admin = config.admin.map(AdminSocket::bind).transpose();
-        match (listeners, admin) {
-            (Ok(listeners), Ok(admin)) => {
-                if is_shared {
-                    log::info!(
-                        "{} listens on {}, too: as soon as a target may get clients they are \
-                         shared with it, until it ends (OVERLAP)",
-                        holder(config.listen),
-                        config.listen
-                    );
+    pub(crate) fn bind(config: &Config, inherited: &[Listener]) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let mut listeners: Vec<Vec<_>> = config.cpus.iter().map(|_| Vec::new()).collect();
+        let mut shared = Vec::new();
+        for (place, &address) in config.listen.iter().enumerate() {
+            let inherited = inherited.get(place);
+            if inherited.is_none() && port_has_users(address) {
+                if !config.overlap {
+                    // It has come since the start-up checks.
+                    problems.push(shared_problem(address));
+                    continue;
                 }
-                Ok(Self { listeners, admin })
+                shared.push(address);
             }
-            (listeners, admin) => {
-                let mut problems = Vec::new();
-                if let Err(error) = listeners {
-                    problems.push(client_problem(config.listen, &error));
+            for of_core in &mut listeners {
+                let listener = match inherited {
+                    Some(listener) => listener.try_clone(),
+                    None => Listener::bind(address),
+                };
+                match listener {
+                    Ok(listener) => of_core.push(listener),
+                    Err(error) => {
+                        problems.push(client_problem(address, &error));
+                        break;
+                    }
                 }
-                if let Err(error) = admin {
-                    problems.extend(config.admin.map(|address| admin_problem(address, &error)));
-                }
-                Err(ConfigError(problems))
             }
         }
+        let admin = config.admin.map(|address| {
+            AdminSocket::bind(address).map_err(|error| admin_problem(address, &error))
+        });
+        let admin = admin.transpose().map_err(|problem| problems.push(problem));
+        if !problems.is_empty() {
+            return Err(ConfigError(problems));
+        }
+        for address in shared {
+            log::info!(
+                "{} listens on {address}, too: as soon as a target may get clients they are shared \
+                 with it, until it ends (OVERLAP)",
+                holder(address)
+            );
+        }
+        Ok(Self { listeners, admin: admin.ok().flatten() })
     }
 }
 

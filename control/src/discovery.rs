@@ -14,7 +14,7 @@ mod static_list;
 mod watch;
 pub mod zone;
 
-pub use address_check::check_address;
+pub use address_check::{check_address, with_port_of_its_own};
 #[cfg(feature = "aws")]
 pub use ec2::{
     AwsSettings, Fault, FaultKind, Found, Ignored, Mode, Reason, discover_once, iam_policy,

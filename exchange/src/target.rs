@@ -1,5 +1,5 @@
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What a target is called: the instance id where there is one, else its `ip:port`.
@@ -44,15 +44,13 @@ impl Target {
         Self { id: TargetId::new(&address.to_string()), address, zone: None }
     }
 
-    /// An instance without an id, at whatever port each service gives it ([`Target::at_port`]): its
-    /// address without a port is its id.
-    pub fn without_port(ip: IpAddr) -> Self {
-        Self { id: TargetId::new(&ip.to_string()), address: SocketAddr::new(ip, 0), zone: None }
-    }
-
-    /// The same instance, serving at `port`.
+    /// The same instance, serving at `port`. One that is called by its address is called by it without
+    /// a port: so it has one id wherever it serves.
     #[must_use]
     pub fn at_port(mut self, port: u16) -> Self {
+        if self.id.as_str() == self.address.to_string() {
+            self.id = TargetId::new(&self.address.ip().to_string());
+        }
         self.address.set_port(port);
         self
     }

@@ -14,6 +14,16 @@ pub(crate) struct Environment {
     texts: BTreeMap<String, String>,
     /// What is no UTF-8. That is a problem of its own; otherwise it counts as unset.
     others: BTreeMap<&'static str, OsString>,
+    /// What is set for one service alone, by its port and the variable's name.
+    overrides: BTreeMap<(u16, &'static str), String>,
+}
+
+/// A variable that is set for one service alone: `NAME_<port>`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Override<'a> {
+    pub(crate) port: u16,
+    pub(crate) row: &'static Row,
+    pub(crate) text: &'a str,
 }
 
 /// The name under which a variable is set, its own or an alias, and what to.
@@ -61,6 +71,23 @@ impl Environment {
         row.names().filter_map(|name| Some(Written { name, text: self.texts.get(&key(name))? }))
     }
 
+    /// What is set for one service alone, whether that can be or not.
+    pub(super) fn overrides(&self) -> impl Iterator<Item = Override<'_>> {
+        self.overrides.iter().filter_map(|(&(port, name), text)| {
+            let row = table::rows().find(|row| row.name == name)?;
+            Some(Override { port, row, text })
+        })
+    }
+
+    /// The environment as the service at `port` has it.
+    pub(super) fn of_service(&self, port: u16) -> Self {
+        let mut own = self.clone();
+        for it in self.overrides().filter(|it| it.port == port && it.row.is_per_service()) {
+            own.texts.insert(key(it.row.name), it.text.to_owned());
+        }
+        own
+    }
+
     /// What is set and no text, by name.
     pub(super) fn not_utf8(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
         self.others.iter().map(|(name, value)| (*name, value.as_os_str()))
@@ -78,7 +105,16 @@ impl FromIterator<(OsString, OsString)> for Environment {
     /// Where a name comes twice, the first holds, as for getenv(3).
     fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
         let (mut texts, mut others) = (BTreeMap::new(), BTreeMap::new());
+        let mut overrides = BTreeMap::new();
         for (name, value) in variables {
+            if let Some(whose) = name.to_str().and_then(override_name) {
+                // What is no text is seen to be wrong by its escaped form.
+                let text = value.to_string_lossy().trim().to_owned();
+                if !text.is_empty() {
+                    overrides.entry(whose).or_insert(text);
+                }
+                continue;
+            }
             let Some(name) = table::rows().flat_map(Row::names).find(|ours| *ours == name) else {
                 continue;
             };
@@ -94,8 +130,16 @@ impl FromIterator<(OsString, OsString)> for Environment {
         // envy answers an error only for values that do not fit or come twice: any text fits a map,
         // and a map has each name once.
         let texts = envy::from_iter(texts).expect("texts fit a map of texts");
-        Self { texts, others }
+        Self { texts, others, overrides }
     }
+}
+
+/// Whose value `name` is: a service's port, and the variable before it.
+pub(super) fn override_name(name: &str) -> Option<(u16, &'static str)> {
+    let (name, port) = name.rsplit_once('_')?;
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    let port = port.parse().ok().filter(|_| digits)?;
+    Some((port, table::rows().find(|row| row.name == name)?.name))
 }
 
 /// The name as envy has it.

@@ -1,5 +1,7 @@
+use std::borrow::Cow;
 use std::fmt;
 
+use super::environment::override_name;
 use super::table;
 
 /// A variable that is set and means nothing here, but is nearly one of ours.
@@ -8,7 +10,7 @@ pub(crate) struct Misspelt {
     /// As set, escaped.
     pub(crate) name: String,
     /// What was probably meant.
-    pub(crate) meant: &'static str,
+    pub(crate) meant: Cow<'static, str>,
 }
 
 /// Variables of the AWS SDKs that only look like ours.
@@ -25,19 +27,36 @@ impl Misspelt {
     }
 
     /// The variable that `name` is, or is nearly.
-    pub(crate) fn name_of(name: &str) -> Option<&'static str> {
-        documented(name).or_else(|| Self::find(name).map(|found| found.meant))
+    pub(crate) fn name_of(name: &str) -> Option<Cow<'static, str>> {
+        let documented = documented(name).map(Cow::Borrowed);
+        documented.or_else(|| Self::find(name).map(|found| found.meant))
+    }
+
+    /// A variable for one service alone whose name before the port is nearly one of ours.
+    fn find_override(name: &str) -> Option<Self> {
+        let (before, port) = name.rsplit_once('_')?;
+        let is_port = port.parse::<u16>().is_ok() && documented(before).is_none();
+        let meant = Self::find(before).filter(|_| is_port)?.meant;
+        let row = table::rows().find(|row| row.name == meant)?;
+        row.is_per_service().then(|| {
+            let (name, meant) = (name.escape_debug().to_string(), format!("{meant}_{port}"));
+            Self { name, meant: meant.into() }
+        })
     }
 
     fn find(name: &str) -> Option<Self> {
-        if documented(name).is_some() || UNRELATED.contains(&name) {
+        let is_override = override_name(name).is_some();
+        if is_override || documented(name).is_some() || UNRELATED.contains(&name) {
             return None;
+        }
+        if let Some(found) = Self::find_override(name) {
+            return Some(found);
         }
         let set = letters(name);
         let escaped = || name.escape_debug().to_string();
         let is_meant = |row: &&table::Row| row.synonyms.iter().any(|it| letters(it) == set);
         if let Some(row) = table::rows().find(is_meant) {
-            return Some(Self { name: escaped(), meant: row.name });
+            return Some(Self { name: escaped(), meant: row.name.into() });
         }
         let ours = table::rows().flat_map(|row| row.names().map(|ours| (ours, row.name)));
         let near = ours.filter_map(|(ours, documented)| {
@@ -49,7 +68,7 @@ impl Misspelt {
             (edits <= edits_max).then_some((edits, documented))
         });
         let (_, meant) = near.min()?;
-        Some(Self { name: escaped(), meant })
+        Some(Self { name: escaped(), meant: meant.into() })
     }
 }
 
@@ -104,7 +123,7 @@ fn edits(a: &[char], b: &[char]) -> usize {
 mod tests {
     use super::*;
 
-    fn meant(name: &str) -> Option<&'static str> {
+    fn meant(name: &str) -> Option<Cow<'static, str>> {
         Misspelt::find(name).map(|found| found.meant)
     }
 
@@ -129,8 +148,10 @@ mod tests {
             ("AWS_REGIONS", "AWS_REGION"),
             ("CONNECT_TIMEOUTS", "POOL_TIMEOUT"),
             ("connect_timeout", "POOL_TIMEOUT"),
+            ("HEALTHCHECK_PATH_443", "HEALTH_CHECK_PATH_443"),
+            ("BALANCES_80", "BALANCE_80"),
         ] {
-            assert_eq!(meant(name), Some(expected), "{name}");
+            assert_eq!(meant(name).as_deref(), Some(expected), "{name}");
         }
     }
 

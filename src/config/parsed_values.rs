@@ -7,8 +7,10 @@ use dataplane::Sources;
 /// that may be bad elsewhere. `None` is what is unset or bad.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ParsedValues {
-    /// Where clients connect.
-    pub(crate) listen: Option<SocketAddr>,
+    /// Where clients connect, by service; empty where that is bad.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// How many services there are; 0 where that is bad.
+    pub(crate) services: usize,
     /// Whether another process may listen there, too.
     pub(crate) overlap: Option<bool>,
     /// Where the admin server listens.

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
@@ -17,7 +18,7 @@ pub(crate) struct Refused {
 /// One variable whose value cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// Escaped; `None` where the variable is not set.
     value: Option<String>,
     /// What is wrong and what is accepted.
@@ -32,9 +33,13 @@ const VALUE_CHARS_MAX: usize = 200;
 impl Problem {
     /// `value` as found, `None` where it is unset. `reason` says what is wrong and what is accepted;
     /// control characters in it are escaped too, since it may quote the value.
-    pub(crate) fn new(name: &'static str, value: Option<&str>, reason: &str) -> Self {
+    pub(crate) fn new(
+        name: impl Into<Cow<'static, str>>,
+        value: Option<&str>,
+        reason: &str,
+    ) -> Self {
         let (value, reason) = (value.map(escape), escape_controls(reason));
-        Self { name, value, reason, is_temporary: false }
+        Self { name: name.into(), value, reason, is_temporary: false }
     }
 
     /// The same problem, if the same value may be good later: an address that is not there yet, a
@@ -46,7 +51,7 @@ impl Problem {
     pub(super) fn not_utf8(name: &'static str, value: &OsStr) -> Self {
         let escaped = value.as_bytes().escape_ascii().to_string();
         let reason = "is not valid UTF-8; accepted: text in UTF-8".to_owned();
-        Self { name, value: Some(cut(&escaped)), reason, is_temporary: false }
+        Self { name: name.into(), value: Some(cut(&escaped)), reason, is_temporary: false }
     }
 }
 
@@ -72,7 +77,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.iter().map(|problem| problem.name).collect::<BTreeSet<_>>().len();
+        let count = self.0.iter().map(|problem| &*problem.name).collect::<BTreeSet<_>>().len();
         let variables = if count == 1 { "variable" } else { "variables" };
         write!(f, "the configuration cannot be used ({count} {variables}):")?;
         for problem in &self.0 {

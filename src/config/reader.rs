@@ -1,7 +1,7 @@
-use super::environment::Environment;
+use super::environment::{Environment, Override};
 use super::problem::Problem;
 use super::remarks::alias;
-use super::table::{self, Row, Variable};
+use super::table::{self, PORT, Row, Variable};
 
 /// Reads typed values out of an environment, and collects what is wrong with it.
 #[derive(Debug)]
@@ -22,7 +22,19 @@ impl<'a> Reader<'a> {
             }
             read.problems.extend(alias::contradictions(row, environment));
         }
+        let problems = environment.overrides().filter_map(|it| override_problem(it, environment));
+        read.problems.extend(problems);
         read
+    }
+
+    /// A reader of values that were checked before: `environment` as one service has it.
+    pub(super) fn of_service(environment: &'a Environment) -> Self {
+        Self { environment, problems: Vec::new() }
+    }
+
+    /// What it reads.
+    pub(super) fn environment(&self) -> &'a Environment {
+        self.environment
     }
 
     /// The value of `variable`; `None` if it is bad, which has been noted.
@@ -74,4 +86,23 @@ impl<'a> Reader<'a> {
             None => Problem::new(row.name, row.default.value(), reason),
         }
     }
+}
+
+/// What is wrong with a value for one service alone.
+fn override_problem(it: Override<'_>, environment: &Environment) -> Option<Problem> {
+    let Override { port, row, text } = it;
+    let name = format!("{}_{port}", row.name);
+    if !row.is_per_service() {
+        let reason = "is for one service, and this variable is for all of them; accepted for one: \
+                      HEALTH_CHECK_*, BALANCE and PROXY_PROTOCOL";
+        return Some(Problem::new(name, Some(text), reason));
+    }
+    // Where PORT is bad, that is what is told.
+    let ports = (PORT.parse)(environment.get(&PORT)).ok()?;
+    if !ports.services().iter().any(|service| service.port == port) {
+        let reason = format!("is for a service that PORT does not have; it has: {ports}");
+        return Some(Problem::new(name, Some(text), &reason));
+    }
+    let reason = (row.check)(Some(text)).err()?;
+    Some(Problem::new(name, Some(text), &reason))
 }

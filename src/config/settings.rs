@@ -7,4 +7,5 @@ pub(super) mod discovery;
 mod health;
 pub(super) mod limits;
 mod proxy_protocol;
+mod services;
 mod zone;

@@ -3,6 +3,7 @@
 pub(super) mod addresses;
 pub(super) mod cores;
 pub(super) mod list;
+pub(super) mod ports;
 
 use std::fmt::Display;
 use std::net::IpAddr;

@@ -22,7 +22,7 @@ impl Host {
         // How much there has to be depends on them.
         let capacity = values.cores.and_then(|cores| {
             machine::examine(&mut findings);
-            limits::examine(cores, values.connections, &mut findings)
+            limits::examine(cores, values.services.max(1), values.connections, &mut findings)
         });
         ports::examine(values, purpose, &mut findings);
         Self { findings, capacity }

@@ -28,6 +28,9 @@ const NOFILE_BASE: u64 = 3 + control::DESCRIPTORS_MAX as u64;
 /// accepts are in flight when there is room for one more.
 const NOFILE_PER_CORE: u64 = 20;
 
+/// What a core has for each further service: its listener, and accepts in flight.
+const NOFILE_PER_FURTHER_SERVICE: u64 = 1 + 4;
+
 /// Of the descriptors every so many-th is for health checks, which never take more.
 const PROBES_SHARE: u64 = 8;
 const PROBES_MAX: u64 = control::MAX_PROBES as u64;
@@ -73,8 +76,8 @@ impl Capacity {
 
     /// Why `MAX_CONNECTIONS` cannot be kept: there are not as many descriptors. Clients beyond what
     /// they allow would wait, not be reset.
-    fn limit_problem(self, wanted: NonZeroUsize, cores: usize) -> Option<Problem> {
-        let most = Limits::connections_max(self.connections_max, cores, 1);
+    fn limit_problem(self, wanted: NonZeroUsize, cores: usize, services: usize) -> Option<Problem> {
+        let most = Limits::connections_max(self.connections_max, cores, services);
         let reason = format!(
             "needs more open files than RLIMIT_NOFILE allows, two for each connection and some to \
              reset the excess; accepted: 1 to {most}, or more with LimitNOFILE=1048576 (systemd), \
@@ -86,10 +89,11 @@ impl Capacity {
 }
 
 /// Raises the soft limits as far as the hard ones allow, and looks whether they will do for a data
-/// plane on so many `cores`, and for as many `connections` as are wanted at most. Answers what there is
-/// room for, if that is anything.
+/// plane of so many `services` on so many `cores`, and for as many `connections` as are wanted at
+/// most. Answers what there is room for, if that is anything.
 pub(super) fn examine(
     cores: usize,
+    services: usize,
     connections: Option<NonZeroUsize>,
     findings: &mut Findings,
 ) -> Option<Capacity> {
@@ -101,9 +105,9 @@ pub(super) fn examine(
         None => "no limit".to_owned(),
     });
     findings.result(Check::Memlock, memlock);
-    let capacity = check_nofile(raise_to_hard(Resource::Nofile), count);
+    let capacity = check_nofile(raise_to_hard(Resource::Nofile), count, services);
     let capacity = capacity.map_err(|cause| findings.failure(Check::Nofile, None, cause)).ok()?;
-    let problem = connections.and_then(|wanted| capacity.limit_problem(wanted, cores));
+    let problem = connections.and_then(|wanted| capacity.limit_problem(wanted, cores, services));
     match (problem, capacity.line(connections)) {
         (Some(problem), _) => findings.refused(Check::Nofile, None, problem),
         (None, (log::Level::Warn, line)) => findings.warning(Check::Nofile, None, line),
@@ -170,8 +174,10 @@ fn check_memlock(limit: Option<u64>, needed: u64) -> Result<(), String> {
     }
 }
 
-fn check_nofile(limit: Option<u64>, cores: u64) -> Result<Capacity, String> {
-    let fixed = NOFILE_BASE.saturating_add(NOFILE_PER_CORE.saturating_mul(cores));
+fn check_nofile(limit: Option<u64>, cores: u64, services: usize) -> Result<Capacity, String> {
+    let further = u64::try_from(services.saturating_sub(1)).unwrap_or(u64::MAX);
+    let per_core = NOFILE_PER_CORE + NOFILE_PER_FURTHER_SERVICE.saturating_mul(further);
+    let fixed = NOFILE_BASE.saturating_add(per_core.saturating_mul(cores));
     let files = limit.unwrap_or(u64::MAX);
     let probes = (files / PROBES_SHARE).min(PROBES_MAX);
     let connections = files.saturating_sub(fixed.saturating_add(probes)) / 2;
@@ -199,13 +205,13 @@ mod tests {
         assert!(check_memlock(Some(655_360), 655_360).is_ok());
         assert!(check_memlock(None, u64::MAX).is_ok());
         assert!(check_memlock(Some(655_359), 655_360).unwrap_err().contains("LimitMEMLOCK"));
-        let room = |limit, cores| check_nofile(limit, cores).unwrap().connections_max;
+        let room = |limit, cores| check_nofile(limit, cores, 1).unwrap().connections_max;
         assert_eq!(room(Some(127), 2), 1);
         assert_eq!(room(Some(150), 2), 11);
         assert_eq!(room(Some(1_048_576), 2), (1_048_576 - 109 - 1024) / 2);
         assert!(room(None, 1024) > 1 << 40);
-        assert!(check_nofile(Some(125), 2).unwrap_err().contains("need at least 127"));
-        let probes = |limit| check_nofile(limit, 2).unwrap().probes_max;
+        assert!(check_nofile(Some(125), 2, 1).unwrap_err().contains("need at least 127"));
+        let probes = |limit| check_nofile(limit, 2, 1).unwrap().probes_max;
         assert_eq!([probes(Some(150)), probes(Some(1024)), probes(None)], [18, 128, 1024]);
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn examine(values: &ParsedValues, purpose: Purpose, findings: &mut Fi
         }
         _ => None,
     };
-    if let Some(address) = values.listen {
+    for &address in &values.listen {
         match (purpose, values.overlap) {
             (Purpose::Start, Some(false)) => {
                 clients(address, Availability::of_client_alone(address), findings);

@@ -1,6 +1,6 @@
 use control::discovery::{DiscoverySettings, read_file};
 use control::health::CheckProtocol;
-use control::{CheckFlaw, SingleCheck, check_targets};
+use control::{CheckFlaw, ServiceSettings, SingleCheck, check_targets};
 use exchange::Target;
 
 use super::findings::{Check, Findings};
@@ -21,8 +21,15 @@ pub(super) fn examine(config: &Config, probes_max: usize, findings: &mut Finding
         if let Some(zone) = zone::own(&settings.zone, findings) {
             zone::note_near(&zone, &targets, findings);
         }
-        let checks = check_targets(&settings.services[0].health, probes_max, targets).await;
-        note_results(&checks, config, findings);
+        for service in &settings.services {
+            let own = |target: Target| match service.target_port {
+                Some(port) => target.at_port(port),
+                None => target,
+            };
+            let own = targets.iter().cloned().map(own).collect();
+            let checks = check_targets(&service.health, probes_max, own).await;
+            note_results(&checks, service, config, findings);
+        }
     });
     // Nobody waits for what is still under way.
     runtime.shutdown_background();
@@ -61,7 +68,12 @@ async fn discover(config: &Config, findings: &mut Findings) -> Option<Vec<Target
     Some(targets)
 }
 
-fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings) {
+fn note_results(
+    checks: &[SingleCheck],
+    service: &ServiceSettings,
+    config: &Config,
+    findings: &mut Findings,
+) {
     let passed = checks.iter().filter(|check| check.result.is_ok()).count();
     for check in checks {
         let target = &check.target;
@@ -81,18 +93,20 @@ fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings
         }
     }
     let all = checks.len();
-    let detail = format!("{passed} of {all} passed the health check ({})", asked(checks, config));
+    let whose = service.port.map_or(String::new(), |port| format!("service {port}: "));
+    let asked = asked(checks, service);
+    let detail = format!("{whose}{passed} of {all} passed the health check ({asked})");
     if passed == all {
         findings.ok(Check::Targets, None, detail);
     } else {
-        let variables = match config.control.services[0].health.protocol {
+        let variables = match service.health.protocol {
             CheckProtocol::Http => "HEALTH_CHECK_PATH, HEALTH_CHECK_PORT and HEALTH_CHECK_STATUS",
             CheckProtocol::Tcp | CheckProtocol::None => "HEALTH_CHECK_PORT",
         };
         let detail = format!(
             "{detail}; for the others check that their server runs, that their security group or \
              firewall lets this machine in, and {variables}{}",
-            header_hint(checks, config).unwrap_or_default()
+            header_hint(checks, service, config).unwrap_or_default()
         );
         if passed == 0 {
             findings.failure(Check::Targets, None, detail);
@@ -103,8 +117,8 @@ fn note_results(checks: &[SingleCheck], config: &Config, findings: &mut Findings
 }
 
 /// What each of them was asked.
-fn asked(checks: &[SingleCheck], config: &Config) -> String {
-    let health = &config.control.services[0].health;
+fn asked(checks: &[SingleCheck], service: &ServiceSettings) -> String {
+    let health = &service.health;
     let hosts: Vec<_> = checks.iter().map(|check| health.address_of(&check.target)).collect();
     match hosts.as_slice() {
         [one] => health.asked(one),
@@ -113,13 +127,18 @@ fn asked(checks: &[SingleCheck], config: &Config) -> String {
 }
 
 /// The classic mistake: of targets and checks, only one side has the header.
-fn header_hint(checks: &[SingleCheck], config: &Config) -> Option<&'static str> {
+fn header_hint(
+    checks: &[SingleCheck],
+    service: &ServiceSettings,
+    config: &Config,
+) -> Option<&'static str> {
     let flaws = || checks.iter().filter_map(|check| check.result.as_ref().err()?.flaw());
     let hung_up = flaws().any(|it| matches!(it, CheckFlaw::Cut | CheckFlaw::Reset));
     // A header is no request.
     let is_bad_request = flaws().any(|it| *it == CheckFlaw::Status(400));
-    let is_sent_by_checks = config.control.services[0].health.proxy_header.is_some();
-    let is_sent_for_clients = config.dataplane.services[0].proxy_header.is_some();
+    let is_sent_by_checks = service.health.proxy_header.is_some();
+    let mut told = config.dataplane.services.iter().filter(|it| it.port == service.port);
+    let is_sent_for_clients = told.any(|it| it.proxy_header.is_some());
     match (is_sent_by_checks, is_sent_for_clients) {
         (true, _) if hung_up || is_bad_request => Some(
             ". Perhaps a server does not expect the PROXY protocol header that a check begins \

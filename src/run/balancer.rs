@@ -26,8 +26,8 @@ pub(super) struct Balancer {
     /// `None` once somebody waits for it.
     dataplane: Option<DataPlane>,
     counters: Arc<[CoreCounters]>,
-    /// Where clients connect, and the CPUs that serve them.
-    address: SocketAddr,
+    /// Where clients connect, by service, and the CPUs that serve them.
+    addresses: Vec<SocketAddr>,
     cpus: Vec<usize>,
     is_listening: watch::Sender<bool>,
     shutdown_timeout: Duration,
@@ -39,28 +39,29 @@ impl Balancer {
     /// other process serves until there is a target.
     pub(super) fn start(config: Config, origin: Origin) -> Result<Self, Failure> {
         let Origin { supervision, inherited } = origin;
-        let listener = inherited.map(|inherited| inherited.listener);
+        let inherited = inherited.map(|inherited| inherited.listeners).unwrap_or_default();
         // A socket from outside listens already.
-        let listens_later = config.overlap && listener.is_none();
-        let sockets =
-            Sockets::bind(&config, listener.as_ref()).map_err(|error| Failure::config(&error))?;
+        let listens_later = config.overlap && inherited.is_empty();
+        let sockets = Sockets::bind(&config, &inherited);
+        let sockets = sockets.map_err(|error| Failure::config(&error))?;
         log::info!(
             "{} {} starts, process {}",
             env!("CARGO_PKG_NAME"),
             env!("CARGO_PKG_VERSION"),
             process::id()
         );
-        let count = config.cpus.len();
+        let (count, services) = (config.cpus.len(), config.listen.len());
         let (publisher, subscribers) =
-            exchange::broadcast(count, 1).map_err(|error| Failure::other(&error))?;
+            exchange::broadcast(count, services).map_err(|error| Failure::other(&error))?;
         let (reporters, reports) =
             exchange::reports(count).map_err(|error| Failure::other(&error))?;
-        let counters: Arc<[CoreCounters]> = (0..count).map(|_| CoreCounters::default()).collect();
+        let counters: Arc<[CoreCounters]> =
+            (0..count).map(|_| CoreCounters::new(services)).collect();
         let cores = config.cpus.iter().zip(sockets.listeners).zip(subscribers).zip(reporters);
         let cores = cores
-            .map(|(((&cpu, listener), subscribers), reporter)| CoreSetup {
+            .map(|(((&cpu, listeners), subscribers), reporter)| CoreSetup {
                 cpu,
-                listeners: vec![listener],
+                listeners,
                 subscribers,
                 reporter,
             })
@@ -68,7 +69,7 @@ impl Balancer {
         let dataplane = DataPlane::start(&config.dataplane, cores, &counters)
             .map_err(|error| Failure::other(&preflight::explain(&error)))?;
         dataplane.run();
-        let (address, cpus) = (config.listen, config.cpus.clone());
+        let (addresses, cpus) = (config.listen.clone(), config.cpus.clone());
         let shutdown_timeout = config.dataplane.shutdown_timeout;
         let control =
             start_control(config, sockets.admin, publisher, reports, Arc::clone(&counters))?;
@@ -79,14 +80,17 @@ impl Balancer {
             control,
             dataplane: Some(dataplane),
             counters,
-            address,
+            addresses,
             cpus,
             is_listening,
             shutdown_timeout,
             supervisor,
         };
         if listens_later {
-            log::info!("clients of {address} are left to others until there is a target (OVERLAP)");
+            log::info!(
+                "clients of {} are left to others until there is a target (OVERLAP)",
+                balancer.places()
+            );
         } else {
             balancer.listen()?;
         }
@@ -97,12 +101,20 @@ impl Balancer {
     fn listen(&mut self) -> Result<(), Failure> {
         let Some(dataplane) = &mut self.dataplane else { return Ok(()) };
         dataplane.listen().map_err(|error| {
-            Failure::config(&ConfigError(vec![client_problem(self.address, &error)]))
+            // Which of them it is, nobody says.
+            let problems = self.addresses.iter().map(|address| client_problem(*address, &error));
+            Failure::config(&ConfigError(problems.collect()))
         })?;
-        log::info!("accepting clients on {}, CPUs {:?}", self.address, self.cpus);
+        log::info!("accepting clients on {}, CPUs {:?}", self.places(), self.cpus);
         self.control.set_accepting(true);
         self.is_listening.send_replace(true);
         Ok(())
+    }
+
+    /// Where clients connect, for people.
+    fn places(&self) -> String {
+        let addresses: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
+        addresses.join(", ")
     }
 
     /// Returns when the graceful end is over, or with what cuts it short.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::config::{ConfigError, Problem};
 
-/// Most sockets that can be passed.
-const SOCKETS_MAX: u32 = 1;
+/// Most sockets that can be passed: one for each service.
+const SOCKETS_MAX: usize = exchange::ServiceIndex::COUNT_MAX;
 
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
@@ -24,8 +24,8 @@ pub(crate) struct Supervision {
     pub(crate) notify: Option<OsString>,
     /// How long the manager goes without a sign of life before it steps in.
     pub(crate) watchdog: Option<Duration>,
-    /// Whether a socket was passed on which clients connect.
-    pub(crate) has_socket: bool,
+    /// How many sockets were passed on which clients connect.
+    pub(crate) sockets: usize,
 }
 
 impl Supervision {
@@ -56,9 +56,13 @@ impl Supervision {
         let is_watched = number(WATCHDOG_PID).is_none_or(is_own);
         let has_sockets = number(LISTEN_PID).is_some_and(is_own);
         let sockets = number(LISTEN_FDS).filter(|_| has_sockets).unwrap_or(0);
-        if sockets > SOCKETS_MAX.into() {
-            let reason = "is more than one socket; accepted: one, with a single ListenStream=";
-            problems.push(Problem::new(LISTEN_FDS, Some(&sockets.to_string()), reason));
+        let count = usize::try_from(sockets).unwrap_or(usize::MAX);
+        if count > SOCKETS_MAX {
+            let reason = format!(
+                "is more than {SOCKETS_MAX} sockets; accepted: one for each service, each with a \
+                 ListenStream="
+            );
+            problems.push(Problem::new(LISTEN_FDS, Some(&sockets.to_string()), &reason));
         }
         if !problems.is_empty() {
             return Err(ConfigError(problems));
@@ -66,17 +70,28 @@ impl Supervision {
         Ok(Self {
             notify: set.get(NOTIFY_SOCKET).filter(|path| *path != OsStr::new("")).cloned(),
             watchdog: microseconds.filter(|_| is_watched).map(Duration::from_micros),
-            has_socket: sockets > 0,
+            sockets: count,
         })
     }
 
     /// What to say of a socket that was passed but cannot be used.
-    pub(crate) fn socket_problem(error: &std::io::Error) -> ConfigError {
+    pub(crate) fn socket_problem(&self, number: i32, error: &std::io::Error) -> Problem {
         let reason = format!(
-            "passes descriptor 3, which cannot be used ({error}); accepted: one TCP socket that \
-             listens, as of a systemd unit with ListenStream=PORT and Accept=no"
+            "passes descriptor {number}, which cannot be used ({error}); accepted: TCP sockets that \
+             listen, as of a systemd unit with ListenStream=PORT and Accept=no"
         );
-        ConfigError(vec![Problem::new(LISTEN_FDS, Some("1"), &reason)])
+        Problem::new(LISTEN_FDS, Some(&self.sockets.to_string()), &reason)
+    }
+
+    /// What to say of a service that no socket was passed for, which listen on these `ports`.
+    pub(crate) fn missing_socket_problem(&self, service: u16, ports: &[u16]) -> Problem {
+        let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+        let reason = format!(
+            "has no socket for the service at port {service} (PORT): they listen on {}; accepted: \
+             one for each service, with a ListenStream= in the .socket unit",
+            ports.join(", ")
+        );
+        Problem::new(LISTEN_FDS, Some(&self.sockets.to_string()), &reason)
     }
 }
 
@@ -106,7 +121,7 @@ mod tests {
             (LISTEN_FDS, "1"),
         ];
         let watchdog = Some(Duration::from_millis(2500));
-        let expected = Supervision { notify: Some("@notify".into()), watchdog, has_socket: true };
+        let expected = Supervision { notify: Some("@notify".into()), watchdog, sockets: 1 };
         assert_eq!(of(&set), Ok(expected));
         assert_eq!(of(&[(WATCHDOG_USEC, "2500000")]).unwrap().watchdog, watchdog);
         assert_eq!(of(&[(WATCHDOG_USEC, "0")]).unwrap().watchdog, None);
@@ -115,16 +130,16 @@ mod tests {
     #[test]
     fn what_is_meant_for_another_process_is_left_alone() {
         let of = |set| of(set).unwrap();
-        assert!(!of(&[(LISTEN_PID, "41"), (LISTEN_FDS, "1")]).has_socket);
-        assert!(!of(&[(LISTEN_FDS, "1")]).has_socket);
+        assert_eq!(of(&[(LISTEN_PID, "41"), (LISTEN_FDS, "1")]).sockets, 0);
+        assert_eq!(of(&[(LISTEN_FDS, "1")]).sockets, 0);
         assert_eq!(of(&[(WATCHDOG_USEC, "9"), (WATCHDOG_PID, "41")]).watchdog, None);
-        assert!(!of(&[(LISTEN_PID, "41"), (LISTEN_FDS, "2")]).has_socket);
+        assert_eq!(of(&[(LISTEN_PID, "41"), (LISTEN_FDS, "2")]).sockets, 0);
     }
 
     #[test]
     fn what_cannot_be_understood_is_named() {
         for (set, expected) in [
-            (vec![(LISTEN_PID, "42"), (LISTEN_FDS, "2")], "LISTEN_FDS=\"2\" is more than one"),
+            (vec![(LISTEN_PID, "42"), (LISTEN_FDS, "33")], "LISTEN_FDS=\"33\" is more than 32"),
             (vec![(LISTEN_PID, "42"), (LISTEN_FDS, "-1")], "LISTEN_FDS=\"-1\" is no number"),
             (vec![(WATCHDOG_USEC, "5s")], "WATCHDOG_USEC=\"5s\" is no number"),
         ] {

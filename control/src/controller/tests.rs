@@ -141,7 +141,7 @@ fn one_check_is_for_all_services_and_one_drain_takes_the_instance_out_of_all() {
     let (mut controller, _events, _queue) = controller_of(publisher, &[Some(80), Some(443)]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _entered = runtime.enter();
-    let targets = [1, 2].map(|n| Target::without_port([10, 0, 0, n].into()));
+    let targets = [1, 2].map(|n| Target::at(([10, 0, 0, n], 1).into()));
     controller.handle(Event::Discovered(targets.to_vec()));
     for target in &targets {
         let target = Identity::of(&target.clone().at_port(80));

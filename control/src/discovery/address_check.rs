@@ -20,6 +20,15 @@ pub fn check_address(target: &Target, own_address: SocketAddr) -> Result<(), Str
     Err(format!("target {} is refused: it is {reason}", target.address))
 }
 
+/// What is wrong with a target that has a port of its own where there are several services.
+pub fn with_port_of_its_own(target: &Target) -> String {
+    format!(
+        "target {} has a port of its own, which cannot be where PORT has several services: it says \
+         where the targets of each serve",
+        target.address
+    )
+}
+
 /// Why nothing is forwarded to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfit {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use exchange::Target;
 
-use super::address_check::check_address;
+use super::address_check::{check_address, with_port_of_its_own};
 use super::settings::FileSettings;
 
 /// Largest target file that is read, in bytes.
@@ -66,6 +66,9 @@ pub(crate) fn read(settings: &FileSettings) -> Result<Vec<Target>, FileError> {
             let reason = format!("the address {} is there more than once", target.address);
             return Err(FileError::Invalid(reason));
         }
+        if settings.is_port_given && target.address.port() != settings.default_port {
+            return Err(FileError::Invalid(with_port_of_its_own(&target)));
+        }
         check_address(&target, settings.own_address).map_err(FileError::Refused)?;
         targets.push(target);
     }
@@ -96,6 +99,7 @@ mod tests {
         read(&FileSettings {
             path,
             default_port: 30080,
+            is_port_given: false,
             own_address: "0.0.0.0:8080".parse().unwrap(),
         })
     }
@@ -209,7 +213,9 @@ mod tests {
             (large, "larger than 16777216 bytes"),
         ] {
             let own_address = "0.0.0.0:8080".parse().unwrap();
-            let error = read(&FileSettings { path, default_port: 1, own_address }).unwrap_err();
+            let error =
+                read(&FileSettings { path, default_port: 1, is_port_given: false, own_address })
+                    .unwrap_err();
             assert_eq!(error.kind(), "unreadable");
             assert!(error.to_string().contains(reason), "{error}");
         }

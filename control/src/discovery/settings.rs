@@ -25,6 +25,9 @@ pub struct FileSettings {
     pub path: PathBuf,
     /// The port of targets that name none.
     pub default_port: u16,
+    /// Whether that is all that holds, since there are several services: a target with a port of its
+    /// own is an error.
+    pub is_port_given: bool,
     /// Where the balancer itself listens: never a target.
     pub own_address: SocketAddr,
 }

@@ -156,6 +156,7 @@ mod tests {
         let settings = FileSettings {
             path: scratch.path("targets"),
             default_port: 80,
+            is_port_given: false,
             own_address: "0.0.0.0:8080".parse().unwrap(),
         };
         Watch { settings, seen: None, read_at: None }

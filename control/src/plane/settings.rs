@@ -27,8 +27,8 @@ pub struct Settings {
     /// How often discovery is refreshed; not zero.
     pub discovery_period: Duration,
     /// What differs from service to service; not empty, and at most
-    /// [`exchange::ServiceIndex::COUNT_MAX`]. Discovery gives targets without ports
-    /// ([`exchange::Target::without_port`]) where there are several.
+    /// [`exchange::ServiceIndex::COUNT_MAX`]. Where there are several, the ports that discovery gives
+    /// targets do not matter.
     pub services: Vec<ServiceSettings>,
     /// By what is decided who may receive traffic, in every service.
     pub policy: PolicySettings,

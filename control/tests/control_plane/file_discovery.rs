@@ -27,6 +27,7 @@ impl TargetFile {
         let discovery = File(FileSettings {
             path: self.0.clone(),
             default_port: 80,
+            is_port_given: false,
             own_address: "127.0.0.1:8080".parse().unwrap(),
         });
         Plane::start(settings(discovery, Duration::from_secs(5)))

@@ -3,27 +3,29 @@ use std::net::SocketAddr;
 use control::{ServiceSettings, Settings, breaker, policy, zone::ZoneSettings};
 use dataplane::Balance;
 
+use super::services::{self, ConfiguredService};
 use super::{discovery, health, limits, zone};
 use crate::config::reader::Reader;
 use crate::config::table as var;
 
 /// What the control plane is told. `listen` is where clients connect, if that could be parsed.
-pub(crate) fn settings(listen: Option<SocketAddr>, read: &mut Reader<'_>) -> Option<Settings> {
+pub(crate) fn settings(listen: &[SocketAddr], read: &mut Reader<'_>) -> Option<Settings> {
     let discovery = discovery::settings(listen, read);
     let zone = zone::settings(read);
-    let affinity = read.value(&var::BALANCE)? == Balance::Maglev;
+    let services = services::services(read)?;
+    for service in &services {
+        health::refuse_match_without_body(service, read);
+    }
+    let services: Option<Vec<_>> = services.iter().map(service).collect();
+    let services = services?;
+    let is_zone_heeded = services.iter().any(|service| !service.affinity);
     let rebalance_rate = read.value(&var::REBALANCE_RATE)?;
     Some(Settings {
         discovery: discovery?,
         discovery_period: read.value(&var::NODE_CHECK_PERIOD)?,
-        services: vec![ServiceSettings {
-            port: None,
-            target_port: None,
-            health: health::settings(read)?,
-            affinity,
-        }],
+        services,
         connect_timeout: read.value(&var::POOL_TIMEOUT)?,
-        zone: if affinity { ZoneSettings::Ignored } else { zone? },
+        zone: if is_zone_heeded { zone? } else { ZoneSettings::Ignored },
         source_addresses: limits::sources(read)?.addresses().collect(),
         // The start-up checks find out.
         probes_max: control::MAX_PROBES,
@@ -38,5 +40,15 @@ pub(crate) fn settings(listen: Option<SocketAddr>, read: &mut Reader<'_>) -> Opt
                 timeout: read.value(&var::CIRCUIT_BREAKER_TIMEOUT)?,
             },
         },
+    })
+}
+
+fn service(service: &ConfiguredService) -> Option<ServiceSettings> {
+    let read = service.reader();
+    Some(ServiceSettings {
+        port: service.name,
+        target_port: service.name.map(|_| service.target_port),
+        health: health::settings(&read)?,
+        affinity: read.value(&var::BALANCE)? == Balance::Maglev,
     })
 }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use dataplane::{IdleTimeouts, ServiceSettings, Settings};
 
+use super::services::{self, ConfiguredService};
 use super::{limits, proxy_protocol};
 use crate::config::reader::Reader;
 use crate::config::table as var;
@@ -9,13 +10,10 @@ use crate::config::table as var;
 /// What the cores are told.
 pub(crate) fn settings(read: &mut Reader<'_>) -> Option<Settings> {
     let proxy_protocol = proxy_protocol::settings(read);
+    let services: Option<Vec<_>> = services::services(read)?.iter().map(service).collect();
     let keepalive = read.value(&var::TCP_KEEPALIVE)?;
     Some(Settings {
-        services: vec![ServiceSettings {
-            port: None,
-            balance: read.value(&var::BALANCE)?,
-            proxy_header: read.value(&var::PROXY_PROTOCOL)?,
-        }],
+        services: services?,
         // The start-up checks find out.
         connections_max: usize::MAX,
         pool_size: read.value(&var::POOL_SIZE)?.into(),
@@ -29,6 +27,15 @@ pub(crate) fn settings(read: &mut Reader<'_>) -> Option<Settings> {
         keepalive: unless_zero(keepalive),
         shutdown_timeout: read.value(&var::SHUTDOWN_TIMEOUT)?,
         log_connections: read.value(&var::LOG_CONNECTIONS)?,
+    })
+}
+
+fn service(service: &ConfiguredService) -> Option<ServiceSettings> {
+    let read = service.reader();
+    Some(ServiceSettings {
+        port: service.name,
+        balance: read.value(&var::BALANCE)?,
+        proxy_header: read.value(&var::PROXY_PROTOCOL)?,
     })
 }
 

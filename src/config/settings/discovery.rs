@@ -1,51 +1,80 @@
 use std::net::SocketAddr;
 
 use control::discovery::{
-    DiscoverySettings, FileSettings, check_address, parse_targets, read_file,
+    DiscoverySettings, FileSettings, check_address, parse_targets, read_file, with_port_of_its_own,
 };
 
 use exchange::Target;
 
 use super::aws::{Aws, Shared};
+use super::services::{self, ConfiguredService};
 use crate::config::reader::Reader;
 use crate::config::table as var;
 use crate::config::value::NodeFilter;
 
-/// Where the targets come from. `listen` is where clients connect, if that could be parsed.
-pub(super) fn settings(
-    listen: Option<SocketAddr>,
-    read: &mut Reader<'_>,
-) -> Option<DiscoverySettings> {
+/// Where the targets come from. `listen` is where clients connect, as far as that could be parsed.
+pub(super) fn settings(listen: &[SocketAddr], read: &mut Reader<'_>) -> Option<DiscoverySettings> {
+    let ports = services::services(read).map(|services| TargetPorts::of(&services));
     // With a port that is bad, any will do to check the rest.
-    let default_port = read.value(&var::TARGET_PORT).unwrap_or(1);
-    let targets = targets(default_port, listen, read);
+    let ports = ports.unwrap_or(TargetPorts { all: vec![1], is_given: false });
+    let default_port = ports.all[0];
+    let targets = targets(&ports, listen, read);
     if let Some(reason) = not_chosen(read) {
         read.refuse_unset(&var::NODE_FILTER, &reason);
         return None;
     }
     match read.value(&var::NODE_FILTER)? {
         NodeFilter::Static => static_targets(targets?, read),
-        NodeFilter::File => target_file(default_port, listen, read),
+        NodeFilter::File => target_file(&ports, listen, read),
         filter @ (NodeFilter::Asg | NodeFilter::Tag) => {
             refuse_without_aws(read);
             let period = read.value(&var::NODE_CHECK_PERIOD)?;
-            let shared = Shared { default_port, own_address: listen?, period };
+            let shared = Shared { default_port, own_address: *listen.first()?, period };
             from_aws(Aws::read(read)?, filter == NodeFilter::Tag, shared)
         }
+    }
+}
+
+/// Where targets serve.
+struct TargetPorts {
+    /// Each service's; not empty.
+    all: Vec<u16>,
+    /// They are all that holds: targets have no ports of their own.
+    is_given: bool,
+}
+
+impl TargetPorts {
+    fn of(services: &[ConfiguredService]) -> Self {
+        let all: Vec<_> = services.iter().map(|service| service.target_port).collect();
+        Self { is_given: all.len() > 1, all }
+    }
+
+    /// Whether `target` may be one, wherever it serves.
+    fn check(&self, target: &Target, listen: &[SocketAddr]) -> Result<(), String> {
+        if !self.is_given {
+            // Without an address of its own, the balancer has a worse problem.
+            return listen.iter().try_for_each(|own| check_address(target, *own));
+        }
+        if target.address.port() != self.all[0] {
+            return Err(with_port_of_its_own(target));
+        }
+        let places = self.all.iter().map(|port| target.clone().at_port(*port));
+        let mut places = places.flat_map(|it| listen.iter().map(move |own| (it.clone(), *own)));
+        places.try_for_each(|(target, own)| check_address(&target, own))
     }
 }
 
 /// `TARGETS`, whether it will be used or not; `None` if it is bad.
 #[expect(clippy::option_option, reason = "bad and unset are two different things")]
 fn targets(
-    default_port: u16,
-    listen: Option<SocketAddr>,
+    ports: &TargetPorts,
+    listen: &[SocketAddr],
     read: &mut Reader<'_>,
 ) -> Option<Option<Vec<Target>>> {
     let Some(list) = read.value(&var::TARGETS)? else { return Some(None) };
     // Without an address of its own, the balancer has a worse problem.
-    let may_be_target = |target: &_| listen.map_or(Ok(()), |own| check_address(target, own));
-    let targets = parse_targets(&list, default_port, may_be_target);
+    let may_be_target = |target: &_| ports.check(target, listen);
+    let targets = parse_targets(&list, ports.all[0], may_be_target);
     targets.map_err(|reason| read.refuse(&var::TARGETS, &reason)).ok().map(Some)
 }
 
@@ -98,8 +127,8 @@ fn static_targets(
 }
 
 fn target_file(
-    default_port: u16,
-    own_address: Option<SocketAddr>,
+    ports: &TargetPorts,
+    listen: &[SocketAddr],
     read: &mut Reader<'_>,
 ) -> Option<DiscoverySettings> {
     let Some(path) = read.value(&var::TARGETS_FILE)? else {
@@ -110,7 +139,12 @@ fn target_file(
     };
     // Without an address of its own, the balancer is nobody's target: the file can be read all the same.
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-    let settings = FileSettings { path, default_port, own_address: own_address.unwrap_or(nowhere) };
+    let settings = FileSettings {
+        path,
+        default_port: ports.all[0],
+        is_port_given: ports.is_given,
+        own_address: listen.first().copied().unwrap_or(nowhere),
+    };
     match read_file(&settings) {
         Ok(_) => Some(DiscoverySettings::File(settings)),
         Err(reason) => {

@@ -4,14 +4,15 @@ use dataplane::Cidrs;
 
 use super::row::{DefaultValue, Row, Variable, variables};
 use crate::config::value::cores::Cores;
+use crate::config::value::ports::Ports;
 use crate::config::value::{self, Parsed, addresses};
 
 /// More connections than any machine holds.
 const CONNECTIONS_MAX: u32 = 1_000_000_000;
 
 variables! {
-    PORT: u16 = Value("8080"), value::number(1..=u16::MAX),
-        "port where clients connect, 1-65535",
+    PORT: Ports = Value("8080"), value::own,
+        "port where clients connect, 1-65535; or several services, each with its targets' port: 80:30080,443:30443",
         synonyms: &["LISTEN_PORT", "PORTS"];
     HOST: IpAddr = Value("0.0.0.0"), value::host,
         "address where clients connect; an IPv4 or IPv6 literal",

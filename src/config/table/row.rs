@@ -84,6 +84,11 @@ impl Row {
         Self { name, aliases, synonyms, default, meaning, conditions, check, is_same }
     }
 
+    /// Whether a service may have a value of its own: `NAME_<port>`.
+    pub(crate) fn is_per_service(&self) -> bool {
+        self.name.starts_with("HEALTH_CHECK_") || ["BALANCE", "PROXY_PROTOCOL"].contains(&self.name)
+    }
+
     /// Its names in the order in which they hold: its own, then the aliases.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())

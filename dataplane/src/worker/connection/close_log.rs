@@ -18,18 +18,27 @@ pub(super) fn write(
     let duration = now.saturating_duration_since(origin.accepted);
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let received = |side| session.relay().half(side).received_bytes();
-    log::info!(
-        target: "connection",
-        service = origin.service_port,
-        client = origin.client.as_ref().map(Value::from_display),
-        target = target.as_ref().map(Value::from_display),
-        end = session.close_reason().map(name),
-        duration_ms = millis,
-        bytes_from_client = received(Side::Client),
-        bytes_from_target = received(Side::Target),
-        connects = connects;
-        "ended"
-    );
+    macro_rules! write_line {
+        ($($service:tt)*) => {
+            log::info!(
+                target: "connection",
+                $($service)*
+                client = origin.client.as_ref().map(Value::from_display),
+                target = target.as_ref().map(Value::from_display),
+                end = session.close_reason().map(name),
+                duration_ms = millis,
+                bytes_from_client = received(Side::Client),
+                bytes_from_target = received(Side::Target),
+                connects = connects;
+                "ended"
+            )
+        };
+    }
+    match origin.service_port {
+        Some(port) => write_line!(service = port,),
+        // There is only one.
+        None => write_line!(),
+    }
 }
 
 fn name(reason: CloseReason) -> &'static str {
