@@ -9,6 +9,7 @@ mod load;
 mod preconnect;
 mod proxy_protocol;
 mod selection;
+mod services;
 mod session;
 mod timeouts;
 
