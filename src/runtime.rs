@@ -1,6 +1,6 @@
 use tokio::runtime::{Builder, Runtime};
 
-/// Health checks are shallow calls: the default of 2 MiB per thread would only cost address space.
+/// What blocks are shallow calls: the default of 2 MiB per thread would only cost address space.
 const BLOCKING_STACK_BYTES: usize = 256 * 1024;
 
 /// The runtime of the control plane.

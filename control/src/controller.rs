@@ -61,16 +61,24 @@ impl Controller {
         loop {
             let rebalance_due = self.services.iter().filter_map(|it| it.roster.rebalance_due());
             let rebalance_due = rebalance_due.min();
-            tokio::select! {
+            let may_be_news = tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.handle_all(event, &mut events),
                     None => return,
                 },
-                _ = ticks.tick() => self.services.iter_mut().for_each(|it| it.roster.tick(now())),
-                () = wait_until(self.due) => {}
-                () = wait_until(rebalance_due) => self.rebalance(now()),
+                _ = ticks.tick() => {
+                    self.services.iter_mut().for_each(|it| it.roster.tick(now()));
+                    true
+                }
+                () = wait_until(self.due) => true,
+                () = wait_until(rebalance_due) => {
+                    self.rebalance(now());
+                    true
+                }
+            };
+            if may_be_news {
+                self.publish();
             }
-            self.publish();
         }
     }
 
@@ -83,16 +91,18 @@ impl Controller {
     }
 
     /// Takes in `event` and what has come with it: a snapshot costs the more the more targets there
-    /// are, here and on every core, and a first check of each of them would cost one each.
-    fn handle_all(&mut self, event: Event, events: &mut mpsc::Receiver<Event>) {
-        self.handle(event);
+    /// are, here and on every core, and a first check of each of them would cost one each. Whether
+    /// there may be anything to publish.
+    fn handle_all(&mut self, event: Event, events: &mut mpsc::Receiver<Event>) -> bool {
+        let mut may_be_news = self.handle(event);
         for _ in 1..EVENTS_MAX {
-            let Ok(event) = events.try_recv() else { return };
-            self.handle(event);
+            let Ok(event) = events.try_recv() else { break };
+            may_be_news |= self.handle(event);
         }
+        may_be_news
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) -> bool {
         let now = now();
         match event {
             Event::Discovered(found) => {
@@ -107,7 +117,7 @@ impl Controller {
                     service.roster.located(Arc::clone(&zone));
                 }
             }
-            Event::Checked(checked) => self.handle_checked(checked),
+            Event::Checked(checked) => return self.handle_checked(checked),
             Event::Mapped(service, affinity) => {
                 let service = self.service(service);
                 if let Some(tables) = &mut service.tables {
@@ -125,13 +135,14 @@ impl Controller {
             }
             Event::Commanded(command) => self.obey(command, now),
         }
+        true
     }
 
     fn service(&mut self, service: ServiceIndex) -> &mut Service {
         &mut self.services[service.place()]
     }
 
-    fn handle_checked(&mut self, Checked { group, target, began, result }: Checked) {
+    fn handle_checked(&mut self, Checked { group, target, began, result }: Checked) -> bool {
         let result = match result {
             Ok(()) => Some(Ok(())),
             Err(CheckFailure::NotMade(_)) => None,
@@ -141,17 +152,19 @@ impl Controller {
                 Some(Err(failure))
             }
         };
+        let mut is_news = false;
         for service in self.checks[group].services() {
             let service = &mut self.services[service.place()];
             let target = service.own(target.clone());
-            match &result {
+            is_news |= match &result {
                 Some(result) => {
                     let result = result.as_ref().copied().map_err(|failure| &**failure);
-                    service.roster.checked(&target, result, began);
+                    service.roster.checked(&target, result, began)
                 }
                 None => service.roster.not_checked(&target),
-            }
+            };
         }
+        is_news
     }
 
     fn obey(&mut self, AdminCommand { name, action, reply }: AdminCommand, now: Instant) {

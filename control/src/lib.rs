@@ -23,10 +23,9 @@ pub use plane::settings::{ServiceSettings, Settings};
 pub use policy::breaker;
 pub use threads::guard;
 
-/// What the runtime's `max_blocking_threads` has to be, so that no probe ever waits for a thread:
-/// one for each probe under way (more than that many are never started), one that reads the target
-/// file and a few to spare. Threads are started only as they are needed.
-pub const MAX_BLOCKING_THREADS: usize = MAX_PROBES + 8;
+/// What the runtime's `max_blocking_threads` has to be: one that reads the target file, one that asks
+/// the metadata service, and a few to spare. Threads are started only as they are needed.
+pub const MAX_BLOCKING_THREADS: usize = 8;
 
 /// Most descriptors that the control plane has at a time, beside one for each of
 /// [`Settings::probes_max`]: 16 for its runtimes and what wakes them (9 were seen), those of the admin

@@ -15,9 +15,9 @@ use crate::controller::event::Event;
 use crate::controller::service::Service;
 use crate::controller::{self, Controller, reports};
 use crate::discovery::{self, DiscoverySettings, zone};
-use crate::health::HealthSettings;
-use crate::health::prober::Prober;
+use crate::health::prober::{Prober, Slots};
 use crate::health::reconnect::Reconnector;
+use crate::health::{CheckProtocol, HealthSettings};
 use crate::jitter::Jitter;
 use crate::metrics::{Metrics, overflows};
 use crate::policy::{PolicySettings, Roster, Rules};
@@ -154,7 +154,8 @@ fn rules(settings: &Settings, service: &ServiceSettings, cores: usize) -> Rules 
         affinity: service.affinity,
         rise: health.rise,
         fall: health.fall,
-        check_port: health.port,
+        // Where there are no checks, none can close a breaker.
+        check_port: health.port.or((health.protocol == CheckProtocol::None).then_some(0)),
         warmup_max: health.timeout.min(WARMUP_MAX),
         cores,
     }
@@ -176,9 +177,10 @@ fn check_groups(
             None => groups.push((health, vec![index])),
         }
     }
+    let slots = Slots::new(settings.probes_max);
     let group = |(number, (health, services))| {
         let (metrics, events) = (Arc::clone(metrics), events.clone());
-        let prober = Prober::new(number, health, settings.probes_max, metrics, events);
+        let prober = Prober::new(number, health, slots.clone(), metrics, events);
         CheckGroup::new(prober, services)
     };
     groups.into_iter().enumerate().map(group).collect()

@@ -2,5 +2,4 @@
 
 pub(crate) mod background;
 pub mod guard;
-#[cfg(any(test, feature = "aws"))]
 pub(crate) mod guarded;

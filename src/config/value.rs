@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use control::health::CheckProtocol;
 use dataplane::{Balance, ProxyVersion};
 
 use crate::logging::{self, LogFormat};
@@ -133,6 +134,12 @@ pub(super) fn boolean(text: &str) -> Parsed<bool> {
 /// The same as [`boolean`] for variables of the AWS SDKs, which take any case.
 pub(super) fn boolean_in_any_case(text: &str) -> Parsed<bool> {
     boolean(&text.to_ascii_lowercase())
+}
+
+/// What health checks speak.
+pub(super) fn check_protocol(text: &str) -> Parsed<CheckProtocol> {
+    let (http, tcp, none) = (CheckProtocol::Http, CheckProtocol::Tcp, CheckProtocol::None);
+    choice(&[("http", http), ("tcp", tcp), ("none", none)])(text)
 }
 
 /// Whether to reset what could be kept.

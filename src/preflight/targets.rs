@@ -1,4 +1,5 @@
 use control::discovery::{DiscoverySettings, read_file};
+use control::health::CheckProtocol;
 use control::{CheckFlaw, ServiceSettings, SingleCheck, check_targets};
 use exchange::Target;
 
@@ -30,7 +31,7 @@ pub(super) fn examine(config: &Config, probes_max: usize, findings: &mut Finding
             note_results(&checks, service, config, findings);
         }
     });
-    // A probe's thread may outlive its timeout: nobody waits for it.
+    // Nobody waits for what is still under way.
     runtime.shutdown_background();
 }
 
@@ -98,10 +99,13 @@ fn note_results(
     if passed == all {
         findings.ok(Check::Targets, None, detail);
     } else {
+        let variables = match service.health.protocol {
+            CheckProtocol::Http => "HEALTH_CHECK_PATH, HEALTH_CHECK_PORT and HEALTH_CHECK_STATUS",
+            CheckProtocol::Tcp | CheckProtocol::None => "HEALTH_CHECK_PORT",
+        };
         let detail = format!(
             "{detail}; for the others check that their server runs, that their security group or \
-             firewall lets this machine in, and HEALTH_CHECK_PATH, HEALTH_CHECK_PORT and \
-             HEALTH_CHECK_STATUS{}",
+             firewall lets this machine in, and {variables}{}",
             header_hint(checks, service, config).unwrap_or_default()
         );
         if passed == 0 {
@@ -116,11 +120,10 @@ fn note_results(
 fn asked(checks: &[SingleCheck], service: &ServiceSettings) -> String {
     let health = &service.health;
     let hosts: Vec<_> = checks.iter().map(|check| health.address_of(&check.target)).collect();
-    let hosts = match hosts.as_slice() {
-        [one] => one.to_string(),
-        many => format!("each one's address, as {}", many[0]),
-    };
-    format!("GET {}, Host: {hosts}", health.path)
+    match hosts.as_slice() {
+        [one] => health.asked(one),
+        many => health.asked(&format!("each one's address, as {}", many[0])),
+    }
 }
 
 /// The classic mistake: of targets and checks, only one side has the header.

@@ -6,4 +6,5 @@ mod faults;
 mod health;
 mod nginx;
 pub(crate) mod target_file;
+mod unseen;
 mod warm_start;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use exchange::{Report, Target};
 
 use super::*;
-use crate::health::prober::Prober;
+use crate::health::prober::{Prober, Slots};
 use crate::policy::roster::Rules;
 use crate::policy::settings::PolicySettings;
 use crate::policy::{Identity, Roster, breaker};
@@ -43,6 +43,9 @@ fn controller_of(
     let (events, queue) = mpsc::channel(EVENT_QUEUE);
     let metrics = Arc::new(Metrics::new([].into(), vec![None; services.len()], Vec::new()));
     let settings = crate::health::HealthSettings {
+        protocol: crate::health::CheckProtocol::Http,
+        host: None,
+        body: None,
         period: Duration::from_hours(1),
         path: "/".parse().unwrap(),
         timeout: Duration::from_secs(5),
@@ -63,7 +66,7 @@ fn controller_of(
     let controller = Controller {
         services: ServiceIndex::first(services.len()).zip(services).map(service).collect(),
         checks: vec![CheckGroup::new(
-            Prober::new(0, &settings, 8, Arc::clone(&metrics), events.clone()),
+            Prober::new(0, &settings, Slots::new(8), Arc::clone(&metrics), events.clone()),
             ServiceIndex::first(services.len()).collect(),
         )],
         reconnector: Reconnector {

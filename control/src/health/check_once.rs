@@ -4,7 +4,7 @@ use std::time::Duration;
 use exchange::Target;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::health::probe::{CheckFailure, Probe};
 use crate::health::settings::HealthSettings;
@@ -19,7 +19,7 @@ pub struct SingleCheck {
 }
 
 /// Checks each of `targets` once, as health checks do, at most `probes_max` at a time, and returns
-/// the results in the same order. Must be called inside a tokio runtime with time enabled and [`crate::MAX_BLOCKING_THREADS`].
+/// the results in the same order. Must be called inside a tokio runtime with all enabled.
 pub async fn check_targets(
     settings: &HealthSettings,
     probes_max: usize,
@@ -27,26 +27,14 @@ pub async fn check_targets(
 ) -> Vec<SingleCheck> {
     let probe = Arc::new(Probe::new(settings));
     let slots = Arc::new(Semaphore::new(probes_max));
-    let (longest, told) = (probe.longest(), settings.timeout);
     let mut under_way = JoinSet::new();
     for (index, target) in targets.into_iter().enumerate() {
         let (probe, slots) = (Arc::clone(&probe), Arc::clone(&slots));
         under_way.spawn(async move {
             // Fails only when it is closed, which nobody does.
-            let slot = slots.acquire_owned().await.ok();
-            let address = target.address;
+            let _slot = slots.acquire_owned().await.ok();
             let started = Instant::now();
-            let blocking = tokio::task::spawn_blocking(move || {
-                let result = probe.run(address);
-                drop(slot);
-                result
-            });
-            let result = match timeout(longest, blocking).await {
-                Ok(Ok(Ok(()))) => Ok(started.elapsed()),
-                Ok(Ok(Err(failure))) => Err(failure),
-                Ok(Err(error)) => Err(CheckFailure::Other(error.to_string())),
-                Err(_) => Err(CheckFailure::TimedOut(told)),
-            };
+            let result = probe.run(target.address).await.map(|()| started.elapsed());
             (index, SingleCheck { target, result })
         });
     }

@@ -6,22 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use exchange::Target;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::controller::event::Event;
 use crate::health::checked::Checked;
 use crate::health::probe::{CheckFailure, Probe};
-use crate::health::settings::HealthSettings;
+use crate::health::settings::{CheckProtocol, HealthSettings};
 use crate::jitter::Jitter;
 use crate::metrics::Metrics;
 use crate::policy::identity::Identity;
-use crate::threads::guard;
 use queue::Rank;
-use slots::{Slot, Slots};
+pub(crate) use slots::Slots;
 
-/// Most probes at once, however many descriptors there are: each has a thread.
+/// Most probes at once, however many descriptors there are.
 pub const MAX_PROBES: usize = 1024;
 
 /// Lines about checks that cannot be made, or not in time, come no faster than this.
@@ -31,22 +30,22 @@ const LOG_INTERVAL: Duration = Duration::from_mins(1);
 /// up its slot for as long.
 const HUNG_SHARE: u32 = 4;
 
-/// Checks every target it is given, each in its own time: one task per target and one blocking
-/// thread per probe under way.
+/// Checks every target it is given, each in its own time: one task per target.
 #[derive(Debug)]
 pub(crate) struct Prober {
     tools: Arc<Tools>,
-    tasks: HashMap<Identity, Task>,
+    tasks: HashMap<Identity, AbortHandle>,
 }
 
 #[derive(Debug)]
 struct Tools {
     group: usize,
+    /// A target passes when it is found, and that is all.
+    is_once: bool,
     probe: Probe,
     period: Duration,
     timeout: Duration,
     slots: Slots,
-    slots_max: usize,
     metrics: Arc<Metrics>,
     events: mpsc::Sender<Event>,
     not_made_lines: Lines,
@@ -77,31 +76,22 @@ struct CheckAttempt {
     took: Duration,
 }
 
-#[derive(Debug)]
-struct Task {
-    /// None once the target is not to be checked any more.
-    handle: Option<AbortHandle>,
-    /// Held by the target's probe: there is never a second one beside it, even when the target
-    /// was away in between.
-    gate: Arc<Semaphore>,
-}
-
 impl Prober {
-    /// Number `group` of several; `slots` is how many checks there may be at a time.
+    /// Number `group` of several, which share `slots`.
     pub(crate) fn new(
         group: usize,
         settings: &HealthSettings,
-        slots: usize,
+        slots: Slots,
         metrics: Arc<Metrics>,
         events: mpsc::Sender<Event>,
     ) -> Self {
         let tools = Tools {
             group,
+            is_once: settings.protocol == CheckProtocol::None,
             probe: Probe::new(settings),
             period: settings.period,
             timeout: settings.timeout,
-            slots: Slots::new(slots),
-            slots_max: slots,
+            slots,
             metrics,
             events,
             not_made_lines: Lines::default(),
@@ -114,22 +104,15 @@ impl Prober {
     pub(crate) fn check_only<'a>(&mut self, targets: impl Iterator<Item = &'a Target>) {
         let wanted: HashSet<Identity> = targets.map(Identity::of).collect();
         self.tasks.retain(|target, task| {
-            if wanted.contains(target) {
-                return true;
+            let is_wanted = wanted.contains(target);
+            if !is_wanted {
+                task.abort();
             }
-            if let Some(handle) = task.handle.take() {
-                handle.abort();
-            }
-            task.gate.available_permits() == 0
+            is_wanted
         });
         for target in wanted {
-            let task = self
-                .tasks
-                .entry(target.clone())
-                .or_insert_with(|| Task { handle: None, gate: Arc::new(Semaphore::new(1)) });
-            task.handle.get_or_insert_with(|| {
-                let run = Arc::clone(&self.tools).check_for_ever(target, Arc::clone(&task.gate));
-                tokio::spawn(run).abort_handle()
+            self.tasks.entry(target.clone()).or_insert_with(|| {
+                tokio::spawn(Arc::clone(&self.tools).check_for_ever(target)).abort_handle()
             });
         }
     }
@@ -142,15 +125,12 @@ impl Drop for Prober {
 }
 
 impl Tools {
-    async fn check_for_ever(self: Arc<Self>, target: Identity, gate: Arc<Semaphore>) {
+    async fn check_for_ever(self: Arc<Self>, target: Identity) {
         let mut jitter = Jitter::new();
         let mut rank = Rank::Unchecked;
         loop {
             let due = Instant::now();
-            let Some(CheckAttempt { result, began, took }) = self.check(&target, &gate, rank).await
-            else {
-                return;
-            };
+            let CheckAttempt { result, began, took } = self.check(&target, rank).await;
             match &result {
                 Ok(()) => rank = Rank::Passed,
                 Err(CheckFailure::NotMade(reason)) => self.tell_not_made(&target, reason),
@@ -160,6 +140,9 @@ impl Tools {
             let (group, target, began) = (self.group, target.clone(), began.into_std());
             let checked = Checked { group, target, began, result };
             if self.events.send(Event::Checked(checked)).await.is_err() {
+                return;
+            }
+            if self.is_once {
                 return;
             }
             sleep_until(due + jitter.apply(self.period)).await;
@@ -184,59 +167,21 @@ impl Tools {
                 "health checks are late: {} wait for one of the {} that may be under way at a time; \
                  a higher limit of open files allows up to {MAX_PROBES}",
                 self.slots.waiting(),
-                self.slots_max
+                self.slots.count()
             );
         }
     }
 
-    /// One check; none when the runtime is shutting down.
-    async fn check(
-        self: &Arc<Self>,
-        target: &Identity,
-        gate: &Arc<Semaphore>,
-        rank: Rank,
-    ) -> Option<CheckAttempt> {
-        let timed_out = Err(CheckFailure::TimedOut(self.timeout));
-        // Taken unless the thread of the probe before lingers beyond its timeout.
-        let Ok(gate) = timeout(self.timeout, Arc::clone(gate).acquire_owned()).await else {
-            let (began, took) = (Instant::now(), self.timeout);
-            return Some(CheckAttempt { result: timed_out, began, took });
-        };
+    async fn check(&self, target: &Identity, rank: Rank) -> CheckAttempt {
         let due = Instant::now();
-        let slot = self.slots.take(rank).await;
+        let _slot = self.slots.take(rank).await;
         let began = Instant::now();
         if began - due > self.period {
             self.tell_late();
         }
-        let probe = self.blocking_probe(target, (gate.ok()?, slot));
-        // tokio panics where there is no thread, and none can be started.
-        let probe = match guard::call(|| tokio::task::spawn_blocking(probe)) {
-            Ok(probe) => probe,
-            Err(panicked) => {
-                let result = Err(CheckFailure::NotMade(panicked.to_string()));
-                return Some(CheckAttempt { result, began, took: Duration::ZERO });
-            }
-        };
-        let result = match timeout(self.probe.longest(), probe).await {
-            Ok(finished) => finished.ok()?,
-            Err(_) => timed_out,
-        };
+        let result = self.probe.run(target.address).await;
         let took = began.elapsed();
         self.metrics.probed(took);
-        Some(CheckAttempt { result, began, took })
-    }
-
-    /// What the blocking thread does. It keeps `permits` until it has ended, awaited or not.
-    fn blocking_probe(
-        self: &Arc<Self>,
-        target: &Identity,
-        permits: (OwnedSemaphorePermit, Slot),
-    ) -> impl FnOnce() -> Result<(), CheckFailure> + use<> {
-        let (tools, address) = (Arc::clone(self), target.address);
-        move || {
-            let result = tools.probe.run(address);
-            drop(permits);
-            result
-        }
+        CheckAttempt { result, began, took }
     }
 }

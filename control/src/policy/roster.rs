@@ -156,12 +156,15 @@ impl Roster {
     }
 
     /// A check of `target` that began then has passed, or failed for the reason given. Late results
-    /// of targets that have left are ignored.
-    pub fn checked(&mut self, target: &Identity, result: Result<(), &str>, began: Instant) {
-        let Some(member) = self.members.get_mut(target) else { return };
+    /// of targets that have left are ignored. Whether [`Roster::status`] may say something else now:
+    /// it looks at every target, which is too much for each check that says what the last one did.
+    pub fn checked(&mut self, target: &Identity, result: Result<(), &str>, began: Instant) -> bool {
+        let Some(member) = self.members.get_mut(target) else { return false };
         if member.drain.is_withdrawn() {
-            return;
+            return false;
         }
+        let before = (member.health.clone(), member.breaker.state(), member.breaker.due());
+        let mut is_other_failure = false;
         member.health.record(result.is_ok(), self.rules.rise, self.rules.fall);
         match result {
             Ok(()) => self.transitions.count(member.breaker.passed(began)),
@@ -169,16 +172,21 @@ impl Roster {
                 member.counters.failed_checks().increment();
                 if member.failure.as_deref() != Some(reason) {
                     member.failure = Some(reason.into());
+                    is_other_failure = true;
                 }
             }
         }
+        let after = (member.health.clone(), member.breaker.state(), member.breaker.due());
+        is_other_failure || before != after
     }
 
-    /// A check of `target` could not be made, by no fault of the target.
-    pub fn not_checked(&mut self, target: &Identity) {
-        if let Some(member) = self.members.get_mut(target) {
-            member.health.note_unknown();
-        }
+    /// A check of `target` could not be made, by no fault of the target. Whether [`Roster::status`]
+    /// may say something else now.
+    pub fn not_checked(&mut self, target: &Identity) -> bool {
+        let Some(member) = self.members.get_mut(target) else { return false };
+        let was_known = member.health.has_first_result();
+        member.health.note_unknown();
+        !was_known
     }
 
     /// To be called every so often: forgets withdrawn targets that have no connections left.

@@ -41,6 +41,9 @@ pub(crate) fn settings(discovery: discovery::DiscoverySettings, timeout: Duratio
             port: None,
             target_port: None,
             health: health::HealthSettings {
+                protocol: health::CheckProtocol::Http,
+                host: None,
+                body: None,
                 period: Duration::from_millis(50),
                 path: "/ping".parse().unwrap(),
                 timeout,

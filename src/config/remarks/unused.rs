@@ -98,4 +98,19 @@ mod tests {
             assert_eq!(told("", filter), [line]);
         }
     }
+
+    #[test]
+    fn what_a_check_does_not_do_needs_no_settings() {
+        let told = |name: &str, value: &str, protocol: &str| {
+            lines(&[(name, value), ("HEALTH_CHECK_PROTOCOL", protocol)])
+        };
+        for (name, value) in [("HEALTH_CHECK_PATH", "/"), ("HEALTH_CHECK_HOST", "a.example")] {
+            assert!(told(name, value, "http").is_empty() && told(name, value, "").is_empty());
+            let line = format!("{name} is set, but HEALTH_CHECK_PROTOCOL=tcp does not read it");
+            assert_eq!(told(name, value, "tcp"), [line]);
+        }
+        assert!(told("HEALTH_CHECK_PERIOD", "5", "tcp").is_empty());
+        let line = "HEALTH_CHECK_PERIOD is set, but HEALTH_CHECK_PROTOCOL=none checks nothing";
+        assert_eq!(told("HEALTH_CHECK_PERIOD", "5", "none"), [line]);
+    }
 }

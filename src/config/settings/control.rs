@@ -13,6 +13,9 @@ pub(crate) fn settings(listen: &[SocketAddr], read: &mut Reader<'_>) -> Option<S
     let discovery = discovery::settings(listen, read);
     let zone = zone::settings(read);
     let services = services::services(read)?;
+    for service in &services {
+        health::refuse_match_without_body(service, read);
+    }
     let services: Option<Vec<_>> = services.iter().map(service).collect();
     let services = services?;
     let is_zone_heeded = services.iter().any(|service| !service.affinity);

@@ -133,3 +133,40 @@ fn clients_that_come_before_the_first_check_wait_for_it() {
     assert_eq!(client.receive().unwrap().body, backend.address.to_string());
     assert_eq!(balancer.count("failed_connections_total"), 0);
 }
+
+#[test]
+fn without_checks_every_target_is_used_at_once_and_breakers_tell_who_is_not_there() {
+    let mut backends = [Backend::start(), Backend::start()];
+    let addresses = [backends[0].address, backends[1].address];
+    backends[1].refuse();
+    let environment = [
+        ("HEALTH_CHECK_PROTOCOL", "none"),
+        ("CIRCUIT_BREAKER_THRESHOLD", "1"),
+        ("BALANCE", "round_robin"),
+    ];
+    let balancer = BINARY.start(&addresses, &environment);
+    assert_eq!(balancer.ids("healthy").len(), 2);
+    wait_until("a client has found out", || {
+        balancer.client().get("/").unwrap();
+        balancer.target(addresses[1])["state"] == "ejected"
+    });
+    backends[1].accept();
+    balancer.wait_for_state(addresses[1], "healthy");
+    assert_eq!(backends[0].checks() + backends[1].checks(), 0);
+}
+
+#[test]
+fn what_a_check_cannot_look_for_is_refused_in_one_message() {
+    let variables = [
+        ("TARGETS", "127.0.0.1"),
+        ("NODE_FILTER", "static"),
+        ("HEALTH_CHECK_PROTOCOL", "tcp"),
+        ("HEALTH_CHECK_MATCH", "ok"),
+        ("HEALTH_CHECK_HOST", "10.0.0.1"),
+    ];
+    let ended = BINARY.run_to_end(variables);
+    for told in ["HEALTH_CHECK_MATCH", "HEALTH_CHECK_PROTOCOL=http", "HEALTH_CHECK_HOST", "address"]
+    {
+        assert!(ended.stderr.contains(told), "{told}: {ended:?}");
+    }
+}

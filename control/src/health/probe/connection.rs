@@ -1,185 +1,165 @@
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::io;
+use std::time::Duration;
 
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
-use ureq::{Error, Timeout};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
+use ureq_proto::BodyMode;
+use ureq_proto::client::state::{RecvBody, RecvResponse};
+use ureq_proto::client::{Call, RecvResponseResult};
 
 use super::failure::CheckFlaw;
+use super::obstacle::Obstacle;
 use super::{head, protocol};
-use crate::health::proxy_header::ProxyHeader;
 
 /// Largest head of an answer, in bytes.
 pub(super) const MAX_HEAD_BYTES: usize = 16 << 10;
-/// Holds the head of the request, of which the path is the largest part.
-const SEND_BUFFER_BYTES: usize = 4 << 10;
+
+/// Of a body this much is read after what has decided. A connection that is closed with more on its
+/// way is reset, which servers log as an error.
+const MAX_REST_BYTES: usize = 1 << 20;
 
 /// How long the rest of an answer is read once its result is known.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// Connects to a target, and sends what goes before the request.
+/// At least so much of an answer is read at a time, in bytes.
+const PIECE_BYTES: usize = 2 << 10;
+
+/// The connection of one check. Until `deadline` it waits for what the target says.
 #[derive(Debug)]
-pub(super) struct TargetConnector {
-    pub(super) proxy_header: Option<ProxyHeader>,
-    /// Set once the result is known: what is still to come has little time left.
-    pub(super) is_known: Arc<AtomicBool>,
-}
-
-impl Connector for TargetConnector {
-    type Out = ProbeConnection;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        _: Option<()>,
-    ) -> Result<Option<ProbeConnection>, Error> {
-        let address = details.addrs.first().ok_or(Error::HostNotFound)?;
-        // Zero is no timeout but an error.
-        let timeout = (*details.timeout.after).max(Duration::from_millis(1));
-        let mut stream = TcpStream::connect_timeout(address, timeout).map_err(|error| {
-            let timed_out = error.kind() == io::ErrorKind::TimedOut;
-            if timed_out { Error::Timeout(Timeout::Connect) } else { error.into() }
-        })?;
-        stream.set_nodelay(true)?;
-        if let Some(header) = self.proxy_header {
-            stream.write_all(header.as_bytes())?;
-        }
-        Ok(Some(ProbeConnection {
-            stream,
-            buffers: LazyBuffers::new(MAX_HEAD_BYTES, SEND_BUFFER_BYTES),
-            received: Vec::new(),
-            has_head: false,
-            is_known: Arc::clone(&self.is_known),
-            lingers_until: None,
-        }))
-    }
-}
-
-/// Hands the head of an answer on as a whole, once it is clear that it is HTTP/1 and not too long,
-/// and without folded lines, which the parser does not know. The body goes on as it comes.
-#[derive(Debug)]
-pub(super) struct ProbeConnection {
-    stream: TcpStream,
-    buffers: LazyBuffers,
-    /// What has come and was not handed on.
+pub(super) struct ProbeConnection<S> {
+    stream: S,
+    deadline: Instant,
+    /// What has come and was not taken.
     received: Vec<u8>,
-    /// The head was handed on.
-    has_head: bool,
-    is_known: Arc<AtomicBool>,
-    lingers_until: Option<Instant>,
+    has_ended: bool,
+    /// None where no body follows, or not yet.
+    body: Option<Call<RecvBody>>,
 }
 
-impl ProbeConnection {
-    /// Waits for a whole head and hands it on. False at the end of the stream.
-    fn receive_head(&mut self, deadline: Instant) -> Result<bool, Error> {
+impl<S: AsyncRead + AsyncWrite + Unpin> ProbeConnection<S> {
+    pub(super) fn new(stream: S, deadline: Instant) -> Self {
+        Self { stream, deadline, received: Vec::new(), has_ended: false, body: None }
+    }
+
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Obstacle> {
+        let sent = timeout_at(self.deadline, async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        });
+        Ok(sent.await??)
+    }
+
+    /// The status of the answer. Its head is looked at only when it is whole, so that a line that
+    /// is folded into the next, which the parser does not know, can be made one.
+    pub(super) async fn receive_head(
+        &mut self,
+        mut call: Call<RecvResponse>,
+    ) -> Result<u16, Obstacle> {
         loop {
-            if let Err(what) = protocol::recognise(&self.received) {
-                return Err(flaw(CheckFlaw::NotHttp(what)));
+            let end = self.receive_one_head().await?;
+            head::unfold(&mut self.received[..end]);
+            let (bytes, response) = call.try_response(&self.received[..end], false)?;
+            self.received.drain(..bytes);
+            if let Some(response) = response {
+                if let Some(RecvResponseResult::RecvBody(body)) = call.proceed() {
+                    self.body = Some(body);
+                }
+                return Ok(response.status().as_u16());
             }
+            if bytes == 0 {
+                return Err(CheckFlaw::Malformed("a head without an end".to_owned()).into());
+            }
+        }
+    }
+
+    /// Waits for a whole head: how many bytes it has.
+    async fn receive_one_head(&mut self) -> Result<usize, Obstacle> {
+        loop {
+            protocol::recognise(&self.received).map_err(CheckFlaw::NotHttp)?;
             let end = head::end(&self.received);
             if end.unwrap_or(self.received.len()) > MAX_HEAD_BYTES {
-                return Err(flaw(CheckFlaw::LongHead(MAX_HEAD_BYTES)));
+                return Err(CheckFlaw::LongHead(MAX_HEAD_BYTES).into());
             }
             if let Some(end) = end {
-                head::unfold(&mut self.received[..end]);
-                self.has_head = !head::is_interim(&self.received[..end]);
-                self.hand_on(end);
-                return Ok(true);
+                return Ok(end);
             }
-            let mut piece = [0; 4096];
-            let bytes = self.read(&mut piece, deadline).map_err(|error| match error {
-                Error::Timeout(_) if !self.received.is_empty() => {
-                    Error::Timeout(Timeout::RecvResponse)
-                }
-                error => error,
-            })?;
-            if bytes == 0 {
-                return Ok(false);
+            let had_begun = !self.received.is_empty();
+            match self.read(self.deadline).await {
+                Ok(0) => return Err(CheckFlaw::Cut.into()),
+                Ok(_) => {}
+                Err(Obstacle::TimedOut) if had_begun => return Err(Obstacle::SlowHead),
+                Err(obstacle) => return Err(obstacle),
             }
-            self.received.extend_from_slice(&piece[..bytes]);
         }
     }
 
-    /// Hands on what has come, at most `bytes` of it.
-    fn hand_on(&mut self, bytes: usize) {
-        let free = self.buffers.input_append_buf();
-        let bytes = bytes.min(free.len());
-        free[..bytes].copy_from_slice(&self.received[..bytes]);
-        self.buffers.input_appended(bytes);
-        self.received.drain(..bytes);
+    /// What comes next of the body, as much as there is room for: at least a byte, or it has ended.
+    pub(super) async fn receive_body(&mut self, room: &mut [u8]) -> Result<usize, Obstacle> {
+        self.receive_body_until(self.deadline, room).await
     }
 
-    fn receive_body(&mut self, deadline: Instant) -> Result<bool, Error> {
-        if !self.received.is_empty() {
-            self.hand_on(self.received.len());
-            return Ok(true);
-        }
-        let mut deadline = deadline;
-        if self.is_known.load(Relaxed) {
-            let last = self.lingers_until.get_or_insert_with(|| Instant::now() + LINGER);
-            deadline = deadline.min(*last);
-        }
-        set_read_timeout(&self.stream, deadline)?;
-        let bytes = read(&mut self.stream, self.buffers.input_append_buf())?;
-        self.buffers.input_appended(bytes);
-        Ok(bytes > 0)
-    }
-
-    fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<usize, Error> {
-        set_read_timeout(&self.stream, deadline)?;
-        read(&mut self.stream, buffer)
-    }
-}
-
-impl Transport for ProbeConnection {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
-        // A request is so short that a new socket takes it at once.
-        self.stream.write_all(&self.buffers.output()[..amount])?;
-        Ok(())
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let deadline = Instant::now() + *timeout.after;
-        if self.has_head { self.receive_body(deadline) } else { self.receive_head(deadline) }
-    }
-
-    /// It serves one request.
-    fn is_open(&mut self) -> bool {
-        false
-    }
-}
-
-fn flaw(flaw: CheckFlaw) -> Error {
-    Error::Other(Box::new(flaw))
-}
-
-/// The time that is left until `deadline` (`SO_RCVTIMEO` of socket(7)).
-fn set_read_timeout(stream: &TcpStream, deadline: Instant) -> Result<(), Error> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(Error::Timeout(Timeout::Global));
-    }
-    // Less than the clock tells would be for ever.
-    Ok(stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?)
-}
-
-fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<usize, Error> {
-    loop {
-        match stream.read(buffer) {
-            Ok(bytes) => return Ok(bytes),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(Error::Timeout(Timeout::Global));
+    async fn receive_body_until(
+        &mut self,
+        deadline: Instant,
+        room: &mut [u8],
+    ) -> Result<usize, Obstacle> {
+        loop {
+            let Some(body) = &mut self.body else { return Ok(0) };
+            let ends_by_itself = !matches!(body.body_mode(), BodyMode::CloseDelimited);
+            if ends_by_itself && body.can_proceed() {
+                return Ok(0);
             }
-            Err(error) => return Err(error.into()),
+            let (taken, bytes) = body.read(&self.received, room)?;
+            self.received.drain(..taken);
+            if bytes > 0 {
+                return Ok(bytes);
+            }
+            if taken > 0 {
+                continue;
+            }
+            if self.has_ended {
+                let is_whole = body.can_proceed() || body.is_ended_chunked();
+                return if is_whole { Ok(0) } else { Err(CheckFlaw::Cut.into()) };
+            }
+            match self.read(deadline).await {
+                Err(Obstacle::Io(error)) if is_end(&error) => self.has_ended = true,
+                read => drop(read?),
+            }
         }
     }
+
+    /// Reads what is still to come, for a short time. How it ends changes nothing.
+    pub(super) async fn read_rest(&mut self) {
+        let deadline = self.deadline.min(Instant::now() + LINGER);
+        let mut room = vec![0; PIECE_BYTES];
+        let mut left = MAX_REST_BYTES;
+        while let Ok(bytes) = self.receive_body_until(deadline, &mut room).await {
+            left = left.saturating_sub(bytes);
+            if bytes == 0 || left == 0 {
+                return;
+            }
+        }
+    }
+
+    /// How many bytes have come; none at the end of the stream.
+    async fn read(&mut self, deadline: Instant) -> Result<usize, Obstacle> {
+        // Data that is always there would otherwise put off the deadline.
+        if Instant::now() >= deadline {
+            return Err(Obstacle::TimedOut);
+        }
+        self.received.reserve(PIECE_BYTES);
+        let bytes = timeout_at(deadline, self.stream.read_buf(&mut self.received)).await??;
+        self.has_ended = bytes == 0;
+        Ok(bytes)
+    }
+}
+
+/// Whether no more comes, and nothing is amiss where the body is over.
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
 }

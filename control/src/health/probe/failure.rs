@@ -14,8 +14,6 @@ pub enum CheckFailure {
     NotConnected(String),
     /// The target was asked this, and its answer is not a good one.
     Answer(Arc<str>, CheckFlaw),
-    /// It had not ended within this time.
-    TimedOut(Duration),
     /// Anything else, without control characters.
     Other(String),
 }
@@ -35,6 +33,8 @@ pub enum CheckFlaw {
     Status(u16),
     /// A good status, and within this time no body after it.
     NoBody(u16, Duration),
+    /// A good status, and a body that does not hold this.
+    NoMatch(u16, String),
     /// It is no HTTP/1, but this.
     NotHttp(String),
     /// The head is longer than so many bytes.
@@ -59,7 +59,6 @@ impl fmt::Display for CheckFailure {
             Self::NotMade(reason) => write!(f, "not made: {reason}"),
             Self::NotConnected(reason) | Self::Other(reason) => f.write_str(reason),
             Self::Answer(request, flaw) => write!(f, "{request}: {flaw}"),
-            Self::TimedOut(timeout) => write!(f, "timed out after {timeout:?}"),
         }
     }
 }
@@ -77,6 +76,9 @@ impl fmt::Display for CheckFlaw {
             },
             Self::NoBody(status, timeout) => {
                 write!(f, "status {status}, but no body within {}", Time(*timeout))
+            }
+            Self::NoMatch(status, wanted) => {
+                write!(f, "status {status}, but no {wanted} in the body (HEALTH_CHECK_MATCH)")
             }
             Self::NotHttp(what) => f.write_str(what),
             Self::LongHead(bytes) => write!(f, "head over {} KiB", bytes >> 10),

@@ -24,13 +24,6 @@ pub(super) fn unfold(head: &mut [u8]) {
     }
 }
 
-/// Whether another head follows this one: its status is informational, and does not switch
-/// protocols (RFC 9110, 15.2).
-pub(super) fn is_interim(head: &[u8]) -> bool {
-    let mut words = head.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-    matches!(words.nth(1), Some([b'1', status @ ..]) if status != b"01")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,19 +57,6 @@ mod tests {
             let mut head = folded.as_bytes().to_vec();
             unfold(&mut head);
             assert_eq!(String::from_utf8(head).unwrap(), one);
-        }
-    }
-
-    #[test]
-    fn informational_heads_come_before_another() {
-        for (head, interim) in [
-            ("HTTP/1.1 100 Continue\r\n\r\n", true),
-            ("HTTP/1.1 103 Early Hints\r\n\r\n", true),
-            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", false),
-            ("HTTP/1.1 200 OK\r\n\r\n", false),
-            ("HTTP/1.1\r\n\r\n", false),
-        ] {
-            assert_eq!(is_interim(head.as_bytes()), interim, "{head}");
         }
     }
 }

@@ -1,5 +1,6 @@
+use super::connection::MAX_HEAD_BYTES;
 use super::*;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Instant;
@@ -12,6 +13,9 @@ const ASKED: &str = "GET /ping?a=b";
 
 fn settings() -> HealthSettings {
     HealthSettings {
+        protocol: CheckProtocol::Http,
+        host: None,
+        body: None,
         proxy_header: None,
         period: TIMEOUT,
         path: "/ping?a=b".parse().unwrap(),
@@ -25,6 +29,15 @@ fn settings() -> HealthSettings {
 
 fn probe(proxy_header: Option<ProxyHeader>) -> Probe {
     Probe::new(&HealthSettings { proxy_header, ..settings() })
+}
+
+/// Waits for what the probe finds out.
+fn run(probe: &Probe, address: SocketAddr) -> Result<(), CheckFailure> {
+    block_on(probe.run(address))
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// The head of a request, with what may come before it.
@@ -74,7 +87,7 @@ fn introduced_probe_against(
         String::from_utf8(head).unwrap()
     });
     let started = Instant::now();
-    let result = probe(proxy_header).run(address);
+    let result = run(&probe(proxy_header), address);
     assert!(started.elapsed() < TIMEOUT + Duration::from_secs(1), "{:?}", started.elapsed());
     (result, server.join().unwrap().replace(&address.to_string(), "ADDRESS"))
 }
@@ -121,6 +134,7 @@ fn the_status_decides() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\nsome", Ok(())),
         ("HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n", Ok(())),
         ("HTTP/1.1 103 Early\r\nLink: a\r\n b\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", Ok(())),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", Ok(())),
         (
             "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
             Err("status 404 (HEALTH_CHECK_PATH)"),
@@ -223,7 +237,7 @@ fn end_for_the_server(answer: Vec<u8>) -> (Result<(), CheckFailure>, io::Result<
         stream.write_all(&answer)?;
         stream.read(&mut [0])
     });
-    (probe(None).run(address), server.join().unwrap())
+    (run(&probe(None), address), server.join().unwrap())
 }
 
 #[test]
@@ -260,7 +274,7 @@ fn a_refused_connection_is_called_that() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let failure = probe(None).run(address).unwrap_err();
+    let failure = run(&probe(None), address).unwrap_err();
     assert_eq!(failure.to_string(), "connection refused");
 }
 
@@ -275,10 +289,10 @@ fn another_port_is_named_where_it_is_asked() {
         stream.write_all(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n").unwrap();
     });
     let target = "127.0.0.1:9".parse().unwrap();
-    let failure = probe.run(target).unwrap_err().to_string();
+    let failure = run(&probe, target).unwrap_err().to_string();
     assert_eq!(failure, format!("{ASKED} at port {port}: status 500"));
     answering.join().unwrap();
-    let failure = probe.run(target).unwrap_err().to_string();
+    let failure = run(&probe, target).unwrap_err().to_string();
     assert_eq!(failure, format!("connection refused at port {port} (HEALTH_CHECK_PORT)"));
 }
 
@@ -289,7 +303,7 @@ fn what_this_machine_lacks_is_not_the_targets_fault() {
         (Errno::MFILE, "not made: Too many open files (os error 24)"),
         (Errno::CONNREFUSED, "connection refused"),
     ] {
-        let failure = probe(None).failure(Error::Io(errno.into()));
+        let failure = probe(None).failure(Obstacle::Io(errno.into()));
         assert_eq!(failure.to_string(), expected);
         assert_eq!(matches!(failure, CheckFailure::NotMade(_)), expected.starts_with("not made"));
     }
@@ -298,18 +312,76 @@ fn what_this_machine_lacks_is_not_the_targets_fault() {
 #[test]
 fn a_reason_is_short_and_without_control_characters() {
     let error = io::Error::other(format!("a\r\n\x1b[31m{}", "x".repeat(5000)));
-    let shown = probe(None).failure(Error::Io(error)).to_string();
+    let shown = probe(None).failure(Obstacle::Io(error)).to_string();
     assert!(shown.contains("a\\r\\n\\u{1b}[31mx"), "{shown}");
     assert!(shown.len() < 200 && !shown.contains(char::is_control), "{shown}");
 }
 
 #[test]
-fn no_proxy_is_taken_from_the_environment() {
-    assert!(agent_config(TIMEOUT).proxy().is_none());
+fn a_panic_of_the_library_is_a_failed_check() {
+    let failure = block_on(guarded(async { panic!("out of order") })).unwrap_err();
+    assert_eq!(failure.to_string(), "a library panicked: out of order");
+}
+
+/// The result of a probe with these settings of a server that answers so and ends; what was asked.
+fn asked_with(settings: &HealthSettings, answer: &'static str) -> (Result<(), String>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let head = read_head(&mut stream);
+        for piece in answer.as_bytes().chunks(7) {
+            // It may have heard enough.
+            if stream.write_all(piece).is_err() {
+                break;
+            }
+        }
+        String::from_utf8(head).unwrap().to_ascii_lowercase()
+    });
+    let result = run(&Probe::new(settings), address).map_err(|failure| failure.to_string());
+    (result, server.join().unwrap())
 }
 
 #[test]
-fn a_panic_of_the_library_is_a_failed_check() {
-    let failure = guarded(|| panic!("out of order")).unwrap_err();
-    assert_eq!(failure.to_string(), "a library panicked: out of order");
+fn a_host_is_named_where_one_is_given() {
+    let settings = HealthSettings { host: Some("a.example".parse().unwrap()), ..settings() };
+    let (result, head) = asked_with(&settings, "HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(result, Ok(()));
+    assert_eq!(head.matches("\r\nhost:").count(), 1, "{head}");
+    assert!(head.contains("\r\nhost: a.example\r\n"), "{head}");
+}
+
+#[test]
+fn a_body_has_to_hold_the_text_that_is_looked_for() {
+    let settings = HealthSettings { body: Some("all is well".parse().unwrap()), ..settings() };
+    let late = format!("HTTP/1.0 200 OK\r\n\r\n{}all is well", "x".repeat((16 << 10) - 11)).leak();
+    let too_late = late.replace("all is", "xall is").leak();
+    let missing = "status 200, but no 'all is well' in the body (HEALTH_CHECK_MATCH)";
+    for (answer, expected) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\nhere all is well", Ok(())),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nall \r\n7\r\nis well\r\n0\r\n\r\n",
+            Ok(()),
+        ),
+        (late, Ok(())),
+        (too_late, Err(missing)),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell", Err(missing)),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Err(missing)),
+        ("HTTP/1.1 503 No\r\nContent-Length: 11\r\n\r\nall is well", Err("status 503")),
+    ] {
+        let expected = expected.map_err(|flaw: &str| format!("{ASKED}: {flaw}"));
+        assert_eq!(asked_with(&settings, answer).0, expected, "{answer}");
+    }
+}
+
+#[test]
+fn without_http_a_connection_is_all_that_counts() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let tcp = Probe::new(&HealthSettings { protocol: CheckProtocol::Tcp, ..settings() });
+    assert_eq!(run(&tcp, address), Ok(()));
+    drop(listener);
+    assert_eq!(run(&tcp, address).unwrap_err().to_string(), "connection refused");
+    let none = Probe::new(&HealthSettings { protocol: CheckProtocol::None, ..settings() });
+    assert_eq!(run(&none, address), Ok(()));
 }

@@ -49,6 +49,11 @@ impl<T> CheckQueue<T> {
         }
     }
 
+    /// How many checks there may be at a time.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// `who` is to be checked.
     pub(crate) fn add(&mut self, rank: Rank, who: T) {
         self.waiting[rank as usize].push_back((self.arrivals, who));

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::queue::{CheckQueue, Rank};
 
-/// The slots that checks are made in. Each stands for a descriptor and a thread.
+/// The slots that checks are made in, of all probers together. Each stands for a descriptor.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots(Arc<Mutex<CheckQueue<oneshot::Sender<Slot>>>>);
 
@@ -27,6 +27,11 @@ impl Slots {
         self.queue().add(rank, sender);
         self.hand_out();
         receiver.await.expect("the queue drops nobody, and is there as long as this")
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.queue().slots()
     }
 
     /// How many wait for one.

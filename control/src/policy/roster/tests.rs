@@ -371,8 +371,11 @@ fn localities_follow_the_own_zone_and_who_is_eligible() {
     assert_eq!(after.snapshot().own_zone().map(|zone| &**zone), Some("a"));
     assert_eq!(after.generation().number(), before.generation().number() + 1);
 
-    let fail =
-        |roster: &mut Roster, n| (0..2).for_each(|_| roster.checked(&identity(n), BAD, at(0)));
+    let fail = |roster: &mut Roster, n| {
+        (0..2).for_each(|_| {
+            roster.checked(&identity(n), BAD, at(0));
+        });
+    };
     fail(&mut roster, 3);
     assert_eq!(localities(&mut roster), [(67, vec![0]), (33, vec![1, 3])]);
     fail(&mut roster, 2);

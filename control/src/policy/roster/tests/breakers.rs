@@ -23,13 +23,17 @@ fn checked_healthy(count: u8, check_port: Option<u16>) -> Roster {
     let mut roster = roster(0);
     roster.rules.check_port = check_port;
     roster.discovered((1..=count).map(target).collect(), at(0));
-    (1..=count).for_each(|n| roster.checked(&identity(n), Ok(()), at(0)));
+    (1..=count).for_each(|n| {
+        roster.checked(&identity(n), Ok(()), at(0));
+    });
     roster.status(at(0));
     roster
 }
 
 fn check_twice(roster: &mut Roster, n: u8, result: Result<(), &str>, seconds: u64) {
-    (0..2).for_each(|_| roster.checked(&identity(n), result, at(seconds)));
+    (0..2).for_each(|_| {
+        roster.checked(&identity(n), result, at(seconds));
+    });
 }
 
 /// Whom attempts begin to connect to in that second.

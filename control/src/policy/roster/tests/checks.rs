@@ -88,3 +88,31 @@ fn nobody_checks_what_has_left() {
         "what they said before holds"
     );
 }
+
+#[test]
+fn a_check_that_is_no_news_changes_no_status() {
+    let mut without_news = 0;
+    for seed in 0..seeds(2000) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut roster = roster(50);
+        roster.discovered((1..=4).map(target).collect(), at(0));
+        for second in 1..60 {
+            let n = random.u8(1..=5);
+            if random.u8(..8) == 0 && (1..=4).contains(&n) {
+                connects_failed(&mut roster, n, random.u32(1..4), second);
+            }
+            let before = roster.status(at(second));
+            let is_news = match random.u8(..8) {
+                0 => roster.not_checked(&identity(n)),
+                1 | 2 => roster.checked(&identity(n), BAD, at(second)),
+                3 => roster.checked(&identity(n), Err("timed out"), at(second)),
+                _ => roster.checked(&identity(n), Ok(()), at(second)),
+            };
+            if !is_news {
+                without_news += 1;
+                assert_eq!(roster.status(at(second)), before, "seed {seed}, second {second}");
+            }
+        }
+    }
+    assert!(without_news > 0);
+}

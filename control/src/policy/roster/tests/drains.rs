@@ -172,7 +172,9 @@ fn a_drained_target_that_turns_unhealthy_is_reset_where_that_is_wanted() {
 }
 
 fn check_twice(roster: &mut Roster, n: u8, result: Result<(), &str>) {
-    (0..2).for_each(|_| roster.checked(&identity(n), result, at(1)));
+    (0..2).for_each(|_| {
+        roster.checked(&identity(n), result, at(1));
+    });
 }
 
 #[test]
