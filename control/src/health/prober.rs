@@ -130,7 +130,8 @@ impl Tools {
         let mut rank = Rank::Unchecked;
         loop {
             let due = Instant::now();
-            let CheckAttempt { result, began, took } = self.check(&target, rank).await;
+            // What a check needs is there while it runs: most of its time a task waits.
+            let CheckAttempt { result, began, took } = Box::pin(self.check(&target, rank)).await;
             match &result {
                 Ok(()) => rank = Rank::Passed,
                 Err(CheckFailure::NotMade(reason)) => self.tell_not_made(&target, reason),
