@@ -1,8 +1,8 @@
 //! Where targets come from.
 
 mod address_check;
-#[cfg(any(test, feature = "aws"))]
 pub(crate) mod confirmed_targets;
+pub(crate) mod dns;
 #[cfg(feature = "aws")]
 pub(crate) mod ec2;
 mod endpoint;
@@ -15,6 +15,7 @@ mod watch;
 pub mod zone;
 
 pub use address_check::{check_address, with_port_of_its_own};
+pub use dns::{DnsFault, DnsName, DnsServer, DnsSettings, Resolved, resolve_once};
 #[cfg(feature = "aws")]
 pub use ec2::{
     AwsSettings, Fault, FaultKind, Found, Ignored, Mode, Reason, discover_once, iam_policy,

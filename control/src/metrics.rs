@@ -26,6 +26,7 @@ use prometheus::{
 use families::{gauge_by, total, total_by};
 use services::ServiceMetrics;
 
+use crate::discovery::dns::fault::DnsFaultKind;
 #[cfg(feature = "aws")]
 use crate::discovery::ec2::fault::FaultKind;
 #[cfg(feature = "aws")]
@@ -78,6 +79,9 @@ impl Metrics {
         // Present from 0.
         for kind in FileError::KINDS {
             discovery_failures.with_label_values(&[kind]);
+        }
+        for kind in DnsFaultKind::ALL {
+            discovery_failures.with_label_values(&[kind.label()]);
         }
         #[cfg(feature = "aws")]
         for kind in FaultKind::ALL {

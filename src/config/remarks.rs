@@ -2,6 +2,7 @@
 
 pub(super) mod alias;
 mod doubt;
+mod port;
 mod remark;
 mod unused;
 
@@ -14,6 +15,7 @@ pub(crate) use remark::Remark;
 pub(super) fn remarks(environment: &Environment, breaker_timeout: Duration) -> Vec<Remark> {
     let mut remarks = unused::unused(environment);
     remarks.extend(doubt::doubts(environment, breaker_timeout));
+    remarks.extend(port::unused_port(environment));
     remarks.extend(alias::aliases(environment));
     remarks
 }

@@ -27,6 +27,7 @@ pub(crate) enum NodeFilter {
     Tag,
     Static,
     File,
+    Dns,
 }
 
 /// No time may be longer than this: a larger one is a slip of the unit.
@@ -154,6 +155,7 @@ pub(super) fn node_filter(text: &str) -> Parsed<NodeFilter> {
         ("file", NodeFilter::File),
         ("asg", NodeFilter::Asg),
         ("tag", NodeFilter::Tag),
+        ("dns", NodeFilter::Dns),
     ])(text)
 }
 

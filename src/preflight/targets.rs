@@ -1,4 +1,4 @@
-use control::discovery::{DiscoverySettings, read_file};
+use control::discovery::{DiscoverySettings, DnsSettings, read_file, resolve_once};
 use control::health::CheckProtocol;
 use control::{CheckFlaw, ServiceSettings, SingleCheck, check_targets};
 use exchange::Target;
@@ -36,7 +36,6 @@ pub(super) fn examine(config: &Config, probes_max: usize, findings: &mut Finding
 }
 
 /// The targets, if there are any.
-#[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "only AWS is waited for"))]
 async fn discover(config: &Config, findings: &mut Findings) -> Option<Vec<Target>> {
     let (source, targets) = match &config.control.discovery {
         DiscoverySettings::Static(targets) => ("TARGETS".to_owned(), targets.clone()),
@@ -50,6 +49,7 @@ async fn discover(config: &Config, findings: &mut Findings) -> Option<Vec<Target
                 }
             }
         }
+        DiscoverySettings::Dns(dns) => (dns.to_string(), resolve(dns, findings).await?),
         #[cfg(feature = "aws")]
         DiscoverySettings::Aws(aws) => {
             (aws.mode.to_string(), super::aws::discover(aws, findings).await?)
@@ -66,6 +66,22 @@ async fn discover(config: &Config, findings: &mut Findings) -> Option<Vec<Target
     });
     findings.ok(Check::Discovery, None, detail + &assumed.unwrap_or_default());
     Some(targets)
+}
+
+/// The targets that DNS knows of; `None` if that could not be found out.
+async fn resolve(dns: &DnsSettings, findings: &mut Findings) -> Option<Vec<Target>> {
+    match resolve_once(dns).await {
+        Ok(resolved) => {
+            for reason in resolved.ignored {
+                findings.warning(Check::Discovery, Some(dns.name.to_string()), reason);
+            }
+            Some(resolved.targets)
+        }
+        Err(fault) => {
+            findings.failure(Check::Discovery, None, format!("{dns}: {fault}"));
+            None
+        }
+    }
 }
 
 fn note_results(

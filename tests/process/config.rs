@@ -20,7 +20,9 @@ const TEMPORARY: Option<i32> = Some(75);
 
 /// A value that each variable must refuse. Only PORT and HOST are missing: see their use.
 const BAD: &[(&str, &str)] = &[
-    ("NODE_FILTER", "dns"),
+    ("NODE_FILTER", "consul"),
+    ("DNS_NAME", "10.0.0.1"),
+    ("DNS_SERVER", "ns.example"),
     ("TARGETS", "one.example"),
     ("TARGET_PORT", "65536"),
     ("NODE_CHECK_PERIOD", "0"),

@@ -5,6 +5,7 @@ mod aliases;
 mod check;
 mod cli;
 mod config;
+mod dns;
 mod log;
 mod start;
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
+use super::dns;
 #[cfg(feature = "aws")]
 use super::ec2;
 use super::settings::DiscoverySettings;
@@ -24,6 +25,7 @@ pub(crate) async fn run(
         DiscoverySettings::File(file) => {
             watch::run(file, period, &refresh, &metrics, &events).await;
         }
+        DiscoverySettings::Dns(dns) => dns::refresh::run(dns, &metrics, &events).await,
         #[cfg(feature = "aws")]
         DiscoverySettings::Aws(aws) => ec2::refresh::run(aws, &metrics, &events).await,
         DiscoverySettings::Static(targets) => {

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use exchange::Target;
 
+use super::dns::settings::DnsSettings;
 #[cfg(feature = "aws")]
 use super::ec2::settings::AwsSettings;
 
@@ -13,6 +14,8 @@ pub enum DiscoverySettings {
     Static(Vec<Target>),
     /// A file in Prometheus' `file_sd` JSON format, read again when it changes.
     File(FileSettings),
+    /// The records of a DNS name, asked for again when their time to live is over.
+    Dns(DnsSettings),
     /// The instances of an AWS account, as they come and go.
     #[cfg(feature = "aws")]
     Aws(AwsSettings),

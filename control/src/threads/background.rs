@@ -12,7 +12,6 @@ use thread_priority::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Priority {
     /// As much as any other.
-    #[cfg_attr(not(any(test, feature = "aws")), expect(dead_code, reason = "only AWS is asked so"))]
     Ordinary,
     /// 1.4 % (nice 19). Who wakes up may still have to wait for the thread's slice to end, or for
     /// the next tick: that is how newer kernels share (EEVDF, since 6.6).

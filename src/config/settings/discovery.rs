@@ -1,7 +1,8 @@
 use std::net::SocketAddr;
 
 use control::discovery::{
-    DiscoverySettings, FileSettings, check_address, parse_targets, read_file, with_port_of_its_own,
+    DiscoverySettings, DnsSettings, FileSettings, check_address, parse_targets, read_file,
+    with_port_of_its_own,
 };
 
 use exchange::Target;
@@ -26,6 +27,7 @@ pub(super) fn settings(listen: &[SocketAddr], read: &mut Reader<'_>) -> Option<D
     match read.value(&var::NODE_FILTER)? {
         NodeFilter::Static => static_targets(targets?, read),
         NodeFilter::File => target_file(&ports, listen, read),
+        NodeFilter::Dns => dns(&ports, listen, read),
         filter @ (NodeFilter::Asg | NodeFilter::Tag) => {
             refuse_without_aws(read);
             let period = read.value(&var::NODE_CHECK_PERIOD)?;
@@ -84,13 +86,15 @@ fn not_chosen(read: &Reader<'_>) -> Option<String> {
     let sources = [
         ("static", var::TARGETS.name(), read.is_set(&var::TARGETS)),
         ("file", var::TARGETS_FILE.name(), read.is_set(&var::TARGETS_FILE)),
+        ("dns", var::DNS_NAME.name(), read.is_set(&var::DNS_NAME)),
         ("tag", var::TAG_NAME.name(), read.is_set(&var::TAG_NAME)),
         ("tag", var::TAG_VALUE.name(), read.is_set(&var::TAG_VALUE)),
     ];
     let set = sources.iter().filter(|(_, _, is_set)| *is_set);
     let readers: Vec<_> = set.map(|(filter, name, _)| format!("{filter} reads {name}")).collect();
-    (!read.is_set(&var::NODE_FILTER) && !readers.is_empty())
-        .then(|| format!("is not set: {}; accepted: asg, tag, static or file", readers.join(", ")))
+    (!read.is_set(&var::NODE_FILTER) && !readers.is_empty()).then(|| {
+        format!("is not set: {}; accepted: asg, tag, static, file or dns", readers.join(", "))
+    })
 }
 
 #[cfg(feature = "aws")]
@@ -109,7 +113,8 @@ fn from_aws(_: Aws, _: bool, _: Shared) -> Option<DiscoverySettings> {
 
 #[cfg(not(feature = "aws"))]
 fn refuse_without_aws(read: &mut Reader<'_>) {
-    let reason = "needs AWS discovery, and this build was made without; accepted: static, file";
+    let reason =
+        "needs AWS discovery, and this build was made without; accepted: static, file, dns";
     read.refuse(&var::NODE_FILTER, reason);
 }
 
@@ -153,4 +158,27 @@ fn target_file(
             None
         }
     }
+}
+
+fn dns(
+    ports: &TargetPorts,
+    listen: &[SocketAddr],
+    read: &mut Reader<'_>,
+) -> Option<DiscoverySettings> {
+    let server = read.value(&var::DNS_SERVER)?;
+    let period = read.value(&var::NODE_CHECK_PERIOD)?;
+    let Some(name) = read.value(&var::DNS_NAME)? else {
+        let reason = "is not set, and NODE_FILTER=dns needs it; accepted: a host name, or that of \
+                      SRV records such as _http._tcp.example.com";
+        read.refuse(&var::DNS_NAME, reason);
+        return None;
+    };
+    if ports.is_given && name.is_service() {
+        let reason = "names SRV records, whose ports cannot be used where PORT has several services: \
+                      it says where the targets of each serve; accepted: a host name";
+        read.refuse(&var::DNS_NAME, reason);
+        return None;
+    }
+    let (default_port, own_address) = (ports.all[0], *listen.first()?);
+    Some(DiscoverySettings::Dns(DnsSettings { name, server, default_port, own_address, period }))
 }

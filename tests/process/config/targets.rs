@@ -35,6 +35,7 @@ fn a_source_of_targets_that_nothing_reads_is_refused_where_none_is_chosen() {
     for (set, told) in [
         (vec![("TARGETS", "127.0.0.9:9")], "static reads TARGETS;"),
         (vec![("TARGETS_FILE", "/etc/targets.json")], "file reads TARGETS_FILE;"),
+        (vec![("DNS_NAME", "workers.example")], "dns reads DNS_NAME;"),
         (vec![("TAG_NAME", "role")], "tag reads TAG_NAME;"),
         (vec![("TAG_VALUE", "web"), ("ASG_NAME", "web")], "tag reads TAG_VALUE;"),
         (
@@ -44,7 +45,11 @@ fn a_source_of_targets_that_nothing_reads_is_refused_where_none_is_chosen() {
     ] {
         let unset = [("NODE_FILTER", ""), ("TARGETS", "")];
         let variables = [&unset[..], &set].concat();
-        assert_refused(&variables, &format!("NODE_FILTER is not set: {told}"), &["static or file"]);
+        assert_refused(
+            &variables,
+            &format!("NODE_FILTER is not set: {told}"),
+            &["static, file or dns"],
+        );
     }
 }
 
