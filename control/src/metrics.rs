@@ -147,7 +147,7 @@ impl Metrics {
         // A registry per call: the numbers that live elsewhere are copied into metrics of this one
         // moment, so that series of targets that are gone cannot be left behind.
         let registry = Registry::new();
-        let mut metrics: Vec<Box<dyn Collector>> = vec![
+        let metrics: Vec<Box<dyn Collector>> = vec![
             Box::new(self.probe_latency.clone()),
             Box::new(self.discovery_failures.clone()),
             Box::new(self.discovery_age()),
@@ -158,9 +158,11 @@ impl Metrics {
                 self.listen_overflows.load(Ordering::Relaxed),
             ),
         ];
-        #[cfg(feature = "aws")]
-        metrics.extend(self.refreshes.collectors());
         for metric in metrics {
+            registry.register(metric).expect("each name is registered once");
+        }
+        #[cfg(feature = "aws")]
+        for metric in self.refreshes.collectors() {
             registry.register(metric).expect("each name is registered once");
         }
         let mut families = registry.gather();

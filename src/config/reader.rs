@@ -92,14 +92,19 @@ impl<'a> Reader<'a> {
 fn override_problem(it: Override<'_>, environment: &Environment) -> Option<Problem> {
     let Override { port, row, text } = it;
     let name = format!("{}_{port}", row.name);
+    // Where PORT is bad, that is what is told.
+    let ports = (PORT.parse)(environment.get(&PORT)).ok()?;
+    let is_known = ports.services().iter().any(|service| service.port == port);
     if !row.is_per_service() {
+        // Other programs have variables such as HOST_1.
+        if !is_known {
+            return None;
+        }
         let reason = "is for one service, and this variable is for all of them; accepted for one: \
                       HEALTH_CHECK_*, BALANCE and PROXY_PROTOCOL";
         return Some(Problem::new(name, Some(text), reason));
     }
-    // Where PORT is bad, that is what is told.
-    let ports = (PORT.parse)(environment.get(&PORT)).ok()?;
-    if !ports.services().iter().any(|service| service.port == port) {
+    if !is_known {
         let reason = format!("is for a service that PORT does not have; it has: {ports}");
         return Some(Problem::new(name, Some(text), &reason));
     }

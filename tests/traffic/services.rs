@@ -145,6 +145,13 @@ fn a_drain_takes_the_instance_out_of_every_service() {
 }
 
 #[test]
+fn variables_of_others_are_left_alone() {
+    let instances = Instances::start();
+    let balancer = instances.start_balancer(&[("HOST_1", "db"), ("CORES_2", "x")]);
+    assert_eq!(status(balancer.address), Some(200));
+}
+
+#[test]
 fn what_is_set_for_one_holds_for_that_one() {
     let mut instances = Instances::start();
     instances.second.iter_mut().for_each(HealthServer::kill);
