@@ -2,6 +2,7 @@
 //! module that names the resolver's library.
 
 pub(crate) mod fault;
+pub(crate) mod labels;
 mod name;
 mod pace;
 pub(super) mod refresh;

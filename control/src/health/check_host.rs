@@ -1,9 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest host name and longest part of one (RFC 1035, 2.3.4), in bytes.
-const MAX_BYTES: usize = 253;
-const MAX_LABEL_BYTES: usize = 63;
+use crate::discovery::dns::labels::{are_labels, ends_with_number, is_too_long};
 
 /// The name of a host, as checks call their target (RFC 1123, 2.1): letters, digits, `-` and dots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,17 +29,13 @@ impl FromStr for CheckHost {
         };
         let is_label = |label: &str| {
             let is_known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-            (1..=MAX_LABEL_BYTES).contains(&label.len())
-                && label.bytes().all(is_known)
-                && !label.starts_with('-')
-                && !label.ends_with('-')
+            label.bytes().all(is_known) && !label.starts_with('-') && !label.ends_with('-')
         };
-        let last = text.rsplit('.').next().unwrap_or_default();
-        if text.len() > MAX_BYTES {
+        if is_too_long(text) {
             wrong("is too long")
-        } else if !text.split('.').all(is_label) {
+        } else if !are_labels(text, is_label) {
             wrong("is no host name")
-        } else if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        } else if ends_with_number(text) {
             wrong("is an address or a number and no host name")
         } else {
             Ok(Self(text.to_owned()))

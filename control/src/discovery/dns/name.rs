@@ -2,9 +2,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// Longest name and longest label, in bytes (RFC 1035, 2.3.4; 253 is what 255 on the wire hold).
-const NAME_BYTES_MAX: usize = 253;
-const LABEL_BYTES_MAX: usize = 63;
+use super::labels::{are_labels, ends_with_number, is_too_long};
 
 /// The name whose records say where targets are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,14 +46,12 @@ impl FromStr for DnsName {
         }
         let name = text.strip_suffix('.').unwrap_or(text);
         let is_label = |label: &str| {
-            (1..=LABEL_BYTES_MAX).contains(&label.len())
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         };
-        if name.len() > NAME_BYTES_MAX || !name.split('.').all(is_label) {
+        if is_too_long(name) || !are_labels(name, is_label) {
             return wrong("is no DNS name");
         }
-        // No such domain can be (RFC 3696, 2): an address was meant.
-        if name.rsplit('.').next().is_some_and(|it| it.bytes().all(|b| b.is_ascii_digit())) {
+        if ends_with_number(name) {
             return wrong("ends with a number, as an address does");
         }
         Ok(Self(text.to_owned()))
