@@ -7,8 +7,8 @@ use super::context::Context;
 use crate::log_lines::escaped::Escaped;
 use crate::status::{ServiceStatus, Status, Statuses};
 
-/// Whether new clients are to be sent here, and why not.
-type Readiness = Result<String, String>;
+/// Whether new clients are to be sent here, with what is to be known of it, if anything; else why not.
+type Readiness = Result<Option<String>, String>;
 
 /// `GET /readyz`: of all services; `?service=443`: of that one.
 pub(super) async fn readiness(
@@ -27,9 +27,18 @@ pub(super) async fn readiness(
     } else {
         of_all(&statuses)
     };
+    let (code, text) = match readiness {
+        Ok(_) => (StatusCode::OK, shown(readiness)),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, shown(readiness)),
+    };
+    (code, format!("{text}\n"))
+}
+
+fn shown(readiness: Readiness) -> String {
     match readiness {
-        Ok(how) => (StatusCode::OK, format!("{how}\n")),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        Ok(None) => "ready".to_owned(),
+        Ok(Some(note)) => format!("ready ({note})"),
+        Err(why) => why,
     }
 }
 
@@ -55,27 +64,16 @@ fn of_all(statuses: &Statuses) -> Readiness {
         return of_one(&only.status);
     }
     let mut notes = Vec::new();
-    let mut is_any_ready = false;
     for service in statuses.services() {
-        let name = service.port.map_or_else(String::new, |port| format!("service {port}: "));
+        let name = service.prefix();
         match of_one(&service.status) {
-            Ok(how) => {
-                is_any_ready = true;
-                notes.extend(how.strip_prefix("ready (").map(|how| {
-                    let how = how.trim_end_matches(')');
-                    format!("{name}{how}")
-                }));
-            }
+            Ok(note) => notes.extend(note.map(|note| format!("{name}{note}"))),
             Err(why) if !service.status.admits() => return Err(format!("{name}{why}")),
             Err(why) => notes.push(format!("{name}{why}")),
         }
     }
     let notes = notes.join("; ");
-    match (is_any_ready, notes.is_empty()) {
-        (true, true) => Ok("ready".to_owned()),
-        (true, false) => Ok(format!("ready ({notes})")),
-        (false, _) => Err(notes),
-    }
+    if statuses.are_ready() { Ok((!notes.is_empty()).then_some(notes)) } else { Err(notes) }
 }
 
 fn of_one(status: &Status) -> Readiness {
@@ -85,9 +83,9 @@ fn of_one(status: &Status) -> Readiness {
         Err("no target is eligible".to_owned())
     } else if status.fail_open() {
         let (healthy, all) = status.healthy_of();
-        Ok(format!("ready (fail-open: {healthy} of {all} targets healthy)"))
+        Ok(Some(format!("fail-open: {healthy} of {all} targets healthy")))
     } else {
-        Ok("ready".to_owned())
+        Ok(None)
     }
 }
 
@@ -137,7 +135,7 @@ mod tests {
         ] {
             let readiness = of_all(&Statuses::of(services));
             assert_eq!(readiness.is_ok(), is_ready);
-            assert_eq!(readiness.unwrap_or_else(|why| why), told);
+            assert_eq!(shown(readiness), told);
         }
     }
 

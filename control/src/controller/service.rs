@@ -57,11 +57,8 @@ impl Service {
     /// What the log says of a status that follows the one published last.
     pub(crate) fn changes(&self, after: &Status) -> Vec<(log::Level, String)> {
         let lines = log_lines::changes(&self.status, after).into_iter();
-        let named = |(level, line)| match self.port {
-            Some(port) => (level, format!("service {port}: {line}")),
-            None => (level, line),
-        };
-        lines.map(named).collect()
+        let prefix = self.named_status().prefix();
+        lines.map(|(level, line)| (level, format!("{prefix}{line}"))).collect()
     }
 
     /// What was published last, and of which service.

@@ -16,6 +16,13 @@ pub struct ServiceStatus {
     pub status: Arc<Status>,
 }
 
+impl ServiceStatus {
+    /// What a line about it begins with; nothing where it is the only one.
+    pub fn prefix(&self) -> String {
+        self.port.map_or_else(String::new, |port| format!("service {port}: "))
+    }
+}
+
 impl Statuses {
     /// Of services called so, before anything is known.
     pub(crate) fn unknown(ports: impl Iterator<Item = Option<u16>>) -> Self {
