@@ -154,8 +154,8 @@ fn rules(settings: &Settings, service: &ServiceSettings, cores: usize) -> Rules 
         affinity: service.affinity,
         rise: health.rise,
         fall: health.fall,
-        // Where there are no checks, none can close a breaker.
-        check_port: health.port.or((health.protocol == CheckProtocol::None).then_some(0)),
+        has_checks: health.protocol != CheckProtocol::None,
+        check_port: health.port,
         warmup_max: health.timeout.min(WARMUP_MAX),
         cores,
     }

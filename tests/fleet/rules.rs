@@ -109,6 +109,7 @@ impl Setting {
         Rules {
             rise: RISE,
             fall: FALL,
+            has_checks: true,
             check_port: self.check_port,
             warmup_max: WARMUP_MAX,
             cores: self.cores,

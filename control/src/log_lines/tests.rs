@@ -21,6 +21,7 @@ fn rules() -> Rules {
     Rules {
         rise: 1,
         fall: 1,
+        has_checks: true,
         check_port: Some(81),
         warmup_max: Duration::from_secs(2),
         cores: 1,

@@ -38,7 +38,8 @@ pub(super) struct Member {
 impl Member {
     /// A target that was never seen before.
     pub(super) fn new(target: Target, rules: &Rules) -> Self {
-        let is_checked = rules.check_port.is_none_or(|port| port == target.address.port());
+        let is_checked_there = rules.check_port.is_none_or(|port| port == target.address.port());
+        let is_checked = rules.has_checks && is_checked_there;
         Self {
             target: Arc::new(target),
             health: Health::default(),

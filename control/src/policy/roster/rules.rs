@@ -13,6 +13,9 @@ pub struct Rules {
     pub rise: u32,
     /// As in [`crate::health::HealthSettings`].
     pub fall: u32,
+    /// Whether targets are connected to for checks: only what was reached can be known to be
+    /// reachable again.
+    pub has_checks: bool,
     /// As in [`crate::health::HealthSettings::port`].
     pub check_port: Option<u16>,
     /// How long, once a target has passed its first check, clients wait for the first checks of all

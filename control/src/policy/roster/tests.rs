@@ -30,6 +30,7 @@ fn roster(fail_open_threshold: u8) -> Roster {
     Roster::new(Rules {
         rise: 2,
         fall: 2,
+        has_checks: true,
         check_port: None,
         warmup_max: Duration::from_secs(2),
         cores: 2,
