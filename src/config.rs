@@ -77,8 +77,10 @@ impl Config {
         let listen = listen(&read);
         let admin = admin(&listen, &mut read);
         let cpus = cpus(&mut read);
-        let dataplane = settings::dataplane::settings(&mut read);
-        let control = settings::control::settings(&listen, &mut read);
+        let services = settings::services::services(&read);
+        let services = services.as_deref();
+        let dataplane = settings::dataplane::settings(services, &mut read);
+        let control = settings::control::settings(&listen, services, &mut read);
         let values = ParsedValues {
             listen: listen.clone(),
             services: listen.len(),

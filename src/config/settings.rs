@@ -7,5 +7,5 @@ pub(super) mod discovery;
 mod health;
 pub(super) mod limits;
 mod proxy_protocol;
-mod services;
+pub(super) mod services;
 mod zone;

@@ -16,7 +16,6 @@ pub(crate) struct Inherited {
     pub(crate) listeners: Vec<Listener>,
     /// Where each of them listens; not empty.
     addresses: Vec<SocketAddr>,
-    supervision: Supervision,
 }
 
 impl Inherited {
@@ -39,8 +38,7 @@ impl Inherited {
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
-        let supervision = supervision.clone();
-        Ok((!listeners.is_empty()).then_some(Self { listeners, addresses, supervision }))
+        Ok((!listeners.is_empty()).then_some(Self { listeners, addresses }))
     }
 
     /// Has the variables say where clients connect, which then no longer depends on them; a line for
@@ -103,7 +101,7 @@ impl Inherited {
             match passed.iter().position(|port| *port == service.port) {
                 Some(place) => places.push(place),
                 None => {
-                    problems.push(self.supervision.missing_socket_problem(service.port, &passed));
+                    problems.push(Supervision::missing_socket_problem(service.port, &passed));
                 }
             }
         }

@@ -84,14 +84,15 @@ impl Supervision {
     }
 
     /// What to say of a service that no socket was passed for, which listen on these `ports`.
-    pub(crate) fn missing_socket_problem(&self, service: u16, ports: &[u16]) -> Problem {
+    pub(crate) fn missing_socket_problem(service: u16, ports: &[u16]) -> Problem {
+        let count = ports.len().to_string();
         let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
         let reason = format!(
             "has no socket for the service at port {service} (PORT): they listen on {}; accepted: \
              one for each service, with a ListenStream= in the .socket unit",
             ports.join(", ")
         );
-        Problem::new(LISTEN_FDS, Some(&self.sockets.to_string()), &reason)
+        Problem::new(LISTEN_FDS, Some(&count), &reason)
     }
 }
 

@@ -3,17 +3,21 @@ use std::net::SocketAddr;
 use control::{ServiceSettings, Settings, breaker, policy, zone::ZoneSettings};
 use dataplane::Balance;
 
-use super::services::{self, ConfiguredService};
+use super::services::ConfiguredService;
 use super::{discovery, health, limits, zone};
 use crate::config::reader::Reader;
 use crate::config::table as var;
 
 /// What the control plane is told. `listen` is where clients connect, if that could be parsed.
-pub(crate) fn settings(listen: &[SocketAddr], read: &mut Reader<'_>) -> Option<Settings> {
-    let discovery = discovery::settings(listen, read);
+pub(crate) fn settings(
+    listen: &[SocketAddr],
+    services: Option<&[ConfiguredService]>,
+    read: &mut Reader<'_>,
+) -> Option<Settings> {
+    let discovery = discovery::settings(listen, services, read);
     let zone = zone::settings(read);
-    let services = services::services(read)?;
-    for service in &services {
+    let services = services?;
+    for service in services {
         health::refuse_match_without_body(service, read);
     }
     let services: Option<Vec<_>> = services.iter().map(service).collect();

@@ -2,15 +2,18 @@ use std::time::Duration;
 
 use dataplane::{IdleTimeouts, ServiceSettings, Settings};
 
-use super::services::{self, ConfiguredService};
+use super::services::ConfiguredService;
 use super::{limits, proxy_protocol};
 use crate::config::reader::Reader;
 use crate::config::table as var;
 
 /// What the cores are told.
-pub(crate) fn settings(read: &mut Reader<'_>) -> Option<Settings> {
+pub(crate) fn settings(
+    services: Option<&[ConfiguredService]>,
+    read: &mut Reader<'_>,
+) -> Option<Settings> {
     let proxy_protocol = proxy_protocol::settings(read);
-    let services: Option<Vec<_>> = services::services(read)?.iter().map(service).collect();
+    let services: Option<Vec<_>> = services?.iter().map(service).collect();
     let keepalive = read.value(&var::TCP_KEEPALIVE)?;
     Some(Settings {
         services: services?,

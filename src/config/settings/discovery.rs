@@ -8,14 +8,18 @@ use control::discovery::{
 use exchange::Target;
 
 use super::aws::{Aws, Shared};
-use super::services::{self, ConfiguredService};
+use super::services::ConfiguredService;
 use crate::config::reader::Reader;
 use crate::config::table as var;
 use crate::config::value::NodeFilter;
 
 /// Where the targets come from. `listen` is where clients connect, as far as that could be parsed.
-pub(super) fn settings(listen: &[SocketAddr], read: &mut Reader<'_>) -> Option<DiscoverySettings> {
-    let ports = services::services(read).map(|services| TargetPorts::of(&services));
+pub(super) fn settings(
+    listen: &[SocketAddr],
+    services: Option<&[ConfiguredService]>,
+    read: &mut Reader<'_>,
+) -> Option<DiscoverySettings> {
+    let ports = services.map(TargetPorts::of);
     // With a port that is bad, any will do to check the rest.
     let ports = ports.unwrap_or(TargetPorts { all: vec![1], is_given: false });
     let default_port = ports.all[0];

@@ -1,6 +1,7 @@
 use crate::config::environment::Environment;
 use crate::config::reader::Reader;
 use crate::config::table as var;
+use crate::config::value::ports::ServicePorts;
 
 /// A service as it is configured.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(crate) fn services(read: &Reader<'_>) -> Option<Vec<ConfiguredService>> {
     let (ports, target_port) = (read.value(&var::PORT)?, read.value(&var::TARGET_PORT)?);
     let services = ports.services();
     let is_only_one = services.len() == 1;
-    let service = |ports: &crate::config::value::ports::ServicePorts| ConfiguredService {
+    let service = |ports: &ServicePorts| ConfiguredService {
         name: (!is_only_one).then_some(ports.port),
         target_port: ports.target_port.unwrap_or(target_port),
         environment: read.environment().of_service(ports.port),
