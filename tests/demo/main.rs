@@ -136,6 +136,9 @@ fn what_happens_is_explained_and_its_end_turns_nobody_away() {
     let second = second.split('"').next().unwrap();
     command_to("/traffic");
     wait_until("target 2 has clients", || has_clients(second));
+    // They have had answers then, too: who has had none does not count as broken.
+    let answer = || http::get(port.local(), "/").map_or(String::new(), |answer| answer.body);
+    wait_until("target 2 answers", || answer().contains("target 2 "));
     command_to("/targets/2/kill");
     let broken = "broke, since target 2 was killed: what has begun on one target cannot";
     wait_until("what broke is explained", || demo.stderr().contains(broken));
